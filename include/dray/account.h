@@ -1,0 +1,63 @@
+/* One provider account as configured: credentials, address, limits, policy. Read-only after loading;
+ * reference-counted so that a reload may replace it while jobs still use it. */
+#ifndef DRAY_ACCOUNT_H
+#define DRAY_ACCOUNT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define NAME_MAX_LEN 64 /* queue and account names: [A-Za-z0-9][A-Za-z0-9_.-]{0,63} */
+
+struct provider;
+
+enum on_unknown { ON_UNKNOWN_LOOKUP, ON_UNKNOWN_HOLD, ON_UNKNOWN_RESEND };
+enum on_absent { ON_ABSENT_RETRY, ON_ABSENT_HOLD };
+
+/* Provider codes as text, HTTP statuses as "http:503". NULL-terminated list. */
+typedef char *const *code_list;
+
+/* Options of the generic provider `http-json`. Pointers are RFC 6901; NULL where not set. */
+struct http_json_options {
+    const char *create_path;      /* required; appended to base_url */
+    const char *auth;             /* "bearer" "basic" "header" "none" */
+    const char *auth_header;      /* for "header": the header's name; its value is the token */
+    const char *key_pointer;      /* in the order: the provider's own order key */
+    const char *success_pointer;  /* in the answer; NULL: any 2xx is success */
+    const char *success_value;    /* what stands there (string's text or raw bytes); NULL: it exists */
+    const char *id_pointer;       /* in the answer: the order's id; string, number, or array of them */
+    const char *order_pointer;    /* in the answer: the order object; NULL: none is passed on */
+    const char *code_pointer;     /* in the answer: the provider's error code */
+    const char *message_pointer;
+    const char *lookup_path;      /* with {key}, percent-encoded; NULL: no look-up */
+    const char *lookup_items_pointer; /* in the look-up's answer: an array to search; NULL: the answer itself is the order */
+    const char *lookup_key_pointer;   /* in an item (or the answer): the key that must match exactly */
+    const char *lookup_id_pointer;    /* in an item (or the answer): the order's id */
+    bool lookup_exact;            /* "not found" (404, empty) proves absence */
+};
+
+struct account {
+    uint32_t refs;
+    char name[NAME_MAX_LEN + 1];
+    char queue[NAME_MAX_LEN + 1];
+    const struct provider *provider;
+    const char *base_url;
+    const char *token, *key, *secret, *organization; /* NULL: not set */
+    const char *token_file, *key_file, *secret_file; /* NULL: not from a file */
+    double rate;              /* requests per second over all workers; 0: no limit */
+    uint32_t burst;           /* bucket size, at least 1 */
+    uint32_t concurrency;     /* over all workers; 0: no limit */
+    uint32_t connect_timeout_ms, request_timeout_ms;
+    uint32_t max_attempts;
+    uint64_t backoff_base_ms, backoff_cap_ms, max_age_ms, ledger_ttl_ms, retry_after_cap_ms;
+    enum on_unknown on_unknown;
+    enum on_absent on_absent;
+    uint64_t lookup_delay_ms;
+    uint32_t lookup_attempts;
+    code_list retry_codes, reject_codes; /* NULL: none */
+    uint32_t breaker_failures;           /* 0: no breaker */
+    uint64_t breaker_cooldown_ms;
+    const char *ca_file, *proxy;
+    struct http_json_options http_json;
+};
+
+#endif

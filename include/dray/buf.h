@@ -1,0 +1,54 @@
+/* A growing byte buffer with a maximum. Appending past the maximum or out of memory sets `failed`
+ * and leaves the content as it was; later appends do nothing. So a writer appends freely and asks
+ * buf_ok() once at the end. The content is not NUL-terminated unless buf_cstr() is used. */
+#ifndef DRAY_BUF_H
+#define DRAY_BUF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct buf {
+    char *data;
+    size_t len;
+    size_t cap;
+    size_t max; /* bytes that len may reach */
+    bool failed;
+};
+
+/* A piece of somebody else's memory. `ptr` NULL means absent (not the same as empty). */
+struct span {
+    const char *ptr;
+    size_t len;
+};
+
+#define SPAN_LIT(s) ((struct span){(s), sizeof(s) - 1})
+
+void buf_init(struct buf *b, size_t max); /* allocates nothing */
+void buf_deinit(struct buf *b);           /* frees; the buffer may be initialised again */
+void buf_reset(struct buf *b);            /* len = 0, failed = false; keeps the memory */
+bool buf_ok(const struct buf *b);
+
+/* Makes room for `n` more bytes. Returns false (and sets failed) when that is not possible. */
+bool buf_reserve(struct buf *b, size_t n);
+void buf_add(struct buf *b, const void *data, size_t n);
+void buf_add_span(struct buf *b, struct span s);
+void buf_add_str(struct buf *b, const char *s);
+void buf_add_char(struct buf *b, char c);
+void buf_add_u64(struct buf *b, uint64_t v);
+void buf_add_i64(struct buf *b, int64_t v);
+void buf_addf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Appends `s` as a JSON string with its quotes. Escapes what RFC 8259 requires; bytes that are not
+ * valid UTF-8 become U+FFFD. */
+void buf_add_json_str(struct buf *b, struct span s);
+
+/* NUL-terminates (outside len) and returns data; "" when failed or empty. */
+const char *buf_cstr(struct buf *b);
+
+struct span buf_span(const struct buf *b);
+struct span span_str(const char *s); /* NULL gives an absent span */
+bool span_eq(struct span a, struct span b);
+bool span_is(struct span a, const char *s);
+
+#endif

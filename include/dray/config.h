@@ -1,0 +1,75 @@
+/* The effective configuration: one table in src/config/table.c defines every key with its type,
+ * default, bounds and help; the INI file (inih), the environment and `_file` secrets fill it.
+ * Precedence: environment over file over the provider's default over the table's default. */
+#ifndef DRAY_CONFIG_H
+#define DRAY_CONFIG_H
+
+#include "dray/account.h"
+#include "dray/buf.h"
+#include "dray/err.h"
+#include "dray/log.h"
+#include "dray/redis.h"
+
+struct queue_config {
+    char name[NAME_MAX_LEN + 1];
+    uint32_t concurrency;   /* in flight per worker */
+    uint32_t weight;        /* share of a worker's max_inflight when queues compete, 1 to 100, default 1 */
+    uint64_t max_job_bytes;
+    uint64_t results_high_water; /* length of the results list past which claiming stops; 0: no limit */
+    const struct account *default_account; /* never NULL after loading */
+};
+
+struct config {
+    uint32_t refs;
+    /* [redis] */
+    struct redis_options redis;
+    const char *redis_prefix; /* "dray" */
+    uint32_t min_replicas;
+    uint32_t min_replicas_timeout_ms;
+    /* [worker] */
+    const char *worker_name;
+    uint64_t lease_ms, drain_timeout_ms;
+    uint32_t max_inflight;
+    enum log_level log_level;
+    enum log_format log_format;
+    const char *spool_dir; /* where results wait when Redis is away at shutdown */
+    /* [admin] */
+    const char *admin_listen; /* "127.0.0.1:9780"; "" or "off": no admin server */
+    const char *admin_token;
+    /* [queue NAME], [account NAME]; accounts sorted by name, each a counted reference */
+    struct queue_config *queues;
+    uint32_t queue_count;
+    struct account **accounts;
+    uint32_t account_count;
+    const char *path; /* the file read, or NULL */
+};
+
+/* Several messages, one a line, each naming file, line and rule:
+ * "dray.ini:12: [account shop] rate: 'fast' is not a rate (such as 2/s, 100/m)". */
+struct config_faults {
+    struct buf text;
+    uint32_t count;
+};
+
+/* Reads `path` (NULL: $DRAY_CONFIG, else ./dray.ini, else /etc/dray/dray.ini, else environment only) and
+ * `environ`-style `env`. Also every *.ini in the directory `accounts.d` beside the file. Returns a counted
+ * reference, or NULL with all faults. Warnings (http:// beyond loopback, …) go to `warnings`, may be NULL. */
+struct config *config_load(const char *path, char *const *env, struct config_faults *faults,
+                           struct config_faults *warnings);
+/* For commands that need only [redis] and no account: accounts may be missing. */
+struct config *config_load_partial(const char *path, char *const *env, struct config_faults *faults,
+                                   struct config_faults *warnings);
+struct config *config_ref(struct config *c);
+void config_unref(struct config *c);
+void config_faults_init(struct config_faults *f);
+void config_faults_deinit(struct config_faults *f);
+
+const struct queue_config *config_queue(const struct config *c, const char *name);
+const struct account *config_account(const struct config *c, const char *name);
+
+/* Writes the effective settings as INI with comments on where each came from; secrets as "(hidden)". */
+void config_show(const struct config *c, struct buf *out);
+/* Writes the table: as text for --help, or as Markdown for docs/configuration.md. */
+void config_help(struct buf *out, bool markdown);
+
+#endif

@@ -1,0 +1,91 @@
+/* HTTP client for provider requests: libcurl multi on the uv loop.
+ *
+ * Promises: a request body is fed by a single-shot reader whose rewind fails, so that libcurl can
+ * never replay a POST on a second connection (it ends in error 65 instead, `replay_refused`);
+ * redirects are not followed; TLS is verified; answers are capped; the callback is called exactly
+ * once, from the loop, never from within http_send. DNS runs in libcurl's resolver thread. */
+#ifndef DRAY_HTTP_H
+#define DRAY_HTTP_H
+
+#include <uv.h>
+
+#include "dray/buf.h"
+#include "dray/err.h"
+
+#define HTTP_ANSWER_MAX (1u << 20) /* bytes of an answer that are kept; more is an unreadable answer */
+
+struct http_pool;   /* connections and handles of one worker */
+struct http_target; /* one URL with its fixed headers and limits; made once, used by many requests */
+struct http_call;   /* one request in flight */
+
+enum http_method { HTTP_GET, HTTP_POST };
+
+/* Everything is copied. */
+struct http_target_options {
+    enum http_method method;
+    const char *url;            /* absolute, http:// or https:// */
+    const char *const *headers; /* "Name: value" lines, NULL-terminated; may be NULL */
+    const char *bearer;         /* Authorization: Bearer …, or NULL */
+    const char *basic_user;     /* Authorization: Basic …, or NULL */
+    const char *basic_password;
+    const char *ca_file; /* NULL: the system's */
+    const char *proxy;   /* NULL: none (the environment's proxies are ignored) */
+    uint32_t connect_timeout_ms;
+    uint32_t request_timeout_ms; /* the whole exchange */
+};
+
+struct http_request {
+    struct span body;        /* POST; must stay until the callback */
+    const char *traceparent; /* NULL or a header value, copied */
+    const char *query;       /* NULL or an encoded query without '?', copied; GET */
+    /* Asked right before the first body byte is handed over; false aborts the request with
+     * `guard_refused` and nothing sent of the body. NULL: always yes. A worker that lost its lease
+     * while it was stopped says no here. */
+    bool (*may_send)(void *arg);
+};
+
+/* What happened. All pointers are valid during the callback only. */
+struct http_exchange {
+    bool sent;           /* at least one byte of this request may have reached the peer */
+    bool answered;       /* a whole answer was read: `status`, `body` count */
+    bool too_large;      /* the answer was larger than HTTP_ANSWER_MAX (answered is false) */
+    bool replay_refused; /* libcurl wanted to send the body again */
+    bool guard_refused;  /* may_send said no */
+    bool cancelled;
+    long status;         /* 0 where no status line came; may be set though answered is false */
+    struct span body;    /* what was read of the answer, also of a broken one */
+    struct span retry_after; /* header's value, or absent */
+    struct span content_type;
+    const char *error;   /* libcurl's words on a failure; "" otherwise. Holds no body, no secret. */
+    const char *phase;   /* "resolve" "connect" "tls" "send" "receive" "timeout" "done": for `code` */
+    uint64_t duration_us;
+};
+
+typedef void (*http_done_fn)(void *arg, const struct http_exchange *exchange);
+
+/* `max_inflight` sizes the connection caches (one CURLM per 64). NULL and `err` on failure. */
+struct http_pool *http_pool_new(uv_loop_t *loop, uint32_t max_inflight, struct err *err);
+/* Cancels what is in flight (callbacks are called), closes connections, then calls `closed`. */
+void http_pool_close(struct http_pool *pool, void (*closed)(void *arg), void *arg);
+
+struct http_target *http_target_new(struct http_pool *pool, const struct http_target_options *options,
+                                    struct err *err);
+/* Reference-counted: a target that calls still use lives until they are done. NULL is fine. */
+void http_target_unref(struct http_target *target);
+
+/* Starts a request. Returns the call, or NULL (out of memory): then `done` is not called and nothing
+ * was sent. */
+struct http_call *http_send(struct http_pool *pool, struct http_target *target,
+                            const struct http_request *request, http_done_fn done, void *arg);
+/* Ends it at once; `done` is called (with `cancelled`) before this returns. */
+void http_cancel(struct http_call *call);
+
+uint32_t http_inflight(const struct http_pool *pool);
+
+/* Counters since the start. */
+struct http_stats {
+    uint64_t requests, connections, replays_refused, guards_refused;
+};
+struct http_stats http_pool_stats(const struct http_pool *pool);
+
+#endif

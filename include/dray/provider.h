@@ -1,0 +1,146 @@
+/* The provider contract. A module is data and pure functions: it does no I/O, keeps no state, and
+ * returns what an exchange means; the engine alone owns retrying (policy/classify.c reads transport
+ * failures and statuses by the default table; a module only reads bodies).
+ *
+ * Adding a provider: docs/HACKING.md. */
+#ifndef DRAY_PROVIDER_H
+#define DRAY_PROVIDER_H
+
+#include "dray/account.h"
+#include "dray/http.h"
+#include "dray/job.h"
+#include "dray/verdict.h"
+
+enum field_type {
+    FIELD_STRING,
+    FIELD_INTEGER,
+    FIELD_NUMBER,
+    FIELD_BOOLEAN,
+    FIELD_OBJECT,
+    FIELD_ARRAY,
+    FIELD_STRING_OR_INTEGER, /* a phone number typed int with a spaced sample */
+    FIELD_OBJECT_OR_ARRAY,   /* S2's meta: "an empty object {} or an empty array []" */
+    FIELD_ANY,
+};
+
+enum field_flag {
+    FIELD_REQUIRED  = 1 << 0,
+    FIELD_NULLABLE  = 1 << 1, /* null counts as absent */
+    FIELD_NONEMPTY  = 1 << 2, /* a required string or array that may not be empty */
+    FIELD_DATETIME  = 1 << 3, /* a string that must be RFC 3339 */
+    FIELD_ORDER_KEY = 1 << 4, /* the provider's own order key */
+};
+
+/* One row of the seed's tables. */
+struct field {
+    const char *path;  /* from the order's root: "orderItemsList[].quantity" */
+    const char *alias; /* another name the seed uses for the same field ("orderAddress"), or NULL */
+    enum field_type type;
+    unsigned flags;
+    uint32_t max;               /* code points of a string (each element of a string array); 0: none */
+    bool has_min;
+    int64_t min;                /* of a number, where has_min */
+    const char *const *allowed; /* NULL-terminated, or NULL: any. Compared exactly unless allowed_nocase */
+    bool allowed_nocase;
+    const char *note;           /* the seed's own words or our choice, for `dray providers NAME` */
+};
+
+enum auth_kind { AUTH_NONE, AUTH_BEARER, AUTH_BEARER_ORGANIZATION, AUTH_BASIC, AUTH_CONFIGURED };
+enum lookup_kind {
+    LOOKUP_NONE,
+    LOOKUP_EXACT, /* "not found" proves absence */
+    LOOKUP_SCAN,  /* "not found" proves nothing by itself */
+};
+
+/* State of a look-up that reads several pages. */
+struct lookup_cursor {
+    uint32_t page;          /* 0 first */
+    uint64_t seen;          /* items seen so far */
+    uint64_t window_from_ms, window_to_ms; /* Unix ms: the order was created in it, if at all */
+};
+
+struct provider {
+    const char *name;
+    const char *title;   /* one line for `dray providers` */
+    const char *seed;    /* where the facts are from */
+    const char *path;    /* appended to the account's base_url; NULL: from the account */
+    const char *default_base_url; /* NULL: base_url is required */
+    enum auth_kind auth;
+    const struct field *fields;
+    uint32_t field_count;
+    const char *order_key_pointer; /* JSON Pointer from the order's root; NULL: none, or from the account */
+    enum lookup_kind lookup;
+    double default_rate; /* 0: no limit documented */
+    uint32_t default_burst;
+    enum on_absent default_on_absent;
+    uint64_t default_lookup_delay_ms;
+
+    /* Rules beyond the table (VU's b2b). `order` is the order object's node. NULL: none. */
+    void (*validate)(const struct json_doc *doc, uint32_t order, struct faults *faults);
+
+    /* Account-level checks at start ("organization is required for s2"). 0 or -1. NULL: none. */
+    int (*check_account)(const struct account *account, struct err *err);
+
+    /* Reads a 2xx answer that parsed as JSON. Sets verdict (CREATED, REJECTED, UNKNOWN), code,
+     * message, ids, order. `envelope` lets it compare keys. */
+    void (*read_success)(const struct account *account, const struct envelope *envelope,
+                         const struct json_doc *answer, struct outcome *out);
+
+    /* Reads code and message from an error answer that parsed as JSON; leaves `out->verdict`. NULL:
+     * "code" and "message" at the root. */
+    void (*read_error)(const struct account *account, const struct json_doc *answer, struct outcome *out);
+
+    /* Look-up: writes path and query of the page (appended to base_url) into `url`. 0, or -1 when the
+     * envelope lacks what is needed (then the look-up is inconclusive). NULL: no look-up. */
+    int (*build_lookup)(const struct account *account, const struct envelope *envelope,
+                        const struct lookup_cursor *cursor, struct buf *url);
+    /* Reads a look-up's answer. `answer` is NULL when the body was no JSON. Sets verdict CREATED (ids, order), ABSENT
+     * (no more pages and it is not there: the engine decides by `lookup` whether that proves anything), UNKNOWN
+     * (unreadable), RETRY (ask again later). Returns true when the next page must be read: then the
+     * cursor was advanced. */
+    bool (*read_lookup)(const struct account *account, const struct envelope *envelope, long http_status,
+                        const struct json_doc *answer, struct lookup_cursor *cursor, struct outcome *out);
+};
+
+/* The registry, NULL-terminated. */
+extern const struct provider *const providers[];
+const struct provider *provider_find(const char *name);
+
+/* Checks `order` (node of an object inside `doc`) against the table and the module's own rules. All
+ * faults are added, paths starting with "order". Unknown fields are allowed (the seeds do not forbid
+ * them, and the bytes are forwarded as they are). Returns the faults found. */
+uint32_t provider_validate(const struct provider *p, const struct json_doc *doc, uint32_t order,
+                           struct faults *faults);
+
+/* Parses and checks a whole job envelope. `e` is filled as far as possible, also when there are faults
+ * (so that an `id` can be echoed). Decoded fields lie in `scratch` (reset by this call).
+ * `find_account` resolves a name (NULL: the queue's default) or returns NULL: unknown.
+ * Returns the number of faults; *account is the account found, or NULL. */
+uint32_t envelope_parse(struct envelope *e, struct json_doc *doc, struct span raw,
+                        const struct account *(*find_account)(void *arg, const char *name), void *arg,
+                        const char *hash_tag, struct buf *scratch, struct faults *faults,
+                        const struct account **account);
+
+/* URL, method, headers and credentials of an account's requests. `spec` owns what options point to. */
+struct target_spec {
+    struct http_target_options options;
+    const char *headers[4];
+    struct buf text;
+};
+/* For creating orders (method POST, the module's path) or, with HTTP_GET, for a look-up's path without
+ * its query. 0, or -1 and `err`. target_spec_deinit() in both cases. */
+int target_spec_init(struct target_spec *spec, const struct account *account, enum http_method method,
+                     const char *path, struct err *err);
+void target_spec_deinit(struct target_spec *spec);
+
+/* policy/classify.c: an exchange to an outcome, by the default table, the module, and the account's
+ * retry_codes and reject_codes. `doc` is a scratch tape. */
+void classify_create(const struct account *account, const struct envelope *envelope,
+                     const struct http_exchange *exchange, uint64_t now_unix_ms, struct json_doc *doc,
+                     struct outcome *out);
+/* The same for one page of a look-up; true: read the next page. */
+bool classify_lookup(const struct account *account, const struct envelope *envelope,
+                     const struct http_exchange *exchange, uint64_t now_unix_ms, struct json_doc *doc,
+                     struct lookup_cursor *cursor, struct outcome *out);
+
+#endif

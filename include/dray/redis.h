@@ -1,0 +1,84 @@
+/* Redis connection: hiredis async on the uv loop, with what it lacks: a resolver that does not block,
+ * connect and command timers, reconnect with full-jitter backoff, AUTH/SELECT/CLIENT SETNAME before
+ * anything else, TLS where hiredis has it, and a reply callback that is always called exactly once.
+ *
+ *   redis_conn_new → CONNECTING → (handshake: AUTH, HELLO not used, CLIENT SETNAME) → UP
+ *        ↑                                                            │ error, timeout, EOF
+ *        └──────────── backoff (100 ms … 5 s, full jitter) ← DOWN ←───┘
+ *
+ * When a connection goes down, the callbacks of everything unanswered are called with reply NULL and
+ * the reason, in order, before `on_state(DOWN)`. Whether such a command ran is not known. Commands
+ * given while the connection is not UP fail the same way, from the next loop turn (never from within
+ * the call). */
+#ifndef DRAY_REDIS_H
+#define DRAY_REDIS_H
+
+#include <hiredis/hiredis.h>
+#include <uv.h>
+
+#include "dray/buf.h"
+#include "dray/clock.h"
+#include "dray/err.h"
+
+/* Where and how; resolved from `[redis]`. Strings are the caller's and must outlive the connection. */
+struct redis_options {
+    const char *unix_path; /* or NULL */
+    const char *host;
+    uint16_t port;
+    uint32_t database;
+    bool tls;
+    const char *tls_ca, *tls_cert, *tls_key; /* NULL: the system's; none; none */
+    const char *username, *password;         /* NULL: none */
+    const char *client_name;
+    /* "host:port" of sentinels, NULL-terminated, and the master's name; NULL: no Sentinel. */
+    const char *const *sentinels;
+    const char *sentinel_master;
+    uint32_t connect_timeout_ms; /* 0: 5,000 */
+    uint32_t command_timeout_ms; /* 0: 10,000; without an answer for so long the connection is dropped */
+};
+
+/* Fills `o` from a URL (`redis://[user:password@]host[:port][/db]`, `rediss://…`, `unix://path[?db=n]`).
+ * Strings lie in `storage`, which the caller keeps. 0, or -1 and `err`. */
+int redis_options_parse(struct redis_options *o, const char *url, struct buf *storage, struct err *err);
+
+enum redis_state { REDIS_CONNECTING, REDIS_UP, REDIS_DOWN, REDIS_CLOSED };
+
+struct redis_conn;
+typedef void (*redis_reply_fn)(void *arg, const redisReply *reply, const char *error);
+/* `reason` says why it is DOWN ("connection refused", "NOAUTH …"); "" otherwise. */
+typedef void (*redis_state_fn)(void *arg, enum redis_state state, const char *reason);
+
+/* NULL and `err` where an option needs what hiredis lacks (TLS with hiredis 0.14). Connects from the
+ * next loop turn on. `options` is not copied. */
+struct redis_conn *redis_conn_new(uv_loop_t *loop, const struct redis_options *options, struct rng *rng,
+                                  redis_state_fn on_state, void *arg, struct err *err);
+enum redis_state redis_conn_state(const struct redis_conn *c);
+/* The last reason for being DOWN, also while reconnecting. */
+const char *redis_conn_error(const struct redis_conn *c);
+
+/* Sends one command that is already in RESP ("*3\r\n$7\r\nEVALSHA…"). The bytes are copied. `done` may
+ * be NULL. With `block_ms` > 0 the command may take that long on top of the command timeout (BLMOVE). */
+void redis_send(struct redis_conn *c, struct span resp, uint32_t block_ms, redis_reply_fn done, void *arg);
+/* For rare commands: printf-style as in hiredis (%s, %b). */
+void redis_command(struct redis_conn *c, redis_reply_fn done, void *arg, const char *format, ...);
+/* Commands are written once per loop turn by themselves; this writes now. */
+void redis_flush(struct redis_conn *c);
+/* Unanswered commands fail; `closed` is called when the handles are gone; the connection is freed. */
+void redis_conn_close(struct redis_conn *c, void (*closed)(void *arg), void *arg);
+
+struct redis_stats {
+    uint64_t commands, writes, reconnects, errors;
+};
+struct redis_stats redis_conn_stats(const struct redis_conn *c);
+
+/* RESP writing: redis_resp_begin(b, 3); redis_resp_arg(b, …) three times. */
+void redis_resp_begin(struct buf *b, size_t args);
+void redis_resp_arg(struct buf *b, struct span arg);
+void redis_resp_str(struct buf *b, const char *arg);
+void redis_resp_u64(struct buf *b, uint64_t v);
+
+/* For the CLI, which may block: a synchronous connection with the same options (resolve, TLS, AUTH,
+ * Sentinel). NULL and `err` ("Redis at 127.0.0.1:6379: connection refused"). redisFree() it. */
+redisContext *redis_connect_sync(const struct redis_options *options, struct err *err);
+
+#endif

@@ -1,0 +1,35 @@
+/* What an exchange with a provider means (docs/protocol.md, "What an answer means"). */
+#ifndef DRAY_VERDICT_H
+#define DRAY_VERDICT_H
+
+#include "dray/buf.h"
+
+enum verdict {
+    VERDICT_CREATED,   /* the order exists, and by this attempt */
+    VERDICT_DUPLICATE, /* the order existed before */
+    VERDICT_REJECTED,  /* the provider said no; surely nothing was created */
+    VERDICT_RETRY,     /* surely nothing was created; worth another attempt */
+    VERDICT_PAUSE,     /* RETRY, and the account pauses for retry_after_ms */
+    VERDICT_HOLD,      /* the account's credentials are refused; the job burns no attempt */
+    VERDICT_UNKNOWN,   /* the order may or may not exist */
+    VERDICT_LOOKUP,    /* surely unclear, ask the provider first (409; 5xx where the look-up is exact) */
+    VERDICT_ABSENT,    /* of a look-up: surely not there */
+};
+const char *verdict_name(enum verdict v); /* "created" "duplicate" … */
+
+#define OUTCOME_MAX_IDS 64
+
+/* A module's reading of an exchange. Spans point into the exchange's body. */
+struct outcome {
+    enum verdict verdict;
+    long http_status;
+    char code[64];          /* provider's code, "http_503", or dray's own ("timeout", "unreadable_answer",
+                             * "redirect", …); safe to log */
+    char message[512];      /* for the dead letter and the result; may hold personal data: never logged */
+    struct span order;      /* S2, VU, http-json: the provider's order object; absent otherwise */
+    struct span ids[OUTCOME_MAX_IDS]; /* order ids: a number's digits, a string's inner bytes (escapes as they are) */
+    uint32_t id_count;      /* the first is `order_id` */
+    uint64_t retry_after_ms; /* VERDICT_PAUSE */
+};
+
+#endif

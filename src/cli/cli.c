@@ -1,0 +1,67 @@
+#include "cli/cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static int run_version(const struct verb *self, int argc, char **argv) {
+    (void)self, (void)argc, (void)argv;
+    puts("dray " DRAY_VERSION);
+    return EXIT_FINE;
+}
+
+static const struct verb verb_version = {
+    .name = "version", .arguments = "", .summary = "print the version", .help = "", .run = run_version};
+
+const struct verb *const verbs[] = {
+    &verb_version,
+    NULL,
+};
+
+static int print_verbs(FILE *out) {
+    fputs("dray hauls orders from Redis to fulfillment providers.\n\nusage: dray VERB [options]\n\n", out);
+    for (size_t i = 0; verbs[i] != NULL; i++)
+        fprintf(out, "  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
+    fputs("\n`dray VERB --help` says more of one.\n", out);
+    return out == stdout ? EXIT_FINE : EXIT_USAGE;
+}
+
+int cli_usage(const struct verb *verb, const char *format, ...) {
+    va_list ap;
+    va_start(ap, format);
+    fprintf(stderr, "dray %s: ", verb->name);
+    vfprintf(stderr, format, ap);
+    fprintf(stderr, "\nusage: dray %s %s\n`dray %s --help` says more.\n", verb->name, verb->arguments,
+            verb->name);
+    va_end(ap);
+    return EXIT_USAGE;
+}
+
+int cli_fail(const struct verb *verb, const char *format, ...) {
+    va_list ap;
+    va_start(ap, format);
+    fprintf(stderr, "dray %s: ", verb->name);
+    vfprintf(stderr, format, ap);
+    fputc('\n', stderr);
+    va_end(ap);
+    return EXIT_FAILED;
+}
+
+int cli_help(const struct verb *verb) {
+    printf("usage: dray %s %s\n\n%s.\n%s%s", verb->name, verb->arguments, verb->summary,
+           verb->help[0] != '\0' ? "\n" : "", verb->help);
+    return EXIT_FINE;
+}
+
+int cli_main(int argc, char **argv) {
+    if (argc < 2)
+        return print_verbs(stderr);
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)
+        return print_verbs(stdout);
+    const char *name = strcmp(argv[1], "--version") == 0 ? "version" : argv[1];
+    for (size_t i = 0; verbs[i] != NULL; i++)
+        if (strcmp(verbs[i]->name, name) == 0)
+            return verbs[i]->run(verbs[i], argc - 1, argv + 1);
+    fprintf(stderr, "dray: there is no verb '%s'\n", name);
+    return print_verbs(stderr);
+}

@@ -1,0 +1,35 @@
+/* One verb, one file. A verb is found in the table of cli.c; it reads its own options with
+ * getopt_long and returns the process's exit code. */
+#ifndef DRAY_CLI_H
+#define DRAY_CLI_H
+
+#include "dray/config.h"
+
+enum exit_code { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NO_REDIS = 3 };
+
+struct verb {
+    const char *name;
+    const char *arguments; /* "QUEUE [FILE]" */
+    const char *summary;   /* one line of `dray --help` */
+    const char *help;      /* what `dray VERB --help` says below the usage line */
+    int (*run)(const struct verb *self, int argc, char **argv); /* argv[0] is the verb's name */
+};
+
+extern const struct verb *const verbs[]; /* NULL-terminated */
+
+int cli_main(int argc, char **argv);
+
+/* Prints "dray VERB: message" and a hint to --help on stderr; returns EXIT_USAGE. */
+int cli_usage(const struct verb *verb, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Prints "dray VERB: message" on stderr; returns EXIT_FAILED. */
+int cli_fail(const struct verb *verb, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Usage line and help on stdout; returns EXIT_FINE. */
+int cli_help(const struct verb *verb);
+
+/* Loads the configuration (all of it, or what a command that only needs Redis needs) and prints faults
+ * and warnings. NULL: the caller returns EXIT_USAGE. */
+struct config *cli_config(const struct verb *verb, const char *path, bool partial);
+/* Connects or prints why not. NULL: the caller returns EXIT_NO_REDIS. */
+redisContext *cli_redis(const struct verb *verb, const struct config *config);
+
+#endif

@@ -1,0 +1,209 @@
+#include "dray/buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BUF_FIRST 64 /* bytes of a first allocation */
+
+void buf_init(struct buf *b, size_t max) {
+    *b = (struct buf){.max = max};
+}
+
+void buf_deinit(struct buf *b) {
+    free(b->data);
+    *b = (struct buf){.max = b->max};
+}
+
+void buf_reset(struct buf *b) {
+    b->len = 0;
+    b->failed = false;
+}
+
+bool buf_ok(const struct buf *b) {
+    return !b->failed;
+}
+
+bool buf_reserve(struct buf *b, size_t n) {
+    if (b->failed || n > b->max - b->len) {
+        b->failed = true;
+        return false;
+    }
+    size_t need = b->len + n;
+    if (need <= b->cap)
+        return true;
+    size_t cap = b->cap > 0 ? b->cap : BUF_FIRST;
+    while (cap < need)
+        cap *= 2;
+    char *data = realloc(b->data, cap);
+    if (data == NULL) {
+        b->failed = true;
+        return false;
+    }
+    b->data = data;
+    b->cap = cap;
+    return true;
+}
+
+void buf_add(struct buf *b, const void *data, size_t n) {
+    if (n == 0 || !buf_reserve(b, n))
+        return;
+    memcpy(b->data + b->len, data, n);
+    b->len += n;
+}
+
+void buf_add_span(struct buf *b, struct span s) {
+    buf_add(b, s.ptr, s.len);
+}
+
+void buf_add_str(struct buf *b, const char *s) {
+    buf_add(b, s, strlen(s));
+}
+
+void buf_add_char(struct buf *b, char c) {
+    if (b->len < b->cap && b->len < b->max && !b->failed)
+        b->data[b->len++] = c;
+    else
+        buf_add(b, &c, 1);
+}
+
+void buf_add_u64(struct buf *b, uint64_t v) {
+    char digits[20];
+    size_t i = sizeof(digits);
+    do {
+        digits[--i] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v > 0);
+    buf_add(b, digits + i, sizeof(digits) - i);
+}
+
+void buf_add_i64(struct buf *b, int64_t v) {
+    if (v < 0)
+        buf_add_char(b, '-');
+    buf_add_u64(b, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+}
+
+void buf_addf(struct buf *b, const char *format, ...) {
+    char small[256];
+    va_list ap;
+    va_start(ap, format);
+    int n = vsnprintf(small, sizeof(small), format, ap);
+    va_end(ap);
+    if (n < 0) {
+        b->failed = true;
+        return;
+    }
+    if ((size_t)n < sizeof(small)) {
+        buf_add(b, small, (size_t)n);
+        return;
+    }
+    if (!buf_reserve(b, (size_t)n + 1)) /* + 1: vsnprintf ends with a NUL, which is not kept */
+        return;
+    va_start(ap, format);
+    vsnprintf(b->data + b->len, (size_t)n + 1, format, ap);
+    va_end(ap);
+    b->len += (size_t)n;
+}
+
+/* Length of the valid UTF-8 sequence at s, 0 if there is none (RFC 3629 §4). */
+static size_t utf8_sequence(const unsigned char *s, size_t len) {
+    if (s[0] < 0x80)
+        return 1;
+    if (s[0] >= 0xc2 && s[0] <= 0xdf)
+        return len > 1 && (s[1] & 0xc0) == 0x80 ? 2 : 0;
+    if ((s[0] & 0xf0) == 0xe0) {
+        if (len < 3 || (s[1] & 0xc0) != 0x80 || (s[2] & 0xc0) != 0x80)
+            return 0;
+        if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f))
+            return 0;
+        return 3;
+    }
+    if (s[0] < 0xf0 || s[0] > 0xf4 || len < 4)
+        return 0;
+    if ((s[1] & 0xc0) != 0x80 || (s[2] & 0xc0) != 0x80 || (s[3] & 0xc0) != 0x80)
+        return 0;
+    if ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+        return 0;
+    return 4;
+}
+
+static void add_escaped(struct buf *b, unsigned char c) {
+    static const char hex[] = "0123456789abcdef";
+    switch (c) {
+    case '"':
+        buf_add(b, "\\\"", 2);
+        return;
+    case '\\':
+        buf_add(b, "\\\\", 2);
+        return;
+    case '\n':
+        buf_add(b, "\\n", 2);
+        return;
+    case '\r':
+        buf_add(b, "\\r", 2);
+        return;
+    case '\t':
+        buf_add(b, "\\t", 2);
+        return;
+    default: {
+        char u[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+        buf_add(b, u, sizeof(u));
+    }
+    }
+}
+
+void buf_add_json_str(struct buf *b, struct span s) {
+    const unsigned char *p = (const unsigned char *)s.ptr;
+    size_t plain = 0; /* start of the run that needs no escape */
+    buf_reserve(b, s.len + 2);
+    buf_add_char(b, '"');
+    for (size_t i = 0; i < s.len;) {
+        size_t n = utf8_sequence(p + i, s.len - i);
+        if (n > 0 && p[i] >= 0x20 && p[i] != '"' && p[i] != '\\') {
+            i += n;
+            continue;
+        }
+        buf_add(b, s.ptr + plain, i - plain);
+        if (n > 0)
+            add_escaped(b, p[i]);
+        else
+            buf_add(b, "\xef\xbf\xbd", 3);
+        plain = ++i;
+    }
+    if (s.len > plain)
+        buf_add(b, s.ptr + plain, s.len - plain);
+    buf_add_char(b, '"');
+}
+
+const char *buf_cstr(struct buf *b) {
+    if (b->failed || b->len == 0)
+        return "";
+    if (b->len == b->cap) {
+        char *data = realloc(b->data, b->cap + 1);
+        if (data == NULL) {
+            b->failed = true;
+            return "";
+        }
+        b->data = data;
+        b->cap++;
+    }
+    b->data[b->len] = '\0';
+    return b->data;
+}
+
+struct span buf_span(const struct buf *b) {
+    return (struct span){b->data != NULL ? b->data : "", b->len};
+}
+
+struct span span_str(const char *s) {
+    return (struct span){s, s != NULL ? strlen(s) : 0};
+}
+
+bool span_eq(struct span a, struct span b) {
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+bool span_is(struct span a, const char *s) {
+    return a.ptr != NULL && span_eq(a, span_str(s));
+}
