@@ -1,0 +1,1 @@
+"""Helpers of the Python tests: real servers in temporary directories, and a peer that misbehaves."""
