@@ -64,6 +64,7 @@ void config_unref(struct config *c);
 void config_faults_init(struct config_faults *f);
 void config_faults_deinit(struct config_faults *f);
 
+/* The one of that name, or NULL; lives as long as the configuration. */
 const struct queue_config *config_queue(const struct config *c, const char *name);
 const struct account *config_account(const struct config *c, const char *name);
 

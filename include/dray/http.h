@@ -80,6 +80,7 @@ struct http_call *http_send(struct http_pool *pool, struct http_target *target,
 /* Ends it at once; `done` is called (with `cancelled`) before this returns. */
 void http_cancel(struct http_call *call);
 
+/* Requests started whose callback has not been called. */
 uint32_t http_inflight(const struct http_pool *pool);
 
 /* Counters since the start. */

@@ -66,6 +66,7 @@ void redis_flush(struct redis_conn *c);
 /* Unanswered commands fail; `closed` is called when the handles are gone; the connection is freed. */
 void redis_conn_close(struct redis_conn *c, void (*closed)(void *arg), void *arg);
 
+/* Counters since the connection was made, reconnects included. */
 struct redis_stats {
     uint64_t commands, writes, reconnects, errors;
 };

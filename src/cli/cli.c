@@ -1,3 +1,4 @@
+/* Finds the verb and runs it; the words that all verbs use to say what went wrong. */
 #include "cli/cli.h"
 
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* Growing by doubling up to the maximum; past it the buffer fails and stays as it was. */
 #include "dray/buf.h"
 
 #include <stdarg.h>

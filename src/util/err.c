@@ -1,3 +1,4 @@
+/* Messages are cut, never lost: a buffer too small still says what failed. */
 #include "dray/err.h"
 
 #include <stdarg.h>
