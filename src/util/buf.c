@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/utf8.h"
+
 #define BUF_FIRST 64 /* bytes of a first allocation */
 
 void buf_init(struct buf *b, size_t max) {
@@ -105,28 +107,6 @@ void buf_addf(struct buf *b, const char *format, ...) {
     vsnprintf(b->data + b->len, (size_t)n + 1, format, ap);
     va_end(ap);
     b->len += (size_t)n;
-}
-
-/* Length of the valid UTF-8 sequence at s, 0 if there is none (RFC 3629 §4). */
-static size_t utf8_sequence(const unsigned char *s, size_t len) {
-    if (s[0] < 0x80)
-        return 1;
-    if (s[0] >= 0xc2 && s[0] <= 0xdf)
-        return len > 1 && (s[1] & 0xc0) == 0x80 ? 2 : 0;
-    if ((s[0] & 0xf0) == 0xe0) {
-        if (len < 3 || (s[1] & 0xc0) != 0x80 || (s[2] & 0xc0) != 0x80)
-            return 0;
-        if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f))
-            return 0;
-        return 3;
-    }
-    if (s[0] < 0xf0 || s[0] > 0xf4 || len < 4)
-        return 0;
-    if ((s[1] & 0xc0) != 0x80 || (s[2] & 0xc0) != 0x80 || (s[3] & 0xc0) != 0x80)
-        return 0;
-    if ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-        return 0;
-    return 4;
 }
 
 static void add_escaped(struct buf *b, unsigned char c) {
