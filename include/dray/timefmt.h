@@ -11,10 +11,10 @@ int duration_parse(struct span text, uint64_t *ms);
 /* The shortest exact form of the above. */
 void duration_format(uint64_t ms, char out[static TIMEFMT_SIZE]);
 
-/* "262144" "256K" "1M" (powers of 1024) to bytes. 0 or -1. */
+/* "262144" "256K" "1M" "1G" (powers of 1024) to bytes. 0 or -1. */
 int size_parse(struct span text, uint64_t *bytes);
 
-/* "2/s" "100/m" "3600/h" to a rate per second; "0" is no limit. 0 or -1. */
+/* "2/s" "100/m" "3600/h" to a rate per second; "0" is no limit ("0/s" is refused). 0 or -1. */
 int rate_parse(struct span text, double *per_second);
 
 /* RFC 3339 ("2024-04-24T06:00:33.889Z", offsets allowed, a space or lower-case t/z too) to Unix ms.
@@ -26,7 +26,7 @@ void rfc3339_format(uint64_t unix_ms, char out[static TIMEFMT_SIZE]);
 int http_date_parse(struct span text, uint64_t *unix_ms);
 
 /* RFC 9110 §10.2.3 Retry-After, seconds or HTTP-date, to milliseconds from `now_unix_ms` on (0 for
- * a date that is past). 0 or -1 where the text is neither. */
+ * a date that is past; 2^32-1 seconds at most). 0 or -1 where the text is neither. */
 int retry_after_parse(struct span text, uint64_t now_unix_ms, uint64_t *delay_ms);
 
 #endif

@@ -12,13 +12,17 @@
 
 #define PAIRWISE_MAX 24 /* members up to which comparing all pairs is cheaper than memory */
 
-static bool same_name(const struct json_doc *doc, uint32_t a, uint32_t b) {
-    return json_text_equal(json_text_of(doc, a), json_text_of(doc, b));
+/* Names that differ in their number of code points are never the same: most pairs end there. */
+static inline bool same_name(const struct json_doc *doc, uint32_t a, uint32_t b) {
+    return doc->nodes[a].count == doc->nodes[b].count &&
+           json_text_equal(json_text_of(doc, a), json_text_of(doc, b));
 }
 
 static uint32_t find_pairwise(const struct json_doc *doc, uint32_t object) {
-    for (uint32_t a = json_first(doc, object); a != JSON_NONE; a = json_next(doc, object, a))
-        for (uint32_t b = json_next(doc, object, a); b != JSON_NONE; b = json_next(doc, object, b))
+    const struct json_node *nodes = doc->nodes;
+    uint32_t end = nodes[object].next;
+    for (uint32_t a = object + 1; a < end; a = nodes[a + 1].next)
+        for (uint32_t b = nodes[a + 1].next; b < end; b = nodes[b + 1].next)
             if (same_name(doc, a, b))
                 return a;
     return JSON_NONE;

@@ -1,0 +1,252 @@
+/* Dates: RFC 3339, the three forms of an HTTP-date, Retry-After. The proleptic Gregorian calendar
+ * in UTC, without the C library's time zones and locks. */
+#include "dray/timefmt.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MS_PER_DAY  INT64_C(86400000)
+#define UNIX_MS_MAX INT64_C(253402300799999) /* 9999-12-31T23:59:59.999Z */
+
+/* What is left to read. Once a piece did not fit, `bad` stays. */
+struct scan {
+    const char *p, *end;
+    bool bad;
+};
+
+static struct scan scan_of(struct span s) {
+    return (struct scan){s.ptr, s.ptr + s.len, false};
+}
+
+static bool at(const struct scan *s, char c) {
+    return s->p < s->end && *s->p == c;
+}
+
+static void expect(struct scan *s, const char *text) {
+    size_t n = strlen(text);
+    if (s->bad || (size_t)(s->end - s->p) < n || memcmp(s->p, text, n) != 0)
+        s->bad = true;
+    else
+        s->p += n;
+}
+
+static bool digit(const struct scan *s) {
+    return s->p < s->end && *s->p >= '0' && *s->p <= '9';
+}
+
+/* Exactly `n` digits, from `low` to `high`. */
+static int number(struct scan *s, int n, int low, int high) {
+    int v = 0;
+    for (int i = 0; i < n; i++) {
+        if (s->bad || !digit(s)) {
+            s->bad = true;
+            return low;
+        }
+        v = v * 10 + (*s->p++ - '0');
+    }
+    if (v < low || v > high)
+        s->bad = true;
+    return v;
+}
+
+/* Which of `count` names of three letters, joined, is next: 0 …, or bad. */
+static int name3(struct scan *s, const char *names, int count) {
+    for (int i = 0; i < count; i++)
+        if (!s->bad && s->end - s->p >= 3 && memcmp(s->p, names + 3 * i, 3) == 0) {
+            s->p += 3;
+            return i;
+        }
+    s->bad = true;
+    return 0;
+}
+
+static int month_name(struct scan *s) {
+    return 1 + name3(s, "JanFebMarAprMayJunJulAugSepOctNovDec", 12);
+}
+
+struct date {
+    int year, month, day, hour, minute, second; /* second may be 60 */
+};
+
+static void clock_time(struct scan *s, struct date *d) {
+    d->hour = number(s, 2, 0, 23);
+    expect(s, ":");
+    d->minute = number(s, 2, 0, 59);
+    expect(s, ":");
+    d->second = number(s, 2, 0, 60);
+}
+
+static int days_in_month(int year, int month) {
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return month == 2 && leap ? 29 : days[month - 1];
+}
+
+/* Days from 1970-01-01; years of the calendar start in March here, so that a leap day is the last.
+ */
+static int64_t days_from_date(int year, int month, int day) {
+    int64_t y = month <= 2 ? year - 1 : year;
+    int64_t era = y / 400, of_era = y % 400;
+    int64_t of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
+}
+
+static void date_from_days(int64_t days, struct date *d) {
+    int64_t z = days + 719468;
+    int64_t era = z / 146097, day = z % 146097;
+    int64_t year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+    int64_t of_year = day - (365 * year + year / 4 - year / 100);
+    int64_t month = (5 * of_year + 2) / 153;
+    d->day = (int)(of_year - (153 * month + 2) / 5 + 1);
+    d->month = (int)(month < 10 ? month + 3 : month - 9);
+    d->year = (int)(era * 400 + year + (d->month <= 2));
+}
+
+/* 0, or -1 where the scan went wrong, is not at its end, or the time is out of bounds. */
+static int finish(const struct scan *s, const struct date *d, int64_t add_ms, uint64_t *unix_ms) {
+    if (s->bad || s->p != s->end || d->day > days_in_month(d->year, d->month))
+        return -1;
+    int64_t ms = days_from_date(d->year, d->month, d->day) * MS_PER_DAY;
+    ms += ((d->hour * 60 + d->minute) * 60 + d->second) * INT64_C(1000) + add_ms;
+    if (ms < 0 || ms > UNIX_MS_MAX)
+        return -1;
+    *unix_ms = (uint64_t)ms;
+    return 0;
+}
+
+/* ".889…" in ms; digits beyond are read and dropped. */
+static int fraction_ms(struct scan *s) {
+    int ms = 0, unit = 100;
+    if (s->bad || !at(s, '.'))
+        return 0;
+    s->p++;
+    s->bad = !digit(s);
+    for (; digit(s); s->p++, unit /= 10)
+        ms += (*s->p - '0') * unit;
+    return ms;
+}
+
+/* "Z" or "+02:00", in minutes east of UTC. */
+static int zone_minutes(struct scan *s) {
+    if (at(s, 'Z') || at(s, 'z')) {
+        s->p++;
+        return 0;
+    }
+    bool west = at(s, '-');
+    expect(s, west ? "-" : "+");
+    int hours = number(s, 2, 0, 23);
+    expect(s, ":");
+    int minutes = hours * 60 + number(s, 2, 0, 59);
+    return west ? -minutes : minutes;
+}
+
+int rfc3339_parse(struct span text, uint64_t *unix_ms) {
+    struct scan s = scan_of(text);
+    struct date d;
+    d.year = number(&s, 4, 1970, 9999);
+    expect(&s, "-");
+    d.month = number(&s, 2, 1, 12);
+    expect(&s, "-");
+    d.day = number(&s, 2, 1, 31);
+    expect(&s, at(&s, ' ') ? " " : at(&s, 't') ? "t" : "T");
+    clock_time(&s, &d);
+    int ms = fraction_ms(&s);
+    int64_t zone = zone_minutes(&s);
+    return finish(&s, &d, ms - zone * 60000, unix_ms);
+}
+
+void rfc3339_format(uint64_t unix_ms, char out[static TIMEFMT_SIZE]) {
+    int64_t ms = unix_ms < (uint64_t)UNIX_MS_MAX ? (int64_t)unix_ms : UNIX_MS_MAX;
+    struct date d;
+    date_from_days(ms / MS_PER_DAY, &d);
+    unsigned of_day = (unsigned)(ms % MS_PER_DAY);
+    snprintf(out, TIMEFMT_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (unsigned)d.year % 10000,
+             (unsigned)d.month % 100, (unsigned)d.day % 100, of_day / 3600000, of_day / 60000 % 60,
+             of_day / 1000 % 60, of_day % 1000);
+}
+
+/* "Sun, 06 Nov 1994 08:49:37 GMT" */
+static int imf_fixdate(struct span text, uint64_t *unix_ms) {
+    struct scan s = scan_of(text);
+    struct date d;
+    name3(&s, "MonTueWedThuFriSatSun", 7);
+    expect(&s, ", ");
+    d.day = number(&s, 2, 1, 31);
+    expect(&s, " ");
+    d.month = month_name(&s);
+    expect(&s, " ");
+    d.year = number(&s, 4, 1970, 9999);
+    expect(&s, " ");
+    clock_time(&s, &d);
+    expect(&s, " GMT");
+    return finish(&s, &d, 0, unix_ms);
+}
+
+/* "Sunday, 06-Nov-94 08:49:37 GMT"; without a date to compare with, 70 to 99 are 19xx. */
+static int rfc850_date(struct span text, uint64_t *unix_ms) {
+    static const char *const rest[] = {"day", "sday", "nesday", "rsday", "day", "urday", "day"};
+    struct scan s = scan_of(text);
+    struct date d;
+    expect(&s, rest[name3(&s, "MonTueWedThuFriSatSun", 7)]);
+    expect(&s, ", ");
+    d.day = number(&s, 2, 1, 31);
+    expect(&s, "-");
+    d.month = month_name(&s);
+    expect(&s, "-");
+    d.year = number(&s, 2, 0, 99);
+    d.year += d.year < 70 ? 2000 : 1900;
+    expect(&s, " ");
+    clock_time(&s, &d);
+    expect(&s, " GMT");
+    return finish(&s, &d, 0, unix_ms);
+}
+
+/* "Sun Nov  6 08:49:37 1994" */
+static int asctime_date(struct span text, uint64_t *unix_ms) {
+    struct scan s = scan_of(text);
+    struct date d;
+    name3(&s, "MonTueWedThuFriSatSun", 7);
+    expect(&s, " ");
+    d.month = month_name(&s);
+    expect(&s, " ");
+    bool padded = at(&s, ' ');
+    if (padded)
+        s.p++;
+    d.day = number(&s, padded ? 1 : 2, 1, 31);
+    expect(&s, " ");
+    clock_time(&s, &d);
+    expect(&s, " ");
+    d.year = number(&s, 4, 1970, 9999);
+    return finish(&s, &d, 0, unix_ms);
+}
+
+int http_date_parse(struct span text, uint64_t *unix_ms) {
+    if (imf_fixdate(text, unix_ms) == 0 || rfc850_date(text, unix_ms) == 0)
+        return 0;
+    return asctime_date(text, unix_ms);
+}
+
+static struct span trim(struct span s) {
+    while (s.len > 0 && (s.ptr[0] == ' ' || s.ptr[0] == '\t'))
+        s = (struct span){s.ptr + 1, s.len - 1};
+    while (s.len > 0 && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
+        s.len--;
+    return s;
+}
+
+int retry_after_parse(struct span text, uint64_t now_unix_ms, uint64_t *delay_ms) {
+    text = trim(text);
+    struct scan s = scan_of(text);
+    uint64_t seconds = 0, date;
+    for (; digit(&s); s.p++)
+        if (seconds < UINT32_MAX)
+            seconds = seconds * 10 + (uint64_t)(*s.p - '0');
+    if (text.len > 0 && s.p == s.end) {
+        *delay_ms = (seconds < UINT32_MAX ? seconds : UINT32_MAX) * 1000;
+        return 0;
+    }
+    if (http_date_parse(text, &date) != 0)
+        return -1;
+    *delay_ms = date > now_unix_ms ? date - now_unix_ms : 0;
+    return 0;
+}
