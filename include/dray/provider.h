@@ -17,32 +17,41 @@ enum field_type {
     FIELD_NUMBER,
     FIELD_BOOLEAN,
     FIELD_OBJECT,
-    FIELD_ARRAY,
+    FIELD_ARRAY,             /* of objects where the row has members; else of anything */
+    FIELD_STRING_ARRAY,      /* `max` is each element's */
     FIELD_STRING_OR_INTEGER, /* a phone number typed int with a spaced sample */
     FIELD_OBJECT_OR_ARRAY,   /* S2's meta: "an empty object {} or an empty array []" */
     FIELD_ANY,
 };
 
 enum field_flag {
-    FIELD_REQUIRED  = 1 << 0,
-    FIELD_NULLABLE  = 1 << 1, /* null counts as absent */
-    FIELD_NONEMPTY  = 1 << 2, /* a required string or array that may not be empty */
-    FIELD_DATETIME  = 1 << 3, /* a string that must be RFC 3339 */
+    FIELD_REQUIRED = 1 << 0,
+    FIELD_NULLABLE = 1 << 1,  /* null counts as absent */
+    FIELD_NONEMPTY = 1 << 2,  /* a string or array that may not be empty */
+    FIELD_DATETIME = 1 << 3,  /* a string that must be RFC 3339 */
     FIELD_ORDER_KEY = 1 << 4, /* the provider's own order key */
+    FIELD_UTC = 1 << 5,       /* with FIELD_DATETIME: the offset must be zero */
+    FIELD_LOCAL_OK = 1 << 6,  /* with FIELD_DATETIME: the offset may be missing (ISO 8601) */
 };
 
-/* One row of the seed's tables. */
+#define FIELDS_MAX 64 /* rows of one object */
+
+/* One row of the seed's tables: a member of an object. Rows of one object lie together, so that a
+ * member is compared with its siblings only; an object shared by two members is written once. */
 struct field {
-    const char *path;  /* from the order's root: "orderItemsList[].quantity" */
+    const char *name;
     const char *alias; /* another name the seed uses for the same field ("orderAddress"), or NULL */
+    uint16_t name_len, alias_len;
     enum field_type type;
     unsigned flags;
-    uint32_t max;               /* code points of a string (each element of a string array); 0: none */
+    uint32_t max; /* code points of a string; 0: none */
     bool has_min;
     int64_t min;                /* of a number, where has_min */
     const char *const *allowed; /* NULL-terminated, or NULL: any. Compared exactly unless allowed_nocase */
     bool allowed_nocase;
-    const char *note;           /* the seed's own words or our choice, for `dray providers NAME` */
+    const struct field *members; /* of an object, or of each object of an array; NULL: not looked into */
+    uint32_t member_count;
+    const char *note; /* the seed's own words or our choice, for `dray providers NAME` */
 };
 
 enum auth_kind { AUTH_NONE, AUTH_BEARER, AUTH_BEARER_ORGANIZATION, AUTH_BASIC, AUTH_CONFIGURED };
@@ -66,7 +75,7 @@ struct provider {
     const char *path;    /* appended to the account's base_url; NULL: from the account */
     const char *default_base_url; /* NULL: base_url is required */
     enum auth_kind auth;
-    const struct field *fields;
+    const struct field *fields; /* of the order itself; NULL: any object will do */
     uint32_t field_count;
     const char *order_key_pointer; /* JSON Pointer from the order's root; NULL: none, or from the account */
     enum lookup_kind lookup;
@@ -114,14 +123,17 @@ uint32_t provider_validate(const struct provider *p, const struct json_doc *doc,
 
 /* Parses and checks a whole job envelope. `e` is filled as far as possible, also when there are faults
  * (so that an `id` can be echoed). Decoded fields lie in `scratch` (reset by this call).
- * `find_account` resolves a name (NULL: the queue's default) or returns NULL: unknown.
+ * `find_account` resolves a name (NULL: the queue's default) or returns NULL: unknown. `hash_tag` is
+ * the queue's, with its braces: "{orders}". What stands without escapes is not copied: such spans point
+ * into `raw`, so that a usual job needs no memory of `scratch`.
  * Returns the number of faults; *account is the account found, or NULL. */
 uint32_t envelope_parse(struct envelope *e, struct json_doc *doc, struct span raw,
                         const struct account *(*find_account)(void *arg, const char *name), void *arg,
                         const char *hash_tag, struct buf *scratch, struct faults *faults,
                         const struct account **account);
 
-/* URL, method, headers and credentials of an account's requests. `spec` owns what options point to. */
+/* URL, method, headers and credentials of an account's requests. The options point into `spec` and
+ * into the account, which must live as long. */
 struct target_spec {
     struct http_target_options options;
     const char *headers[4];

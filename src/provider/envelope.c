@@ -1,0 +1,369 @@
+/* Reads a job envelope (docs/protocol.md, "Job"). Every fault is listed; what could be read is kept
+ * even then, so that a dead letter can name its job. */
+#include "dray/provider.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "dray/timefmt.h"
+#include "provider/module.h"
+
+#define REPLY_TO_MAX 512               /* bytes */
+#define UNIX_MS_MAX  253402300799999LL /* the end of year 9999 */
+
+enum part {
+    PART_ID,
+    PART_ORDER,
+    PART_ACCOUNT,
+    PART_ORDER_KEY,
+    PART_NOT_BEFORE,
+    PART_EXPIRES_AT,
+    PART_MAX_ATTEMPTS,
+    PART_REPLY_TO,
+    PART_ENQUEUED_AT,
+    PART_TRACEPARENT,
+    PART_META,
+    PARTS,
+};
+
+#define NAME(text)                                                                                 \
+    { (text), sizeof(text) - 1 }
+
+static const struct span part_names[PARTS] = {
+    [PART_ID] = NAME("id"),
+    [PART_ORDER] = NAME("order"),
+    [PART_ACCOUNT] = NAME("account"),
+    [PART_ORDER_KEY] = NAME("order_key"),
+    [PART_NOT_BEFORE] = NAME("not_before"),
+    [PART_EXPIRES_AT] = NAME("expires_at"),
+    [PART_MAX_ATTEMPTS] = NAME("max_attempts"),
+    [PART_REPLY_TO] = NAME("reply_to"),
+    [PART_ENQUEUED_AT] = NAME("enqueued_at"),
+    [PART_TRACEPARENT] = NAME("traceparent"),
+    [PART_META] = NAME("meta"),
+};
+
+struct reader {
+    struct envelope *e;
+    const struct json_doc *doc;
+    struct buf *scratch;
+    struct faults *faults;
+    uint32_t node[PARTS]; /* JSON_NONE: not given */
+};
+
+static void fault(const struct reader *r, enum part part, const char *rule) {
+    faults_add(r->faults, part_names[part].ptr, "%s", rule);
+}
+
+/* The decoded bytes of string `node`: in place, or in scratch where there are escapes. Scratch is
+ * made once as large as the whole text, so that earlier spans stay where they are. */
+static struct span decoded(const struct reader *r, uint32_t node) {
+    if (!r->doc->nodes[node].escaped)
+        return json_inner(r->doc, node);
+    size_t before = r->scratch->len;
+    if ((before == 0 && !buf_reserve(r->scratch, r->e->raw.len)) ||
+        json_decode(r->doc, node, r->scratch) != 0) {
+        faults_add(r->faults, "", "cannot be read: out of memory");
+        return (struct span){NULL, 0};
+    }
+    return (struct span){r->scratch->data + before, r->scratch->len - before};
+}
+
+static bool has_control(struct span text) {
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        unsigned char next = i + 1 < text.len ? (unsigned char)text.ptr[i + 1] : 0;
+        if (c < 0x20 || c == 0x7f || (c == 0xc2 && next >= 0x80 && next <= 0x9f))
+            return true;
+    }
+    return false;
+}
+
+static enum part part_of(const struct json_doc *doc, uint32_t name, uint32_t first) {
+    char text[32];
+    struct span inner = json_inner(doc, name);
+    if (doc->nodes[name].escaped) {
+        int n = json_copy(doc, name, text, sizeof(text));
+        inner = (struct span){text, n > 0 ? (size_t)n : 0};
+    }
+    for (uint32_t i = 0; i < PARTS; i++) {
+        uint32_t part = (first + i) % PARTS;
+        if (span_eq(inner, part_names[part]))
+            return (enum part)part;
+    }
+    return PARTS;
+}
+
+/* A name is not a value, but it may be as long as the job: it is cut, at a whole character. */
+static void fault_unknown(const struct reader *r, uint32_t name) {
+    char path[65];
+    struct span inner = json_inner(r->doc, name);
+    size_t len = inner.len < sizeof(path) - 1 ? inner.len : sizeof(path) - 1;
+    while (len > 0 && len < inner.len && ((unsigned char)inner.ptr[len] & 0xc0) == 0x80)
+        len--;
+    memcpy(path, inner.ptr, len);
+    path[len] = '\0';
+    faults_add(r->faults, path, "is no field of a job");
+}
+
+static void find_parts(struct reader *r) {
+    const struct json_doc *doc = r->doc;
+    uint32_t first = 0;
+    for (uint32_t k = 1; k < doc->nodes[0].next; k = doc->nodes[k + 1].next) {
+        enum part part = part_of(doc, k, first);
+        if (part == PARTS) {
+            fault_unknown(r, k);
+            continue;
+        }
+        if (r->node[part] != JSON_NONE)
+            fault(r, part, "is given twice");
+        r->node[part] = k + 1;
+        first = (uint32_t)part + 1;
+    }
+}
+
+/* True if the part is given and a string; its absence is no fault. */
+static bool string_given(const struct reader *r, enum part part) {
+    if (r->node[part] == JSON_NONE)
+        return false;
+    if (json_type(r->doc, r->node[part]) == JSON_STRING)
+        return true;
+    fault(r, part, "must be a string");
+    return false;
+}
+
+/* Returns the decoded id for the order key's default, absent where it is unreadable. */
+static struct span read_id(struct reader *r) {
+    const struct span none = {NULL, 0};
+    uint32_t node = r->node[PART_ID];
+    if (node == JSON_NONE)
+        fault(r, PART_ID, "is required");
+    if (!string_given(r, PART_ID))
+        return none;
+    uint32_t length = r->doc->nodes[node].count;
+    if (length < 1 || length > JOB_ID_MAX) {
+        faults_add(r->faults, "id", "must be 1 to %d characters", JOB_ID_MAX);
+        return none;
+    }
+    r->e->id = json_inner(r->doc, node);
+    struct span id = decoded(r, node);
+    if (has_control(id))
+        fault(r, PART_ID, "must hold no control character");
+    return id;
+}
+
+static void read_order(struct reader *r) {
+    uint32_t node = r->node[PART_ORDER];
+    if (node == JSON_NONE)
+        fault(r, PART_ORDER, "is required");
+    else if (json_type(r->doc, node) != JSON_OBJECT)
+        fault(r, PART_ORDER, "must be an object");
+    else
+        r->e->order = json_raw(r->doc, node);
+}
+
+static const struct account *
+read_account(struct reader *r, const struct account *(*find)(void *arg, const char *name),
+             void *arg) {
+    char name[NAME_MAX_LEN + 1];
+    uint32_t node = r->node[PART_ACCOUNT];
+    if (node == JSON_NONE) {
+        const struct account *account = find(arg, NULL);
+        if (account == NULL)
+            fault(r, PART_ACCOUNT, "is required: the queue has no default account");
+        return account;
+    }
+    if (!string_given(r, PART_ACCOUNT))
+        return NULL;
+    r->e->account = json_inner(r->doc, node);
+    const struct account *account = NULL;
+    if (json_copy(r->doc, node, name, sizeof(name)) > 0)
+        account = find(arg, name);
+    if (account == NULL)
+        fault(r, PART_ACCOUNT, "names no account of this queue");
+    return account;
+}
+
+static uint64_t read_time(const struct reader *r, enum part part) {
+    char text[64];
+    int64_t number;
+    uint64_t ms = 0;
+    uint32_t node = r->node[part];
+    if (node == JSON_NONE)
+        return 0;
+    if (json_i64(r->doc, node, &number) && number > 0 && number <= UNIX_MS_MAX)
+        return (uint64_t)number;
+    int n = json_copy(r->doc, node, text, sizeof(text));
+    if (n > 0 && rfc3339_parse((struct span){text, (size_t)n}, &ms) == 0)
+        return ms > 0 ? ms : 1; /* 0 means "not given" */
+    fault(r, part, "must be Unix milliseconds or a date and time such as 2024-04-24T06:00:33.889Z");
+    return 0;
+}
+
+static void read_max_attempts(struct reader *r) {
+    int64_t value;
+    uint32_t node = r->node[PART_MAX_ATTEMPTS];
+    if (node == JSON_NONE)
+        return;
+    if (!json_i64(r->doc, node, &value))
+        fault(r, PART_MAX_ATTEMPTS, "must be an integer");
+    else if (value < 1)
+        fault(r, PART_MAX_ATTEMPTS, "must be at least 1");
+    else
+        r->e->max_attempts = value < UINT32_MAX ? (uint32_t)value : UINT32_MAX;
+}
+
+/* Redis takes the first '{' and the first '}' behind it; the key's slot is the queue's only if that
+ * is the queue's tag. */
+static bool has_hash_tag(struct span key, const char *hash_tag) {
+    size_t len = strlen(hash_tag);
+    const char *open = memchr(key.ptr, '{', key.len);
+    return open != NULL && (size_t)(key.ptr + key.len - open) >= len &&
+           memcmp(open, hash_tag, len) == 0;
+}
+
+static void read_reply_to(struct reader *r, const char *hash_tag) {
+    if (!string_given(r, PART_REPLY_TO))
+        return;
+    struct span key = decoded(r, r->node[PART_REPLY_TO]);
+    if (key.ptr == NULL)
+        return;
+    if (key.len < 1 || key.len > REPLY_TO_MAX)
+        faults_add(r->faults, "reply_to", "must be 1 to %d bytes", REPLY_TO_MAX);
+    else if (!has_hash_tag(key, hash_tag))
+        faults_add(r->faults, "reply_to", "must carry the queue's hash tag %s", hash_tag);
+    else
+        r->e->reply_to = key;
+}
+
+static bool lower_hex(const char *s, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!((s[i] >= '0' && s[i] <= '9') || (s[i] >= 'a' && s[i] <= 'f')))
+            return false;
+    return true;
+}
+
+/* W3C Trace Context §3.2: version-trace-parent-flags; a version above 00 may add more. */
+static bool traceparent_valid(struct span t) {
+    static const char zeros[] = "00000000000000000000000000000000";
+    const char *s = t.ptr;
+    if (t.len < 55 || s[2] != '-' || s[35] != '-' || s[52] != '-')
+        return false;
+    if (!lower_hex(s, 2) || !lower_hex(s + 3, 32) || !lower_hex(s + 36, 16) ||
+        !lower_hex(s + 53, 2))
+        return false;
+    if (memcmp(s, "ff", 2) == 0 || memcmp(s + 3, zeros, 32) == 0 || memcmp(s + 36, zeros, 16) == 0)
+        return false;
+    return t.len == 55 || (memcmp(s, "00", 2) != 0 && s[55] == '-' && t.len <= 256);
+}
+
+static void read_traceparent(struct reader *r) {
+    uint32_t node = r->node[PART_TRACEPARENT];
+    if (!string_given(r, PART_TRACEPARENT))
+        return;
+    struct span text = json_inner(r->doc, node);
+    if (r->doc->nodes[node].escaped || has_control(text) || !traceparent_valid(text))
+        fault(r, PART_TRACEPARENT, "must be a W3C traceparent (00-<32 hex>-<16 hex>-<2 hex>)");
+    else
+        r->e->traceparent = text;
+}
+
+static void read_meta(struct reader *r) {
+    if (r->node[PART_META] == JSON_NONE)
+        return;
+    struct span meta = json_raw(r->doc, r->node[PART_META]);
+    if (meta.len > META_MAX)
+        faults_add(r->faults, "meta", "must be at most %d bytes", META_MAX);
+    else
+        r->e->meta = meta;
+}
+
+/* "/order/order_number" as a fault's path: "order.order.order_number". */
+static void pointer_path(const char *pointer, char out[static 256]) {
+    snprintf(out, 256, "order%s", pointer);
+    for (char *c = out; *c != '\0'; c++)
+        if (*c == '/')
+            *c = '.';
+}
+
+/* The order's own key, if the provider has one and it is given. A type that the provider's table
+ * refuses is that table's fault; http-json has no table. */
+static void read_provider_key(struct reader *r, const struct account *account) {
+    const struct provider *p = account->provider;
+    const char *pointer =
+        p->order_key_pointer != NULL ? p->order_key_pointer : account->http_json.key_pointer;
+    if (pointer == NULL || r->e->order.ptr == NULL)
+        return;
+    uint32_t node = json_pointer(r->doc, r->node[PART_ORDER], pointer);
+    if (node == JSON_NONE || json_type(r->doc, node) == JSON_NULL)
+        return;
+    struct span key = {NULL, 0};
+    if (json_type(r->doc, node) == JSON_STRING)
+        key = decoded(r, node);
+    else if (r->doc->nodes[node].integer)
+        key = json_raw(r->doc, node);
+    char path[256];
+    pointer_path(pointer, path);
+    if (key.ptr == NULL && p->fields == NULL)
+        faults_add(r->faults, path, "is the order key and must be a string or an integer");
+    if (key.len > 0)
+        r->e->provider_key = key;
+    if (key.len > ORDER_KEY_MAX && r->node[PART_ORDER_KEY] == JSON_NONE)
+        faults_add(r->faults, path, "is the order key and must be at most %d bytes", ORDER_KEY_MAX);
+}
+
+static void read_order_key(struct reader *r, struct span id) {
+    struct envelope *e = r->e;
+    e->order_key = e->provider_key.ptr != NULL ? e->provider_key : id;
+    if (!string_given(r, PART_ORDER_KEY))
+        return;
+    struct span key = decoded(r, r->node[PART_ORDER_KEY]);
+    if (key.len < 1 || key.len > ORDER_KEY_MAX)
+        faults_add(r->faults, "order_key", "must be 1 to %d bytes", ORDER_KEY_MAX);
+    else
+        e->order_key = key;
+}
+
+static const struct account *read_parts(struct reader *r,
+                                        const struct account *(*find)(void *arg, const char *name),
+                                        void *arg, const char *hash_tag) {
+    struct span id = read_id(r);
+    read_order(r);
+    const struct account *account = read_account(r, find, arg);
+    r->e->not_before_ms = read_time(r, PART_NOT_BEFORE);
+    r->e->expires_at_ms = read_time(r, PART_EXPIRES_AT);
+    read_max_attempts(r);
+    read_reply_to(r, hash_tag);
+    r->e->enqueued_at_ms = read_time(r, PART_ENQUEUED_AT);
+    read_traceparent(r);
+    read_meta(r);
+    if (account != NULL && r->e->order.ptr != NULL)
+        provider_validate(account->provider, r->doc, r->node[PART_ORDER], r->faults);
+    if (account != NULL)
+        read_provider_key(r, account);
+    read_order_key(r, id);
+    return account;
+}
+
+uint32_t envelope_parse(struct envelope *e, struct json_doc *doc, struct span raw,
+                        const struct account *(*find_account)(void *arg, const char *name),
+                        void *arg, const char *hash_tag, struct buf *scratch, struct faults *faults,
+                        const struct account **account) {
+    struct reader r = {.e = e, .doc = doc, .scratch = scratch, .faults = faults};
+    struct err err = {""};
+    uint32_t before = faults->count;
+    *e = (struct envelope){.raw = raw};
+    *account = NULL;
+    buf_reset(scratch);
+    for (uint32_t i = 0; i < PARTS; i++)
+        r.node[i] = JSON_NONE;
+    if (json_parse(doc, raw.ptr, raw.len, &err) != 0) {
+        faults_add(faults, "", "is not JSON: %s", err.text);
+    } else if (json_type(doc, 0) != JSON_OBJECT) {
+        faults_add(faults, "", "must be a JSON object");
+    } else {
+        find_parts(&r);
+        *account = read_parts(&r, find_account, arg, hash_tag);
+    }
+    return faults->count - before;
+}

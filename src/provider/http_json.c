@@ -1,0 +1,206 @@
+/* The generic provider: any endpoint that takes an order as a JSON body and answers in JSON. Path,
+ * authentication, success test and ids are JSON Pointers of the account's configuration. */
+#include "provider/module.h"
+
+#include <string.h>
+
+#define KEY_MARK "{key}"
+
+static bool one_of(const char *text, const char *a, const char *b, const char *c, const char *d) {
+    return strcmp(text, a) == 0 || strcmp(text, b) == 0 || strcmp(text, c) == 0 ||
+           strcmp(text, d) == 0;
+}
+
+static int check_auth(const struct account *account, struct err *err) {
+    const char *auth = account->http_json.auth;
+    if (auth == NULL || !one_of(auth, "bearer", "basic", "header", "none"))
+        return err_set(err, "account %s: auth must be bearer, basic, header or none",
+                       account->name);
+    if (strcmp(auth, "basic") == 0)
+        return require_key_and_secret(account, err);
+    if (strcmp(auth, "header") == 0 && account->http_json.auth_header == NULL)
+        return err_set(err, "account %s: auth = header needs auth_header", account->name);
+    return strcmp(auth, "none") == 0 ? 0 : require_token(account, err);
+}
+
+static int check_pointer(const struct account *account, const char *key, const char *pointer,
+                         struct err *err) {
+    if (pointer == NULL || pointer[0] == '\0' || pointer[0] == '/')
+        return 0;
+    return err_set(err, "account %s: %s must be a JSON Pointer such as /data/id", account->name,
+                   key);
+}
+
+static int check_pointers(const struct account *account, struct err *err) {
+    const struct http_json_options *o = &account->http_json;
+    const struct {
+        const char *key, *pointer;
+    } all[] = {
+        {"key_pointer", o->key_pointer},
+        {"success_pointer", o->success_pointer},
+        {"id_pointer", o->id_pointer},
+        {"order_pointer", o->order_pointer},
+        {"code_pointer", o->code_pointer},
+        {"message_pointer", o->message_pointer},
+        {"lookup_items_pointer", o->lookup_items_pointer},
+        {"lookup_key_pointer", o->lookup_key_pointer},
+        {"lookup_id_pointer", o->lookup_id_pointer},
+    };
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        if (check_pointer(account, all[i].key, all[i].pointer, err) != 0)
+            return -1;
+    return 0;
+}
+
+static int check_lookup(const struct account *account, struct err *err) {
+    const struct http_json_options *o = &account->http_json;
+    if (o->lookup_path == NULL)
+        return 0;
+    if (strstr(o->lookup_path, KEY_MARK) == NULL)
+        return err_set(err, "account %s: lookup_path must hold {key}", account->name);
+    if (o->key_pointer == NULL)
+        return err_set(err, "account %s: lookup_path needs key_pointer", account->name);
+    if (o->lookup_key_pointer == NULL)
+        return err_set(err,
+                       "account %s: lookup_path needs lookup_key_pointer, so that another "
+                       "order is never taken for this one",
+                       account->name);
+    return 0;
+}
+
+static int check_account(const struct account *account, struct err *err) {
+    if (account->base_url == NULL)
+        return err_set(err, "account %s: http-json needs base_url", account->name);
+    if (account->http_json.create_path == NULL)
+        return err_set(err, "account %s: http-json needs create_path", account->name);
+    if (check_auth(account, err) != 0 || check_pointers(account, err) != 0)
+        return -1;
+    return check_lookup(account, err);
+}
+
+static uint32_t at(const struct json_doc *doc, uint32_t node, const char *pointer) {
+    return pointer != NULL && node != JSON_NONE ? json_pointer(doc, node, pointer) : JSON_NONE;
+}
+
+static void read_error(const struct account *account, const struct json_doc *answer,
+                       struct outcome *out) {
+    const struct http_json_options *o = &account->http_json;
+    struct span code = node_code(answer, at(answer, 0, o->code_pointer));
+    if (code.len > 0)
+        outcome_code(out, code);
+    outcome_message_node(out, answer, at(answer, 0, o->message_pointer));
+}
+
+enum success { SUCCEEDED, REFUSED, UNREADABLE };
+
+/* Where a success test is configured but its field is missing, the answer is unreadable, not a no.
+ */
+static enum success succeeded(const struct http_json_options *o, const struct json_doc *answer) {
+    if (o->success_pointer == NULL)
+        return SUCCEEDED;
+    uint32_t node = at(answer, 0, o->success_pointer);
+    if (o->success_value == NULL)
+        return node != JSON_NONE && json_type(answer, node) != JSON_NULL ? SUCCEEDED : UNREADABLE;
+    struct span seen = node_code(answer, node);
+    if (seen.ptr == NULL)
+        return UNREADABLE;
+    return span_is(seen, o->success_value) ? SUCCEEDED : REFUSED;
+}
+
+static void read_success(const struct account *account, const struct envelope *envelope,
+                         const struct json_doc *answer, struct outcome *out) {
+    const struct http_json_options *o = &account->http_json;
+    (void)envelope;
+    switch (succeeded(o, answer)) {
+    case REFUSED:
+        outcome_set(out, VERDICT_REJECTED, "refused", "");
+        read_error(account, answer, out);
+        return;
+    case UNREADABLE:
+        outcome_set(out, VERDICT_UNKNOWN, "unreadable_answer",
+                    "the answer does not have what success_pointer names");
+        return;
+    case SUCCEEDED:
+        break;
+    }
+    if (o->id_pointer != NULL && !outcome_add_ids(out, answer, at(answer, 0, o->id_pointer))) {
+        outcome_set(out, VERDICT_UNKNOWN, "no_order_id",
+                    "the answer does not have what id_pointer names");
+        return;
+    }
+    outcome_set(out, VERDICT_CREATED, "created", "");
+    uint32_t order_node = at(answer, 0, o->order_pointer);
+    if (order_node != JSON_NONE)
+        out->order = json_raw(answer, order_node);
+}
+
+static int build_lookup(const struct account *account, const struct envelope *envelope,
+                        const struct lookup_cursor *cursor, struct buf *url) {
+    const char *path = account->http_json.lookup_path;
+    (void)cursor;
+    if (path == NULL || envelope->provider_key.ptr == NULL)
+        return -1;
+    for (const char *mark; (mark = strstr(path, KEY_MARK)) != NULL;) {
+        buf_add(url, path, (size_t)(mark - path));
+        add_percent_encoded(url, envelope->provider_key);
+        path = mark + strlen(KEY_MARK);
+    }
+    buf_add_str(url, path);
+    return buf_ok(url) ? 0 : -1;
+}
+
+static bool take_found(const struct account *account, const struct envelope *envelope,
+                       const struct json_doc *answer, uint32_t node, struct outcome *out) {
+    const struct http_json_options *o = &account->http_json;
+    if (!node_is(answer, at(answer, node, o->lookup_key_pointer), envelope->provider_key))
+        return false;
+    outcome_set(out, VERDICT_CREATED, "found", "");
+    if (o->lookup_id_pointer != NULL &&
+        !outcome_add_ids(out, answer, at(answer, node, o->lookup_id_pointer)))
+        outcome_set(out, VERDICT_UNKNOWN, "no_order_id",
+                    "the order found does not have what lookup_id_pointer names");
+    else if (o->order_pointer != NULL && json_type(answer, node) == JSON_OBJECT)
+        out->order = json_raw(answer, node);
+    return true;
+}
+
+static bool read_lookup(const struct account *account, const struct envelope *envelope,
+                        long http_status, const struct json_doc *answer,
+                        struct lookup_cursor *cursor, struct outcome *out) {
+    const char *items_pointer = account->http_json.lookup_items_pointer;
+    (void)cursor;
+    if (http_status == 404) {
+        outcome_set(out, VERDICT_ABSENT, "not_found", "the look-up answers 404");
+        return false;
+    }
+    uint32_t items = JSON_NONE;
+    bool readable = http_status / 100 == 2 && answer != NULL;
+    if (readable && items_pointer == NULL && take_found(account, envelope, answer, 0, out))
+        return false;
+    if (readable && items_pointer != NULL)
+        items = at(answer, 0, items_pointer);
+    if (items == JSON_NONE || json_type(answer, items) != JSON_ARRAY) {
+        outcome_set(out, VERDICT_RETRY, "lookup_unreadable",
+                    "the look-up's answer does not hold what the configuration names");
+        return false;
+    }
+    for (uint32_t i = json_first(answer, items); i != JSON_NONE; i = json_next(answer, items, i))
+        if (take_found(account, envelope, answer, i, out))
+            return false;
+    outcome_set(out, VERDICT_ABSENT, "not_found", "the look-up does not list the order");
+    return false;
+}
+
+const struct provider provider_http_json = {
+    .name = "http-json",
+    .title = "any endpoint that takes an order as JSON, by configuration",
+    .seed = "none: docs/providers.md",
+    .auth = AUTH_CONFIGURED,
+    .lookup = LOOKUP_SCAN,
+    .default_on_absent = ON_ABSENT_HOLD,
+    .check_account = check_account,
+    .read_success = read_success,
+    .read_error = read_error,
+    .build_lookup = build_lookup,
+    .read_lookup = read_lookup,
+};

@@ -1,0 +1,159 @@
+/* Small readers and writers that the modules share. Everything of an answer is hostile: it may be
+ * cut, huge, or of another type than the document says. */
+#include "provider/module.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int require_token(const struct account *account, struct err *err) {
+    if (account->token != NULL || account->token_file != NULL)
+        return 0;
+    return err_set(err, "account %s: %s needs token or token_file", account->name,
+                   account->provider->name);
+}
+
+int require_key_and_secret(const struct account *account, struct err *err) {
+    if ((account->key != NULL || account->key_file != NULL) &&
+        (account->secret != NULL || account->secret_file != NULL))
+        return 0;
+    return err_set(err, "account %s: %s needs key and secret (or key_file and secret_file)",
+                   account->name, account->provider->name);
+}
+
+static bool code_character(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr("_.:/-", c) != NULL);
+}
+
+void outcome_code(struct outcome *out, struct span text) {
+    size_t len = text.len < sizeof(out->code) - 1 ? text.len : sizeof(out->code) - 1;
+    for (size_t i = 0; i < len; i++)
+        out->code[i] = code_character(text.ptr[i]) ? text.ptr[i] : '?';
+    out->code[len] = '\0';
+}
+
+void outcome_message(struct outcome *out, struct span text) {
+    size_t len = text.len < sizeof(out->message) - 1 ? text.len : sizeof(out->message) - 1;
+    while (len > 0 && len < text.len && ((unsigned char)text.ptr[len] & 0xc0) == 0x80)
+        len--;
+    if (len > 0)
+        memcpy(out->message, text.ptr, len);
+    out->message[len] = '\0';
+    for (size_t i = 0; i < len; i++)
+        if (out->message[i] == '\0')
+            out->message[i] = ' ';
+}
+
+void outcome_message_node(struct outcome *out, const struct json_doc *doc, uint32_t node) {
+    struct buf decoded;
+    if (node == JSON_NONE || json_type(doc, node) == JSON_NULL)
+        return;
+    if (json_type(doc, node) != JSON_STRING) {
+        outcome_message(out, json_raw(doc, node));
+        return;
+    }
+    if (!doc->nodes[node].escaped) {
+        outcome_message(out, json_inner(doc, node));
+        return;
+    }
+    buf_init(&decoded, HTTP_ANSWER_MAX);
+    outcome_message(out, json_decode(doc, node, &decoded) == 0 ? buf_span(&decoded)
+                                                               : json_inner(doc, node));
+    buf_deinit(&decoded);
+}
+
+void outcome_set(struct outcome *out, enum verdict verdict, const char *code, const char *message) {
+    out->verdict = verdict;
+    outcome_code(out, span_str(code));
+    outcome_message(out, span_str(message));
+}
+
+static bool add_id(struct outcome *out, const struct json_doc *doc, uint32_t node) {
+    struct span id = {NULL, 0};
+    if (json_type(doc, node) == JSON_NUMBER)
+        id = json_raw(doc, node);
+    else if (json_type(doc, node) == JSON_STRING)
+        id = json_inner(doc, node);
+    if (id.len == 0)
+        return false;
+    if (out->id_count < OUTCOME_MAX_IDS)
+        out->ids[out->id_count++] = id;
+    return true;
+}
+
+bool outcome_add_ids(struct outcome *out, const struct json_doc *doc, uint32_t node) {
+    if (node == JSON_NONE)
+        return false;
+    if (json_type(doc, node) != JSON_ARRAY)
+        return add_id(out, doc, node);
+    uint32_t before = out->id_count;
+    bool whole = doc->nodes[node].count > 0;
+    for (uint32_t i = json_first(doc, node); whole && i != JSON_NONE; i = json_next(doc, node, i))
+        whole = add_id(out, doc, i);
+    if (!whole)
+        out->id_count = before;
+    return whole;
+}
+
+bool node_is(const struct json_doc *doc, uint32_t node, struct span text) {
+    struct buf decoded;
+    if (node == JSON_NONE || text.ptr == NULL)
+        return false;
+    if (json_type(doc, node) == JSON_NUMBER)
+        return doc->nodes[node].integer && span_eq(json_raw(doc, node), text);
+    if (json_type(doc, node) != JSON_STRING)
+        return false;
+    if (!doc->nodes[node].escaped)
+        return span_eq(json_inner(doc, node), text);
+    buf_init(&decoded, text.len);
+    bool same = json_decode(doc, node, &decoded) == 0 && span_eq(buf_span(&decoded), text);
+    buf_deinit(&decoded);
+    return same;
+}
+
+struct span node_code(const struct json_doc *doc, uint32_t node) {
+    if (node == JSON_NONE)
+        return (struct span){NULL, 0};
+    switch (json_type(doc, node)) {
+    case JSON_STRING:
+        return json_inner(doc, node);
+    case JSON_NUMBER:
+    case JSON_TRUE:
+    case JSON_FALSE:
+        return json_raw(doc, node);
+    case JSON_NULL:
+    case JSON_ARRAY:
+    case JSON_OBJECT:
+        break;
+    }
+    return (struct span){NULL, 0};
+}
+
+void add_percent_encoded(struct buf *out, struct span text) {
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                     c == '-' || c == '.' || c == '_' || c == '~';
+        if (plain)
+            buf_add_char(out, (char)c);
+        else
+            buf_addf(out, "%%%02X", c);
+    }
+}
+
+bool lookup_next_page(struct lookup_cursor *cursor, uint32_t items, uint32_t page_size,
+                      uint64_t total, struct outcome *out) {
+    cursor->seen += items;
+    /* A short page is the last one only where no total is told: a server may cap its pages. */
+    bool last = items == 0 || (total != UINT64_MAX ? cursor->seen >= total : items < page_size);
+    if (last) {
+        outcome_set(out, VERDICT_ABSENT, "not_found", "the look-up does not list the order");
+        return false;
+    }
+    if (++cursor->page >= LOOKUP_PAGES_MAX) {
+        outcome_set(out, VERDICT_UNKNOWN, "lookup_too_long",
+                    "the look-up has more pages than dray reads");
+        return false;
+    }
+    return true;
+}
