@@ -1,5 +1,5 @@
-/* Redis connection: hiredis async on the uv loop, with what it lacks: a resolver that does not block,
- * connect and command timers, reconnect with full-jitter backoff, AUTH/SELECT/CLIENT SETNAME before
+/* Redis connection: hiredis' non-blocking context on the uv loop (not its async layer, which calls back
+ * during its own clean-up), with what it lacks: a resolver that does not block, connect and command timers, reconnect with full-jitter backoff, AUTH/SELECT/CLIENT SETNAME before
  * anything else, TLS where hiredis has it, and a reply callback that is always called exactly once.
  *
  *   redis_conn_new → CONNECTING → (handshake: AUTH, HELLO not used, CLIENT SETNAME) → UP
@@ -9,7 +9,12 @@
  * When a connection goes down, the callbacks of everything unanswered are called with reply NULL and
  * the reason, in order, before `on_state(DOWN)`. Whether such a command ran is not known. Commands
  * given while the connection is not UP fail the same way, from the next loop turn (never from within
- * the call). */
+ * the call).
+ *
+ * An error reply is a reply. Under Sentinel, and where the host is a name, READONLY and MASTERDOWN are
+ * also taken as news of a failover: once delivered, the connection drops and looks for the master again.
+ *
+ * The process must ignore SIGPIPE. */
 #ifndef DRAY_REDIS_H
 #define DRAY_REDIS_H
 
@@ -38,14 +43,17 @@ struct redis_options {
 };
 
 /* Fills `o` from a URL (`redis://[user:password@]host[:port][/db]`, `rediss://…`, `unix://path[?db=n]`).
- * Strings lie in `storage`, which the caller keeps. 0, or -1 and `err`. */
+ * Strings lie in `storage` (given empty), which the caller keeps. Sets unix_path, host, port, database
+ * and tls; username and password only where the URL has them. 0, or -1 and `err`, which never shows a
+ * part of the URL that may be the password. */
 int redis_options_parse(struct redis_options *o, const char *url, struct buf *storage, struct err *err);
 
 enum redis_state { REDIS_CONNECTING, REDIS_UP, REDIS_DOWN, REDIS_CLOSED };
 
 struct redis_conn;
 typedef void (*redis_reply_fn)(void *arg, const redisReply *reply, const char *error);
-/* `reason` says why it is DOWN ("connection refused", "NOAUTH …"); "" otherwise. */
+/* Called on every change but to CLOSED. `reason` says why it is DOWN ("connection refused", or the
+ * server's words as they are: "NOAUTH …", "WRONGPASS …"); "" otherwise. */
 typedef void (*redis_state_fn)(void *arg, enum redis_state state, const char *reason);
 
 /* NULL and `err` where an option needs what hiredis lacks (TLS with hiredis 0.14). Connects from the
@@ -55,6 +63,11 @@ struct redis_conn *redis_conn_new(uv_loop_t *loop, const struct redis_options *o
 enum redis_state redis_conn_state(const struct redis_conn *c);
 /* The last reason for being DOWN, also while reconnecting. */
 const char *redis_conn_error(const struct redis_conn *c);
+/* Whether a reason for being DOWN is about the password or the user's rights, so that only a person
+ * can end it. The connection goes on trying, every 2.5 to 5 s. */
+bool redis_reason_is_auth(const char *reason);
+/* Where it connects to ("127.0.0.1:6379", a path), for messages; under Sentinel the master last named. */
+const char *redis_conn_place(const struct redis_conn *c);
 
 /* Sends one command that is already in RESP ("*3\r\n$7\r\nEVALSHA…"). The bytes are copied. `done` may
  * be NULL. With `block_ms` > 0 the command may take that long on top of the command timeout (BLMOVE). */
@@ -63,7 +76,8 @@ void redis_send(struct redis_conn *c, struct span resp, uint32_t block_ms, redis
 void redis_command(struct redis_conn *c, redis_reply_fn done, void *arg, const char *format, ...);
 /* Commands are written once per loop turn by themselves; this writes now. */
 void redis_flush(struct redis_conn *c);
-/* Unanswered commands fail; `closed` is called when the handles are gone; the connection is freed. */
+/* Unanswered commands fail in a later turn, then `closed` (may be NULL) is called and the connection is
+ * freed. May be called from any callback; no more commands afterwards, and no more on_state. */
 void redis_conn_close(struct redis_conn *c, void (*closed)(void *arg), void *arg);
 
 /* Counters since the connection was made, reconnects included. */

@@ -1,0 +1,398 @@
+/* The life of one Redis connection: find it, connect, greet, serve, lose, wait, again.
+ *
+ * Happy path: attempt → [sentinel] → dial → link → handshake → UP.
+ * Failure modes: each step ends in down(reason): callbacks owed are called with NULL, then
+ * on_state(DOWN), then a timer with full-jitter backoff starts the next attempt. A server that
+ * refuses the password is asked again at the slow end of the backoff, since someone has to act.
+ * Under Sentinel, or when the host is a name, READONLY and MASTERDOWN mean that the master has
+ * moved: the answer is passed on, then the connection is dropped so that the next attempt looks it
+ * up.
+ *
+ *   enum redis_state   held by                       left by
+ *   CONNECTING         sentinel, dial or handshake   on_greeted, down, close
+ *   UP                 link                          on_lost → down, close
+ *   DOWN               timer (backoff)               attempt, close
+ *   CLOSED             idle's close callback         on_closed: the memory goes
+ */
+#include "dray/redis.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/redis_dial.h"
+#include "io/redis_handshake.h"
+#include "io/redis_link.h"
+#include "io/redis_parts.h"
+#include "io/redis_pending.h"
+#include "io/redis_sentinel.h"
+#include "io/redis_tls.h"
+
+#define CONNECT_TIMEOUT_MS 5000
+#define COMMAND_TIMEOUT_MS 10000
+#define BACKOFF_BASE_MS    100
+#define BACKOFF_CAP_MS     5000
+#define STABLE_MS          1000 /* a connection that was UP for so long starts the backoff anew */
+
+struct redis_conn {
+    uv_loop_t *loop;
+    const struct redis_options *options;
+    struct rng *rng;
+    redis_state_fn on_state;
+    void *arg;
+    enum redis_state state;
+
+    struct redis_tls *tls; /* or NULL */
+    struct redis_sentinel *sentinel;
+    size_t first_sentinel;
+    struct redis_dial *dial;
+    struct redis_link *link;
+    struct redis_handshake handshake;
+    uv_timer_t *timer;                 /* backoff; the handshake's limit */
+    uv_idle_t *idle;                   /* runs while `refused` has callbacks to call */
+    struct redis_pending_ring refused; /* given while not UP */
+
+    char host[256]; /* of the master that the sentinels named */
+    struct redis_address address;
+    char place[300];
+    char reason[256];
+    uint32_t attempts; /* since the last stable connection */
+    uint64_t up_since; /* ms, loop time */
+    struct redis_stats stats;
+
+    void (*closed)(void *arg);
+    void *closed_arg;
+};
+
+static uint32_t connect_timeout(const struct redis_conn *c) {
+    return c->options->connect_timeout_ms > 0 ? c->options->connect_timeout_ms : CONNECT_TIMEOUT_MS;
+}
+
+static uint32_t command_timeout(const struct redis_conn *c) {
+    return c->options->command_timeout_ms > 0 ? c->options->command_timeout_ms : COMMAND_TIMEOUT_MS;
+}
+
+/* A name can come to mean another node; an address or a socket can't. */
+static bool is_name(const struct redis_options *o) {
+    unsigned char binary[sizeof(struct in6_addr)];
+    return o->unix_path == NULL && uv_inet_pton(AF_INET, o->host, binary) != 0 &&
+           uv_inet_pton(AF_INET6, o->host, binary) != 0;
+}
+
+static void set_state(struct redis_conn *c, enum redis_state state, const char *reason) {
+    c->state = state;
+    if (c->on_state != NULL)
+        c->on_state(c->arg, state, reason);
+}
+
+static void set_address(struct redis_conn *c, const struct redis_address *address) {
+    c->address = *address;
+    redis_place(c->place, sizeof(c->place), address);
+}
+
+bool redis_reason_is_auth(const char *reason) {
+    static const char *const prefixes[] = {
+        "NOAUTH", "WRONGPASS", "ERR AUTH", "ERR invalid password", "ERR Client sent AUTH",
+        "NOPERM", NULL};
+    for (size_t i = 0; prefixes[i] != NULL; i++) {
+        if (strncmp(reason, prefixes[i], strlen(prefixes[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* --- down, and up again --- */
+
+static void attempt(struct redis_conn *c);
+
+static void on_backoff(uv_timer_t *timer) {
+    struct redis_conn *c = timer->data;
+    c->stats.reconnects++;
+    attempt(c);
+}
+
+static uint64_t backoff_ms(struct redis_conn *c) {
+    if (redis_reason_is_auth(c->reason))
+        return BACKOFF_CAP_MS / 2 + rng_below(c->rng, BACKOFF_CAP_MS / 2 + 1);
+    uint64_t ceiling = BACKOFF_CAP_MS;
+    if (c->attempts < 6)
+        ceiling = (uint64_t)BACKOFF_BASE_MS << c->attempts;
+    if (ceiling > BACKOFF_CAP_MS)
+        ceiling = BACKOFF_CAP_MS;
+    return 1 + rng_below(c->rng, ceiling);
+}
+
+static void drop(struct redis_conn *c) {
+    redis_sentinel_cancel(c->sentinel);
+    redis_dial_cancel(c->dial);
+    redis_link_free(c->link);
+    c->sentinel = NULL;
+    c->dial = NULL;
+    c->link = NULL;
+}
+
+static void down(struct redis_conn *c, const char *reason) {
+    if (c->state == REDIS_CLOSED)
+        return;
+    bool was_stable = c->state == REDIS_UP && uv_now(c->loop) - c->up_since >= STABLE_MS;
+    c->state = REDIS_DOWN;
+    snprintf(c->reason, sizeof(c->reason), "%s", reason);
+    if (c->link != NULL)
+        redis_link_fail(c->link, c->reason);
+    if (c->state == REDIS_CLOSED)
+        return;
+    drop(c);
+    if (was_stable)
+        c->attempts = 0;
+    uv_timer_start(c->timer, on_backoff, backoff_ms(c), 0);
+    c->attempts++;
+    set_state(c, REDIS_DOWN, c->reason);
+}
+
+static void on_lost(void *arg, const char *reason) {
+    down(arg, reason);
+}
+
+static bool can_move(const struct redis_conn *c) {
+    return c->options->sentinels != NULL || is_name(c->options);
+}
+
+static void on_error_reply(void *arg, const char *text) {
+    struct redis_conn *c = arg;
+    bool moved = strncmp(text, "MASTERDOWN", 10) == 0 ||
+                 strstr(text, "READONLY You can't write against a read only") != NULL;
+    if (c->state == REDIS_UP && moved && can_move(c))
+        redis_link_break(c->link, text);
+}
+
+static void on_greeted(void *arg, const char *refusal) {
+    struct redis_conn *c = arg;
+    if (c->state == REDIS_CLOSED)
+        return;
+    uv_timer_stop(c->timer);
+    if (refusal[0] != '\0') {
+        redis_link_break(c->link, refusal);
+        return;
+    }
+    c->reason[0] = '\0';
+    c->up_since = uv_now(c->loop);
+    set_state(c, REDIS_UP, "");
+}
+
+static void on_greeting_timeout(uv_timer_t *timer) {
+    struct redis_conn *c = timer->data;
+    char text[64];
+    snprintf(text, sizeof(text), "no answer to the greeting within %u ms",
+             (unsigned)connect_timeout(c));
+    down(c, text);
+}
+
+static void on_dialed(void *arg, int fd, const char *reason) {
+    struct redis_conn *c = arg;
+    c->dial = NULL;
+    if (fd < 0) {
+        down(c, reason);
+        return;
+    }
+    struct redis_link_owner owner = {c, on_lost, on_error_reply, command_timeout(c), &c->stats};
+    struct err err;
+    c->link = redis_link_new(c->loop, fd, c->tls, c->address.host, &owner, &err);
+    if (c->link == NULL) {
+        down(c, err.text);
+        return;
+    }
+    uv_timer_start(c->timer, on_greeting_timeout, connect_timeout(c), 0);
+    redis_handshake_send(&c->handshake, c->link, c->options);
+}
+
+static void dial(struct redis_conn *c) {
+    c->dial = redis_dial_start(c->loop, &c->address, connect_timeout(c), on_dialed, c);
+    if (c->dial == NULL)
+        down(c, "out of memory");
+}
+
+static void on_master(void *arg, const char *host, uint16_t port, const char *reason) {
+    struct redis_conn *c = arg;
+    c->sentinel = NULL;
+    if (host == NULL) {
+        snprintf(c->place, sizeof(c->place), "the sentinels");
+        down(c, reason);
+        return;
+    }
+    snprintf(c->host, sizeof(c->host), "%s", host);
+    set_address(c, &(struct redis_address){.host = c->host, .port = port});
+    dial(c);
+}
+
+static void attempt(struct redis_conn *c) {
+    const struct redis_options *o = c->options;
+    set_state(c, REDIS_CONNECTING, "");
+    if (c->state == REDIS_CLOSED)
+        return;
+    if (o->sentinels != NULL) {
+        c->sentinel = redis_sentinel_ask(c->loop, o, c->tls, &c->first_sentinel, on_master, c);
+        if (c->sentinel == NULL)
+            down(c, "out of memory");
+        return;
+    }
+    dial(c);
+}
+
+static void on_first(uv_timer_t *timer) {
+    attempt(timer->data);
+}
+
+/* --- the public side --- */
+
+static int init_handles(struct redis_conn *c) {
+    c->timer = malloc(sizeof(*c->timer));
+    c->idle = malloc(sizeof(*c->idle));
+    if (c->timer == NULL || c->idle == NULL) {
+        free(c->timer);
+        free(c->idle);
+        return -1;
+    }
+    uv_timer_init(c->loop, c->timer);
+    uv_idle_init(c->loop, c->idle);
+    c->timer->data = c->idle->data = c;
+    uv_timer_start(c->timer, on_first, 0, 0);
+    return 0;
+}
+
+struct redis_conn *redis_conn_new(uv_loop_t *loop, const struct redis_options *options,
+                                  struct rng *rng, redis_state_fn on_state, void *arg,
+                                  struct err *err) {
+    struct redis_conn *c = calloc(1, sizeof(*c));
+    if (options->sentinels != NULL &&
+        (options->sentinels[0] == NULL || options->sentinel_master == NULL)) {
+        free(c);
+        err_set(err, "sentinels and sentinel_master must both be given");
+        return NULL;
+    }
+    if (c == NULL) {
+        err_set(err, "out of memory");
+        return NULL;
+    }
+    *c = (struct redis_conn){.loop = loop,
+                             .options = options,
+                             .rng = rng,
+                             .on_state = on_state,
+                             .arg = arg,
+                             .state = REDIS_CONNECTING};
+    c->handshake = (struct redis_handshake){.done = on_greeted, .arg = c};
+    set_address(c, &(struct redis_address){options->unix_path, options->host, options->port});
+    if (options->tls && (c->tls = redis_tls_new(options, err)) == NULL) {
+        free(c);
+        return NULL;
+    }
+    if (init_handles(c) != 0) {
+        err_set(err, "out of memory");
+        redis_tls_free(c->tls);
+        free(c);
+        return NULL;
+    }
+    return c;
+}
+
+enum redis_state redis_conn_state(const struct redis_conn *c) {
+    return c->state;
+}
+
+const char *redis_conn_error(const struct redis_conn *c) {
+    return c->reason;
+}
+
+const char *redis_conn_place(const struct redis_conn *c) {
+    return c->place;
+}
+
+struct redis_stats redis_conn_stats(const struct redis_conn *c) {
+    return c->stats;
+}
+
+static const char *refusal(const struct redis_conn *c) {
+    if (c->state == REDIS_CLOSED)
+        return "the connection was closed";
+    return c->reason[0] != '\0' ? c->reason : "not connected";
+}
+
+static void on_idle(uv_idle_t *idle) {
+    struct redis_conn *c = idle->data;
+    uv_idle_stop(idle);
+    redis_pending_fail(&c->refused, refusal(c));
+}
+
+static void refuse(struct redis_conn *c, redis_reply_fn done, void *arg) {
+    redis_pending_push(&c->refused, (struct redis_pending){done, arg, 0});
+    if (c->state != REDIS_CLOSED)
+        uv_idle_start(c->idle, on_idle);
+}
+
+void redis_send(struct redis_conn *c, struct span resp, uint32_t block_ms, redis_reply_fn done,
+                void *arg) {
+    if (c->state == REDIS_UP)
+        redis_link_send(c->link, resp, block_ms, done, arg);
+    else
+        refuse(c, done, arg);
+}
+
+void redis_command(struct redis_conn *c, redis_reply_fn done, void *arg, const char *format, ...) {
+    char *resp = NULL;
+    va_list ap;
+    va_start(ap, format);
+    int n = redisvFormatCommand(&resp, format, ap);
+    va_end(ap);
+    if (n < 0)
+        abort(); /* out of memory, or a format that no test has ever run */
+    redis_send(c, (struct span){resp, (size_t)n}, 0, done, arg);
+    redisFreeCommand(resp);
+}
+
+void redis_flush(struct redis_conn *c) {
+    if (c->state == REDIS_UP)
+        redis_link_flush(c->link);
+}
+
+static void on_closed(uv_handle_t *idle) {
+    struct redis_conn *c = idle->data;
+    free(idle);
+    if (c->link != NULL)
+        redis_link_fail(c->link, refusal(c));
+    while (c->refused.len > 0)
+        redis_pending_fail(&c->refused, refusal(c));
+    drop(c);
+    redis_pending_deinit(&c->refused);
+    redis_tls_free(c->tls);
+    void (*closed)(void *) = c->closed;
+    void *arg = c->closed_arg;
+    free(c);
+    if (closed != NULL)
+        closed(arg);
+}
+
+static void free_handle(uv_handle_t *h) {
+    free(h);
+}
+
+void redis_conn_close(struct redis_conn *c, void (*closed)(void *arg), void *arg) {
+    if (c == NULL || c->state == REDIS_CLOSED)
+        return;
+    c->state = REDIS_CLOSED;
+    c->closed = closed;
+    c->closed_arg = arg;
+    if (c->link != NULL)
+        redis_link_stop(c->link);
+    redis_sentinel_cancel(c->sentinel);
+    redis_dial_cancel(c->dial);
+    c->sentinel = NULL;
+    c->dial = NULL;
+    uv_close((uv_handle_t *)c->timer, free_handle);
+    uv_close((uv_handle_t *)c->idle, on_closed);
+}
+
+redisContext *redis_conn_detach(struct redis_conn *c) {
+    redisContext *ctx = redis_link_detach(c->link);
+    c->link = NULL;
+    return ctx;
+}
