@@ -1,3 +1,4 @@
+/* AUTH, SELECT, CLIENT SETNAME, ROLE, PING: sent at once, judged as the answers come. */
 #include "io/redis_handshake.h"
 
 #include <string.h>

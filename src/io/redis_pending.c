@@ -1,3 +1,4 @@
+/* The ring of callbacks that are owed. */
 #include "io/redis_pending.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* TLS through hiredis_ssl; without it, the error that says so. */
 #include "io/redis_tls.h"
 
 #ifndef DRAY_HAVE_HIREDIS_SSL

@@ -1,0 +1,157 @@
+/* Starts, pauses, kills and restarts a redis-server for a test. */
+#include "redis_server.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define START_DEADLINE_MS 20000
+
+static void die(const char *what) {
+    fprintf(stderr, "redis_server: %s: %s\n", what, strerror(errno));
+    exit(99);
+}
+
+static int64_t now_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static struct sockaddr_in loopback(uint16_t port) {
+    return (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+}
+
+uint16_t redis_server_free_port(void) {
+    struct sockaddr_in sa = loopback(0);
+    socklen_t len = sizeof(sa);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&sa, len) != 0 ||
+        getsockname(fd, (struct sockaddr *)&sa, &len) != 0)
+        die("no free port");
+    close(fd);
+    return ntohs(sa.sin_port);
+}
+
+/* Whether the server at the port answers PING with anything. */
+static bool answers(uint16_t port) {
+    struct sockaddr_in sa = loopback(port);
+    struct timeval limit = {.tv_sec = 1};
+    char answer[1];
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    bool ok = fd >= 0 && connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 &&
+              send(fd, "PING\r\n", 6, MSG_NOSIGNAL) == 6 && recv(fd, answer, 1, 0) == 1;
+    close(fd);
+    return ok;
+}
+
+static void run_child(const struct redis_server *s) {
+    char log[64];
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    snprintf(log, sizeof(log), "%s/log", s->dir);
+    int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
+        _exit(98);
+    signal(SIGPIPE, SIG_DFL);
+    execvp("redis-server", (char *const *)(uintptr_t)s->args);
+    _exit(97);
+}
+
+static void print_log(const struct redis_server *s) {
+    char line[512], log[64];
+    snprintf(log, sizeof(log), "%s/log", s->dir);
+    FILE *f = fopen(log, "r");
+    while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+        fputs(line, stderr);
+    if (f != NULL)
+        fclose(f);
+}
+
+void redis_server_again(struct redis_server *s) {
+    s->pid = fork();
+    if (s->pid < 0)
+        die("fork");
+    if (s->pid == 0)
+        run_child(s);
+    int64_t deadline = now_ms() + START_DEADLINE_MS;
+    while (!answers(s->port)) {
+        int status;
+        if (now_ms() > deadline || waitpid(s->pid, &status, WNOHANG) == s->pid) {
+            print_log(s);
+            die("the server did not start; its log is above");
+        }
+        poll(NULL, 0, 5);
+    }
+}
+
+void redis_server_start_file(struct redis_server *s, const char *file, const char *const *args) {
+    *s = (struct redis_server){.port = redis_server_free_port(), .dir = "/tmp/dray-redis-XXXXXX"};
+    if (mkdtemp(s->dir) == NULL)
+        die("mkdtemp");
+    snprintf(s->port_text, sizeof(s->port_text), "%u", (unsigned)s->port);
+    snprintf(s->socket, sizeof(s->socket), "%s/redis.sock", s->dir);
+    const char *first[] = {"redis-server", file};
+    const char *base[] = {"--port",
+                          s->port_text,
+                          "--unixsocket",
+                          s->socket,
+                          "--dir",
+                          s->dir,
+                          "--bind",
+                          "127.0.0.1",
+                          "--save",
+                          "",
+                          "--enable-debug-command",
+                          "yes"};
+    size_t n = 0;
+    for (size_t i = 0; i < (file != NULL ? 2U : 1U); i++)
+        s->args[n++] = first[i];
+    for (size_t i = 0; i < sizeof(base) / sizeof(*base); i++)
+        s->args[n++] = base[i];
+    for (size_t i = 0; args != NULL && args[i] != NULL && n < REDIS_SERVER_ARGS_MAX - 1; i++)
+        s->args[n++] = args[i];
+    redis_server_again(s);
+}
+
+void redis_server_start(struct redis_server *s, const char *const *args) {
+    redis_server_start_file(s, NULL, args);
+}
+
+void redis_server_kill(struct redis_server *s) {
+    if (s->pid == 0)
+        return;
+    kill(s->pid, SIGKILL);
+    waitpid(s->pid, NULL, 0);
+    s->pid = 0;
+}
+
+void redis_server_pause(struct redis_server *s) {
+    int status;
+    kill(s->pid, SIGSTOP);
+    waitpid(s->pid, &status, WUNTRACED);
+}
+
+void redis_server_resume(struct redis_server *s) {
+    kill(s->pid, SIGCONT);
+}
+
+void redis_server_stop(struct redis_server *s) {
+    char command[80];
+    redis_server_kill(s);
+    snprintf(command, sizeof(command), "rm -rf '%s'", s->dir);
+    if (s->dir[0] != '\0' && system(command) != 0)
+        die("rm");
+    s->dir[0] = '\0';
+}
