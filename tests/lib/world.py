@@ -1,0 +1,151 @@
+"""A worker with its Redis and one or more accounts, seen as producers and consumers see it."""
+
+import base64
+import json
+import time
+
+from .daemon import Daemon
+from .peer import Answer
+from .providers import PROVIDERS
+from .wait import wait_until
+
+QUEUE = "orders"
+
+# Short times, so that a test of retrying takes a fraction of a second.
+QUICK = {"backoff_base": "10ms", "backoff_cap": "40ms", "connect_timeout": "1s", "request_timeout": "5s",
+         "on_unknown": "hold", "breaker_failures": "0"}
+
+
+def created(provider, request):
+    """The answer of a provider that has created the order."""
+    return Answer(200, provider.answer(request.json))
+
+
+class World:
+    """World(redis, peer) has one account `shop` of kakaclo-v2; `account=` changes its settings,
+    `accounts=` names others: {"second": {...}}. A context manager that starts the worker."""
+
+    def __init__(self, redis, peer=None, provider="kakaclo-v2", base_url=None, account=None, accounts=None, queue=None,
+                 worker=None, config_redis=None, start=True, env=None):
+        self.redis = redis
+        self.db = redis.client
+        self.provider = PROVIDERS[provider]
+        self.config = {
+            "redis": {"url": redis.url, **(config_redis or {})},
+            "worker": {"log_level": "debug", "log_format": "json", **(worker or {})},
+            "admin": {"listen": "off"},
+            f"queue {QUEUE}": {"default_account": "shop", **(queue or {})},
+            "account shop": self.provider.settings(base_url or peer.url, queue=QUEUE, **{**QUICK, **(account or {})}),
+        }
+        for name, settings in (accounts or {}).items():
+            kind = PROVIDERS[settings.get("provider", provider)]
+            self.config[f"account {name}"] = kind.settings(
+                settings.get("base_url") or base_url or peer.url, queue=QUEUE, **{**QUICK, **settings})
+        self.daemon = Daemon(self.config, env=env)
+        self.autostart = start
+        self.count = 0
+
+    # -- producers ----------------------------------------------------------------------------------
+
+    def key(self, name, queue=QUEUE):
+        return f"dray:{{{queue}}}:{name}"
+
+    def job(self, id=None, key=None, order=None, provider=None, **fields):
+        """A job envelope as text; `order` may be the order's own text, which is kept as it is."""
+        self.count += 1
+        id = id if id is not None else f"job-{self.count}"
+        order = order if order is not None else (provider or self.provider).order(key or f"K-{id}")
+        text = order if isinstance(order, str) else json.dumps(order)
+        rest = "".join(f", {json.dumps(k)}: {json.dumps(v)}" for k, v in fields.items())
+        return f'{{"id": {json.dumps(id)}, "order": {text}{rest}}}'
+
+    def push(self, *jobs):
+        """Pushes texts (or bytes) as they are; the first is taken first."""
+        for job in jobs:
+            self.db.lpush(self.key("jobs"), job if isinstance(job, (str, bytes)) else json.dumps(job))
+        return jobs[0] if jobs else None
+
+    def send(self, id=None, key=None, **fields):
+        return self.push(self.job(id, key, **fields))
+
+    # -- consumers ----------------------------------------------------------------------------------
+
+    def result(self, deadline=15.0, queue_key=None):
+        """The next result, as a consumer pops it."""
+        raw = self.raw_result(deadline, queue_key)
+        return json.loads(raw)
+
+    def raw_result(self, deadline=15.0, queue_key=None):
+        name = queue_key or self.key("results")
+        return wait_until(lambda: self.db.rpop(name), deadline, lambda: f"a result on {name}; {self.state()}")
+
+    def results(self, count, deadline=30.0):
+        return [self.result(deadline) for _ in range(count)]
+
+    def results_by_id(self, count, deadline=30.0):
+        return {r["id"]: r for r in self.results(count, deadline)}
+
+    def no_result(self):
+        assert self.db.llen(self.key("results")) == 0, self.db.lrange(self.key("results"), 0, -1)
+
+    def dead_ids(self):
+        return [i.decode() for i in self.db.zrange(self.key("dead"), 0, -1)]
+
+    def dead_letters(self):
+        """All dead letters, oldest first. The set of ids and the hash of entries must agree."""
+        ids = self.dead_ids()
+        assert self.db.hlen(self.key("dead:entries")) == len(ids)
+        return [json.loads(self.db.hget(self.key("dead:entries"), i)) for i in ids]
+
+    def wait_dead(self, count=1, deadline=15.0):
+        wait_until(lambda: self.db.zcard(self.key("dead")) >= count, deadline,
+                   lambda: f"{count} dead letters; {self.state()}")
+        letters = self.dead_letters()
+        assert len(letters) == count, letters
+        return letters
+
+    def dead(self, deadline=15.0):
+        """The one dead letter."""
+        return self.wait_dead(1, deadline)[0]
+
+    def waiting(self):
+        return self.db.lrange(self.key("jobs"), 0, -1)[::-1]
+
+    def state(self):
+        """What stands in Redis: for the message of a test that waited in vain."""
+        kinds = {b"list": self.db.llen, b"zset": self.db.zcard, b"hash": self.db.hlen, b"set": self.db.scard}
+        keys = {k.decode(): kinds.get(self.db.type(k), lambda k: "")(k) for k in sorted(self.db.scan_iter())}
+        log = self.daemon.process.tail(15) if self.daemon.process else "not started"
+        return f"Redis holds {keys}; the worker said:\n{log}"
+
+    # -- life ---------------------------------------------------------------------------------------
+
+    def start(self):
+        self.daemon.start()
+        return self
+
+    def close(self):
+        self.daemon.close()
+
+    def alive(self):
+        """The worker still does its work: one more order goes through."""
+        text = self.job(f"alive-{time.monotonic_ns()}")
+        self.push(text)
+        result = self.result()
+        assert result["status"] == "created", result
+        assert self.daemon.running
+
+    def __enter__(self):
+        if self.autostart:
+            self.daemon.__enter__()
+        return self
+
+    def __exit__(self, kind, *rest):
+        self.daemon.__exit__(kind, *rest)
+
+
+def text_of(letter):
+    """The exact text that was pushed, from a dead letter."""
+    if letter["job"] is None:
+        return base64.b64decode(letter["job_base64"], validate=True)
+    return letter["job"].encode()
