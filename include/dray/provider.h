@@ -79,6 +79,7 @@ struct provider {
     uint32_t field_count;
     const char *order_key_pointer; /* JSON Pointer from the order's root; NULL: none, or from the account */
     enum lookup_kind lookup;
+    bool reads_no_json; /* read_success is also called, with `answer` NULL, for a 2xx that is no JSON */
     double default_rate; /* 0: no limit documented */
     uint32_t default_burst;
     enum on_absent default_on_absent;
@@ -96,7 +97,7 @@ struct provider {
                          const struct json_doc *answer, struct outcome *out);
 
     /* Reads code and message from an error answer that parsed as JSON; leaves `out->verdict`. NULL:
-     * "code" and "message" at the root. */
+     * "code", and "message", "error" or "errors", at the root. */
     void (*read_error)(const struct account *account, const struct json_doc *answer, struct outcome *out);
 
     /* Look-up: writes path and query of the page (appended to base_url) into `url`. 0, or -1 when the
@@ -144,6 +145,9 @@ struct target_spec {
 int target_spec_init(struct target_spec *spec, const struct account *account, enum http_method method,
                      const char *path, struct err *err);
 void target_spec_deinit(struct target_spec *spec);
+
+/* What the account's look-up is worth: the provider's kind, or for http-json what is configured. */
+enum lookup_kind provider_lookup_kind(const struct account *account);
 
 /* policy/classify.c: an exchange to an outcome, by the default table, the module, and the account's
  * retry_codes and reject_codes. `doc` is a scratch tape. */

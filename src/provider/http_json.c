@@ -78,8 +78,10 @@ static int check_account(const struct account *account, struct err *err) {
     return check_lookup(account, err);
 }
 
+/* `doc` may be NULL: no JSON. */
 static uint32_t at(const struct json_doc *doc, uint32_t node, const char *pointer) {
-    return pointer != NULL && node != JSON_NONE ? json_pointer(doc, node, pointer) : JSON_NONE;
+    return doc != NULL && pointer != NULL && node != JSON_NONE ? json_pointer(doc, node, pointer)
+                                                               : JSON_NONE;
 }
 
 static void read_error(const struct account *account, const struct json_doc *answer,
@@ -98,6 +100,8 @@ enum success { SUCCEEDED, REFUSED, UNREADABLE };
 static enum success succeeded(const struct http_json_options *o, const struct json_doc *answer) {
     if (o->success_pointer == NULL)
         return SUCCEEDED;
+    if (answer == NULL)
+        return UNREADABLE;
     uint32_t node = at(answer, 0, o->success_pointer);
     if (o->success_value == NULL)
         return node != JSON_NONE && json_type(answer, node) != JSON_NULL ? SUCCEEDED : UNREADABLE;
@@ -196,7 +200,8 @@ const struct provider provider_http_json = {
     .title = "any endpoint that takes an order as JSON, by configuration",
     .seed = "none: docs/providers.md",
     .auth = AUTH_CONFIGURED,
-    .lookup = LOOKUP_SCAN,
+    .lookup = LOOKUP_SCAN, /* or none, or exact: provider_lookup_kind() */
+    .reads_no_json = true,
     .default_on_absent = ON_ABSENT_HOLD,
     .check_account = check_account,
     .read_success = read_success,

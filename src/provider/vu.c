@@ -119,17 +119,6 @@ static void read_success(const struct account *account, const struct envelope *e
     take_order(envelope, answer, "created", out);
 }
 
-/* "errors" is documented (401) as a text; 422's form is not, so that any other form is kept as it
- * is. */
-static void read_error(const struct account *account, const struct json_doc *answer,
-                       struct outcome *out) {
-    (void)account;
-    uint32_t errors = json_get(answer, 0, "errors");
-    if (errors == JSON_NONE)
-        errors = json_get(answer, 0, "error");
-    outcome_message_node(out, answer, errors);
-}
-
 static int build_lookup(const struct account *account, const struct envelope *envelope,
                         const struct lookup_cursor *cursor, struct buf *url) {
     (void)account, (void)cursor;
@@ -169,7 +158,6 @@ const struct provider provider_vu = {
     .validate = validate,
     .check_account = require_key_and_secret,
     .read_success = read_success,
-    .read_error = read_error,
     .build_lookup = build_lookup,
     .read_lookup = read_lookup,
 };
