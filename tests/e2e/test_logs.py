@@ -11,7 +11,7 @@ from lib.redis_server import RedisServer
 from lib.wait import wait_until
 from lib.world import World, created
 
-MARK = "Zq7Secretive"  # in everything that must never be seen
+MARK = "Zq7Sec"  # in everything that must never be seen
 
 
 def marked(value):

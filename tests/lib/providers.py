@@ -136,3 +136,167 @@ PROVIDERS = {p.name: p for p in [
               "success_pointer": "/result/ok", "success_value": "true", "id_pointer": "/result/id"},
              f"Bearer {TOKEN}", 77),
 ]}
+
+# -- the documents' tables: path, type, maximum length, "!" where required -------------------------------
+# "nonempty" stands where the document's "required" cannot be met by an empty text.
+
+KAKACLO_V_ADDRESS = """
+orderAddresses.country    string 32 !
+orderAddresses.phone      string 64 !
+orderAddresses.street1    string 64
+orderAddresses.street2    string 64
+orderAddresses.city       string 64
+orderAddresses.recipient  string 32 !
+orderAddresses.province   string 32 !
+orderAddresses.zip        string 32
+orderAddresses.ioss       string 32
+orderAddresses.vat        string 32
+"""
+
+FIELDS = {
+    "kakaclo-v2": """
+orderAddresses                    object !
+orderItemsList                    array  !
+orderItemsList[0].sku             string 64 !
+orderItemsList[0].quantity        integer !
+orderItemsList[0].channelCode     string 32
+orderItemsList[0].warehouseCode   string 32
+remark                            string
+salePlatform                      string
+customOrderId                     string
+channelType                       string
+channelCode                       string
+""" + KAKACLO_V_ADDRESS,
+    "kakaclo-v1": """
+orderAddresses                    object !
+orderItemsList                    array  !
+orderItemsList[0].sku             string 64 !
+orderItemsList[0].quantity        integer !
+remark                            string
+CustomOrderNumber                 string
+SalePlatform                      string
+""" + KAKACLO_V_ADDRESS,
+    "kakaclo-custom": """
+productName                       string 200 !
+mainImageUrl                      string 200 !
+customOrderId                     string 40
+channelType                       string 20
+orderAddresses                    object !
+orderAddresses.country            string 50 !
+orderAddresses.city               string 100 !
+orderAddresses.phone              any !
+orderAddresses.recipient          string 100 !
+orderAddresses.street1            string 100 !
+orderAddresses.street2            string 100
+orderAddresses.province           string 50 !
+orderAddresses.zip                string 50 !
+orderItemsList                    array !
+orderItemsList[0].customSku       string 32
+orderItemsList[0].quantity        integer !
+orderItemsList[0].importImage     array !
+orderItemsList[0].remark          string 100
+orderItemsList[0].color           string 50 !
+orderItemsList[0].size            string 50 !
+orderItemsList[0].print           string 100
+orderItemsList[0].material        string 100
+orderItemsList[0].printUniQueCode string 100
+orderItemsList[0].customerBarcode string 100
+orderItemsList[0].uniqueCodeType  string 100
+""",
+    "s2": """
+accountId                         string !
+channelOrderId                    string !
+channelOrderIdAlt                 string
+channelOrderIdAlt2                string
+channelShippingMethod             string !
+shippingAddress                   object !
+billingAddress                    object
+channelOrderDate                  string !
+currencyId                        string !
+items                             array !
+meta                              any !
+attachments                       array !
+items[0].channelOrderItemId       string !
+items[0].productId                string !
+items[0].quantity                 integer !
+items[0].unitPrice                number !
+items[0].meta                     any !
+""" + "".join(f"{kind}.{name} string !\n" for kind in ("shippingAddress", "billingAddress") for name in S2_ADDRESS),
+    "vu": """
+order                             object !
+order.currency                    string !
+order.custom_attributes           object
+order.note                        string
+order.order_date                  string !
+order.order_number                string !
+order.purchase_order_number       string
+order.ship_method_carrier         string !
+order.ship_method_code            string !
+order.ship_method_description     string !
+order.sales_channel               string !
+order.tags                        array
+order.order_lines                 array !
+order.ship_to                     object !
+order.sold_to                     object !
+order.b2b                         object !
+order.order_lines[0].custom_attributes        object
+order.order_lines[0].customer_requested_date  string
+order.order_lines[0].factory_code             string
+order.order_lines[0].line_reference           string
+order.order_lines[0].price                    integer !
+order.order_lines[0].product_description      string !
+order.order_lines[0].quantity                 integer !
+order.order_lines[0].recipe_token             string !
+order.order_lines[0].sku                      string !
+order.order_lines[0].tags                     array
+order.order_lines[0].upc                      string
+""" + "".join(f"order.{kind}.{name} string{'' if name in ('address_2', 'company_name', 'phone') else ' !'}\n"
+              for kind in ("ship_to", "sold_to") for name in VU_ADDRESS),
+}
+
+
+@dataclass
+class Field:
+    path: str
+    type: str
+    max: int | None
+    required: bool
+
+    @property
+    def steps(self):
+        steps = []
+        for part in self.path.split("."):
+            name, _, index = part.partition("[")
+            steps.append(name)
+            if index:
+                steps.append(int(index[:-1]))
+        return steps
+
+    def change(self, order, value):
+        """Sets the field in `order`; with `...` takes it away."""
+        *way, last = self.steps
+        for step in way:
+            order = order[step]
+        if value is ...:
+            order.pop(last, None)
+        else:
+            order[last] = value
+
+
+def fields(name):
+    """The rows of a provider's document."""
+    rows = []
+    for line in FIELDS[name].strip().splitlines():
+        path, kind, *rest = line.split()
+        rows.append(Field(path, kind, next((int(r) for r in rest if r.isdigit()), None), "!" in rest))
+    return rows
+
+
+WRONG = {  # values of another type
+    "string": [5, True, [], {}],
+    "integer": ["x", 1.5, True, [], {}],
+    "number": ["x", True, [], {}],
+    "object": ["x", 5, True],
+    "array": ["x", 5, {}],
+    "any": [],
+}
