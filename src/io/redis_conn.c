@@ -33,6 +33,7 @@
 #define COMMAND_TIMEOUT_MS 10000
 #define BACKOFF_BASE_MS    100
 #define BACKOFF_CAP_MS     5000
+#define SENTINELS_PLACE    "the sentinels"
 #define STABLE_MS          1000 /* a connection that was UP for so long starts the backoff anew */
 
 struct redis_conn {
@@ -69,8 +70,8 @@ static uint32_t connect_timeout(const struct redis_conn *c) {
     return c->options->connect_timeout_ms > 0 ? c->options->connect_timeout_ms : CONNECT_TIMEOUT_MS;
 }
 
-static uint32_t command_timeout(const struct redis_conn *c) {
-    return c->options->command_timeout_ms > 0 ? c->options->command_timeout_ms : COMMAND_TIMEOUT_MS;
+uint32_t redis_command_timeout(const struct redis_options *o) {
+    return o->command_timeout_ms > 0 ? o->command_timeout_ms : COMMAND_TIMEOUT_MS;
 }
 
 /* A name can come to mean another node; an address or a socket can't. */
@@ -195,7 +196,8 @@ static void on_dialed(void *arg, int fd, const char *reason) {
         down(c, reason);
         return;
     }
-    struct redis_link_owner owner = {c, on_lost, on_error_reply, command_timeout(c), &c->stats};
+    struct redis_link_owner owner = {c, on_lost, on_error_reply, redis_command_timeout(c->options),
+                                     &c->stats};
     struct err err;
     c->link = redis_link_new(c->loop, fd, c->tls, c->address.host, &owner, &err);
     if (c->link == NULL) {
@@ -216,7 +218,7 @@ static void on_master(void *arg, const char *host, uint16_t port, const char *re
     struct redis_conn *c = arg;
     c->sentinel = NULL;
     if (host == NULL) {
-        snprintf(c->place, sizeof(c->place), "the sentinels");
+        snprintf(c->place, sizeof(c->place), "%s", SENTINELS_PLACE);
         down(c, reason);
         return;
     }
@@ -260,16 +262,20 @@ static int init_handles(struct redis_conn *c) {
     return 0;
 }
 
+static int check_options(const struct redis_options *o, struct err *err) {
+    if (o->sentinels != NULL && (o->sentinels[0] == NULL || o->sentinel_master == NULL))
+        return err_set(err, "sentinels and sentinel_master must both be given");
+    if (o->sentinels == NULL && o->unix_path == NULL && o->host == NULL)
+        return err_set(err, "no address is given: set the URL of Redis");
+    return 0;
+}
+
 struct redis_conn *redis_conn_new(uv_loop_t *loop, const struct redis_options *options,
                                   struct rng *rng, redis_state_fn on_state, void *arg,
                                   struct err *err) {
-    struct redis_conn *c = calloc(1, sizeof(*c));
-    if (options->sentinels != NULL &&
-        (options->sentinels[0] == NULL || options->sentinel_master == NULL)) {
-        free(c);
-        err_set(err, "sentinels and sentinel_master must both be given");
+    if (check_options(options, err) != 0)
         return NULL;
-    }
+    struct redis_conn *c = calloc(1, sizeof(*c));
     if (c == NULL) {
         err_set(err, "out of memory");
         return NULL;
@@ -281,7 +287,10 @@ struct redis_conn *redis_conn_new(uv_loop_t *loop, const struct redis_options *o
                              .arg = arg,
                              .state = REDIS_CONNECTING};
     c->handshake = (struct redis_handshake){.done = on_greeted, .arg = c};
-    set_address(c, &(struct redis_address){options->unix_path, options->host, options->port});
+    if (options->sentinels != NULL)
+        snprintf(c->place, sizeof(c->place), "%s", SENTINELS_PLACE);
+    else
+        set_address(c, &(struct redis_address){options->unix_path, options->host, options->port});
     if (options->tls && (c->tls = redis_tls_new(options, err)) == NULL) {
         free(c);
         return NULL;

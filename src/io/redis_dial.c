@@ -128,10 +128,11 @@ static void on_connected(uv_poll_t *poll, int status, int events) {
     (void)events;
     int error = 0;
     socklen_t len = sizeof(error);
-    if (status < 0)
-        error = -status;
-    else if (getsockopt(d->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+    if (getsockopt(d->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
         error = errno;
+    if (error == 0 && status < 0)
+        error = -status; /* libuv says EBADF for all that ails a socket: only where it knows no
+                            better */
     if (error != 0) {
         note(d, uv_strerror(-error));
         fail_address(d);

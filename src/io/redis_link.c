@@ -268,8 +268,9 @@ static void tick(struct redis_link *l) {
 
 static void on_poll(uv_poll_t *poll, int status, int events) {
     struct redis_link *l = poll->data;
-    if (status < 0) {
-        lose(l, uv_strerror(status));
+    if (status < 0) { /* the socket is broken, and what has arrived is still to be read */
+        if (read_in(l))
+            lose(l, uv_strerror(status));
         return;
     }
     if ((events & UV_WRITABLE) != 0 || l->tls != NULL)
