@@ -15,6 +15,7 @@ static const struct verb verb_version = {
     .name = "version", .arguments = "", .summary = "print the version", .help = "", .run = run_version};
 
 const struct verb *const verbs[] = {
+    &verb_config,
     &verb_version,
     NULL,
 };

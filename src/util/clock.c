@@ -1,4 +1,3 @@
-/* The only place that reads clocks and the system's randomness. */
 #include "dray/clock.h"
 
 #include <time.h>
