@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dray/outcome.h"
 #include "dray/timefmt.h"
-#include "provider/module.h"
 
 /* The first row that holds the status counts. */
 static const struct status_row {
@@ -26,35 +26,6 @@ static const struct status_row {
     {425, 425, VERDICT_RETRY},    {429, 429, VERDICT_PAUSE},
     {400, 499, VERDICT_REJECTED}, {500, 599, VERDICT_RETRY},
 };
-
-const char *verdict_name(enum verdict v) {
-    static const char *const names[] = {
-        [VERDICT_CREATED] = "created",   [VERDICT_DUPLICATE] = "duplicate",
-        [VERDICT_REJECTED] = "rejected", [VERDICT_RETRY] = "retry",
-        [VERDICT_PAUSE] = "pause",       [VERDICT_HOLD] = "hold",
-        [VERDICT_UNKNOWN] = "unknown",   [VERDICT_LOOKUP] = "lookup",
-        [VERDICT_ABSENT] = "absent",
-    };
-    return names[v];
-}
-
-enum lookup_kind provider_lookup_kind(const struct account *account) {
-    if (account->provider != &provider_http_json)
-        return account->provider->lookup;
-    if (account->http_json.lookup_path == NULL)
-        return LOOKUP_NONE;
-    return account->http_json.lookup_exact ? LOOKUP_EXACT : LOOKUP_SCAN;
-}
-
-static void outcome_clear(struct outcome *out, long status) {
-    out->verdict = VERDICT_UNKNOWN;
-    out->http_status = status;
-    out->code[0] = '\0';
-    out->message[0] = '\0';
-    out->order = (struct span){NULL, 0};
-    out->id_count = 0;
-    out->retry_after_ms = 0;
-}
 
 static bool phase_is(const struct http_exchange *x, const char *phase) {
     return x->phase != NULL && strcmp(x->phase, phase) == 0;
@@ -142,7 +113,7 @@ static void read_error(const struct account *account, const struct json_doc *doc
         account->provider->read_error(account, doc, out);
         return;
     }
-    struct span code = node_code(doc, json_get(doc, 0, "code"));
+    struct span code = json_scalar(doc, json_get(doc, 0, "code"));
     if (code.len > 0)
         outcome_code(out, code);
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]) && out->message[0] == '\0'; i++)

@@ -87,7 +87,7 @@ static uint32_t at(const struct json_doc *doc, uint32_t node, const char *pointe
 static void read_error(const struct account *account, const struct json_doc *answer,
                        struct outcome *out) {
     const struct http_json_options *o = &account->http_json;
-    struct span code = node_code(answer, at(answer, 0, o->code_pointer));
+    struct span code = json_scalar(answer, at(answer, 0, o->code_pointer));
     if (code.len > 0)
         outcome_code(out, code);
     outcome_message_node(out, answer, at(answer, 0, o->message_pointer));
@@ -105,7 +105,7 @@ static enum success succeeded(const struct http_json_options *o, const struct js
     uint32_t node = at(answer, 0, o->success_pointer);
     if (o->success_value == NULL)
         return node != JSON_NONE && json_type(answer, node) != JSON_NULL ? SUCCEEDED : UNREADABLE;
-    struct span seen = node_code(answer, node);
+    struct span seen = json_scalar(answer, node);
     if (seen.ptr == NULL)
         return UNREADABLE;
     return span_is(seen, o->success_value) ? SUCCEEDED : REFUSED;

@@ -26,7 +26,7 @@ static bool read_ids(const struct json_doc *answer, uint32_t data, struct outcom
 void kakaclo_read_success(const struct account *account, const struct envelope *envelope,
                           const struct json_doc *answer, struct outcome *out) {
     (void)account, (void)envelope;
-    struct span code = node_code(answer, json_get(answer, 0, "code"));
+    struct span code = json_scalar(answer, json_get(answer, 0, "code"));
     if (code.ptr == NULL) {
         outcome_set(out, VERDICT_UNKNOWN, "unreadable_answer", "the answer has no code");
         return;

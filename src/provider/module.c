@@ -1,8 +1,6 @@
-/* Small readers and writers that the modules share. Everything of an answer is hostile: it may be
- * cut, huge, or of another type than the document says. */
+/* Small readers and checks that the modules share. */
 #include "provider/module.h"
 
-#include <stdio.h>
 #include <string.h>
 
 int require_token(const struct account *account, struct err *err) {
@@ -18,54 +16,6 @@ int require_key_and_secret(const struct account *account, struct err *err) {
         return 0;
     return err_set(err, "account %s: %s needs key and secret (or key_file and secret_file)",
                    account->name, account->provider->name);
-}
-
-static bool code_character(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c != '\0' && strchr("_.:/-", c) != NULL);
-}
-
-void outcome_code(struct outcome *out, struct span text) {
-    size_t len = text.len < sizeof(out->code) - 1 ? text.len : sizeof(out->code) - 1;
-    for (size_t i = 0; i < len; i++)
-        out->code[i] = code_character(text.ptr[i]) ? text.ptr[i] : '?';
-    out->code[len] = '\0';
-}
-
-void outcome_message(struct outcome *out, struct span text) {
-    size_t len = text.len < sizeof(out->message) - 1 ? text.len : sizeof(out->message) - 1;
-    while (len > 0 && len < text.len && ((unsigned char)text.ptr[len] & 0xc0) == 0x80)
-        len--;
-    if (len > 0)
-        memcpy(out->message, text.ptr, len);
-    out->message[len] = '\0';
-    for (size_t i = 0; i < len; i++)
-        if (out->message[i] == '\0')
-            out->message[i] = ' ';
-}
-
-void outcome_message_node(struct outcome *out, const struct json_doc *doc, uint32_t node) {
-    struct buf decoded;
-    if (node == JSON_NONE || json_type(doc, node) == JSON_NULL)
-        return;
-    if (json_type(doc, node) != JSON_STRING) {
-        outcome_message(out, json_raw(doc, node));
-        return;
-    }
-    if (!doc->nodes[node].escaped) {
-        outcome_message(out, json_inner(doc, node));
-        return;
-    }
-    buf_init(&decoded, HTTP_ANSWER_MAX);
-    outcome_message(out, json_decode(doc, node, &decoded) == 0 ? buf_span(&decoded)
-                                                               : json_inner(doc, node));
-    buf_deinit(&decoded);
-}
-
-void outcome_set(struct outcome *out, enum verdict verdict, const char *code, const char *message) {
-    out->verdict = verdict;
-    outcome_code(out, span_str(code));
-    outcome_message(out, span_str(message));
 }
 
 static bool add_id(struct outcome *out, const struct json_doc *doc, uint32_t node) {
@@ -109,24 +59,6 @@ bool node_is(const struct json_doc *doc, uint32_t node, struct span text) {
     bool same = json_decode(doc, node, &decoded) == 0 && span_eq(buf_span(&decoded), text);
     buf_deinit(&decoded);
     return same;
-}
-
-struct span node_code(const struct json_doc *doc, uint32_t node) {
-    if (node == JSON_NONE)
-        return (struct span){NULL, 0};
-    switch (json_type(doc, node)) {
-    case JSON_STRING:
-        return json_inner(doc, node);
-    case JSON_NUMBER:
-    case JSON_TRUE:
-    case JSON_FALSE:
-        return json_raw(doc, node);
-    case JSON_NULL:
-    case JSON_ARRAY:
-    case JSON_OBJECT:
-        break;
-    }
-    return (struct span){NULL, 0};
 }
 
 void add_percent_encoded(struct buf *out, struct span text) {

@@ -1,8 +1,9 @@
 /* What the provider modules share: the words of a field table, account checks, and small readers of
- * answers. Private to src/provider and src/policy. */
+ * answers. Private to src/provider. */
 #ifndef DRAY_PROVIDER_MODULE_H
 #define DRAY_PROVIDER_MODULE_H
 
+#include "dray/outcome.h"
 #include "dray/provider.h"
 
 #define COUNT(table)   ((uint32_t)(sizeof(table) / sizeof((table)[0])))
@@ -24,15 +25,6 @@ extern const struct provider provider_kakaclo_v1, provider_kakaclo_v2, provider_
 int require_token(const struct account *account, struct err *err);
 int require_key_and_secret(const struct account *account, struct err *err);
 
-/* Sets `code` to `text`, other characters than [A-Za-z0-9_.:/-] as '?', cut where it is too long.
- */
-void outcome_code(struct outcome *out, struct span text);
-/* Sets `message`, cut at a whole UTF-8 sequence. A string node decoded, another as it stands. */
-void outcome_message(struct outcome *out, struct span text);
-void outcome_message_node(struct outcome *out, const struct json_doc *doc, uint32_t node);
-/* Verdict and dray's own code and words in one. */
-void outcome_set(struct outcome *out, enum verdict verdict, const char *code, const char *message);
-
 /* Adds an id: a number's digits or a non-empty string's inner bytes. An array gives each of its
  * elements. False where the node is neither, or an array holds something else. Ids past
  * OUTCOME_MAX_IDS are left out. */
@@ -40,10 +32,6 @@ bool outcome_add_ids(struct outcome *out, const struct json_doc *doc, uint32_t n
 
 /* Is the node a string whose decoded bytes (or an integer whose digits) are `text`? */
 bool node_is(const struct json_doc *doc, uint32_t node, struct span text);
-
-/* Text of a scalar as a provider code: a string's inner bytes, another's raw bytes; absent for
- * null, arrays, objects and JSON_NONE. */
-struct span node_code(const struct json_doc *doc, uint32_t node);
 
 /* Percent-encodes all but RFC 3986's unreserved characters. */
 void add_percent_encoded(struct buf *out, struct span text);

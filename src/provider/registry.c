@@ -19,3 +19,11 @@ const struct provider *provider_find(const char *name) {
             return providers[i];
     return NULL;
 }
+
+enum lookup_kind provider_lookup_kind(const struct account *account) {
+    if (account->provider != &provider_http_json)
+        return account->provider->lookup;
+    if (account->http_json.lookup_path == NULL)
+        return LOOKUP_NONE;
+    return account->http_json.lookup_exact ? LOOKUP_EXACT : LOOKUP_SCAN;
+}
