@@ -1,0 +1,186 @@
+/* What the sandbox's own files share. Everything here belongs to the sandbox's one thread. */
+#ifndef DRAY_SANDBOX_INTERNAL_H
+#define DRAY_SANDBOX_INTERNAL_H
+
+#include <microhttpd.h>
+
+#include "dray/clock.h"
+#include "dray/job.h"
+#include "dray/json.h"
+#include "dray/provider.h"
+#include "sandbox/sandbox.h"
+#include "sandbox/store.h"
+
+#define BODY_MAX        (1u << 20)  /* of a request; more is answered 413 */
+#define BODY_KEPT       (64u << 10) /* what a request's buffer may hold on to between requests */
+#define CALLERS_MAX     1024
+#define CALLER_NAME_MAX 512
+#define ARRIVALS_MAX    16384 /* the last so many per caller */
+#define OUT_MAX         (512u << 20)
+
+struct sandbox;
+
+/* One set of credentials: a bearer token, the user of a basic one, or "" for none. */
+struct caller {
+    char name[CALLER_NAME_MAX + 1];
+    bool has_trouble; /* else the sandbox's */
+    struct sandbox_trouble trouble;
+    uint64_t *arrivals; /* ring of Unix ms; NULL until the first POST */
+    uint64_t arrival_count;
+};
+
+/* A created order as an answer shows it. */
+struct created {
+    uint64_t serial; /* of the first, if there are several */
+    uint32_t count;
+    uint64_t created_ms;
+    const struct json_doc *order; /* the request; its root is node 0 */
+    struct span organization;
+    bool without_id;
+};
+
+/* One create endpoint, and the forms of its answers. */
+struct endpoint {
+    const char *name; /* of its module in the provider registry */
+    const char *path;
+    enum auth_kind auth;
+    bool keeps_body; /* look-ups show the whole order */
+    unsigned created_status, invalid_status, rejected_status;
+    const char *key_pointer; /* NULL: the module's */
+    void (*write_created)(struct buf *out, const struct created *c);
+    void (*write_id)(struct buf *out, uint64_t serial, uint64_t created_ms); /* without quotes */
+    /* `code` is the sandbox's own word: "invalid" "unauthorized" "rejected" "exists" "status". */
+    void (*write_error)(struct buf *out, struct rng *rng, unsigned status, const char *code,
+                        const char *message);
+};
+extern const struct endpoint endpoints[];
+extern const uint16_t endpoint_count;
+enum {
+    ENDPOINT_KAKACLO_V2,
+    ENDPOINT_KAKACLO_V1,
+    ENDPOINT_KAKACLO_CUSTOM,
+    ENDPOINT_S2,
+    ENDPOINT_VU,
+    ENDPOINT_JSON
+};
+
+enum reply_kind { REPLY_SEND, REPLY_HANGUP, REPLY_TRUNCATED };
+
+/* An answer in the making; its body is sandbox.out. */
+struct reply {
+    enum reply_kind kind;
+    unsigned status;
+    const char *content_type;
+    char retry_after[40]; /* "": none */
+    const char *location; /* NULL: none; lives as long as the request */
+    uint64_t delay_ms;
+};
+
+/* One HTTP request: READING its body → (DELAYED →) ANSWERED. */
+struct request {
+    struct request *next_free;
+    struct MHD_Connection *connection;
+    const char *method;
+    const char *path; /* libmicrohttpd's, for as long as the request lives */
+    struct buf body;
+    bool too_large;
+    bool prepared; /* kind and response are set */
+    enum reply_kind kind;
+    struct MHD_Response *response; /* owned; NULL for a hang-up */
+    unsigned status;
+    uint64_t due_ns;    /* boot clock; while delayed */
+    uint32_t heap_slot; /* HEAP_NONE while not delayed */
+};
+
+#define HEAP_NONE UINT32_MAX
+
+/* Delayed requests, the next one due on top. */
+struct delays {
+    struct request **heap;
+    uint32_t count, cap;
+};
+int delays_push(struct delays *d, struct request *r); /* 0, or -1: out of memory */
+void delays_remove(struct delays *d, struct request *r);
+struct request *delays_top(const struct delays *d); /* NULL: none */
+void delays_deinit(struct delays *d);
+
+struct sandbox {
+    struct sandbox_options options;
+    struct sandbox_trouble trouble; /* as it is now */
+    struct store store;
+    const struct provider *modules[8]; /* by endpoint */
+    struct rng rng;
+    struct caller **callers;
+    uint32_t caller_count;
+    bool said_full;
+    struct buf out;     /* the answer's body */
+    struct buf scratch; /* an order's key */
+    struct json_doc doc, stored_doc;
+    struct faults faults;
+    /* server.c */
+    struct MHD_Daemon *daemon;
+    int epoll_fd, stop_fd;
+    uint16_t port;
+    struct delays delays;
+    struct request *free_requests;
+    pthread_t thread;
+};
+
+/* A query parameter's value, decoded, or NULL. */
+const char *query_value(const struct request *r, const char *name);
+const char *header_value(const struct request *r, const char *name);
+
+/* forms.c: helpers of the answers. `node` JSON_NONE writes null. */
+void form_member(struct buf *out, const char *name, const struct json_doc *doc, uint32_t node);
+void form_text(struct buf *out, const char *name, const char *text);
+void form_time(struct buf *out, const char *name, uint64_t unix_ms);
+/* Copies the members of `node` but those named in `but` (NULL-terminated), each followed by a
+ * comma. */
+void form_copy(struct buf *out, const struct json_doc *doc, uint32_t node, const char *const *but);
+
+void kakaclo_write_created(struct buf *out, const struct created *c);
+void kakaclo_custom_write_created(struct buf *out, const struct created *c);
+void kakaclo_write_error(struct buf *out, struct rng *rng, unsigned status, const char *code,
+                         const char *message);
+void kakaclo_write_id(struct buf *out, uint64_t serial, uint64_t created_ms);
+void kakaclo_custom_write_id(struct buf *out, uint64_t serial, uint64_t created_ms);
+void s2_write_id(struct buf *out, uint64_t serial, uint64_t created_ms);
+void s2_write_created(struct buf *out, const struct created *c);
+void s2_write_error(struct buf *out, struct rng *rng, unsigned status, const char *code,
+                    const char *message);
+bool s2_serial(const char *id, uint64_t *serial);
+void vu_write_id(struct buf *out, uint64_t serial, uint64_t created_ms);
+void vu_write_created(struct buf *out, const struct created *c);
+void vu_write_error(struct buf *out, struct rng *rng, unsigned status, const char *code,
+                    const char *message);
+void json_write_id(struct buf *out, uint64_t serial, uint64_t created_ms);
+void json_write_created(struct buf *out, const struct created *c);
+void json_write_error(struct buf *out, struct rng *rng, unsigned status, const char *code,
+                      const char *message);
+
+/* callers.c: who asks. On false, `*why` says what is wrong with the credentials (or that there are
+ * too many different ones: then *status is 507). */
+bool caller_read(struct sandbox *s, const struct request *r, enum auth_kind auth, uint16_t *caller,
+                 unsigned *status, const char **why);
+/* By name; made where it is new. NULL: too many. */
+struct caller *caller_named(struct sandbox *s, const char *name, uint16_t *index);
+void caller_arrived(struct caller *c, uint64_t unix_ms);
+const struct sandbox_trouble *caller_trouble(const struct sandbox *s, uint16_t caller);
+void callers_deinit(struct sandbox *s);
+
+/* trouble.c */
+void trouble_write(const struct sandbox_trouble *t, struct buf *out);
+bool trouble_hits(struct rng *rng, double rate);
+uint64_t trouble_latency_ms(const struct sandbox_trouble *t, struct rng *rng);
+
+/* Each fills `reply` and sandbox.out. */
+void create_handle(struct sandbox *s, struct request *r, uint16_t endpoint, struct reply *reply);
+void lookup_handle(struct sandbox *s, struct request *r, struct reply *reply);
+void control_handle(struct sandbox *s, struct request *r, struct reply *reply);
+/* An error in the endpoint's own form. */
+void reply_error(struct sandbox *s, uint16_t endpoint, struct reply *reply, unsigned status,
+                 const char *code, const char *message);
+/* What `down` makes of a request; false: it is up. */
+bool reply_down(struct sandbox *s, uint16_t endpoint, uint16_t caller, struct reply *reply);
+
+#endif
