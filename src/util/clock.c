@@ -1,3 +1,4 @@
+/* The only place that reads clocks and the system's randomness. */
 #include "dray/clock.h"
 
 #include <time.h>
