@@ -3,7 +3,7 @@
 # `root`; changes nothing by itself. Names are the same on Debian 12 and 13.
 
 packages_build="gcc libc6-dev meson ninja-build pkgconf libhiredis-dev libuv1-dev
-    libcurl4-openssl-dev libcjson-dev libinih-dev libmicrohttpd-dev libxxhash-dev libssl-dev"
+    libcurl4-openssl-dev libcjson-dev libmicrohttpd-dev libxxhash-dev libssl-dev"
 packages_run="redis-server ca-certificates"
 packages_test="libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-pytest-timeout
     python3-redis openssl util-linux"

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dray/err.h"
+
 #define NAME_MAX_LEN 64 /* queue and account names: [A-Za-z0-9][A-Za-z0-9_.-]{0,63} */
 
 struct provider;
@@ -59,5 +61,13 @@ struct account {
     const char *ca_file, *proxy;
     struct http_json_options http_json;
 };
+
+struct account *account_ref(struct account *a);
+void account_unref(struct account *a); /* NULL is fine */
+
+/* Reads the `_file` secrets again. Returns a counted copy of `a` with what they hold now (other strings
+ * are shared with `a`, which it keeps alive), or NULL and `err`. Blocks on the disk: call it from a
+ * thread of uv's pool, or at a time when that does not matter. */
+struct account *account_reread(struct account *a, struct err *err);
 
 #endif

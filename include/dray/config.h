@@ -1,5 +1,5 @@
 /* The effective configuration: one table in src/config/table.c defines every key with its type,
- * default, bounds and help; the INI file (inih), the environment and `_file` secrets fill it.
+ * default, bounds and help; the INI file, the environment and `_file` secrets fill it.
  * Precedence: environment over file over the provider's default over the table's default. */
 #ifndef DRAY_CONFIG_H
 #define DRAY_CONFIG_H
@@ -22,7 +22,8 @@ struct queue_config {
 struct config {
     uint32_t refs;
     /* [redis] */
-    struct redis_options redis;
+    struct redis_options redis;      /* client_name is the worker's name */
+    const char *redis_password_file; /* NULL: not from a file */
     const char *redis_prefix; /* "dray" */
     uint32_t min_replicas;
     uint32_t min_replicas_timeout_ms;
@@ -34,9 +35,10 @@ struct config {
     enum log_format log_format;
     const char *spool_dir; /* where results wait when Redis is away at shutdown */
     /* [admin] */
-    const char *admin_listen; /* "127.0.0.1:9780"; "" or "off": no admin server */
-    const char *admin_token;
-    /* [queue NAME], [account NAME]; accounts sorted by name, each a counted reference */
+    const char *admin_listen; /* "127.0.0.1:9780"; "off": no admin server */
+    const char *admin_token;      /* NULL: none */
+    const char *admin_token_file; /* NULL: not from a file */
+    /* [queue NAME], [account NAME]; both sorted by name; each account is a counted reference */
     struct queue_config *queues;
     uint32_t queue_count;
     struct account **accounts;
@@ -56,7 +58,8 @@ struct config_faults {
  * reference, or NULL with all faults. Warnings (http:// beyond loopback, …) go to `warnings`, may be NULL. */
 struct config *config_load(const char *path, char *const *env, struct config_faults *faults,
                            struct config_faults *warnings);
-/* For commands that need only [redis] and no account: accounts may be missing. */
+/* For commands that need no provider: accounts may be missing, what is wrong with queues and accounts
+ * only warns (a faulty account is left out), and no secret but Redis's password is read. */
 struct config *config_load_partial(const char *path, char *const *env, struct config_faults *faults,
                                    struct config_faults *warnings);
 struct config *config_ref(struct config *c);
@@ -70,6 +73,8 @@ const struct account *config_account(const struct config *c, const char *name);
 
 /* Writes the effective settings as INI with comments on where each came from; secrets as "(hidden)". */
 void config_show(const struct config *c, struct buf *out);
+/* The same as JSON: {"file","redis":{KEY:{"value","from"}},…,"queues":{NAME:{…}},"accounts":{NAME:{…}}}. */
+void config_show_json(const struct config *c, struct buf *out);
 /* Writes the table: as text for --help, or as Markdown for docs/configuration.md. */
 void config_help(struct buf *out, bool markdown);
 

@@ -14,9 +14,8 @@ static int run_version(const struct verb *self, int argc, char **argv) {
 static const struct verb verb_version = {
     .name = "version", .arguments = "", .summary = "print the version", .help = "", .run = run_version};
 
-extern const struct verb verb_sandbox;
-
 const struct verb *const verbs[] = {
+    &verb_config,
     &verb_sandbox,
     &verb_version,
     NULL,

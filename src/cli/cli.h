@@ -15,6 +15,9 @@ struct verb {
     int (*run)(const struct verb *self, int argc, char **argv); /* argv[0] is the verb's name */
 };
 
+extern const struct verb verb_config;
+extern const struct verb verb_sandbox;
+
 extern const struct verb *const verbs[]; /* NULL-terminated */
 
 int cli_main(int argc, char **argv);

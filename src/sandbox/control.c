@@ -16,7 +16,7 @@ static void refuse(struct sandbox *s, struct reply *reply, unsigned status, cons
 }
 
 static void write_totals(struct sandbox *s) {
-    const struct sandbox_totals *t = &s->store.totals;
+    const struct sandbox_totals *t = &s->tally.totals;
     buf_addf(&s->out,
              "\"totals\":{\"posts\":%llu,\"created\":%llu,\"refused\":%llu,\"lookups\":%llu,"
              "\"keys\":%llu,\"doubled\":%llu}",
@@ -27,17 +27,17 @@ static void write_totals(struct sandbox *s) {
 
 /* The order's id as in its create answer, always as a string. */
 static void write_id(struct sandbox *s, uint32_t order) {
-    const struct store_order *o = &s->store.orders[order];
+    const struct tally_order *o = &s->tally.orders[order];
     buf_add_char(&s->out, '"');
-    endpoints[o->endpoint].write_id(&s->out, store_serial(&s->store, order), o->created_ms);
+    endpoints[o->endpoint].write_id(&s->out, tally_serial(&s->tally, order), o->created_ms);
     buf_add_char(&s->out, '"');
 }
 
-static void write_key(struct sandbox *s, const struct store_key *k) {
+static void write_key(struct sandbox *s, const struct tally_key *k) {
     buf_addf(&s->out, "{\"provider\":\"%s\",\"key\":", endpoints[k->endpoint].name);
     buf_add_json_str(&s->out, (struct span){k->name, k->name_len});
     buf_addf(&s->out, ",\"posts\":%u,\"created\":%u,\"ids\":[", k->posts, k->created);
-    for (uint32_t o = k->first; o != STORE_NONE; o = s->store.orders[o].next) {
+    for (uint32_t o = k->first; o != TALLY_NONE; o = s->tally.orders[o].next) {
         if (o != k->first)
             buf_add_char(&s->out, ',');
         write_id(s, o);
@@ -51,7 +51,7 @@ struct filter {
     uint32_t offset, limit;
 };
 
-static bool matches(const struct sandbox *s, const struct filter *f, const struct store_key *k) {
+static bool matches(const struct sandbox *s, const struct filter *f, const struct tally_key *k) {
     return (f->provider == NULL || strcmp(endpoints[k->endpoint].name, f->provider) == 0) &&
            (f->key == NULL || span_is((struct span){k->name, k->name_len}, f->key)) &&
            (f->account == NULL || strcmp(s->callers[k->caller]->name, f->account) == 0);
@@ -61,8 +61,8 @@ static bool matches(const struct sandbox *s, const struct filter *f, const struc
 static uint32_t write_keys(struct sandbox *s, const struct filter *f, bool doubled_only,
                            uint32_t max) {
     uint32_t n = 0, skipped = 0;
-    for (uint32_t i = 0; i < s->store.key_count; i++) {
-        const struct store_key *k = &s->store.keys[i];
+    for (uint32_t i = 0; i < s->tally.key_count; i++) {
+        const struct tally_key *k = &s->tally.keys[i];
         if ((doubled_only && k->created < 2) || !matches(s, f, k) || skipped++ < f->offset)
             continue;
         if (n++ >= max)
@@ -171,7 +171,7 @@ static void post_set(struct sandbox *s, const struct request *r, struct reply *r
 
 /* Forgets orders, counts and arrivals; the behaviour is again that of the start. */
 static void post_reset(struct sandbox *s, struct reply *reply) {
-    store_reset(&s->store);
+    tally_reset(&s->tally);
     s->said_full = false;
     s->trouble = s->options.trouble;
     rng_seed(&s->rng, s->options.seed);

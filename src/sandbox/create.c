@@ -17,7 +17,7 @@ struct creation {
     struct reply *reply;
     const struct endpoint *endpoint;
     uint16_t endpoint_index, caller;
-    uint32_t key; /* STORE_NONE: the order has none */
+    uint32_t key; /* TALLY_NONE: the order has none */
     struct span name;
     const struct sandbox_trouble *trouble;
     uint64_t now_ms;
@@ -31,7 +31,7 @@ void reply_error(struct sandbox *s, uint16_t endpoint, struct reply *reply, unsi
 }
 
 static void refuse(struct creation *c, unsigned status, const char *code, const char *message) {
-    c->s->store.totals.refused++;
+    c->s->tally.totals.refused++;
     reply_error(c->s, c->endpoint_index, c->reply, status, code, message);
 }
 
@@ -73,15 +73,15 @@ static struct span read_key(struct creation *c) {
 /* Finds the key and counts the POST. False: no room, answered. */
 static bool count_order(struct creation *c) {
     c->name = read_key(c);
-    c->key = STORE_NONE;
+    c->key = TALLY_NONE;
     if (c->name.ptr == NULL)
         return true;
-    c->key = store_key(&c->s->store, c->caller, c->endpoint_index, c->name);
-    if (c->key == STORE_NONE) {
+    c->key = tally_key(&c->s->tally, c->caller, c->endpoint_index, c->name);
+    if (c->key == TALLY_NONE) {
         say_full(c);
         return false;
     }
-    c->s->store.keys[c->key].posts++;
+    c->s->tally.keys[c->key].posts++;
     return true;
 }
 
@@ -128,18 +128,18 @@ static bool create(struct creation *c, uint32_t count, bool counts, bool without
     if (c->endpoint_index > ENDPOINT_KAKACLO_V1)
         count = 1;
     uint32_t order =
-        store_order(&s->store, c->key, c->caller, c->endpoint_index, body, count, c->now_ms);
-    if (order == STORE_NONE) {
+        tally_order(&s->tally, c->key, c->caller, c->endpoint_index, body, count, c->now_ms);
+    if (order == TALLY_NONE) {
         say_full(c);
         return false;
     }
     if (counts) {
-        s->store.totals.created++;
-        if (c->key != STORE_NONE && ++s->store.keys[c->key].created == 2)
-            s->store.totals.doubled++;
+        s->tally.totals.created++;
+        if (c->key != TALLY_NONE && ++s->tally.keys[c->key].created == 2)
+            s->tally.totals.doubled++;
     }
     const struct created created = {
-        .serial = store_serial(&s->store, order),
+        .serial = tally_serial(&s->tally, order),
         .count = count,
         .created_ms = c->now_ms,
         .order = &s->doc,
@@ -180,7 +180,7 @@ static void answer_status(struct creation *c, unsigned status) {
 /* The magic that creates nothing. */
 static void refuse_by_magic(struct creation *c, const struct magic *m) {
     struct reply *reply = c->reply;
-    c->s->store.totals.refused++;
+    c->s->tally.totals.refused++;
     switch (m->kind) {
     case MAGIC_PAUSE:
     case MAGIC_DATE:
@@ -233,7 +233,7 @@ static void create_by_magic(struct creation *c, const struct magic *m) {
         c->reply->delay_ms = m->ms;
         break;
     case MAGIC_DUP:
-        c->s->store.totals.refused++;
+        c->s->tally.totals.refused++;
         reply_error(c->s, c->endpoint_index, c->reply, 409, "exists",
                     "there is an order of this number");
         break;
@@ -274,14 +274,14 @@ static bool creates(enum magic_kind kind) {
 
 /* False: the key has no magic, or it is used up. */
 static bool handle_magic(struct creation *c) {
-    if (c->key == STORE_NONE)
+    if (c->key == TALLY_NONE)
         return false;
     struct magic m = magic_parse(c->name);
-    struct store_key *k = &c->s->store.keys[c->key];
+    struct tally_key *k = &c->s->tally.keys[c->key];
     if (m.kind == MAGIC_NONE || k->magic >= m.times)
         return false;
     k->magic++;
-    if (m.kind == MAGIC_DUP && k->first != STORE_NONE)
+    if (m.kind == MAGIC_DUP && k->first != TALLY_NONE)
         refuse(c, 409, "exists", "there is an order of this number");
     else if (m.kind == MAGIC_DUP || creates(m.kind))
         create_by_magic(c, &m);
@@ -303,7 +303,7 @@ static bool handle_trouble(struct creation *c) {
     if (!trouble_hits(rng, c->trouble->hangup_rate))
         return false;
     if (rng_below(rng, 2) == 0)
-        c->s->store.totals.refused++;
+        c->s->tally.totals.refused++;
     else if (!create(c, 1, true, false))
         return true;
     c->reply->kind = REPLY_HANGUP;
@@ -313,7 +313,7 @@ static bool handle_trouble(struct creation *c) {
 static void handle(struct creation *c) {
     unsigned status;
     const char *why;
-    c->s->store.totals.posts++;
+    c->s->tally.totals.posts++;
     if (!caller_read(c->s, c->r, c->endpoint->auth, &c->caller, &status, &why)) {
         refuse(c, status, status == 401 ? "unauthorized" : "full", why);
         return;
@@ -324,13 +324,13 @@ static void handle(struct creation *c) {
     if (!read_order(c))
         return;
     if (reply_down(c->s, c->endpoint_index, c->caller, c->reply)) {
-        c->s->store.totals.refused++;
+        c->s->tally.totals.refused++;
         return;
     }
     if (!check_order(c) || handle_magic(c) || handle_trouble(c))
         return;
-    if (c->trouble->refuse_repeats && c->key != STORE_NONE &&
-        c->s->store.keys[c->key].first != STORE_NONE)
+    if (c->trouble->refuse_repeats && c->key != TALLY_NONE &&
+        c->s->tally.keys[c->key].first != TALLY_NONE)
         refuse(c, 409, "exists", "there is an order of this number");
     else
         create(c, 1, true, false);
@@ -342,7 +342,7 @@ void create_handle(struct sandbox *s, struct request *r, uint16_t endpoint, stru
                          .reply = reply,
                          .endpoint = &endpoints[endpoint],
                          .endpoint_index = endpoint,
-                         .key = STORE_NONE,
+                         .key = TALLY_NONE,
                          .now_ms = clock_unix_ms()};
     handle(&c);
     if (s->options.log == NULL)

@@ -9,7 +9,7 @@
 #include "dray/json.h"
 #include "dray/provider.h"
 #include "sandbox/sandbox.h"
-#include "sandbox/store.h"
+#include "sandbox/tally.h"
 
 #define BODY_MAX        (1u << 20)  /* of a request; more is answered 413 */
 #define BODY_KEPT       (64u << 10) /* what a request's buffer may hold on to between requests */
@@ -107,7 +107,7 @@ void delays_deinit(struct delays *d);
 struct sandbox {
     struct sandbox_options options;
     struct sandbox_trouble trouble; /* as it is now */
-    struct store store;
+    struct tally tally;
     const struct provider *modules[8]; /* by endpoint */
     struct rng rng;
     struct caller **callers;

@@ -41,22 +41,22 @@ static bool on_page(struct page *p) {
     return n >= p->skip && n - p->skip < p->limit;
 }
 
-static struct span order_name(const struct store *store, uint32_t order) {
-    uint32_t key = store->orders[order].key;
-    if (key == STORE_NONE)
+static struct span order_name(const struct tally *tally, uint32_t order) {
+    uint32_t key = tally->orders[order].key;
+    if (key == TALLY_NONE)
         return (struct span){NULL, 0};
-    return (struct span){store->keys[key].name, store->keys[key].name_len};
+    return (struct span){tally->keys[key].name, tally->keys[key].name_len};
 }
 
 /* Writes the whole order in the form of its create answer. */
 static void write_order(struct lookup *l, uint32_t order) {
     struct sandbox *s = l->s;
-    const struct store_order *o = &s->store.orders[order];
+    const struct tally_order *o = &s->tally.orders[order];
     struct err err;
     if (json_parse(&s->stored_doc, o->body, o->body_len, &err) != 0)
         return; /* it was parsed when it came; only memory can be short now */
     const struct created c = {
-        .serial = store_serial(&s->store, order),
+        .serial = tally_serial(&s->tally, order),
         .count = 1,
         .created_ms = o->created_ms,
         .order = &s->stored_doc,
@@ -73,7 +73,7 @@ static bool time_of(const struct request *r, const char *name, uint64_t *ms) {
 /* Whether the order's id is in a list such as "1000000065617,1000000065618". */
 static bool has_id(struct lookup *l, const char *ids, uint32_t order) {
     buf_reset(&l->s->scratch);
-    kakaclo_write_id(&l->s->scratch, store_serial(&l->s->store, order), 0);
+    kakaclo_write_id(&l->s->scratch, tally_serial(&l->s->tally, order), 0);
     const char *id = buf_cstr(&l->s->scratch);
     size_t n = l->s->scratch.len;
     for (const char *p = ids; p != NULL; p = strchr(p, ','), p = p == NULL ? NULL : p + 1)
@@ -84,10 +84,10 @@ static bool has_id(struct lookup *l, const char *ids, uint32_t order) {
 
 static void kakaclo_write_item(struct lookup *l, uint32_t order) {
     struct buf *out = &l->s->out;
-    const struct store_order *o = &l->s->store.orders[order];
-    struct span name = order_name(&l->s->store, order);
+    const struct tally_order *o = &l->s->tally.orders[order];
+    struct span name = order_name(&l->s->tally, order);
     buf_add_str(out, "{\"id\":\"");
-    kakaclo_write_id(out, store_serial(&l->s->store, order), o->created_ms);
+    kakaclo_write_id(out, tally_serial(&l->s->tally, order), o->created_ms);
     buf_add_str(out, "\",\"customOrderId\":");
     if (name.ptr == NULL)
         buf_add_str(out, "null");
@@ -118,8 +118,8 @@ static void kakaclo_list(struct lookup *l) {
     struct page page = {.skip = (number - 1) * size, .limit = size};
     l->reply->status = 200;
     buf_add_str(&s->out, "{\"code\":10000,\"message\":\"success\",\"data\":{\"list\":[");
-    for (uint32_t i = 0; i < s->store.order_count; i++) {
-        const struct store_order *o = &s->store.orders[i];
+    for (uint32_t i = 0; i < s->tally.order_count; i++) {
+        const struct tally_order *o = &s->tally.orders[i];
         if (o->endpoint > ENDPOINT_KAKACLO_V1 || o->caller != l->caller || o->created_ms < from ||
             o->created_ms > to || o->created_ms > l->visible_until_ms ||
             (ids != NULL && !has_id(l, ids, i)) || !on_page(&page))
@@ -143,9 +143,9 @@ static void list_by_term(struct lookup *l, const char *term, bool exactly) {
     }
     l->reply->status = 200;
     buf_add_str(&s->out, "{\"items\":[");
-    for (uint32_t i = 0; i < s->store.order_count; i++) {
-        const struct store_order *o = &s->store.orders[i];
-        struct span name = order_name(&s->store, i);
+    for (uint32_t i = 0; i < s->tally.order_count; i++) {
+        const struct tally_order *o = &s->tally.orders[i];
+        struct span name = order_name(&s->tally, i);
         if (o->endpoint != l->endpoint || o->caller != l->caller ||
             o->created_ms > l->visible_until_ms)
             continue;
@@ -162,20 +162,20 @@ static void list_by_term(struct lookup *l, const char *term, bool exactly) {
 }
 
 static void one_by_key(struct lookup *l, const char *name) {
-    uint32_t key = store_find(&l->s->store, l->caller, l->endpoint, span_str(name));
-    if (key == STORE_NONE || l->s->store.keys[key].first == STORE_NONE) {
+    uint32_t key = tally_find(&l->s->tally, l->caller, l->endpoint, span_str(name));
+    if (key == TALLY_NONE || l->s->tally.keys[key].first == TALLY_NONE) {
         fail(l, 404, "there is no such order");
         return;
     }
     l->reply->status = 200;
-    write_order(l, l->s->store.keys[key].first);
+    write_order(l, l->s->tally.keys[key].first);
 }
 
 static void s2_one(struct lookup *l, const char *id) {
     uint64_t serial;
-    uint32_t order = s2_serial(id, &serial) ? store_by_serial(&l->s->store, serial) : STORE_NONE;
-    if (order == STORE_NONE || l->s->store.orders[order].endpoint != ENDPOINT_S2 ||
-        l->s->store.orders[order].caller != l->caller) {
+    uint32_t order = s2_serial(id, &serial) ? tally_by_serial(&l->s->tally, serial) : TALLY_NONE;
+    if (order == TALLY_NONE || l->s->tally.orders[order].endpoint != ENDPOINT_S2 ||
+        l->s->tally.orders[order].caller != l->caller) {
         fail(l, 404, "there is no such order");
         return;
     }
@@ -238,7 +238,7 @@ void lookup_handle(struct sandbox *s, struct request *r, struct reply *reply) {
                     "{\"message\":\"no provider has this path; GET /_sandbox lists them\"}");
         return;
     }
-    s->store.totals.lookups++;
+    s->tally.totals.lookups++;
     if (!caller_read(s, r, endpoints[l.endpoint].auth, &l.caller, &status, &why)) {
         reply_error(s, l.endpoint, reply, status, "unauthorized", why);
         return;

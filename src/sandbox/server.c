@@ -305,7 +305,7 @@ static void sandbox_free(struct sandbox *s) {
     }
     delays_deinit(&s->delays);
     callers_deinit(s);
-    store_deinit(&s->store);
+    tally_deinit(&s->tally);
     buf_deinit(&s->out);
     buf_deinit(&s->scratch);
     json_deinit(&s->doc);
@@ -338,7 +338,7 @@ struct sandbox *sandbox_start(const struct sandbox_options *options, struct err 
     rng_seed(&s->rng, options->seed);
     if (s->stop_fd < 0 || s->callers == NULL)
         err_set(err, "out of memory or of file descriptors");
-    else if (store_init(&s->store, options->remember, options->memory, err) == 0 &&
+    else if (tally_init(&s->tally, options->remember, options->memory, err) == 0 &&
              find_modules(s, err) == 0 && start_daemon(s, err) == 0) {
         int rc = pthread_create(&s->thread, NULL, serve, s);
         if (rc == 0)
@@ -361,6 +361,6 @@ void sandbox_stop(struct sandbox *s, struct sandbox_totals *totals) {
     (void)n; /* an eventfd at 0 takes it */
     pthread_join(s->thread, NULL);
     if (totals != NULL)
-        *totals = s->store.totals;
+        *totals = s->tally.totals;
     sandbox_free(s);
 }

@@ -142,30 +142,30 @@ static void test_settings(void **state) {
 
 static void test_store_counts_and_is_full(void **state) {
     (void)state;
-    struct store s;
+    struct tally s;
     struct err err;
-    assert_int_equal(store_init(&s, 3, 64, &err), 0);
-    uint32_t a = store_key(&s, 0, 0, SPAN_LIT("a"));
-    assert_int_equal(store_key(&s, 0, 0, SPAN_LIT("a")), a);
-    assert_int_not_equal(store_key(&s, 1, 0, SPAN_LIT("a")), a);
-    assert_int_not_equal(store_key(&s, 0, 1, SPAN_LIT("a")), a);
-    assert_int_equal(store_key(&s, 0, 0, SPAN_LIT("b")), STORE_NONE);
-    assert_int_equal(store_find(&s, 0, 0, SPAN_LIT("b")), STORE_NONE);
-    assert_int_equal(store_order(&s, a, 0, 0, SPAN_LIT("body"), 2, 5), 0);
+    assert_int_equal(tally_init(&s, 3, 64, &err), 0);
+    uint32_t a = tally_key(&s, 0, 0, SPAN_LIT("a"));
+    assert_int_equal(tally_key(&s, 0, 0, SPAN_LIT("a")), a);
+    assert_int_not_equal(tally_key(&s, 1, 0, SPAN_LIT("a")), a);
+    assert_int_not_equal(tally_key(&s, 0, 1, SPAN_LIT("a")), a);
+    assert_int_equal(tally_key(&s, 0, 0, SPAN_LIT("b")), TALLY_NONE);
+    assert_int_equal(tally_find(&s, 0, 0, SPAN_LIT("b")), TALLY_NONE);
+    assert_int_equal(tally_order(&s, a, 0, 0, SPAN_LIT("body"), 2, 5), 0);
     assert_int_equal(s.keys[a].first, 0);
     assert_int_equal(s.orders[0].next, 1);
-    assert_int_equal(store_order(&s, a, 0, 0, (struct span){NULL, 0}, 2, 5), STORE_NONE);
+    assert_int_equal(tally_order(&s, a, 0, 0, (struct span){NULL, 0}, 2, 5), TALLY_NONE);
     char large[100] = {0};
-    assert_int_equal(store_order(&s, a, 0, 0, (struct span){large, sizeof large}, 1, 5),
-                     STORE_NONE);
-    store_reset(&s);
-    assert_int_equal(store_find(&s, 0, 0, SPAN_LIT("a")), STORE_NONE);
-    a = store_key(&s, 0, 0, SPAN_LIT("c"));
-    uint32_t order = store_order(&s, a, 0, 0, SPAN_LIT("body"), 1, 5);
-    assert_int_equal(store_serial(&s, order), 2); /* numbers go on after a reset */
-    assert_int_equal(store_by_serial(&s, 2), order);
-    assert_int_equal(store_by_serial(&s, 1), STORE_NONE);
-    store_deinit(&s);
+    assert_int_equal(tally_order(&s, a, 0, 0, (struct span){large, sizeof large}, 1, 5),
+                     TALLY_NONE);
+    tally_reset(&s);
+    assert_int_equal(tally_find(&s, 0, 0, SPAN_LIT("a")), TALLY_NONE);
+    a = tally_key(&s, 0, 0, SPAN_LIT("c"));
+    uint32_t order = tally_order(&s, a, 0, 0, SPAN_LIT("body"), 1, 5);
+    assert_int_equal(tally_serial(&s, order), 2); /* numbers go on after a reset */
+    assert_int_equal(tally_by_serial(&s, 2), order);
+    assert_int_equal(tally_by_serial(&s, 1), TALLY_NONE);
+    tally_deinit(&s);
 }
 
 static void test_delays_come_in_order(void **state) {

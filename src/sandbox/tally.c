@@ -1,6 +1,6 @@
 /* What the sandbox remembers. The tables are zero pages until they are used, so a large bound costs
  * address space only. */
-#include "sandbox/store.h"
+#include "sandbox/tally.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -30,8 +30,8 @@ static uint32_t power_above(uint32_t n) {
     return p;
 }
 
-int store_init(struct store *s, uint32_t max, uint64_t memory_max, struct err *err) {
-    *s = (struct store){.max = max, .memory_max = memory_max};
+int tally_init(struct tally *s, uint32_t max, uint64_t memory_max, struct err *err) {
+    *s = (struct tally){.max = max, .memory_max = memory_max};
     uint32_t slots = power_above(max > UINT32_MAX / 2 ? UINT32_MAX : max * 2);
     s->index_mask = slots - 1;
     s->keys = map_table(max * sizeof *s->keys);
@@ -39,11 +39,11 @@ int store_init(struct store *s, uint32_t max, uint64_t memory_max, struct err *e
     s->index = map_table(slots * sizeof *s->index);
     if (s->keys != NULL && s->orders != NULL && s->index != NULL)
         return 0;
-    store_deinit(s);
+    tally_deinit(s);
     return err_set(err, "no memory for tables of %u orders", max);
 }
 
-static void free_chunks(struct store *s) {
+static void free_chunks(struct tally *s) {
     while (s->chunks != NULL) {
         struct arena_chunk *next = s->chunks->next;
         free(s->chunks);
@@ -52,7 +52,7 @@ static void free_chunks(struct store *s) {
     s->memory = 0;
 }
 
-void store_deinit(struct store *s) {
+void tally_deinit(struct tally *s) {
     free_chunks(s);
     if (s->keys != NULL)
         munmap(s->keys, s->max * sizeof *s->keys);
@@ -60,10 +60,10 @@ void store_deinit(struct store *s) {
         munmap(s->orders, s->max * sizeof *s->orders);
     if (s->index != NULL)
         munmap(s->index, ((size_t)s->index_mask + 1) * sizeof *s->index);
-    *s = (struct store){0};
+    *s = (struct tally){0};
 }
 
-void store_reset(struct store *s) {
+void tally_reset(struct tally *s) {
     free_chunks(s);
     s->order_base += s->order_count;
     /* Gives the pages back; they read as zeroes from now on. */
@@ -75,7 +75,7 @@ void store_reset(struct store *s) {
 }
 
 /* Copies `bytes`; NULL when the arena is full. */
-static const char *keep(struct store *s, struct span bytes) {
+static const char *keep(struct tally *s, struct span bytes) {
     if (s->memory + bytes.len > s->memory_max)
         return NULL;
     struct arena_chunk *c = s->chunks;
@@ -100,11 +100,11 @@ static uint64_t hash_key(uint16_t caller, uint16_t endpoint, struct span name) {
 }
 
 /* The slot where the key is, or the free one where it belongs. */
-static uint32_t find_slot(const struct store *s, uint64_t hash, uint16_t caller, uint16_t endpoint,
+static uint32_t find_slot(const struct tally *s, uint64_t hash, uint16_t caller, uint16_t endpoint,
                           struct span name) {
     uint32_t slot = (uint32_t)hash & s->index_mask;
     for (; s->index[slot] != 0; slot = (slot + 1) & s->index_mask) {
-        const struct store_key *k = &s->keys[s->index[slot] - 1];
+        const struct tally_key *k = &s->keys[s->index[slot] - 1];
         if (k->hash == hash && k->caller == caller && k->endpoint == endpoint &&
             k->name_len == name.len && memcmp(k->name, name.ptr, name.len) == 0)
             break;
@@ -112,70 +112,70 @@ static uint32_t find_slot(const struct store *s, uint64_t hash, uint16_t caller,
     return slot;
 }
 
-uint32_t store_find(const struct store *s, uint16_t caller, uint16_t endpoint, struct span name) {
+uint32_t tally_find(const struct tally *s, uint16_t caller, uint16_t endpoint, struct span name) {
     uint32_t slot = find_slot(s, hash_key(caller, endpoint, name), caller, endpoint, name);
-    return s->index[slot] == 0 ? STORE_NONE : s->index[slot] - 1;
+    return s->index[slot] == 0 ? TALLY_NONE : s->index[slot] - 1;
 }
 
-uint32_t store_key(struct store *s, uint16_t caller, uint16_t endpoint, struct span name) {
+uint32_t tally_key(struct tally *s, uint16_t caller, uint16_t endpoint, struct span name) {
     uint64_t hash = hash_key(caller, endpoint, name);
     uint32_t slot = find_slot(s, hash, caller, endpoint, name);
     if (s->index[slot] != 0)
         return s->index[slot] - 1;
     const char *kept = s->key_count < s->max ? keep(s, name) : NULL;
     if (kept == NULL)
-        return STORE_NONE;
+        return TALLY_NONE;
     uint32_t key = s->key_count++;
-    s->keys[key] = (struct store_key){.hash = hash,
+    s->keys[key] = (struct tally_key){.hash = hash,
                                       .name = kept,
                                       .name_len = (uint32_t)name.len,
                                       .caller = caller,
                                       .endpoint = endpoint,
-                                      .first = STORE_NONE,
-                                      .last = STORE_NONE};
+                                      .first = TALLY_NONE,
+                                      .last = TALLY_NONE};
     s->index[slot] = key + 1;
     s->totals.keys++;
     return key;
 }
 
-static void link_order(struct store *s, uint32_t key, uint32_t order) {
-    struct store_key *k = &s->keys[key];
-    if (k->first == STORE_NONE)
+static void link_order(struct tally *s, uint32_t key, uint32_t order) {
+    struct tally_key *k = &s->keys[key];
+    if (k->first == TALLY_NONE)
         k->first = order;
     else
         s->orders[k->last].next = order;
     k->last = order;
 }
 
-uint32_t store_order(struct store *s, uint32_t key, uint16_t caller, uint16_t endpoint,
+uint32_t tally_order(struct tally *s, uint32_t key, uint16_t caller, uint16_t endpoint,
                      struct span body, uint32_t count, uint64_t now_ms) {
     if (s->max - s->order_count < count)
-        return STORE_NONE;
+        return TALLY_NONE;
     const char *kept = body.ptr != NULL ? keep(s, body) : NULL;
     if (body.ptr != NULL && kept == NULL)
-        return STORE_NONE;
+        return TALLY_NONE;
     uint32_t first = s->order_count;
     for (uint32_t i = 0; i < count; i++) {
-        s->orders[first + i] = (struct store_order){.created_ms = now_ms,
+        s->orders[first + i] = (struct tally_order){.created_ms = now_ms,
                                                     .body = kept,
                                                     .body_len = (uint32_t)body.len,
                                                     .key = key,
-                                                    .next = STORE_NONE,
+                                                    .next = TALLY_NONE,
                                                     .caller = caller,
                                                     .endpoint = endpoint};
-        if (key != STORE_NONE)
+        if (key != TALLY_NONE)
             link_order(s, key, first + i);
     }
     s->order_count += count;
     return first;
 }
 
-uint64_t store_serial(const struct store *s, uint32_t order) {
+uint64_t tally_serial(const struct tally *s, uint32_t order) {
     return s->order_base + order;
 }
 
-uint32_t store_by_serial(const struct store *s, uint64_t serial) {
+uint32_t tally_by_serial(const struct tally *s, uint64_t serial) {
     if (serial < s->order_base || serial - s->order_base >= s->order_count)
-        return STORE_NONE;
+        return TALLY_NONE;
     return (uint32_t)(serial - s->order_base);
 }

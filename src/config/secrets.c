@@ -1,0 +1,101 @@
+/* Secrets that lie in files (`token_file = …`): one read, bounded, checked; never quoted in a
+ * message. */
+#include "config/table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SECRET_MAX 65536 /* bytes */
+
+/* Reads and checks one secret. Returns it in `mem`, or NULL and `err`. */
+static char *read_secret(const char *path, struct arena *mem, struct err *err) {
+    struct buf text = {0};
+    char *secret = NULL;
+    if (file_read(path, SECRET_MAX, &text, err) == 0) {
+        size_t n = text.len;
+        bool control = false;
+        if (n > 0 && text.data[n - 1] == '\n')
+            n--;
+        if (n > 0 && text.data[n - 1] == '\r')
+            n--;
+        for (size_t i = 0; i < n; i++)
+            control = control || (unsigned char)text.data[i] < 0x20 || text.data[i] == 0x7f;
+        if (n == 0)
+            err_set(err, "is empty");
+        else if (control)
+            err_set(err, "holds a control character (one line is expected)");
+        else if ((secret = arena_copy(mem, text.data, n)) == NULL)
+            err_set(err, "out of memory");
+    }
+    if (text.data != NULL)
+        explicit_bzero(text.data, text.cap);
+    buf_deinit(&text);
+    return secret;
+}
+
+const char *secret_resolve(struct store *s, struct section *section, const struct key *key,
+                           struct arena *mem) {
+    const struct setting *plain = store_setting(section, key);
+    const struct setting *file = store_setting(section, key + 1);
+    struct err err = {""};
+    if (plain->text != NULL && file->text != NULL) {
+        store_fault(s, section, key + 1, "`%s` is set too (%s): only one of them may be", key->name,
+                    plain->where);
+        return NULL;
+    }
+    if (file->text == NULL) {
+        char *copy = plain->text != NULL ? arena_copy(mem, plain->text, strlen(plain->text)) : NULL;
+        if (plain->text != NULL && copy == NULL)
+            store_out_of_memory(s);
+        return copy;
+    }
+    const char *secret = read_secret(file->text, mem, &err);
+    if (secret == NULL) {
+        char q[QUOTED_SIZE];
+        store_fault(s, section, key + 1, "%s: %s", quoted(file->text, q), err.text);
+    }
+    return secret;
+}
+
+static int reread(const char *path, const char **field, struct arena *mem, struct err *err) {
+    if (path == NULL)
+        return 0;
+    const char *secret = read_secret(path, mem, err);
+    if (secret == NULL)
+        return err_prefix(err, "%s", path);
+    *field = secret;
+    return 0;
+}
+
+struct account *account_reread(struct account *a, struct err *err) {
+    struct account_full *full = calloc(1, sizeof(*full));
+    if (full == NULL) {
+        err_set(err, "out of memory");
+        return NULL;
+    }
+    full->a = *a;
+    full->a.refs = 1;
+    full->base = account_ref(a);
+    arena_init(&full->mem, 4 * (SECRET_MAX + 4096));
+    if (reread(a->token_file, &full->a.token, &full->mem, err) != 0 ||
+        reread(a->key_file, &full->a.key, &full->mem, err) != 0 ||
+        reread(a->secret_file, &full->a.secret, &full->mem, err) != 0) {
+        account_unref(&full->a);
+        return NULL;
+    }
+    return &full->a;
+}
+
+struct account *account_ref(struct account *a) {
+    a->refs++;
+    return a;
+}
+
+void account_unref(struct account *a) {
+    while (a != NULL && --a->refs == 0) {
+        struct account_full *full = (struct account_full *)a;
+        a = full->base;
+        arena_deinit(&full->mem);
+        free(full);
+    }
+}

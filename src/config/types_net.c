@@ -1,0 +1,324 @@
+/* How values are read that name places: files, addresses, URLs, paths, headers, and lists. */
+#include "config/table.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+bool host_is_loopback(const char *host, size_t len) {
+    struct span h = {host, len};
+    if (len >= 2 && host[0] == '[' && host[len - 1] == ']')
+        h = (struct span){host + 1, len - 2};
+    if (h.len == 9 && strncasecmp(h.ptr, "localhost", 9) == 0)
+        return true;
+    if (span_is(h, "::1"))
+        return true;
+    if (h.len < 7 || strncmp(h.ptr, "127.", 4) != 0)
+        return false;
+    for (size_t i = 0; i < h.len; i++) /* "127.evil.example" is a name */
+        if (!isdigit((unsigned char)h.ptr[i]) && h.ptr[i] != '.')
+            return false;
+    return true;
+}
+
+bool split_host_port(const char *text, struct span *host, uint32_t *port) {
+    const char *colon = strrchr(text, ':');
+    if (colon == NULL || colon == text || colon[1] == '\0' || strlen(colon + 1) > 5 ||
+        strspn(colon + 1, "0123456789") != strlen(colon + 1))
+        return false;
+    *port = (uint32_t)strtoul(colon + 1, NULL, 10);
+    *host = (struct span){text, (size_t)(colon - text)};
+    bool brackets = host->len > 2 && text[0] == '[' && colon[-1] == ']';
+    if (!brackets && memchr(text, ':', host->len) != NULL)
+        return false; /* IPv6 needs its brackets */
+    return *port <= 65535 && strcspn(text, " \t/@?#") == strlen(text);
+}
+
+struct span url_host(const char *url) {
+    const char *start = strstr(url, "://");
+    if (start == NULL)
+        return (struct span){NULL, 0};
+    start += 3;
+    size_t n = strcspn(start, "/?#");
+    const char *at = memchr(start, '@', n);
+    if (at != NULL) {
+        n -= (size_t)(at + 1 - start);
+        start = at + 1;
+    }
+    if (n > 0 && start[0] == '[') {
+        const char *end = memchr(start, ']', n);
+        return end != NULL ? (struct span){start, (size_t)(end + 1 - start)}
+                           : (struct span){NULL, 0};
+    }
+    const char *colon = memchr(start, ':', n);
+    return (struct span){start, colon != NULL ? (size_t)(colon - start) : n};
+}
+
+void mask_url(const char *url, struct buf *out) {
+    const char *start = strstr(url, "://");
+    const char *slash = start != NULL ? start + 3 + strcspn(start + 3, "/?#") : NULL;
+    const char *at = strrchr(url, '@');
+    /* A password may hold a '/': then everything up to the last '@' goes. */
+    if (start == NULL || at == NULL ||
+        (slash != NULL && at > slash && strchr(slash, '@') == NULL)) {
+        buf_add_str(out, url);
+        return;
+    }
+    buf_add(out, url, (size_t)(start + 3 - url));
+    buf_add_str(out, "(hidden)");
+    buf_add_str(out, at);
+}
+
+static int parse_file(const struct key *key, const char *text, void *field, struct arena *mem,
+                      struct err *err) {
+    char q[QUOTED_SIZE];
+    if (!(key->flags & KEY_SECRET_FILE) && access(text, R_OK) != 0)
+        return err_set(err, "%s can't be read: %s", quoted(text, q), strerror(errno));
+    return type_set_text(field, text, mem, err);
+}
+
+static bool plain_url_chars(const char *s) {
+    for (; *s != '\0'; s++)
+        if ((unsigned char)*s <= 0x20 || (unsigned char)*s >= 0x7f ||
+            strchr("\"<>\\^`{|}", *s) != NULL)
+            return false;
+    return true;
+}
+
+/* The part after "scheme://" of one of the schemes, or NULL. */
+static const char *after_scheme(const char *url, const char *const *schemes) {
+    for (size_t i = 0; schemes[i] != NULL; i++) {
+        size_t n = strlen(schemes[i]);
+        if (strncasecmp(url, schemes[i], n) == 0 && strncmp(url + n, "://", 3) == 0)
+            return url + n + 3;
+    }
+    return NULL;
+}
+
+static bool authority_valid(const char *rest, size_t n) {
+    char authority[300];
+    struct span host;
+    uint32_t port = 0;
+    if (n == 0 || n >= sizeof(authority) || rest[0] == ':')
+        return false;
+    memcpy(authority, rest, n);
+    authority[n] = '\0';
+    const char *after_v6 = rest[0] == '[' ? strchr(authority, ']') : authority;
+    if (after_v6 == NULL)
+        return false;
+    if (strchr(after_v6, ':') == NULL)
+        return rest[0] != '[' || after_v6[1] == '\0';
+    return split_host_port(authority, &host, &port) && port > 0;
+}
+
+static int parse_base_url(const struct key *key, const char *text, void *field, struct arena *mem,
+                          struct err *err) {
+    (void)key;
+    static const char *const schemes[] = {"https", "http", NULL};
+    const char *rest = after_scheme(text, schemes);
+    if (rest == NULL)
+        return err_set(err, "must start with https:// or http://");
+    if (!plain_url_chars(text))
+        return err_set(err, "holds a character that a URL may not hold as it is");
+    if (strpbrk(rest, "?#") != NULL)
+        return err_set(err, "must be an origin with at most a path, without query and fragment");
+    size_t n = strcspn(rest, "/");
+    if (memchr(rest, '@', n) != NULL)
+        return err_set(err, "must hold no user and password: use `token`, or `key` and `secret`");
+    if (!authority_valid(rest, n))
+        return err_set(err, "needs a host, and a port from 1 to 65535 if any");
+    char *copy = arena_copy(mem, text, strlen(text));
+    if (copy == NULL)
+        return err_set(err, "out of memory");
+    for (size_t len = strlen(copy); copy[len - 1] == '/'; len--)
+        copy[len - 1] = '\0';
+    *(const char **)field = copy;
+    return 0;
+}
+
+static int parse_proxy(const struct key *key, const char *text, void *field, struct arena *mem,
+                       struct err *err) {
+    (void)key;
+    static const char *const schemes[] = {"http", "https", "socks5", "socks5h", NULL};
+    const char *rest = after_scheme(text, schemes);
+    if (rest == NULL)
+        return err_set(err, "must start with http://, https://, socks5:// or socks5h://");
+    if (!plain_url_chars(text) || strpbrk(rest, "?#") != NULL)
+        return err_set(err, "must be scheme://[user:password@]host:port");
+    const char *at = strrchr(rest, '@');
+    const char *host = at != NULL ? at + 1 : rest;
+    size_t n = strcspn(host, "/");
+    if (!authority_valid(host, n) || (host[n] == '/' && host[n + 1] != '\0'))
+        return err_set(err, "must be scheme://[user:password@]host:port");
+    return type_set_text(field, text, mem, err);
+}
+
+/* Taken apart in build.c, where the options and their storage are. */
+static int parse_redis_url(const struct key *key, const char *text, void *field, struct arena *mem,
+                           struct err *err) {
+    (void)key, (void)text, (void)field, (void)mem, (void)err;
+    return 0;
+}
+
+static int parse_listen(const struct key *key, const char *text, void *field, struct arena *mem,
+                        struct err *err) {
+    (void)key;
+    struct span host;
+    uint32_t port = 0;
+    char q[QUOTED_SIZE];
+    if (strcmp(text, "off") != 0 && !split_host_port(text, &host, &port))
+        return err_set(err, "%s is not an address (such as 127.0.0.1:9780, [::1]:9780; or off)",
+                       quoted(text, q));
+    return type_set_text(field, text, mem, err);
+}
+
+static int parse_pointer(const struct key *key, const char *text, void *field, struct arena *mem,
+                         struct err *err) {
+    (void)key;
+    char q[QUOTED_SIZE];
+    bool escapes = true;
+    for (const char *p = strchr(text, '~'); p != NULL; p = strchr(p + 1, '~'))
+        escapes = escapes && (p[1] == '0' || p[1] == '1');
+    if ((*text != '\0' && *text != '/') || !escapes)
+        return err_set(err, "%s is not a JSON Pointer (such as /data/id; empty is the whole)",
+                       quoted(text, q));
+    return type_set_text(field, text, mem, err);
+}
+
+/* A path below base_url; `{key}` stands for the order key in a look-up's. */
+static int parse_path(const struct key *key, const char *text, void *field, struct arena *mem,
+                      struct err *err) {
+    (void)key;
+    if (*text != '/')
+        return err_set(err, "must start with '/'");
+    for (const char *p = text; *p != '\0'; p++)
+        if ((unsigned char)*p <= 0x20 || (unsigned char)*p >= 0x7f ||
+            strchr("\"<>\\^`|#", *p) != NULL)
+            return err_set(err, "holds a character that must be percent-encoded");
+    return type_set_text(field, text, mem, err);
+}
+
+static int parse_header(const struct key *key, const char *text, void *field, struct arena *mem,
+                        struct err *err) {
+    (void)key;
+    static const char *const ours[] = {
+        "host", "content-length", "content-type", "transfer-encoding", "connection", "traceparent",
+        NULL};
+    char q[QUOTED_SIZE];
+    for (const char *p = text; *p != '\0'; p++)
+        if (!isalnum((unsigned char)*p) && strchr("!#$%&'*+-.^_`|~", *p) == NULL)
+            return err_set(err, "%s is not a header's name", quoted(text, q));
+    for (size_t i = 0; ours[i] != NULL; i++)
+        if (strcasecmp(text, ours[i]) == 0)
+            return err_set(err, "%s is a header that dray sets itself", quoted(text, q));
+    return type_set_text(field, text, mem, err);
+}
+
+static int parse_prefix(const struct key *key, const char *text, void *field, struct arena *mem,
+                        struct err *err) {
+    (void)key;
+    char q[QUOTED_SIZE];
+    size_t n = strlen(text);
+    bool chars =
+        strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-") == n;
+    if (n == 0 || n > 64 || !chars)
+        return err_set(err, "%s is no prefix (1 to 64 letters, digits, '_', '.', ':' or '-')",
+                       quoted(text, q));
+    return type_set_text(field, text, mem, err);
+}
+
+/* One element of a list: 0, or -1 and its rule. */
+typedef int (*element_fn)(const char *element, struct err *err);
+
+#define LIST_MAX 256
+
+static size_t count_elements(const char *text) {
+    size_t n = 1;
+    for (; *text != '\0'; text++)
+        n += *text == ',';
+    return n;
+}
+
+static int parse_list(const char *text, void *field, struct arena *mem, element_fn check,
+                      struct err *err) {
+    if (count_elements(text) > LIST_MAX)
+        return err_set(err, "has more than %d elements", LIST_MAX);
+    const char **list = arena_alloc(mem, (count_elements(text) + 1) * sizeof(char *));
+    char *copy = arena_copy(mem, text, strlen(text)), *rest = copy;
+    size_t count = 0;
+    if (list == NULL || copy == NULL)
+        return err_set(err, "out of memory");
+    for (char *item; (item = strsep(&rest, ",")) != NULL;) {
+        item += strspn(item, " \t");
+        size_t n = strlen(item);
+        while (n > 0 && (item[n - 1] == ' ' || item[n - 1] == '\t'))
+            item[--n] = '\0';
+        if (n == 0)
+            return err_set(err, "has an empty element between commas");
+        if (check(item, err) != 0)
+            return -1;
+        list[count++] = item;
+    }
+    if (field != NULL)
+        *(const char ***)field = list;
+    return 0;
+}
+
+static void format_list(const struct key *key, const void *field, struct buf *out) {
+    (void)key;
+    const char *const *list = *(const char *const *const *)field;
+    for (size_t i = 0; list != NULL && list[i] != NULL; i++) {
+        if (i > 0)
+            buf_add_str(out, ", ");
+        buf_add_str(out, list[i]);
+    }
+}
+
+static int check_code(const char *code, struct err *err) {
+    char q[QUOTED_SIZE];
+    if (strlen(code) > 63 || strpbrk(code, " \t") != NULL)
+        return err_set(err, "%s is no code (1 to 63 bytes without spaces)", quoted(code, q));
+    if (strncmp(code, "http:", 5) != 0)
+        return 0;
+    const char *status = code + 5;
+    if (strlen(status) != 3 || strspn(status, "0123456789") != 3 || status[0] < '1' ||
+        status[0] > '5')
+        return err_set(err, "%s is no HTTP status (such as http:503)", quoted(code, q));
+    return 0;
+}
+
+static int parse_codes(const struct key *key, const char *text, void *field, struct arena *mem,
+                       struct err *err) {
+    (void)key;
+    return parse_list(text, field, mem, check_code, err);
+}
+
+static int check_endpoint(const char *element, struct err *err) {
+    struct span host;
+    uint32_t port = 0;
+    char q[QUOTED_SIZE];
+    if (!split_host_port(element, &host, &port) || port == 0)
+        return err_set(err, "%s is not host:port", quoted(element, q));
+    return 0;
+}
+
+static int parse_endpoints(const struct key *key, const char *text, void *field, struct arena *mem,
+                           struct err *err) {
+    (void)key;
+    return parse_list(text, field, mem, check_endpoint, err);
+}
+
+const struct key_type type_file = {"path", parse_file, type_format_text, false};
+const struct key_type type_base_url = {"URL", parse_base_url, type_format_text, false};
+const struct key_type type_proxy = {"URL", parse_proxy, type_format_text, false};
+const struct key_type type_redis_url = {"URL", parse_redis_url, type_format_text, false};
+const struct key_type type_listen = {"address", parse_listen, type_format_text, false};
+const struct key_type type_pointer = {"JSON Pointer", parse_pointer, type_format_text, false};
+const struct key_type type_path = {"path", parse_path, type_format_text, false};
+const struct key_type type_header = {"header", parse_header, type_format_text, false};
+const struct key_type type_prefix = {"text", parse_prefix, type_format_text, false};
+const struct key_type type_codes = {"list of codes", parse_codes, format_list, false};
+const struct key_type type_endpoints = {"list of host:port", parse_endpoints, format_list, false};
