@@ -187,15 +187,17 @@ static int parse_query(struct redis_options *o, struct span query, struct err *e
 static int parse_unix(struct redis_options *o, struct span path, struct buf *storage,
                       struct err *err) {
     const char *slash = memchr(path.ptr, '/', path.len);
-    const char *at = slash != NULL ? memrchr(path.ptr, '@', (size_t)(slash - path.ptr)) : NULL;
+    size_t authority_len = slash != NULL ? (size_t)(slash - path.ptr) : path.len;
+    const char *at = memrchr(path.ptr, '@', authority_len);
     if (at != NULL) {
         struct span authority = {path.ptr, (size_t)(at - path.ptr) + 1};
         path = (struct span){at + 1, path.len - authority.len};
         if (take_userinfo(o, &authority, storage, err) != 0)
             return -1;
     }
-    if (path.len == 0)
-        return fail(err, "unix:// needs the socket's path, as in unix:///run/redis/redis.sock");
+    if (path.len == 0 || path.ptr[0] != '/')
+        return fail(err, "unix:// needs the socket's absolute path, as in "
+                         "unix:///run/redis/redis.sock" ENCODE_HINT);
     o->unix_path = decode(storage, path);
     if (o->unix_path == NULL)
         return fail(err, "the socket's path has a malformed % escape");

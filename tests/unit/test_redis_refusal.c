@@ -1,0 +1,219 @@
+/* Servers that are there but won't serve: passwords, databases, loading, replicas. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "redis_client.h"
+#include "redis_server.h"
+
+static struct redis_server server;
+static struct client c;
+
+static int stop_server(void **state) {
+    (void)state;
+    redis_server_stop(&server);
+    return 0;
+}
+
+static int start_with_password(void **state) {
+    static const char *const args[] = {"--requirepass", "right", "--user", "shop", "on",
+                                       ">secret",       "~*",    "+@all",  NULL};
+    (void)state;
+    redis_server_start(&server, args);
+    return 0;
+}
+
+static void connect_as(const char *username, const char *password) {
+    client_init(&c);
+    c.options.unix_path = server.socket;
+    c.options.username = username;
+    c.options.password = password;
+    client_connect(&c);
+}
+
+static void test_right_passwords(void **state) {
+    (void)state;
+    struct answer a;
+    connect_as(NULL, "right");
+    client_wait_up(&c);
+    client_do(&c, &a, "ACL WHOAMI");
+    assert_string_equal(a.text, "default");
+    client_deinit(&c);
+    connect_as("shop", "secret");
+    client_wait_up(&c);
+    client_do(&c, &a, "ACL WHOAMI");
+    assert_string_equal(a.text, "shop");
+    client_deinit(&c);
+}
+
+static void assert_refused(const char *username, const char *password, const char *reason) {
+    connect_as(username, password);
+    client_wait_down(&c);
+    assert_string_equal(c.reason, reason);
+    assert_true(redis_reason_is_auth(c.reason));
+    assert_int_equal(c.ups, 0);
+    client_deinit(&c);
+}
+
+static void test_wrong_passwords(void **state) {
+    (void)state;
+    assert_refused(NULL, "wrong", "WRONGPASS invalid username-password pair or user is disabled.");
+    assert_refused("shop", "right",
+                   "WRONGPASS invalid username-password pair or user is disabled.");
+    assert_refused(NULL, NULL, "NOAUTH Authentication required.");
+}
+
+static bool is_up_now(void *arg) {
+    (void)arg;
+    return redis_conn_state(c.conn) == REDIS_UP;
+}
+
+/* The server's password is put right: the connection comes up by itself, but not in a hurry. */
+static void test_a_refused_password_is_tried_slowly(void **state) {
+    (void)state;
+    struct answer a;
+    connect_as(NULL, "new");
+    client_wait_down(&c);
+    uint64_t start = uv_hrtime();
+    struct client admin;
+    client_init(&admin);
+    admin.options.unix_path = server.socket;
+    admin.options.password = "right";
+    client_connect(&admin);
+    client_wait_up(&admin);
+    client_do(&admin, &a, "CONFIG SET requirepass new");
+    assert_true(client_wait(&c, is_up_now, NULL));
+    assert_in_range((uv_hrtime() - start) / 1000000, 2000, 6000);
+    client_do(&admin, &a, "CONFIG SET requirepass right");
+    client_deinit(&admin);
+    client_deinit(&c);
+}
+
+static void test_synchronous_refusal(void **state) {
+    (void)state;
+    struct err err = {""};
+    char expected[160];
+    struct redis_options o = {.unix_path = server.socket, .password = "wrong"};
+    assert_null(redis_connect_sync(&o, &err));
+    snprintf(expected, sizeof(expected),
+             "Redis at %s: WRONGPASS invalid username-password pair or user is disabled.",
+             server.socket);
+    assert_string_equal(err.text, expected);
+}
+
+static void test_no_such_database(void **state) {
+    (void)state;
+    client_init(&c);
+    c.options.unix_path = server.socket;
+    c.options.password = "right";
+    c.options.database = 99;
+    client_connect(&c);
+    client_wait_down(&c);
+    assert_string_equal(c.reason, "ERR DB index is out of range");
+    assert_false(redis_reason_is_auth(c.reason));
+    client_deinit(&c);
+}
+
+/* --- */
+
+static void test_password_where_none_is_set(void **state) {
+    (void)state;
+    redis_server_start(&server, NULL);
+    connect_as(NULL, "unasked");
+    client_wait_down(&c);
+    assert_memory_equal(c.reason, "ERR AUTH <password> called without any password", 47);
+    assert_true(redis_reason_is_auth(c.reason));
+    client_deinit(&c);
+}
+
+static bool is_loading(void *arg) {
+    (void)arg;
+    return strncmp(c.reason, "LOADING ", 8) == 0;
+}
+
+static void test_loading_server_is_waited_for(void **state) {
+    (void)state;
+    static const char *const args[] = {"--key-load-delay", "500",
+                                       "--loading-process-events-interval-bytes", "1024", NULL};
+    struct answer a;
+    redis_server_start(&server, args);
+    client_init(&c);
+    c.options.unix_path = server.socket;
+    client_connect(&c);
+    client_wait_up(&c);
+    client_do(&c, &a, "DEBUG POPULATE 2000 key 100");
+    client_do(&c, &a, "SAVE");
+    redis_server_kill(&server);
+    redis_server_again(&server);
+    assert_true(client_wait(&c, is_loading, NULL));
+    client_wait_up(&c);
+    client_do(&c, &a, "DBSIZE");
+    assert_int_equal(a.integer, 2000);
+    client_deinit(&c);
+}
+
+static void start_replica_of_nobody(void) {
+    static char port[8];
+    static const char *const args[] = {"--replicaof", "127.0.0.1", port, NULL};
+    snprintf(port, sizeof(port), "%u", (unsigned)redis_server_free_port());
+    redis_server_start(&server, args);
+}
+
+static void test_readonly_is_an_answer(void **state) {
+    (void)state;
+    struct answer a, b;
+    start_replica_of_nobody();
+    client_init(&c);
+    c.options.host = "127.0.0.1"; /* an address: there is nothing to look up again */
+    c.options.port = server.port;
+    client_connect(&c);
+    client_wait_up(&c);
+    client_do(&c, &a, "SET k v");
+    client_do(&c, &b, "PING");
+    assert_memory_equal(a.text, "READONLY ", 9);
+    assert_string_equal(b.text, "PONG");
+    client_deinit(&c);
+}
+
+static void test_readonly_makes_a_name_be_looked_up_again(void **state) {
+    (void)state;
+    struct answer a, b;
+    start_replica_of_nobody();
+    client_init(&c);
+    c.options.host = "localhost";
+    c.options.port = server.port;
+    client_connect(&c);
+    client_wait_up(&c);
+    client_send(&c, &a, "EVAL return(redis.call('set',KEYS[1],'v')) 1 k", 0);
+    client_send(&c, &b, "PING", 0);
+    client_wait_down(&c);
+    assert_true(a.got_reply);
+    assert_non_null(strstr(a.text, "READONLY "));
+    assert_int_equal(b.calls, 1);
+    assert_non_null(strstr(c.reason, "READONLY "));
+    client_wait_up(&c);
+    client_deinit(&c);
+}
+
+int main(void) {
+    const struct CMUnitTest with_password[] = {
+        cmocka_unit_test(test_right_passwords),
+        cmocka_unit_test(test_wrong_passwords),
+        cmocka_unit_test(test_a_refused_password_is_tried_slowly),
+        cmocka_unit_test(test_synchronous_refusal),
+        cmocka_unit_test(test_no_such_database),
+    };
+    const struct CMUnitTest own_server[] = {
+        cmocka_unit_test_teardown(test_password_where_none_is_set, stop_server),
+        cmocka_unit_test_teardown(test_loading_server_is_waited_for, stop_server),
+        cmocka_unit_test_teardown(test_readonly_is_an_answer, stop_server),
+        cmocka_unit_test_teardown(test_readonly_makes_a_name_be_looked_up_again, stop_server),
+    };
+    int failed = cmocka_run_group_tests_name("redis_password", with_password, start_with_password,
+                                             stop_server);
+    return failed + cmocka_run_group_tests_name("redis_refusal", own_server, NULL, NULL);
+}
