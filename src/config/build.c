@@ -15,42 +15,42 @@
 #define ACCOUNT_MEM_MAX (1u << 20) /* bytes of one account's strings */
 
 static const struct provider *section_provider(struct section *section) {
-    const char *text = store_setting(section, table_key(SECTION_ACCOUNT, "provider"))->text;
+    const char *text = draft_setting(section, table_key(SECTION_ACCOUNT, "provider"))->text;
     return text != NULL ? provider_find(text) : NULL;
 }
 
 /* False when the key is another provider's: reported if somebody set it. */
-static bool key_applies(struct store *s, struct section *section, const struct key *key) {
+static bool key_applies(struct draft *s, struct section *section, const struct key *key) {
     if (!(key->flags & KEY_HTTP_JSON))
         return true;
     const struct provider *p = section_provider(section);
     if (p != NULL && strcmp(p->name, "http-json") == 0)
         return true;
-    if (p != NULL && store_setting(section, key)->where != NULL)
-        store_fault(s, section, key, "belongs to provider http-json; this account's is %s",
+    if (p != NULL && draft_setting(section, key)->where != NULL)
+        draft_fault(s, section, key, "belongs to provider http-json; this account's is %s",
                     p->name);
     return false;
 }
 
 /* Commands that call no provider leave its secrets alone: they may lie where only the worker may
  * read. */
-static bool wants_secret(const struct store *s, const struct section *section) {
+static bool wants_secret(const struct draft *s, const struct section *section) {
     return !s->partial || section->kind == SECTION_REDIS;
 }
 
-static void parse_or_default(struct store *s, struct section *section, const struct key *key,
+static void parse_or_default(struct draft *s, struct section *section, const struct key *key,
                              const char *text, void *field, struct arena *mem) {
     struct err err = {""};
     if (key->type->parse(key, text, field, mem, &err) == 0)
         return;
-    store_fault(s, section, key, "%s", err.text);
+    draft_fault(s, section, key, "%s", err.text);
     if (s->partial && key->def != NULL && text != key->def)
         (void)key->type->parse(key, key->def, field, mem, &err);
 }
 
-static void apply_key(struct store *s, struct section *section, const struct key *key, void *base,
+static void apply_key(struct draft *s, struct section *section, const struct key *key, void *base,
                       struct arena *mem) {
-    const struct setting *setting = store_setting(section, key);
+    const struct setting *setting = draft_setting(section, key);
     void *field = key->flags & KEY_UNSTORED ? NULL : key_field(key, base);
     if (!key_applies(s, section, key))
         return;
@@ -62,12 +62,12 @@ static void apply_key(struct store *s, struct section *section, const struct key
     if (setting->text != NULL)
         parse_or_default(s, section, key, setting->text, field, mem);
     else if (setting->where == NULL && key->flags & KEY_REQUIRED)
-        store_fault(s, section, key, "is required");
+        draft_fault(s, section, key, "is required");
     else if (key->def != NULL)
         parse_or_default(s, section, key, key->def, field, mem);
 }
 
-void apply_section(struct store *s, struct section *section, void *base, struct arena *mem) {
+void apply_section(struct draft *s, struct section *section, void *base, struct arena *mem) {
     const struct section_info *info = &section_infos[section->kind];
     for (size_t i = 0; i < info->key_count; i++)
         apply_key(s, section, &info->keys[i], base, mem);
@@ -76,10 +76,10 @@ void apply_section(struct store *s, struct section *section, void *base, struct 
 /* ---- accounts ---- */
 
 static bool is_set(struct section *section, const char *name) {
-    return store_setting(section, table_key(section->kind, name))->where != NULL;
+    return draft_setting(section, table_key(section->kind, name))->where != NULL;
 }
 
-static void apply_provider(struct store *s, struct section *section, struct account *a) {
+static void apply_provider(struct draft *s, struct section *section, struct account *a) {
     const struct provider *p = a->provider;
     if (!is_set(section, "rate"))
         a->rate = p->default_rate;
@@ -95,25 +95,25 @@ static void apply_provider(struct store *s, struct section *section, struct acco
         return;
     a->base_url = p->default_base_url;
     if (a->base_url == NULL)
-        store_fault(s, section, table_key(SECTION_ACCOUNT, "base_url"),
+        draft_fault(s, section, table_key(SECTION_ACCOUNT, "base_url"),
                     "is required: provider %s has no default", p->name);
 }
 
-static void ask_provider(struct store *s, struct section *section, const struct account *a) {
+static void ask_provider(struct draft *s, struct section *section, const struct account *a) {
     struct err err = {""};
     if (a->provider->check_account == NULL || a->provider->check_account(a, &err) == 0)
         return;
     char known[NAME_MAX_LEN + 16]; /* where the fault is stands before it already */
     int n = snprintf(known, sizeof(known), "account %s: ", a->name);
     bool twice = n > 0 && strncmp(err.text, known, (size_t)n) == 0;
-    store_fault(s, section, NULL, "%s", err.text + (twice ? n : 0));
+    draft_fault(s, section, NULL, "%s", err.text + (twice ? n : 0));
 }
 
 /* NULL: refused, and reported. */
-static struct account *build_account(struct store *s, struct section *section) {
+static struct account *build_account(struct draft *s, struct section *section) {
     struct account_full *full = calloc(1, sizeof(*full));
     if (full == NULL) {
-        store_out_of_memory(s);
+        draft_out_of_memory(s);
         return NULL;
     }
     struct account *a = &full->a;
@@ -141,11 +141,11 @@ static int compare_accounts(const void *a, const void *b) {
 }
 
 static void build_accounts(struct config_full *full) {
-    struct store *s = &full->store;
+    struct draft *s = &full->draft;
     struct config *c = &full->c;
     c->accounts = arena_alloc(&full->mem, (s->count + 1) * sizeof(struct account *));
     if (c->accounts == NULL) {
-        store_out_of_memory(s);
+        draft_out_of_memory(s);
         return;
     }
     for (size_t i = 0; i < s->count && !s->failed; i++) {
@@ -162,22 +162,22 @@ static void build_accounts(struct config_full *full) {
 /* ---- [redis], [worker], [admin] ---- */
 
 static void build_redis(struct config_full *full, struct section *section) {
-    struct store *s = &full->store;
+    struct draft *s = &full->draft;
     struct redis_options *o = &full->c.redis, url = {0};
     const struct key *key = table_key(SECTION_REDIS, "url");
-    const struct setting *setting = store_setting(section, key);
+    const struct setting *setting = draft_setting(section, key);
     struct err err = {""};
     if (setting->text == NULL && setting->where != NULL)
         return; /* reported */
     if (redis_options_parse(&url, setting->text != NULL ? setting->text : key->def,
                             &full->redis_storage, &err) != 0) {
-        store_fault(s, section, key, "%s", err.text);
+        draft_fault(s, section, key, "%s", err.text);
         return;
     }
     if (url.username != NULL && o->username != NULL)
-        store_fault(s, section, table_key(SECTION_REDIS, "username"), "`url` names a user too");
+        draft_fault(s, section, table_key(SECTION_REDIS, "username"), "`url` names a user too");
     if (url.password != NULL && (is_set(section, "password") || is_set(section, "password_file")))
-        store_fault(s, section, key,
+        draft_fault(s, section, key,
                     "holds a password, and `password` or `password_file` is set too");
     o->unix_path = url.unix_path;
     o->host = url.host;
@@ -206,14 +206,14 @@ static void name_worker(struct config_full *full) {
     snprintf(name + n, sizeof(name) - n, "%s-%08" PRIx32, n == 0 ? "worker" : "", random);
     full->c.worker_name = arena_copy(&full->mem, name, strlen(name));
     if (full->c.worker_name == NULL)
-        store_out_of_memory(&full->store);
+        draft_out_of_memory(&full->draft);
 }
 
 static void build_globals(struct config_full *full) {
-    struct store *s = &full->store;
+    struct draft *s = &full->draft;
     struct config *c = &full->c;
     for (int kind = 0; kind < SECTION_KINDS; kind++) {
-        struct section *section = store_find(s, (enum section_kind)kind, "");
+        struct section *section = draft_find(s, (enum section_kind)kind, "");
         if (section != NULL)
             apply_section(s, section, c, &full->mem);
         if (section != NULL && kind == SECTION_REDIS)
@@ -229,6 +229,6 @@ void build_config(struct config_full *full) {
     build_globals(full);
     check_globals(full);
     build_accounts(full);
-    if (!full->store.failed)
+    if (!full->draft.failed)
         build_queues(full);
 }

@@ -16,59 +16,59 @@ static const char *duration(uint64_t ms, char out[static TIMEFMT_SIZE]) {
 
 /* The worker beats each third of the lease. A connection that hangs at a beat is dropped after
  * `command_timeout`, and the next beat must still come within the lease. */
-static void check_lease(struct store *s, const struct config *c, struct section *redis) {
+static void check_lease(struct draft *s, const struct config *c, struct section *redis) {
     char limit[TIMEFMT_SIZE], lease[TIMEFMT_SIZE];
     if (c->lease_ms == 0)
         return; /* reported */
     if ((uint64_t)c->redis.command_timeout_ms * 3 >= c->lease_ms * 2)
-        store_fault(
+        draft_fault(
             s, redis, table_key(SECTION_REDIS, "command_timeout"),
             "must be below %s, two thirds of the lease of %s: after one hanging command a living "
             "worker's jobs would be recovered",
             duration(c->lease_ms * 2 / 3, limit), duration(c->lease_ms, lease));
     if (c->min_replicas > 0 && (uint64_t)c->min_replicas_timeout_ms * 3 > c->lease_ms)
-        store_fault(
+        draft_fault(
             s, redis, table_key(SECTION_REDIS, "min_replicas_timeout"),
             "must be at most %s, a third of the lease of %s: waiting must not hold up the beat",
             duration(c->lease_ms / 3, limit), duration(c->lease_ms, lease));
 }
 
-static void check_redis(struct store *s, const struct redis_options *o, struct section *redis) {
+static void check_redis(struct draft *s, const struct redis_options *o, struct section *redis) {
     if ((o->tls_cert == NULL) != (o->tls_key == NULL))
-        store_fault(s, redis,
+        draft_fault(s, redis,
                     table_key(SECTION_REDIS, o->tls_cert != NULL ? "tls_cert" : "tls_key"),
                     "`tls_cert` and `tls_key` go together");
     if (!o->tls && (o->tls_ca != NULL || o->tls_cert != NULL))
-        store_warn(s, redis, table_key(SECTION_REDIS, o->tls_ca != NULL ? "tls_ca" : "tls_cert"),
+        draft_warn(s, redis, table_key(SECTION_REDIS, o->tls_ca != NULL ? "tls_ca" : "tls_cert"),
                    "is not used: `url` does not start with rediss://");
     if ((o->sentinels == NULL) != (o->sentinel_master == NULL))
-        store_fault(
+        draft_fault(
             s, redis,
             table_key(SECTION_REDIS, o->sentinels != NULL ? "sentinels" : "sentinel_master"),
             "`sentinels` and `sentinel_master` go together");
     if (o->sentinels != NULL && o->unix_path != NULL)
-        store_fault(s, redis, table_key(SECTION_REDIS, "sentinels"),
+        draft_fault(s, redis, table_key(SECTION_REDIS, "sentinels"),
                     "can't be used with a `url` that is a Unix socket");
 }
 
-static void check_admin(struct store *s, const struct config *c, struct section *admin) {
+static void check_admin(struct draft *s, const struct config *c, struct section *admin) {
     struct span host;
     uint32_t port = 0;
     const struct key *token = table_key(SECTION_ADMIN, "token");
     if (c->admin_listen == NULL || !split_host_port(c->admin_listen, &host, &port))
         return; /* off, or reported */
-    bool has_token = store_setting(admin, token)->where != NULL ||
-                     store_setting(admin, token + 1)->where != NULL;
+    bool has_token = draft_setting(admin, token)->where != NULL ||
+                     draft_setting(admin, token + 1)->where != NULL;
     if (!has_token && !host_is_loopback(host.ptr, host.len))
-        store_fault(s, admin, table_key(SECTION_ADMIN, "listen"),
+        draft_fault(s, admin, table_key(SECTION_ADMIN, "listen"),
                     "%s is reached from other hosts: that needs a `token` (or `token_file`)",
                     c->admin_listen);
 }
 
 void check_globals(struct config_full *full) {
-    struct store *s = &full->store;
-    struct section *redis = store_find(s, SECTION_REDIS, "");
-    struct section *admin = store_find(s, SECTION_ADMIN, "");
+    struct draft *s = &full->draft;
+    struct section *redis = draft_find(s, SECTION_REDIS, "");
+    struct section *admin = draft_find(s, SECTION_ADMIN, "");
     if (redis == NULL || admin == NULL)
         return; /* out of memory: reported */
     check_lease(s, &full->c, redis);
@@ -76,23 +76,23 @@ void check_globals(struct config_full *full) {
     check_admin(s, &full->c, admin);
 }
 
-static void check_codes(struct store *s, struct section *section, const struct account *a) {
+static void check_codes(struct draft *s, struct section *section, const struct account *a) {
     char q[QUOTED_SIZE];
     for (code_list r = a->retry_codes; r != NULL && *r != NULL; r++)
         for (code_list j = a->reject_codes; j != NULL && *j != NULL; j++)
             if (strcmp(*r, *j) == 0)
-                store_fault(s, section, table_key(SECTION_ACCOUNT, "reject_codes"),
+                draft_fault(s, section, table_key(SECTION_ACCOUNT, "reject_codes"),
                             "%s stands in `retry_codes` too", quoted(*j, q));
 }
 
-void check_limits(struct store *s, struct section *section, const struct account *a) {
+void check_limits(struct draft *s, struct section *section, const struct account *a) {
     char one[TIMEFMT_SIZE], other[TIMEFMT_SIZE];
     if (a->backoff_base_ms > 0 && a->backoff_cap_ms > 0 && a->backoff_cap_ms < a->backoff_base_ms)
-        store_fault(s, section, table_key(SECTION_ACCOUNT, "backoff_cap"),
+        draft_fault(s, section, table_key(SECTION_ACCOUNT, "backoff_cap"),
                     "%s is below `backoff_base`, %s", duration(a->backoff_cap_ms, one),
                     duration(a->backoff_base_ms, other));
     if (a->max_age_ms > 0 && a->ledger_ttl_ms > 0 && a->ledger_ttl_ms < a->max_age_ms)
-        store_fault(
+        draft_fault(
             s, section, table_key(SECTION_ACCOUNT, "ledger_ttl"),
             "%s is below `max_age`, %s: an order's key would be forgotten while its job lives",
             duration(a->ledger_ttl_ms, one), duration(a->max_age_ms, other));
@@ -101,6 +101,6 @@ void check_limits(struct store *s, struct section *section, const struct account
         return;
     struct span host = url_host(a->base_url);
     if (host.ptr != NULL && !host_is_loopback(host.ptr, host.len))
-        store_warn(s, section, table_key(SECTION_ACCOUNT, "base_url"),
+        draft_warn(s, section, table_key(SECTION_ACCOUNT, "base_url"),
                    "http:// beyond this host sends credentials and addresses in the clear");
 }

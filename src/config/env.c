@@ -18,7 +18,7 @@ struct alias {
 };
 
 struct environment {
-    struct store *store;
+    struct draft *draft;
     struct alias *aliases; /* of one kind, sorted */
     size_t count;
 };
@@ -35,10 +35,10 @@ static int compare_aliases(const void *a, const void *b) {
 }
 
 static bool collect_aliases(struct environment *e, enum section_kind kind) {
-    struct store *s = e->store;
+    struct draft *s = e->draft;
     struct alias *aliases = realloc(e->aliases, (s->indexed + 1) * sizeof(struct alias));
     if (aliases == NULL) {
-        store_out_of_memory(s);
+        draft_out_of_memory(s);
         return false;
     }
     e->aliases = aliases;
@@ -79,12 +79,12 @@ static bool is_service_link(const char *name, const char *value) {
 
 static struct setting *assign(struct environment *e, struct section *section, const struct key *key,
                               const char *variable, const char *value) {
-    char *where = arena_copy(&e->store->mem, variable, strlen(variable));
+    char *where = arena_copy(&e->draft->mem, variable, strlen(variable));
     if (where == NULL)
-        store_out_of_memory(e->store);
+        draft_out_of_memory(e->draft);
     else
-        store_set(e->store, section, key, value, where, 0);
-    return store_setting(section, key);
+        draft_set(e->draft, section, key, value, where, 0);
+    return draft_setting(section, key);
 }
 
 /* Matches "SHOP_EU_TOKEN" against every key and alias. Returns how many fit; the first goes to
@@ -136,7 +136,7 @@ static void try_words(struct nearest *near, char out[static VARIABLE_MAX], const
 
 #define NEAREST_SECTIONS_MAX 200 /* accounts and queues that are tried for a hint */
 
-static void unknown_variable(struct store *s, const char *variable) {
+static void unknown_variable(struct draft *s, const char *variable) {
     struct nearest near;
     char best[VARIABLE_MAX], hint[128];
     nearest_init(&near, variable);
@@ -172,7 +172,7 @@ static bool apply_named(struct environment *e, enum section_kind kind, const cha
     if (found == 0)
         return false;
     if (found > 1)
-        faults_line(e->store->faults,
+        faults_line(e->draft->faults,
                     "%s: fits both [%s %s] and [%s %s]: rename one of them, or use a file",
                     variable, section_infos[kind].name, section->name, section_infos[kind].name,
                     other->name);
@@ -194,7 +194,7 @@ static bool apply_global(struct environment *e, const char *variable, const char
             upper_name(info->keys[k].name, name, sizeof(name));
             if (strcmp(rest + n + 1, name) != 0)
                 continue;
-            struct section *section = store_find(e->store, (enum section_kind)kind, "");
+            struct section *section = draft_find(e->draft, (enum section_kind)kind, "");
             if (section != NULL)
                 assign(e, section, &info->keys[k], variable, value);
             return true;
@@ -206,7 +206,7 @@ static bool apply_global(struct environment *e, const char *variable, const char
 enum pass { PASS_NAMES, PASS_ACCOUNTS, PASS_QUEUES, PASS_REST };
 
 /* DRAY_ACCOUNTS=shop-eu,shop-us: accounts that the environment alone defines. */
-static void add_accounts(struct store *s, const char *value) {
+static void add_accounts(struct draft *s, const char *value) {
     char name[256];
     for (const char *p = value; *p != '\0';) {
         p += strspn(p, ", \t");
@@ -218,13 +218,13 @@ static void add_accounts(struct store *s, const char *value) {
             continue;
         if (!name_valid(name))
             faults_line(s->faults, "DRAY_ACCOUNTS: %s is no name (" NAME_RULE ")", quoted(name, q));
-        else if (store_find(s, SECTION_ACCOUNT, name) == NULL)
-            store_add(s, SECTION_ACCOUNT, name, "DRAY_ACCOUNTS", 0);
+        else if (draft_find(s, SECTION_ACCOUNT, name) == NULL)
+            draft_add(s, SECTION_ACCOUNT, name, "DRAY_ACCOUNTS", 0);
     }
 }
 
 static void apply(struct environment *e, enum pass pass, const char *variable, const char *value) {
-    struct store *s = e->store;
+    struct draft *s = e->draft;
     const char *rest = variable + 5; /* after DRAY_ */
     bool account = strncmp(rest, "ACCOUNT_", 8) == 0, queue = strncmp(rest, "QUEUE_", 6) == 0;
     if (pass == PASS_NAMES) {
@@ -247,7 +247,7 @@ static void apply(struct environment *e, enum pass pass, const char *variable, c
 
 /* An empty variable counts as not set: that is how compose files leave one out. */
 static void run_pass(struct environment *e, char *const *env, enum pass pass) {
-    for (size_t i = 0; env != NULL && env[i] != NULL && !e->store->failed; i++) {
+    for (size_t i = 0; env != NULL && env[i] != NULL && !e->draft->failed; i++) {
         const char *sign = strchr(env[i], '=');
         if (strncmp(env[i], "DRAY_", 5) != 0 || sign == NULL || sign[1] == '\0')
             continue;
@@ -266,11 +266,11 @@ static int compare_names(const void *a, const void *b) {
 }
 
 /* Queues exist because accounts name them. */
-static void add_queues(struct store *s) {
+static void add_queues(struct draft *s) {
     const char **names = calloc(s->indexed + 1, sizeof(char *));
     size_t count = 0;
     if (names == NULL) {
-        store_out_of_memory(s);
+        draft_out_of_memory(s);
         return;
     }
     for (size_t i = 0; i < s->indexed; i++)
@@ -279,23 +279,23 @@ static void add_queues(struct store *s) {
     qsort(names, count, sizeof(char *), compare_names);
     for (size_t i = 0; i < count; i++)
         if (i == 0 || strcmp(names[i - 1], names[i]) != 0)
-            store_need(s, SECTION_QUEUE, names[i]);
+            draft_need(s, SECTION_QUEUE, names[i]);
     free(names);
 }
 
-void load_environment(struct store *s, char *const *env) {
-    struct environment e = {.store = s};
+void load_environment(struct draft *s, char *const *env) {
+    struct environment e = {.draft = s};
     for (int kind = 0; kind < SECTION_KINDS; kind++)
         if (!section_infos[kind].named)
-            store_need(s, (enum section_kind)kind, "");
+            draft_need(s, (enum section_kind)kind, "");
     run_pass(&e, env, PASS_NAMES);
-    store_index(s);
+    draft_index(s);
     if (!s->failed && collect_aliases(&e, SECTION_ACCOUNT))
         run_pass(&e, env, PASS_ACCOUNTS);
     if (!s->failed)
         add_queues(s);
     if (!s->failed)
-        store_index(s);
+        draft_index(s);
     if (!s->failed && collect_aliases(&e, SECTION_QUEUE))
         run_pass(&e, env, PASS_QUEUES);
     if (!s->failed)

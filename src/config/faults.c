@@ -46,7 +46,7 @@ static size_t write_where(char *out, size_t size, const char *where, uint32_t li
     return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
 }
 
-static void write_prefix(const struct store *s, const struct section *section,
+static void write_prefix(const struct draft *s, const struct section *section,
                          const struct key *key, char *out, size_t size) {
     const struct section_info *info = &section_infos[section->kind];
     const struct setting *set = key != NULL ? &section->settings[key - info->keys] : NULL;
@@ -61,11 +61,11 @@ static void write_prefix(const struct store *s, const struct section *section,
              key != NULL ? " " : "", key != NULL ? key->name : "");
 }
 
-static bool only_warns(const struct store *s, const struct section *section) {
+static bool only_warns(const struct draft *s, const struct section *section) {
     return s->partial && section_infos[section->kind].named;
 }
 
-void store_fault(struct store *s, const struct section *section, const struct key *key,
+void draft_fault(struct draft *s, const struct section *section, const struct key *key,
                  const char *format, ...) {
     char prefix[512];
     write_prefix(s, section, key, prefix, sizeof(prefix));
@@ -75,7 +75,7 @@ void store_fault(struct store *s, const struct section *section, const struct ke
     va_end(ap);
 }
 
-void store_warn(struct store *s, const struct section *section, const struct key *key,
+void draft_warn(struct draft *s, const struct section *section, const struct key *key,
                 const char *format, ...) {
     char prefix[512];
     write_prefix(s, section, key, prefix, sizeof(prefix));

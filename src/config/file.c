@@ -1,5 +1,5 @@
 /* The configuration's files: the main one, then every *.ini of accounts.d beside it, in the order
- * of their names. What they say goes into the store; each faulty line is reported and skipped. */
+ * of their names. What they say goes into the draft; each faulty line is reported and skipped. */
 #include "config/table.h"
 
 #include <dirent.h>
@@ -16,7 +16,7 @@
 #define CONFIG_FILE_MAX  (16u << 20) /* bytes */
 #define CONFIG_FILES_MAX 20000
 
-int file_read(const char *path, size_t max, struct buf *out, struct err *err) {
+int config_read_file(const char *path, size_t max, struct buf *out, struct err *err) {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     struct stat st;
     if (fd < 0)
@@ -54,9 +54,9 @@ int file_read(const char *path, size_t max, struct buf *out, struct err *err) {
     return -1;
 }
 
-/* One file on its way into the store. */
+/* One file on its way into the draft. */
 struct reader {
-    struct store *store;
+    struct draft *draft;
     const char *path;
     bool accounts_only;      /* a file of accounts.d */
     struct section *section; /* NULL: none yet, or one that was refused */
@@ -77,7 +77,7 @@ static void unknown_section(struct reader *r, const struct ini_item *item, const
     for (int i = 0; i < SECTION_KINDS; i++)
         nearest_try(&near, section_infos[i].name);
     faults_line(
-        r->store->faults,
+        r->draft->faults,
         "%s:%u: there is no section %s%s; there are [redis], [worker], [admin], [queue NAME] and "
         "[account NAME]",
         r->path, item->line, quoted(word, q), nearest_hint(&near, hint));
@@ -98,7 +98,7 @@ static const char *heading_name(struct reader *r, const struct ini_item *item, i
     const struct section_info *info = &section_infos[*kind];
     char q[QUOTED_SIZE];
     struct config_faults *faults =
-        r->store->partial && info->named ? r->store->warnings : r->store->faults;
+        r->draft->partial && info->named ? r->draft->warnings : r->draft->faults;
     if (!info->named && *name != '\0')
         faults_line(faults, "%s:%u: [%s]: this section has no name", r->path, item->line,
                     info->name);
@@ -124,7 +124,7 @@ static void on_heading(struct reader *r, const struct ini_item *item) {
     r->section = NULL;
     r->refused = name == NULL;
     if (name != NULL)
-        r->section = store_add(r->store, (enum section_kind)kind, name, r->path, item->line);
+        r->section = draft_add(r->draft, (enum section_kind)kind, name, r->path, item->line);
 }
 
 static void unknown_key(struct reader *r, const struct ini_item *item) {
@@ -142,7 +142,7 @@ static void unknown_key(struct reader *r, const struct ini_item *item) {
         near.best = hint;
     }
     struct config_faults *faults =
-        r->store->partial && info->named ? r->store->warnings : r->store->faults;
+        r->draft->partial && info->named ? r->draft->warnings : r->draft->faults;
     faults_line(faults, "%s:%u: [%s%s%s] there is no key %s%s", r->path, item->line, info->name,
                 info->named ? " " : "", r->section->name, quoted(item->name, q),
                 near.best == hint ? hint : nearest_hint(&near, hint));
@@ -151,7 +151,7 @@ static void unknown_key(struct reader *r, const struct ini_item *item) {
 static void on_pair(struct reader *r, const struct ini_item *item) {
     if (r->section == NULL) {
         if (!r->refused)
-            faults_line(r->store->faults, "%s:%u: a key before the first [section]", r->path,
+            faults_line(r->draft->faults, "%s:%u: a key before the first [section]", r->path,
                         item->line);
         return;
     }
@@ -160,40 +160,40 @@ static void on_pair(struct reader *r, const struct ini_item *item) {
         unknown_key(r, item);
         return;
     }
-    const struct setting *before = store_setting(r->section, key);
+    const struct setting *before = draft_setting(r->section, key);
     if (before->where != NULL) {
         const struct section_info *info = &section_infos[r->section->kind];
-        faults_line(r->store->partial && info->named ? r->store->warnings : r->store->faults,
+        faults_line(r->draft->partial && info->named ? r->draft->warnings : r->draft->faults,
                     "%s:%u: [%s%s%s] %s: stands already in line %u", r->path, item->line,
                     info->name, info->named ? " " : "", r->section->name, key->name, before->line);
         return;
     }
-    store_set(r->store, r->section, key, item->value, r->path, item->line);
+    draft_set(r->draft, r->section, key, item->value, r->path, item->line);
 }
 
 static void on_item(void *arg, const struct ini_item *item) {
     struct reader *r = arg;
-    if (r->store->failed)
+    if (r->draft->failed)
         return;
     if (item->kind == INI_SECTION)
         on_heading(r, item);
     else if (item->kind == INI_PAIR)
         on_pair(r, item);
     else
-        faults_line(r->store->faults, "%s:%u: %s", r->path, item->line, item->problem);
+        faults_line(r->draft->faults, "%s:%u: %s", r->path, item->line, item->problem);
 }
 
-static void load_file(struct store *s, const char *path, bool accounts_only) {
+static void load_file(struct draft *s, const char *path, bool accounts_only) {
     struct buf text = {0};
     struct err err = {""};
-    struct reader r = {.store = s, .accounts_only = accounts_only};
+    struct reader r = {.draft = s, .accounts_only = accounts_only};
     r.path = arena_copy(&s->mem, path, strlen(path));
     if (r.path == NULL)
-        store_out_of_memory(s);
-    else if (file_read(path, CONFIG_FILE_MAX, &text, &err) != 0)
+        draft_out_of_memory(s);
+    else if (config_read_file(path, CONFIG_FILE_MAX, &text, &err) != 0)
         faults_line(s->faults, "%s: %s", path, err.text);
     else if (!buf_reserve(&text, 1))
-        store_out_of_memory(s);
+        draft_out_of_memory(s);
     else
         ini_scan(text.data, text.len, on_item, &r);
     if (text.data != NULL)
@@ -210,7 +210,7 @@ static int by_bytes(const struct dirent **a, const struct dirent **b) {
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static void load_directory(struct store *s, const char *path) {
+static void load_directory(struct draft *s, const char *path) {
     struct dirent **entries = NULL;
     const char *slash = strrchr(path, '/');
     char dir[4096], file[4096 + 256 + 1];
@@ -232,7 +232,7 @@ static void load_directory(struct store *s, const char *path) {
     free(entries);
 }
 
-void load_files(struct store *s, const char *path) {
+void load_files(struct draft *s, const char *path) {
     load_file(s, path, false);
     load_directory(s, path);
 }

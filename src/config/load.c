@@ -1,4 +1,4 @@
-/* config_load: files and environment into the store, the store into structs, all faults in one
+/* config_load: files and environment into the draft, the draft into structs, all faults in one
  * list. */
 #include "dray/config.h"
 
@@ -28,7 +28,7 @@ static const char *find_path(const char *path, char *const *env) {
     return path;
 }
 
-static void require_accounts(struct store *s) {
+static void require_accounts(struct draft *s) {
     for (size_t i = 0; i < s->count; i++)
         if (s->sections[i]->kind == SECTION_ACCOUNT)
             return;
@@ -42,17 +42,17 @@ static void require_accounts(struct store *s) {
 }
 
 static void fill(struct config_full *full, const char *path, char *const *env) {
-    struct store *s = &full->store;
+    struct draft *s = &full->draft;
     if (path != NULL) {
         full->c.path = s->path = arena_copy(&full->mem, path, strlen(path));
         if (s->path == NULL) {
-            store_out_of_memory(s);
+            draft_out_of_memory(s);
             return;
         }
         load_files(s, path);
     }
     if (!s->failed)
-        store_index(s);
+        draft_index(s);
     if (!s->failed)
         load_environment(s, env);
     if (!s->failed)
@@ -72,12 +72,12 @@ static struct config *load(const char *path, char *const *env, struct config_fau
     }
     uint32_t before = faults->count;
     full->c.refs = 1;
-    arena_init(&full->mem, STORE_MAX);
+    arena_init(&full->mem, DRAFT_MAX);
     buf_init(&full->redis_storage, 16384);
-    store_init(&full->store, faults, warnings != NULL ? warnings : &ignored);
-    full->store.partial = partial;
+    draft_init(&full->draft, faults, warnings != NULL ? warnings : &ignored);
+    full->draft.partial = partial;
     fill(full, find_path(path, env), env);
-    full->store.faults = full->store.warnings = NULL;
+    full->draft.faults = full->draft.warnings = NULL;
     config_faults_deinit(&ignored);
     if (faults->count == before)
         return &full->c;
@@ -109,7 +109,7 @@ void config_unref(struct config *c) {
     if (full->redis_storage.data != NULL)
         explicit_bzero(full->redis_storage.data, full->redis_storage.cap);
     buf_deinit(&full->redis_storage);
-    store_deinit(&full->store);
+    draft_deinit(&full->draft);
     arena_deinit(&full->mem);
     free(full);
 }

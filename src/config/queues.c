@@ -19,10 +19,10 @@ static int compare_members(const void *pa, const void *pb) {
     return a->order < b->order ? -1 : a->order > b->order;
 }
 
-static bool group_accounts(struct store *s, struct group *g) {
+static bool group_accounts(struct draft *s, struct group *g) {
     g->members = calloc(s->count + 1, sizeof(struct section *));
     if (g->members == NULL) {
-        store_out_of_memory(s);
+        draft_out_of_memory(s);
         return false;
     }
     for (size_t i = 0; i < s->count; i++)
@@ -47,21 +47,21 @@ static struct group find_members(const struct group *g, const char *queue) {
     return (struct group){g->members + low, end - low};
 }
 
-static void report_unused(struct store *s, struct section *section, const struct group *g) {
+static void report_unused(struct draft *s, struct section *section, const struct group *g) {
     struct nearest near;
     char hint[128];
     nearest_init(&near, section->name);
     for (size_t i = 0; i < g->count; i++)
         nearest_try(&near, section_queue(g->members[i]));
-    store_fault(s, section, NULL, "no account names this queue%s", nearest_hint(&near, hint));
+    draft_fault(s, section, NULL, "no account names this queue%s", nearest_hint(&near, hint));
 }
 
 /* The account that jobs without one use; NULL: none was built, or the one named is no member
  * (reported). */
-static const struct account *pick_default(struct store *s, struct section *section,
+static const struct account *pick_default(struct draft *s, struct section *section,
                                           const struct group *members) {
     const struct key *key = table_key(SECTION_QUEUE, "default_account");
-    const char *name = store_setting(section, key)->text;
+    const char *name = draft_setting(section, key)->text;
     struct nearest near;
     char hint[128], q[QUOTED_SIZE];
     nearest_init(&near, name != NULL ? name : "");
@@ -74,14 +74,14 @@ static const struct account *pick_default(struct store *s, struct section *secti
         nearest_try(&near, member->name);
     }
     if (name != NULL && name_valid(name))
-        store_fault(s, section, key, "%s is no account of this queue%s", quoted(name, q),
+        draft_fault(s, section, key, "%s is no account of this queue%s", quoted(name, q),
                     nearest_hint(&near, hint));
     return NULL;
 }
 
 static void build_queue(struct config_full *full, struct section *section,
                         const struct group *all) {
-    struct store *s = &full->store;
+    struct draft *s = &full->draft;
     struct queue_config *q = &full->c.queues[full->c.queue_count];
     struct group members = find_members(all, section->name);
     memset(q, 0, sizeof(*q));
@@ -96,7 +96,7 @@ static void build_queue(struct config_full *full, struct section *section,
 }
 
 void build_queues(struct config_full *full) {
-    struct store *s = &full->store;
+    struct draft *s = &full->draft;
     struct group all = {0};
     size_t queues = 0;
     if (!group_accounts(s, &all))
@@ -105,7 +105,7 @@ void build_queues(struct config_full *full) {
         queues += s->index[i]->kind == SECTION_QUEUE;
     full->c.queues = arena_alloc(&full->mem, (queues + 1) * sizeof(struct queue_config));
     if (full->c.queues == NULL)
-        store_out_of_memory(s);
+        draft_out_of_memory(s);
     for (size_t i = 0; i < s->indexed && !s->failed; i++) /* sorted by name */
         if (s->index[i]->kind == SECTION_QUEUE)
             build_queue(full, s->index[i], &all);

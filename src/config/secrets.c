@@ -11,7 +11,7 @@
 static char *read_secret(const char *path, struct arena *mem, struct err *err) {
     struct buf text = {0};
     char *secret = NULL;
-    if (file_read(path, SECRET_MAX, &text, err) == 0) {
+    if (config_read_file(path, SECRET_MAX, &text, err) == 0) {
         size_t n = text.len;
         bool control = false;
         if (n > 0 && text.data[n - 1] == '\n')
@@ -33,26 +33,26 @@ static char *read_secret(const char *path, struct arena *mem, struct err *err) {
     return secret;
 }
 
-const char *secret_resolve(struct store *s, struct section *section, const struct key *key,
+const char *secret_resolve(struct draft *s, struct section *section, const struct key *key,
                            struct arena *mem) {
-    const struct setting *plain = store_setting(section, key);
-    const struct setting *file = store_setting(section, key + 1);
+    const struct setting *plain = draft_setting(section, key);
+    const struct setting *file = draft_setting(section, key + 1);
     struct err err = {""};
     if (plain->text != NULL && file->text != NULL) {
-        store_fault(s, section, key + 1, "`%s` is set too (%s): only one of them may be", key->name,
+        draft_fault(s, section, key + 1, "`%s` is set too (%s): only one of them may be", key->name,
                     plain->where);
         return NULL;
     }
     if (file->text == NULL) {
         char *copy = plain->text != NULL ? arena_copy(mem, plain->text, strlen(plain->text)) : NULL;
         if (plain->text != NULL && copy == NULL)
-            store_out_of_memory(s);
+            draft_out_of_memory(s);
         return copy;
     }
     const char *secret = read_secret(file->text, mem, &err);
     if (secret == NULL) {
         char q[QUOTED_SIZE];
-        store_fault(s, section, key + 1, "%s: %s", quoted(file->text, q), err.text);
+        draft_fault(s, section, key + 1, "%s: %s", quoted(file->text, q), err.text);
     }
     return secret;
 }

@@ -94,7 +94,7 @@ static void show_keys(struct show *s, const struct section *section, const void 
 static void show_section(struct show *s, enum section_kind kind, const char *name, const void *base,
                          bool first) {
     const struct section_info *info = &section_infos[kind];
-    const struct section *section = store_find(&s->full->store, kind, name);
+    const struct section *section = draft_find(&s->full->draft, kind, name);
     if (section == NULL)
         return;
     if (s->json) {

@@ -1,4 +1,4 @@
-/* The folder's own contracts: the table of keys, and the store that files and environment fill
+/* The folder's own contracts: the table of keys, and the draft that files and environment fill
  * before the structs of config.h are built from it. */
 #ifndef DRAY_CONFIG_TABLE_H
 #define DRAY_CONFIG_TABLE_H
@@ -86,7 +86,7 @@ struct span url_host(const char *url);
 /* Writes a URL with its user:password@ replaced. */
 void mask_url(const char *url, struct buf *out);
 
-/* ---- store ---- */
+/* ---- draft ---- */
 
 /* One key as somebody set it. */
 struct setting {
@@ -107,12 +107,12 @@ struct section {
 };
 
 #define SECTIONS_MAX 100000u
-#define STORE_MAX    (256u << 20) /* bytes */
+#define DRAFT_MAX    (256u << 20) /* bytes */
 
-struct store {
+struct draft {
     struct arena mem;
     struct section **sections; /* in order of appearance */
-    struct section **index;    /* sorted by kind and name, no duplicates; rebuilt by store_index */
+    struct section **index;    /* sorted by kind and name, no duplicates; rebuilt by draft_index */
     size_t count, cap, indexed;
     uint32_t next_order;
     struct config_faults *faults, *warnings; /* neither is NULL */
@@ -121,31 +121,31 @@ struct store {
     bool failed; /* out of memory: already reported */
 };
 
-void store_init(struct store *s, struct config_faults *faults, struct config_faults *warnings);
-void store_deinit(struct store *s);
+void draft_init(struct draft *s, struct config_faults *faults, struct config_faults *warnings);
+void draft_deinit(struct draft *s);
 /* NULL: reported. */
-struct section *store_add(struct store *s, enum section_kind kind, const char *name,
+struct section *draft_add(struct draft *s, enum section_kind kind, const char *name,
                           const char *where, uint32_t line);
 /* Sorts; reports sections that stand twice and drops the later one. */
-void store_index(struct store *s);
-struct section *store_find(const struct store *s, enum section_kind kind, const char *name);
-/* The same, added (written by nobody) where it is missing; needs store_index afterwards. */
-struct section *store_need(struct store *s, enum section_kind kind, const char *name);
+void draft_index(struct draft *s);
+struct section *draft_find(const struct draft *s, enum section_kind kind, const char *name);
+/* The same, added (written by nobody) where it is missing; needs draft_index afterwards. */
+struct section *draft_need(struct draft *s, enum section_kind kind, const char *name);
 /* Keeps a copy of `text`. False: reported (out of memory, or a character that no value may hold).
  */
-bool store_set(struct store *s, struct section *section, const struct key *key, const char *text,
+bool draft_set(struct draft *s, struct section *section, const struct key *key, const char *text,
                const char *where, uint32_t line);
 /* The name of an account's queue as it is set; not checked. */
 const char *section_queue(struct section *account);
-struct setting *store_setting(struct section *section, const struct key *key);
+struct setting *draft_setting(struct section *section, const struct key *key);
 
 /* "dray.ini:12: [account shop] rate: …". In a partial load, what is wrong with queues and accounts
  * only warns. `key` may be NULL. */
-void store_fault(struct store *s, const struct section *section, const struct key *key,
+void draft_fault(struct draft *s, const struct section *section, const struct key *key,
                  const char *format, ...) __attribute__((format(printf, 4, 5)));
-void store_warn(struct store *s, const struct section *section, const struct key *key,
+void draft_warn(struct draft *s, const struct section *section, const struct key *key,
                 const char *format, ...) __attribute__((format(printf, 4, 5)));
-void store_out_of_memory(struct store *s);
+void draft_out_of_memory(struct draft *s);
 
 /* A line in the list; past its maximum it is only counted. */
 void faults_line(struct config_faults *f, const char *format, ...)
@@ -170,20 +170,20 @@ const char *nearest_hint(const struct nearest *n, char out[static 128]);
 /* ---- the steps of a load ---- */
 
 /* file.c: a whole file of at most `max` bytes into `out`. 0, or -1 and `err` (without the path). */
-int file_read(const char *path, size_t max, struct buf *out, struct err *err);
-/* file.c: the configuration's files into the store. */
-void load_files(struct store *s, const char *path);
+int config_read_file(const char *path, size_t max, struct buf *out, struct err *err);
+/* file.c: the configuration's files into the draft. */
+void load_files(struct draft *s, const char *path);
 /* env.c */
-void load_environment(struct store *s, char *const *env);
+void load_environment(struct draft *s, char *const *env);
 /* secrets.c: resolves `key` and its twin to the secret's text in `mem`, NULL where it is not set or
  * where that was reported. */
-const char *secret_resolve(struct store *s, struct section *section, const struct key *key,
+const char *secret_resolve(struct draft *s, struct section *section, const struct key *key,
                            struct arena *mem);
 
 /* The private half of a configuration. */
 struct config_full {
     struct config c; /* first: a struct config * is cast */
-    struct store store;
+    struct draft draft;
     struct arena mem;
     struct buf redis_storage;
 };
@@ -199,10 +199,10 @@ void build_config(struct config_full *full);
 /* queues.c: full->c.queues from the sections and the accounts that were built. */
 void build_queues(struct config_full *full);
 /* Fills the struct at `base` with what the section sets and the table's defaults. */
-void apply_section(struct store *s, struct section *section, void *base, struct arena *mem);
+void apply_section(struct draft *s, struct section *section, void *base, struct arena *mem);
 /* check.c: what keys must keep among one another. */
 void check_globals(struct config_full *full);
-void check_limits(struct store *s, struct section *section, const struct account *a);
+void check_limits(struct draft *s, struct section *section, const struct account *a);
 
 static inline void *key_field(const struct key *key, void *base) {
     return (char *)base + key->offset;

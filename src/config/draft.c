@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-void store_init(struct store *s, struct config_faults *faults, struct config_faults *warnings) {
-    *s = (struct store){.faults = faults, .warnings = warnings};
-    arena_init(&s->mem, STORE_MAX);
+void draft_init(struct draft *s, struct config_faults *faults, struct config_faults *warnings) {
+    *s = (struct draft){.faults = faults, .warnings = warnings};
+    arena_init(&s->mem, DRAFT_MAX);
 }
 
-void store_deinit(struct store *s) {
+void draft_deinit(struct draft *s) {
     arena_deinit(&s->mem);
     free(s->sections);
     free(s->index);
@@ -18,13 +18,13 @@ void store_deinit(struct store *s) {
     s->count = s->cap = s->indexed = 0;
 }
 
-void store_out_of_memory(struct store *s) {
+void draft_out_of_memory(struct draft *s) {
     if (!s->failed)
         faults_line(s->faults, "out of memory while the configuration was read");
     s->failed = true;
 }
 
-static bool make_room(struct store *s) {
+static bool make_room(struct draft *s) {
     if (s->count < s->cap)
         return true;
     size_t cap = s->cap > 0 ? 2 * s->cap : 16;
@@ -36,7 +36,7 @@ static bool make_room(struct store *s) {
     return true;
 }
 
-struct section *store_add(struct store *s, enum section_kind kind, const char *name,
+struct section *draft_add(struct draft *s, enum section_kind kind, const char *name,
                           const char *where, uint32_t line) {
     if (s->count >= SECTIONS_MAX) {
         if (!s->failed)
@@ -49,7 +49,7 @@ struct section *store_add(struct store *s, enum section_kind kind, const char *n
     struct setting *settings =
         arena_alloc(&s->mem, section_infos[kind].key_count * sizeof(struct setting));
     if (section == NULL || copy == NULL || settings == NULL || !make_room(s)) {
-        store_out_of_memory(s);
+        draft_out_of_memory(s);
         return NULL;
     }
     *section = (struct section){.kind = kind,
@@ -77,7 +77,7 @@ static int compare_sections(const void *pa, const void *pb) {
 }
 
 /* Takes the sections that stand a second time out of the index, and then out of the list. */
-static void drop_twins(struct store *s) {
+static void drop_twins(struct draft *s) {
     for (size_t i = 0; i < s->count; i++) {
         struct section *first = s->indexed > 0 ? s->index[s->indexed - 1] : NULL;
         struct section *section = s->index[i];
@@ -85,7 +85,7 @@ static void drop_twins(struct store *s) {
             s->index[s->indexed++] = section;
             continue;
         }
-        store_fault(s, section, NULL, "this section stands already at %s:%u", first->where,
+        draft_fault(s, section, NULL, "this section stands already at %s:%u", first->where,
                     first->line);
         section->twin = true;
     }
@@ -96,10 +96,10 @@ static void drop_twins(struct store *s) {
     s->count = kept;
 }
 
-void store_index(struct store *s) {
+void draft_index(struct draft *s) {
     struct section **index = realloc(s->index, (s->count + 1) * sizeof(struct section *));
     if (index == NULL) {
-        store_out_of_memory(s);
+        draft_out_of_memory(s);
         return;
     }
     s->index = index;
@@ -112,11 +112,11 @@ void store_index(struct store *s) {
 
 const char *section_queue(struct section *account) {
     const struct key *key = table_key(SECTION_ACCOUNT, "queue");
-    const char *name = store_setting(account, key)->text;
+    const char *name = draft_setting(account, key)->text;
     return name != NULL ? name : account->name;
 }
 
-struct section *store_find(const struct store *s, enum section_kind kind, const char *name) {
+struct section *draft_find(const struct draft *s, enum section_kind kind, const char *name) {
     size_t low = 0, high = s->indexed;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -131,31 +131,31 @@ struct section *store_find(const struct store *s, enum section_kind kind, const 
     return NULL;
 }
 
-struct section *store_need(struct store *s, enum section_kind kind, const char *name) {
-    struct section *section = store_find(s, kind, name);
-    return section != NULL ? section : store_add(s, kind, name, NULL, 0);
+struct section *draft_need(struct draft *s, enum section_kind kind, const char *name) {
+    struct section *section = draft_find(s, kind, name);
+    return section != NULL ? section : draft_add(s, kind, name, NULL, 0);
 }
 
-struct setting *store_setting(struct section *section, const struct key *key) {
+struct setting *draft_setting(struct section *section, const struct key *key) {
     return &section->settings[key - section_infos[section->kind].keys];
 }
 
-bool store_set(struct store *s, struct section *section, const struct key *key, const char *text,
+bool draft_set(struct draft *s, struct section *section, const struct key *key, const char *text,
                const char *where, uint32_t line) {
-    struct setting *setting = store_setting(section, key);
+    struct setting *setting = draft_setting(section, key);
     *setting = (struct setting){.where = where, .line = line};
     for (const char *p = text; *p != '\0'; p++) {
         if ((unsigned char)*p < 0x20 || *p == 0x7f) {
-            store_fault(s, section, key, "holds a control character");
+            draft_fault(s, section, key, "holds a control character");
             return false;
         }
     }
     if (*text == '\0' && !(key->flags & KEY_MAY_BE_EMPTY)) {
-        store_fault(s, section, key, "is empty: give a value or leave the key out");
+        draft_fault(s, section, key, "is empty: give a value or leave the key out");
         return false;
     }
     setting->text = arena_copy(&s->mem, text, strlen(text));
     if (setting->text == NULL)
-        store_out_of_memory(s);
+        draft_out_of_memory(s);
     return setting->text != NULL;
 }
