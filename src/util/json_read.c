@@ -71,17 +71,31 @@ static uint32_t element(const struct json_doc *doc, uint32_t array, struct span 
     return node;
 }
 
+/* How to read a token; -1 where a ~ is neither ~0 nor ~1. */
+static int token_coding(struct span token) {
+    int coding = JSON_CODING_PLAIN;
+    for (size_t i = 0; i < token.len; i++) {
+        if (token.ptr[i] != '~')
+            continue;
+        if (i + 1 == token.len || (token.ptr[i + 1] != '0' && token.ptr[i + 1] != '1'))
+            return -1;
+        coding = JSON_CODING_POINTER;
+    }
+    return coding;
+}
+
 uint32_t json_pointer(const struct json_doc *doc, uint32_t node, const char *pointer) {
     if (node >= doc->count)
         return JSON_NONE;
     while (*pointer == '/' && node != JSON_NONE) {
         struct span token = {pointer + 1, strcspn(pointer + 1, "/")};
-        bool plain = memchr(token.ptr, '~', token.len) == NULL;
-        enum json_coding coding = plain ? JSON_CODING_PLAIN : JSON_CODING_POINTER;
+        int coding = token_coding(token);
+        if (coding < 0)
+            return JSON_NONE;
         if (json_is(doc, node, JSON_ARRAY))
             node = element(doc, node, token);
         else
-            node = member(doc, node, (struct json_text){token, coding});
+            node = member(doc, node, (struct json_text){token, (enum json_coding)coding});
         pointer = token.ptr + token.len;
     }
     return *pointer == '\0' ? node : JSON_NONE;
