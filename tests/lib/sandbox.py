@@ -32,14 +32,18 @@ class Sandbox:
     def url(self):
         return f"http://127.0.0.1:{self.port}"
 
-    def get(self, path):
+    def get(self, path, method="GET"):
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(self.url + path, timeout=10) as answer:
-            return json.load(answer)
+        request = urllib.request.Request(self.url + path, method=method, data=b"" if method == "POST" else None)
+        with opener.open(request, timeout=10) as answer:
+            return json.loads(answer.read() or b"null")
+
+    def post(self, path):
+        return self.get(path, "POST")
 
     def orders(self):
         """What `GET /_sandbox/orders` says: the POSTs counted per order key."""
-        return self.get("/_sandbox/orders")
+        return self.get("/_sandbox/orders?limit=100000")
 
     def close(self):
         if self.process is None:
