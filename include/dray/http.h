@@ -1,8 +1,9 @@
 /* HTTP client for provider requests: libcurl multi on the uv loop.
  *
- * Promises: a request body is fed by a single-shot reader whose rewind fails, so that libcurl can
- * never replay a POST on a second connection (it ends in error 65 instead, `replay_refused`);
- * redirects are not followed; TLS is verified; answers are capped; the callback is called exactly
+ * Promises: a POST of which a byte left us is never written again: libcurl would silently repeat it
+ * when a kept-alive connection dies before the first byte of an answer, or when an HTTP/2 peer refuses
+ * the stream; it is stopped right before it writes (`replay_refused`). A GET may be repeated.
+ * Redirects are not followed; TLS is verified; answers are capped; the callback is called exactly
  * once, from the loop, never from within http_send. DNS runs in libcurl's resolver thread. */
 #ifndef DRAY_HTTP_H
 #define DRAY_HTTP_H
@@ -24,23 +25,26 @@ enum http_method { HTTP_GET, HTTP_POST };
 struct http_target_options {
     enum http_method method;
     const char *url;            /* absolute, http:// or https:// */
-    const char *const *headers; /* "Name: value" lines, NULL-terminated; may be NULL */
+    /* "Name: value" lines, NULL-terminated; may be NULL. A POST without a Content-Type is JSON. Each
+     * line costs about 1 us a request. */
+    const char *const *headers;
     const char *bearer;         /* Authorization: Bearer …, or NULL */
     const char *basic_user;     /* Authorization: Basic …, or NULL */
     const char *basic_password;
     const char *ca_file; /* NULL: the system's */
     const char *proxy;   /* NULL: none (the environment's proxies are ignored) */
-    uint32_t connect_timeout_ms;
-    uint32_t request_timeout_ms; /* the whole exchange */
+    uint32_t connect_timeout_ms; /* name, connection and TLS; 0: 5,000 */
+    uint32_t request_timeout_ms; /* the whole exchange; 0: 30,000 */
 };
 
 struct http_request {
     struct span body;        /* POST; must stay until the callback */
-    const char *traceparent; /* NULL or a header value, copied */
+    const char *traceparent; /* NULL or a header value (else left out), copied */
     const char *query;       /* NULL or an encoded query without '?', copied; GET */
-    /* Asked right before the first body byte is handed over; false aborts the request with
-     * `guard_refused` and nothing sent of the body. NULL: always yes. A worker that lost its lease
-     * while it was stopped says no here. */
+    /* Asked on a ready connection, right before the first byte of the request is written, with the
+     * callback's `arg`; false aborts the request with `guard_refused` and nothing sent. NULL: always
+     * yes. A worker that lost its lease while it was stopped says no here. Runs inside libcurl: it
+     * may call nothing of this interface. */
     bool (*may_send)(void *arg);
 };
 
@@ -65,7 +69,8 @@ typedef void (*http_done_fn)(void *arg, const struct http_exchange *exchange);
 
 /* `max_inflight` sizes the connection caches (one CURLM per 64). NULL and `err` on failure. */
 struct http_pool *http_pool_new(uv_loop_t *loop, uint32_t max_inflight, struct err *err);
-/* Cancels what is in flight (callbacks are called), closes connections, then calls `closed`. */
+/* From the next loop turn on: cancels what is in flight (callbacks are called), closes connections,
+ * frees the pool, then calls `closed`. Targets may be given back before or after. */
 void http_pool_close(struct http_pool *pool, void (*closed)(void *arg), void *arg);
 
 struct http_target *http_target_new(struct http_pool *pool, const struct http_target_options *options,
@@ -73,8 +78,8 @@ struct http_target *http_target_new(struct http_pool *pool, const struct http_ta
 /* Reference-counted: a target that calls still use lives until they are done. NULL is fine. */
 void http_target_unref(struct http_target *target);
 
-/* Starts a request. Returns the call, or NULL (out of memory): then `done` is not called and nothing
- * was sent. */
+/* Starts a request. Returns the call, or NULL (out of memory, pool closing, `query` is none): then
+ * `done` is not called and nothing was sent. The call is valid until `done` returns. */
 struct http_call *http_send(struct http_pool *pool, struct http_target *target,
                             const struct http_request *request, http_done_fn done, void *arg);
 /* Ends it at once; `done` is called (with `cancelled`) before this returns. */

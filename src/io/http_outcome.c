@@ -1,0 +1,95 @@
+/* HTTP outcome: what libcurl knows about an ended call, put into the words of struct http_exchange.
+ * Where it is not sure whether bytes left us, they did. */
+#include "io/http_internal.h"
+
+static bool took_time(const struct http_call *c, CURLINFO which) {
+    curl_off_t us = 0;
+    curl_easy_getinfo(c->easy, which, &us);
+    return us > 0;
+}
+
+/* How far it came before anything was written. */
+static const char *phase_before_sending(const struct http_call *c, CURLcode code, bool cancelled) {
+    if (c->let_go || c->guard_refused)
+        return "send";
+    switch (code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        return "resolve";
+    case CURLE_COULDNT_CONNECT:
+        return "connect";
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_INVALIDCERTSTATUS:
+        return "tls";
+    default:
+        break;
+    }
+    if (cancelled) /* the times may be an earlier request's */
+        return "connect";
+    if (!took_time(c, CURLINFO_NAMELOOKUP_TIME_T))
+        return "resolve";
+    return took_time(c, CURLINFO_CONNECT_TIME_T) && c->bound->tls ? "tls" : "connect";
+}
+
+static const char *phase(const struct http_call *c, CURLcode code, bool cancelled, bool sent) {
+    if (code == CURLE_OK)
+        return "done";
+    if (!sent)
+        return phase_before_sending(c, code, cancelled);
+    if (code == CURLE_OPERATION_TIMEDOUT)
+        return "timeout";
+    return code == CURLE_SEND_ERROR && !c->replay_refused ? "send" : "receive";
+}
+
+static const char *words(const struct http_call *c, CURLcode code, bool cancelled) {
+    if (cancelled)
+        return "cancelled";
+    if (c->replay_refused)
+        return "the peer closed a kept-alive connection without answering; a POST is not repeated";
+    if (c->guard_refused)
+        return "refused by the sender right before it was sent";
+    if (code == CURLE_OK)
+        return "";
+    if (c->too_large)
+        return "the answer is larger than 1 MiB";
+    return c->error[0] != '\0' ? c->error : curl_easy_strerror(code);
+}
+
+static struct span header(const struct http_call *c, const char *name) {
+    struct curl_header *h;
+    if (curl_easy_header(c->easy, name, 0, CURLH_HEADER, -1, &h) != CURLHE_OK)
+        return (struct span){0};
+    return span_str(h->value);
+}
+
+void http_outcome(const struct http_call *c, CURLcode code, bool cancelled,
+                  struct http_exchange *x) {
+    bool sent = c->let_go && http_request_size(c) > c->size_before;
+    *x = (struct http_exchange){
+        .sent = sent,
+        .too_large = c->too_large,
+        .replay_refused = c->replay_refused,
+        .guard_refused = c->guard_refused,
+        .cancelled = cancelled,
+        .body = buf_span(&c->answer),
+        .error = words(c, code, cancelled),
+        .phase = phase(c, code, cancelled, sent),
+        .duration_us = (uv_hrtime() - c->started_ns) / 1000,
+    };
+    if (!sent) /* what libcurl holds now may be an earlier request's, or a proxy's */
+        return;
+    const char *type = NULL;
+    curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &x->status);
+    curl_easy_getinfo(c->easy, CURLINFO_CONTENT_TYPE, &type);
+    if (x->status < 200)
+        x->status = 0; /* 1xx announces an answer, it is none */
+    x->answered = code == CURLE_OK && x->status > 0;
+    x->content_type = span_str(type);
+    if (x->status >= 300)
+        x->retry_after = header(c, "Retry-After");
+}
