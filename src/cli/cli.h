@@ -16,6 +16,7 @@ struct verb {
 };
 
 extern const struct verb verb_config;
+extern const struct verb verb_run;
 extern const struct verb verb_sandbox;
 
 extern const struct verb *const verbs[]; /* NULL-terminated */

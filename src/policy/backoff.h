@@ -1,0 +1,10 @@
+/* Full-jitter exponential backoff (AWS Architecture Blog, "Exponential Backoff And Jitter"): a random
+ * time between 0 and min(cap, base * 2^failures). All times in milliseconds. */
+#ifndef DRAY_POLICY_BACKOFF_H
+#define DRAY_POLICY_BACKOFF_H
+
+#include "dray/clock.h"
+
+uint64_t backoff_ms(uint64_t base_ms, uint64_t cap_ms, uint32_t failures, struct rng *rng);
+
+#endif

@@ -1,0 +1,144 @@
+#include "queue/batch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define BATCH_BUF_MAX (256u << 20)
+#define KEEP_BYTES    (1u << 20) /* larger buffers are not kept from batch to batch */
+
+struct batch *batch_new(enum script_id script) {
+    struct batch *b = calloc(1, sizeof(*b));
+    if (b == NULL)
+        return NULL;
+    b->script = script;
+    buf_init(&b->keys, BATCH_BUF_MAX);
+    buf_init(&b->args, BATCH_BUF_MAX);
+    buf_init(&b->cmd, BATCH_BUF_MAX);
+    return b;
+}
+
+void batch_free(struct batch *b) {
+    if (b == NULL)
+        return;
+    buf_deinit(&b->keys);
+    buf_deinit(&b->args);
+    buf_deinit(&b->cmd);
+    free(b);
+}
+
+static void shrink(struct buf *b) {
+    if (b->cap > KEEP_BYTES)
+        buf_deinit(b);
+    buf_reset(b);
+}
+
+void batch_reset(struct batch *b) {
+    b->count = 0;
+    b->sent = b->repeated = false;
+    shrink(&b->keys);
+    shrink(&b->args);
+    shrink(&b->cmd);
+}
+
+bool batch_full(const struct batch *b) {
+    return b->count == BATCH_ITEMS || b->args.len >= BATCH_BYTES;
+}
+
+/* Takes back what a failed append left behind. */
+static bool commit(struct batch *b, void *item, size_t keys_len, size_t args_len) {
+    if (buf_ok(&b->keys) && buf_ok(&b->args)) {
+        b->items[b->count++] = item;
+        return true;
+    }
+    b->keys.len = keys_len;
+    b->args.len = args_len;
+    b->keys.failed = b->args.failed = false;
+    return false;
+}
+
+bool batch_add_begin(struct batch *b, void *item, const char *token, char kind, struct span account,
+                     const char hash[static 33], struct span order_key, struct span ledger_key) {
+    size_t keys_len = b->keys.len, args_len = b->args.len;
+    redis_resp_arg(&b->keys, ledger_key);
+    redis_resp_str(&b->args, token);
+    redis_resp_arg(&b->args, (struct span){&kind, 1});
+    redis_resp_arg(&b->args, account);
+    redis_resp_arg(&b->args, (struct span){hash, 32});
+    redis_resp_arg(&b->args, order_key);
+    return commit(b, item, keys_len, args_len);
+}
+
+static void add_op(struct buf *args, const struct settlement *s) {
+    static const char *const names[] = {
+        [SETTLE_DONE] = "done", [SETTLE_DEAD] = "dead", [SETTLE_RETRY] = "retry",
+        [SETTLE_WAIT] = "wait", [SETTLE_BACK] = "back",
+    };
+    char text[64];
+    int n = s->counter == NULL ? snprintf(text, sizeof(text), "%s", names[s->op])
+                               : snprintf(text, sizeof(text), "%s:%s", names[s->op], s->counter);
+    redis_resp_arg(args, (struct span){text, (size_t)n});
+}
+
+static void add_or_empty(struct buf *args, struct span s) {
+    redis_resp_arg(args, s.ptr != NULL ? s : SPAN_LIT(""));
+}
+
+bool batch_add_settlement(struct batch *b, void *item, const struct queue_keys *k, const char *token,
+                          const struct settlement *s) {
+    size_t keys_len = b->keys.len, args_len = b->args.len;
+    redis_resp_arg(&b->keys, s->ledger_key.ptr != NULL ? s->ledger_key : k->key[KEY_JOBS]);
+    redis_resp_arg(&b->keys, s->results_key.ptr != NULL ? s->results_key : k->key[KEY_RESULTS]);
+    redis_resp_str(&b->args, token);
+    add_op(&b->args, s);
+    redis_resp_str(&b->args, s->account != NULL ? s->account : "");
+    redis_resp_arg(&b->args, (struct span){&s->gate, 1});
+    redis_resp_u64(&b->args, s->gate_ms);
+    if (s->op == SETTLE_DEAD)
+        redis_resp_str(&b->args, s->dead_id);
+    else
+        redis_resp_u64(&b->args, s->due_ms);
+    add_or_empty(&b->args, s->body);
+    add_or_empty(&b->args, s->result);
+    add_or_empty(&b->args, s->ledger);
+    return commit(b, item, keys_len, args_len);
+}
+
+static void compose_begin(struct batch *b, const struct queue_keys *k) {
+    static const enum queue_key fixed[] = {KEY_WORKERS, KEY_INFLIGHT, KEY_BEGUN,  KEY_PARKED, KEY_WAITING,
+                                           KEY_GATES,   KEY_ACCOUNTS, KEY_LIMITS, KEY_PAUSES, KEY_STATS};
+    size_t fixed_count = sizeof(fixed) / sizeof(fixed[0]);
+    queue_cmd_begin(&b->cmd, SCRIPT_BEGIN, fixed_count + b->count, 1 + 5 * (size_t)b->count);
+    for (size_t i = 0; i < fixed_count; i++)
+        queue_cmd_key(&b->cmd, k, fixed[i]);
+    buf_add_span(&b->cmd, buf_span(&b->keys));
+    redis_resp_str(&b->cmd, k->worker);
+}
+
+static void compose_settle(struct batch *b, const struct queue_keys *k) {
+    static const enum queue_key fixed[] = {KEY_JOBS,    KEY_DEAD,     KEY_DEAD_ENTRIES, KEY_DELAYED,
+                                           KEY_PARKED,  KEY_WAITING,  KEY_GATES,        KEY_ACCOUNTS,
+                                           KEY_LIMITS,  KEY_STATS,    KEY_INFLIGHT,     KEY_BEGUN,
+                                           KEY_RESULTS};
+    size_t fixed_count = sizeof(fixed) / sizeof(fixed[0]);
+    char jitter[16];
+    queue_cmd_begin(&b->cmd, SCRIPT_SETTLE, fixed_count + 2 * (size_t)b->count, 2 + 9 * (size_t)b->count);
+    for (size_t i = 0; i < fixed_count; i++)
+        queue_cmd_key(&b->cmd, k, fixed[i]);
+    buf_add_span(&b->cmd, buf_span(&b->keys));
+    snprintf(jitter, sizeof(jitter), "%.3f", b->jitter);
+    redis_resp_str(&b->cmd, jitter);
+    redis_resp_str(&b->cmd, b->repeated ? "1" : "0");
+}
+
+void batch_send(struct batch *b, struct queue_caller *caller, const struct queue_keys *k,
+                queue_reply_fn done, void *arg) {
+    buf_reset(&b->cmd);
+    b->repeated = b->sent;
+    b->sent = true;
+    if (b->script == SCRIPT_BEGIN)
+        compose_begin(b, k);
+    else
+        compose_settle(b, k);
+    buf_add_span(&b->cmd, buf_span(&b->args));
+    queue_call(caller, b->script, &b->cmd, done, arg);
+}

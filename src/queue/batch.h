@@ -1,0 +1,60 @@
+/* Batches of begins and settlements: one script call for all that came up in the same loop turn. A
+ * batch is filled, sent, kept until its reply, and sent again as it is when the connection was lost
+ * (both scripts are idempotent). */
+#ifndef DRAY_QUEUE_BATCH_H
+#define DRAY_QUEUE_BATCH_H
+
+#include "queue/call.h"
+
+#define BATCH_ITEMS 256
+#define BATCH_BYTES (4u << 20) /* a batch is full past this; one item always fits */
+#define TOKEN_SIZE  24
+
+struct lane;
+
+enum settle_op { SETTLE_DONE, SETTLE_DEAD, SETTLE_RETRY, SETTLE_WAIT, SETTLE_BACK };
+
+/* One settlement, as src/queue/lua/settle.lua describes it. */
+struct settlement {
+    enum settle_op op;
+    const char *counter;   /* statistics: "created" …; NULL: none */
+    const char *account;   /* NULL: not known */
+    char gate;             /* gate effect: s f t p h - */
+    uint64_t gate_ms;      /* for p */
+    uint64_t due_ms;       /* retry, wait: from now */
+    const char *dead_id;   /* dead */
+    struct span body;      /* retry, wait: state, space, header JSON; dead: the entry */
+    struct span result;    /* absent: none */
+    struct span results_key; /* absent: the queue's */
+    struct span ledger;    /* absent: leave; "D": delete; else the new value */
+    struct span ledger_key;  /* the whole key; absent: none */
+};
+
+struct batch {
+    struct batch *next; /* in its owner's list */
+    struct lane *lane;  /* its owner, for the reply */
+    enum script_id script;
+    uint32_t count;
+    void *items[BATCH_ITEMS]; /* the caller's, in the order of the replies */
+    struct buf keys, args, cmd;
+    double jitter;
+    bool sent;     /* once at least */
+    bool repeated; /* the last time it was sent was not the first */
+};
+
+struct batch *batch_new(enum script_id script); /* SCRIPT_BEGIN or SCRIPT_SETTLE; NULL: out of memory */
+void batch_free(struct batch *b);
+void batch_reset(struct batch *b);
+bool batch_full(const struct batch *b);
+
+/* Both return false (and add nothing) when memory runs out. `kind` is 'P' or 'L'. */
+bool batch_add_begin(struct batch *b, void *item, const char *token, char kind, struct span account,
+                     const char hash[static 33], struct span order_key, struct span ledger_key);
+bool batch_add_settlement(struct batch *b, void *item, const struct queue_keys *k, const char *token,
+                          const struct settlement *s);
+
+/* Composes and sends the batch. Calling it again sends the same items again. */
+void batch_send(struct batch *b, struct queue_caller *caller, const struct queue_keys *k,
+                queue_reply_fn done, void *arg);
+
+#endif

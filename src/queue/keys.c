@@ -1,0 +1,87 @@
+#include "queue/keys.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const suffixes[KEY_COUNT] = {
+    [KEY_JOBS] = "jobs",
+    [KEY_RESULTS] = "results",
+    [KEY_DEAD] = "dead",
+    [KEY_DEAD_ENTRIES] = "dead:entries",
+    [KEY_DELAYED] = "delayed",
+    [KEY_PARKED] = "parked",
+    [KEY_WAITING] = "waiting",
+    [KEY_GATES] = "gates",
+    [KEY_ACCOUNTS] = "accounts",
+    [KEY_LIMITS] = "limits",
+    [KEY_PAUSES] = "pauses",
+    [KEY_WORKERS] = "workers",
+    [KEY_WORKERS_INFO] = "workers:info",
+    [KEY_STATS] = "stats",
+    [KEY_INFLIGHT] = "inflight:",
+    [KEY_BEGUN] = "begun:",
+    [KEY_TAKEN] = "taken:",
+};
+
+#define KEYS_TEXT_MAX 16384
+
+/* Adds one bulk string; returns the offset of the key's first byte. */
+static size_t add_bulk(struct buf *text, const char *name, size_t len) {
+    buf_addf(text, "$%zu\r\n", len);
+    size_t at = text->len;
+    buf_add(text, name, len);
+    buf_add(text, "\r\n", 2);
+    return at;
+}
+
+int queue_keys_init(struct queue_keys *k, const char *prefix, const char *queue, const char *worker) {
+    memset(k, 0, sizeof(*k));
+    buf_init(&k->text, KEYS_TEXT_MAX);
+    if (worker == NULL)
+        worker = "";
+    if (strlen(queue) > NAME_MAX_LEN || strlen(worker) >= sizeof(k->worker))
+        return -1;
+    strcpy(k->queue, queue);
+    strcpy(k->worker, worker);
+    snprintf(k->hash_tag, sizeof(k->hash_tag), "{%s}", queue);
+    size_t start[KEY_COUNT], at[KEY_COUNT], len[KEY_COUNT], end[KEY_COUNT];
+    char name[512];
+    for (int i = 0; i < KEY_COUNT; i++) {
+        int n = snprintf(name, sizeof(name), "%s:{%s}:%s%s", prefix, queue, suffixes[i],
+                         i >= KEY_INFLIGHT ? worker : "");
+        if (n < 0 || (size_t)n >= sizeof(name))
+            return -1;
+        start[i] = k->text.len;
+        at[i] = add_bulk(&k->text, name, (size_t)n);
+        len[i] = (size_t)n;
+        end[i] = k->text.len;
+    }
+    size_t order = k->text.len;
+    buf_addf(&k->text, "%s:{%s}:order:", prefix, queue);
+    if (!buf_ok(&k->text))
+        return -1;
+    for (int i = 0; i < KEY_COUNT; i++) {
+        k->key[i] = (struct span){k->text.data + at[i], len[i]};
+        k->bulk[i] = (struct span){k->text.data + start[i], end[i] - start[i]};
+    }
+    k->order_prefix = (struct span){k->text.data + order, k->text.len - order};
+    return 0;
+}
+
+void queue_keys_deinit(struct queue_keys *k) {
+    buf_deinit(&k->text);
+}
+
+void queue_keys_of_worker(const struct queue_keys *k, enum queue_key key, struct span worker,
+                          struct buf *out) {
+    buf_add(out, k->key[key].ptr, k->key[key].len - strlen(k->worker));
+    buf_add_span(out, worker);
+}
+
+void queue_keys_order(const struct queue_keys *k, struct span account, struct span order_key,
+                      struct buf *out) {
+    buf_add_span(out, k->order_prefix);
+    buf_add_span(out, account);
+    buf_add_char(out, ':');
+    buf_add_span(out, order_key);
+}

@@ -1,0 +1,51 @@
+/* The names of a queue's keys. All carry the hash tag {queue}, so that a queue lives in one slot. */
+#ifndef DRAY_QUEUE_KEYS_H
+#define DRAY_QUEUE_KEYS_H
+
+#include "dray/account.h"
+#include "dray/buf.h"
+
+enum queue_key {
+    KEY_JOBS,
+    KEY_RESULTS,
+    KEY_DEAD,
+    KEY_DEAD_ENTRIES,
+    KEY_DELAYED,
+    KEY_PARKED,
+    KEY_WAITING,
+    KEY_GATES,
+    KEY_ACCOUNTS,
+    KEY_LIMITS,
+    KEY_PAUSES,
+    KEY_WORKERS,
+    KEY_WORKERS_INFO,
+    KEY_STATS,
+    KEY_INFLIGHT, /* the last three are this worker's own */
+    KEY_BEGUN,
+    KEY_TAKEN,
+    KEY_COUNT,
+};
+
+struct queue_keys {
+    char queue[NAME_MAX_LEN + 1];
+    char worker[128];
+    char hash_tag[NAME_MAX_LEN + 3]; /* "{queue}" */
+    struct buf text;                 /* where the spans below point */
+    struct span key[KEY_COUNT];
+    struct span bulk[KEY_COUNT];     /* the same as RESP bulk strings */
+    struct span order_prefix;        /* "dray:{queue}:order:" */
+};
+
+/* `worker` may be NULL where the worker's own keys are not used. 0, or -1 out of memory or names too
+ * long. */
+int queue_keys_init(struct queue_keys *k, const char *prefix, const char *queue, const char *worker);
+void queue_keys_deinit(struct queue_keys *k);
+
+/* Appends the name of another worker's key (KEY_INFLIGHT, KEY_BEGUN, KEY_TAKEN). */
+void queue_keys_of_worker(const struct queue_keys *k, enum queue_key key, struct span worker,
+                          struct buf *out);
+/* Appends the ledger's key for an account and order key. */
+void queue_keys_order(const struct queue_keys *k, struct span account, struct span order_key,
+                      struct buf *out);
+
+#endif

@@ -1,0 +1,16 @@
+-- Renews the worker's lease on the queue, by Redis's own clock, and says whose ran out.
+-- uses: gate
+-- KEYS  1 workers  2 workers:info  3 delayed  4 gates
+-- ARGV  1 worker  2 lease ms  3 what the worker says of itself (JSON; "" leaves what is there)
+-- Returns  { now ms, next ms (as claim), lease, worker whose lease ran out, … }
+--   lease  K it was alive; E it had run out, nobody recovered the worker; N the worker is new here (or was recovered)
+local expired = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ms(now), 'LIMIT', 0, 16)
+local added = redis.call('ZADD', KEYS[1], ms(now + tonumber(ARGV[2])), ARGV[1])
+if ARGV[3] ~= '' then redis.call('HSET', KEYS[2], ARGV[1], ARGV[3]) end
+local delayed = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2]
+local gate = redis.call('ZRANGE', KEYS[4], 0, 0, 'WITHSCORES')[2]
+local reply = { ms(now), look_again(delayed, gate), added == 1 and 'N' or 'K' }
+for _, name in ipairs(expired) do
+  if name == ARGV[1] then reply[3] = 'E' else reply[#reply + 1] = name end
+end
+return reply

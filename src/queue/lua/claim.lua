@@ -1,0 +1,133 @@
+-- Takes up to n jobs into this worker's in-flight set. In this order: what a blocking pick-up took,
+-- jobs whose delay is due, jobs whose account's gate has opened, fresh jobs.
+-- uses: gate record
+-- KEYS  1 jobs  2 delayed  3 parked  4 waiting  5 gates  6 accounts  7 limits  8 pauses  9 workers
+--       10 stats  11 results  12 inflight:<worker>  13 taken:<worker>
+-- ARGV  1 worker  2 n  3 bytes to take at most (one job always fits)  4 results high water (0: none)
+-- Returns  { status, now ms, next ms, token, record, token, record, … }
+--   status  OK; LOST: the lease ran out, beat first; PAUSED: by an operator; FULL: results not consumed
+--   next    when something will be due: 0 now, -1 nothing is known to come
+--   token   the claim's number; a "g" behind it says that it has passed its account's gate
+local worker, n, room_bytes, high_water = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local lease = redis.call('ZSCORE', KEYS[9], worker)
+if not lease or tonumber(lease) <= now then return { 'LOST', ms(now), '-1' } end
+
+-- Nothing may be claimed: what a blocking pick-up took goes back, and the worker asks again in a second.
+local function closed(status)
+  local taken = redis.call('LPOP', KEYS[13])
+  while taken do
+    redis.call('RPUSH', KEYS[1], taken)
+    taken = redis.call('LPOP', KEYS[13])
+  end
+  return { status, ms(now), ms(now + 1000) }
+end
+
+local pause = redis.call('HGET', KEYS[8], '')
+if pause then
+  local till = tonumber(string.match(pause, '^%d+'))
+  if till == 0 or till > now then return closed('PAUSED') end
+end
+if high_water > 0 and redis.call('LLEN', KEYS[11]) >= high_water then return closed('FULL') end
+
+local records, passed, bytes, fresh = {}, {}, 0, 0
+
+local function add(record, gate_passed)
+  records[#records + 1] = record
+  passed[#records] = gate_passed
+  bytes = bytes + #record
+end
+
+-- Jobs as they were pushed; `list`'s right end is its head. What doesn't fit goes back.
+local function take_fresh(list)
+  local want = n - #records
+  if want <= 0 or bytes >= room_bytes then return end
+  local raws = redis.call('RPOP', list, want)
+  if not raws then return end
+  local last = #raws
+  for i = 1, #raws do
+    if bytes >= room_bytes then last = i - 1 break end
+    add(FRESH .. raws[i], false)
+    fresh = fresh + 1
+  end
+  for i = #raws, last + 1, -1 do redis.call('RPUSH', list, raws[i]) end
+end
+
+local function take_parked(id, gate_passed)
+  local record = redis.call('HGET', KEYS[3], id)
+  redis.call('HDEL', KEYS[3], id)
+  if record then add(record, gate_passed) end
+end
+
+local function take_delayed()
+  local want = n - #records
+  if want <= 0 then return end
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ms(now), 'LIMIT', 0, want)) do
+    if bytes >= room_bytes then return end
+    redis.call('ZREM', KEYS[2], id)
+    take_parked(id, false)
+  end
+end
+
+-- Accounts whose gate is due, the longest due first; each gives what its gate lets through and goes
+-- to the back of the line.
+local function take_waiting()
+  local want = n - #records
+  if want <= 0 then return end
+  local due = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', ms(now), 'LIMIT', 0, want)
+  local share = #due > 0 and math.max(1, math.floor(want / #due)) or 0
+  for _, account in ipairs(due) do
+    if n <= #records or bytes >= room_bytes then return end
+    local l = limits_of(KEYS[7], account)
+    local g = gate_load(KEYS[6], account, l)
+    local held = redis.call('HGET', KEYS[8], account)
+    local held_till = held and tonumber(string.match(held, '^%d+'))
+    if held and (held_till == 0 or held_till > now) then
+      redis.call('ZADD', KEYS[5], held_till == 0 and '+inf' or ms(held_till), account)
+    else
+      local room = gate_room(g, l, math.min(share, n - #records))
+      local from, to = '[' .. account .. ' ', '(' .. account .. '!'
+      local members = room > 0 and redis.call('ZRANGEBYLEX', KEYS[4], from, to, 'LIMIT', 0, room) or {}
+      for _, member in ipairs(members) do
+        redis.call('ZREM', KEYS[4], member)
+        take_parked(string.match(member, ' 0*(%d+)$'), account)
+      end
+      if #members < room or (room > 0 and #redis.call('ZRANGEBYLEX', KEYS[4], from, to, 'LIMIT', 0, 1) == 0) then
+        redis.call('ZREM', KEYS[5], account)
+      else
+        gates_seen[account].reschedule = true
+      end
+    end
+  end
+end
+
+take_fresh(KEYS[13])
+take_delayed()
+take_waiting()
+take_fresh(KEYS[1])
+
+local reply = { 'OK', ms(now), '-1' }
+if #records > 0 then
+  local first = redis.call('HINCRBY', KEYS[10], 'seq', #records) - #records
+  local fields = {}
+  for i, record in ipairs(records) do
+    local token = ms(first + i)
+    if passed[i] then
+      token = token .. 'g'
+      gate_take_token(gates_seen[passed[i]], limits_seen[passed[i]], token)
+    end
+    fields[#fields + 1] = token
+    fields[#fields + 1] = record
+    reply[#reply + 1] = token
+    reply[#reply + 1] = record
+  end
+  redis.call('HSET', KEYS[12], unpack(fields))
+  if fresh > 0 then redis.call('HINCRBY', KEYS[10], 'taken', fresh) end
+end
+for account, g in pairs(gates_seen) do
+  if g.reschedule then gate_schedule(KEYS[5], account, g, limits_seen[account]) end
+  gate_save(KEYS[6], account, g)
+end
+local delayed = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
+local gate = redis.call('ZRANGE', KEYS[5], 0, 0, 'WITHSCORES')[2]
+reply[3] = look_again(delayed, gate)
+return reply

@@ -1,0 +1,140 @@
+-- Account gates, shared by the scripts that say "-- uses: gate". An account's gate decides whether
+-- one more request may leave, whatever worker sends it: rate, concurrency, pause, hold, breaker.
+--
+-- accounts  HASH  account -> "tokens ts conc fails mode until cool probe"
+--   tokens  what is in the token bucket, as of ts (ms, Redis's clock)
+--   conc    requests under way; equal to the account's entries in all begun:<worker> hashes
+--   fails   consecutive failures while mode is n
+--   mode    n normal, p paused (Retry-After), h held (401/403), b breaker open
+--   until   ms; p: the pause's end; h and b: when the next probe may go, or the running probe's deadline
+--   cool    ms; h and b: the present cool-down
+--   probe   token of the claim that probes, or "-"
+-- limits    HASH  account -> "rate burst conc failures cooldown probe_ms ledger_ttl" (configuration)
+-- gates     ZSET  account -> ms when its waiting jobs should be looked at again; +inf: when one settles
+-- pauses    HASH  account ("" is the queue) -> "until reason" (an operator's pause; until 0: no end)
+
+local MAX_COOL = 16 -- a cool-down doubles up to so many times the configured one
+
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000
+
+local function ms(n)
+  return string.format('%.0f', n)
+end
+
+-- When to claim again, from the first scores of `delayed` and `gates` (nil where empty): ms, "0" for
+-- at once, "-1" where nothing is known to come.
+local function look_again(delayed, gate)
+  local at = math.min(tonumber(delayed) or math.huge, gate ~= 'inf' and tonumber(gate) or math.huge)
+  if at == math.huge then return '-1' end
+  return at <= now and '0' or ms(math.ceil(at))
+end
+
+local limits_seen, gates_seen = {}, {}
+
+local function limits_of(key, account)
+  local l = limits_seen[account]
+  if l then return l end
+  local text = redis.call('HGET', key, account) or '0 1 0 0 30000 60000 604800000'
+  local r, b, c, f, d, p, t = string.match(text, '(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)')
+  l = { rate = tonumber(r), burst = tonumber(b), conc = tonumber(c), failures = tonumber(f),
+        cooldown = tonumber(d), probe_ms = tonumber(p), ledger_ttl = t }
+  limits_seen[account] = l
+  return l
+end
+
+local function gate_load(key, account, l)
+  local g = gates_seen[account]
+  if g then return g end
+  local text = redis.call('HGET', key, account)
+  if text then
+    local t, s, c, f, m, u, o, p =
+      string.match(text, '(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)')
+    g = { tokens = tonumber(t), ts = tonumber(s), conc = tonumber(c), fails = tonumber(f), mode = m,
+          till = tonumber(u), cool = tonumber(o), probe = p }
+  else
+    g = { tokens = l.burst, ts = now, conc = 0, fails = 0, mode = 'n', till = 0, cool = 0, probe = '-' }
+  end
+  if l.rate > 0 and now > g.ts then
+    g.tokens = math.min(l.burst, g.tokens + (now - g.ts) * l.rate / 1000)
+  end
+  g.ts = now
+  gates_seen[account] = g
+  return g
+end
+
+local function gate_save(key, account, g)
+  redis.call('HSET', key, account,
+    string.format('%.6f %.3f %.0f %.0f %s %.0f %.0f %s', g.tokens, g.ts, g.conc, g.fails, g.mode,
+      g.till, g.cool, g.probe))
+end
+
+-- nil: one more request may leave now. Else why not, and when to look again (ms, or '+inf').
+local function gate_closed(g, l)
+  if g.mode == 'p' and now >= g.till then g.mode = 'n' end
+  if g.mode ~= 'n' and now < g.till then return g.mode, ms(math.ceil(g.till)) end
+  if l.conc > 0 and g.conc >= l.conc then return 'c', '+inf' end
+  if l.rate > 0 and g.tokens < 1 then return 'r', ms(math.ceil(now + (1 - g.tokens) * 1000 / l.rate)) end
+  return nil
+end
+
+-- One request of claim `token` leaves: a token goes, and where the gate is held it is the one probe.
+local function gate_take_token(g, l, token)
+  if l.rate > 0 then g.tokens = g.tokens - 1 end
+  if g.mode == 'h' or g.mode == 'b' then
+    g.probe = token
+    g.till = now + l.probe_ms
+  end
+end
+
+-- How many more may leave now, at most n: for claiming waiting jobs.
+local function gate_room(g, l, n)
+  if gate_closed(g, l) then return 0 end
+  if g.mode ~= 'n' then return 1 end
+  if l.conc > 0 then n = math.min(n, l.conc - g.conc) end
+  if l.rate > 0 then n = math.min(n, math.floor(g.tokens)) end
+  return n
+end
+
+-- Sets when the account's waiting jobs are looked at again; they stay in FIFO order in `waiting`.
+local function gate_schedule(gates_key, account, g, l)
+  local why, at = gate_closed(g, l)
+  redis.call('ZADD', gates_key, 'XX', why and at or ms(now), account)
+end
+
+-- What the end of a request says of its account.
+--   s   the provider answered sensibly       f   it answered, but failed (5xx)
+--   t   no answer                            p   paused for `arg` ms         h   credentials refused
+--   -   nothing was learned (never sent)
+local function gate_learn(g, l, effect, arg, token, jitter)
+  local probing = g.probe == token
+  if probing then g.probe = '-' end
+  if effect == 's' or (effect == 'f' and g.mode == 'h' and probing) then
+    if probing or g.mode == 'n' then
+      g.mode, g.fails, g.cool, g.till = (g.mode == 'p' and 'p' or 'n'), 0, 0, (g.mode == 'p' and g.till or 0)
+    end
+    if effect == 's' then return end
+  end
+  if effect == 'p' then
+    if g.mode == 'n' or g.mode == 'p' or probing then
+      g.till = (g.mode == 'p') and math.max(g.till, now + arg) or (now + arg)
+      g.mode, g.fails, g.cool = 'p', 0, 0
+    end
+  elseif effect == 'h' then
+    if g.mode ~= 'h' then g.cool = l.cooldown
+    elseif probing then g.cool = math.min(g.cool * 2, l.cooldown * MAX_COOL) end
+    if g.mode ~= 'h' or probing then g.mode, g.till = 'h', now + g.cool end
+  elseif effect == 'f' or effect == 't' then
+    if probing and g.mode ~= 'n' then
+      g.cool = math.min(math.max(g.cool, 1) * 2, l.cooldown * MAX_COOL)
+      g.till = now + g.cool * (1 + jitter / 4)
+    elseif g.mode == 'n' then
+      g.fails = g.fails + 1
+      if l.failures > 0 and g.fails >= l.failures then
+        g.mode, g.cool, g.till = 'b', l.cooldown, now + l.cooldown * (1 + jitter / 4)
+      end
+    end
+  elseif effect == '-' and probing then
+    g.till = now
+  end
+end

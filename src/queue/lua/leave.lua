@@ -1,0 +1,13 @@
+-- A worker that ends and holds nothing leaves, so that nobody has to recover it.
+-- KEYS  1 workers  2 workers:info  3 inflight:<worker>  4 taken:<worker>  5 jobs
+-- ARGV  1 worker
+-- Returns  OK, or HOLDS where jobs are left in flight (the lease will run out)
+local taken = redis.call('LPOP', KEYS[4])
+while taken do
+  redis.call('RPUSH', KEYS[5], taken)
+  taken = redis.call('LPOP', KEYS[4])
+end
+if redis.call('HLEN', KEYS[3]) > 0 then return 'HOLDS' end
+redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('HDEL', KEYS[2], ARGV[1])
+return 'OK'

@@ -1,0 +1,48 @@
+-- Records and places, shared by the scripts that say "-- uses: record".
+--
+-- A record is a job inside dray: one header line, then the exact text that was pushed.
+--   header  recoveries (one digit), state (one letter), position (digits or nothing), space, JSON or
+--           nothing, line feed. A fresh job's header is "0N \n".
+--   state   N to be sent; U recovered after its request had begun (its outcome is unknown);
+--           L R D to be looked up (docs/protocol.md)
+--   position  its place in its account's waiting list, kept while it moves to and fro
+-- parked    HASH  id -> record: every job that is delayed or waiting
+-- delayed   ZSET  id by the ms when it is due; a score below 1e12 is a returned claim's number, due at
+--                 once and before all others
+-- waiting   ZSET  "<account> <position, 16 digits>", all scores 0: FIFO within an account
+
+local FRESH = '0N \n'
+
+local function record_split(record)
+  local recoveries, state, position, body = string.match(record, '^(%d)(%a)(%d*) ()')
+  return recoveries, state, position, body
+end
+
+-- Puts a job aside until `due` (ms, or a claim's number).
+local function park_delayed(parked, delayed, id, record, due)
+  redis.call('HSET', parked, id, record)
+  redis.call('ZADD', delayed, due, id)
+end
+
+-- Puts a job into its account's waiting list, at the place it had if it had one.
+local function park_waiting(parked, waiting, gates, account, id, record)
+  local recoveries, state, position, body = record_split(record)
+  if position == '' then
+    position = id
+    record = recoveries .. state .. id .. ' ' .. string.sub(record, body)
+  end
+  redis.call('HSET', parked, position, record)
+  redis.call('ZADD', waiting, 0, account .. ' ' .. string.format('%016d', tonumber(position)))
+  redis.call('ZADD', gates, 'NX', '+inf', account)
+end
+
+-- Gives a job back that was claimed and never begun: it goes to the head of the queue. Returns 1 if
+-- it is on `jobs` again as it was pushed, else 0.
+local function give_back(jobs, parked, delayed, id, record)
+  if string.sub(record, 1, #FRESH) == FRESH then
+    redis.call('RPUSH', jobs, string.sub(record, #FRESH + 1))
+    return 1
+  end
+  park_delayed(parked, delayed, id, record, id)
+  return 0
+end

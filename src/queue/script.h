@@ -1,0 +1,27 @@
+/* The Lua transitions, embedded at build time (lua/embed.py). Each file opens with its KEYS, ARGV and
+ * what it returns. */
+#ifndef DRAY_QUEUE_SCRIPT_H
+#define DRAY_QUEUE_SCRIPT_H
+
+#include <stddef.h>
+
+enum script_id {
+    SCRIPT_CLAIM,
+    SCRIPT_BEGIN,
+    SCRIPT_SETTLE,
+    SCRIPT_BEAT,
+    SCRIPT_RECOVER,
+    SCRIPT_LEAVE,
+    SCRIPT_COUNT,
+};
+
+struct script {
+    const char *name;
+    const char *sha; /* 40 hex digits */
+    const char *text;
+    size_t len;
+};
+
+extern const struct script scripts[SCRIPT_COUNT];
+
+#endif

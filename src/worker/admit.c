@@ -1,0 +1,119 @@
+/* A claimed record becomes an order: read, checked, and put into the next begin batch, or settled at
+ * once (invalid, expired, too early, …). */
+#include "worker/worker.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <xxhash.h>
+
+#define RESERVE_SHARE 2 /* at most concurrency / this many slots are kept free for idle accounts */
+
+static const struct account *find_account(void *arg, const char *name) {
+    struct lane *lane = arg;
+    if (name == NULL)
+        return lane->config->default_account;
+    struct port *port = lane_port(lane, name);
+    return port != NULL ? port->account : NULL;
+}
+
+static void hash_order(struct span order, char out[static 33]) {
+    XXH128_canonical_t c;
+    XXH128_canonicalFromHash(&c, XXH3_128bits(order.ptr, order.len));
+    static const char hex[] = "0123456789abcdef";
+    for (size_t i = 0; i < sizeof(c.digest); i++) {
+        out[2 * i] = hex[c.digest[i] >> 4];
+        out[2 * i + 1] = hex[c.digest[i] & 15];
+    }
+    out[32] = '\0';
+}
+
+static void read_envelope(struct order *o, struct span raw) {
+    struct lane *lane = o->lane;
+    struct worker *w = lane->worker;
+    memset(&o->envelope, 0, sizeof(o->envelope));
+    o->envelope.raw = raw;
+    if (raw.len > lane->config->max_job_bytes) {
+        faults_add(&w->faults, "", "must be at most %llu bytes (max_job_bytes), is %zu",
+                   (unsigned long long)lane->config->max_job_bytes, raw.len);
+        return;
+    }
+    uint32_t faults = envelope_parse(&o->envelope, &w->doc, raw, find_account, lane, lane->keys.hash_tag,
+                                     &o->decoded, &w->faults, &o->account);
+    o->envelope.raw = raw;
+    if (faults > 0 || o->account == NULL)
+        return;
+    hash_order(o->envelope.order, o->hash);
+    queue_keys_order(&lane->keys, span_str(o->account->name), o->envelope.order_key, &o->ledger_key);
+}
+
+/* An account that hangs may not take every slot while another has work: slots are kept free for the
+ * queue's accounts that have nothing under way here, and only they may take them. */
+static bool must_leave_slot(const struct order *o) {
+    const struct lane *lane = o->lane;
+    if (lane->port_count < 2 || lane->idle_ports == 0)
+        return false;
+    const struct port *port = lane_port(o->lane, o->account->name);
+    if (port == NULL || port->active == 0)
+        return false;
+    uint32_t used = lane->orders[ORDER_BEGINNING].count + lane->orders[ORDER_SENDING].count;
+    uint32_t most = lane->config->concurrency / RESERVE_SHARE;
+    uint32_t reserve = lane->idle_ports < most ? lane->idle_ports : most;
+    return used + reserve >= lane->config->concurrency;
+}
+
+static void begin(struct order *o) {
+    struct lane *lane = o->lane;
+    o->looking_up = o->past.phase != PHASE_SEND;
+    struct batch *b = lane_batch(lane, SCRIPT_BEGIN);
+    if (b != NULL && batch_add_begin(b, o, o->token, o->looking_up ? 'L' : 'P', span_str(o->account->name),
+                                     o->hash, o->envelope.order_key, buf_span(&o->ledger_key))) {
+        order_move(o, ORDER_BEGINNING);
+        return;
+    }
+    struct decision d;
+    life_hand_back(&o->past, false, &d);
+    settle(o, &(struct settle_context){.decision = &d});
+}
+
+static void wait_for_slot(struct order *o) {
+    struct decision d;
+    life_hand_back(&o->past, false, &d);
+    d.op = SETTLE_WAIT;
+    d.due_ms = SHARE_WAIT_MS;
+    d.keep_header = true;
+    d.counter = "slot_waits";
+    settle(o, &(struct settle_context){.decision = &d});
+}
+
+void admit(struct lane *lane, struct span token, struct span record) {
+    struct worker *w = lane->worker;
+    struct order *o = order_get(lane);
+    struct span raw = {NULL, 0};
+    if (o == NULL || token.len >= sizeof(o->token)) {
+        settle_back(lane, token);
+        return;
+    }
+    memcpy(o->token, token.ptr, token.len);
+    o->token[token.len] = '\0';
+    buf_add_span(&o->record, record);
+    faults_reset(&w->faults);
+    if (!buf_ok(&o->record) || past_parse(&o->past, buf_span(&o->record), &w->doc, &raw) < 0) {
+        /* No record of ours, or no memory for it: the text stays as it is, for a person to look at. */
+        raw = buf_span(&o->record);
+        faults_add(&w->faults, "", "is no record of dray's");
+        memset(&o->envelope, 0, sizeof(o->envelope));
+        o->envelope.raw = raw;
+    } else {
+        read_envelope(o, raw);
+    }
+    struct admission a = {.past = &o->past, .envelope = &o->envelope, .account = o->account,
+                          .faults = w->faults.count, .now_ms = clock_unix_ms()};
+    o->begun_unix_ms = a.now_ms;
+    struct decision d;
+    if (!life_admit(&a, &w->rng, &d))
+        settle(o, &(struct settle_context){.decision = &d, .faults = &w->faults});
+    else if (must_leave_slot(o))
+        wait_for_slot(o);
+    else
+        begin(o);
+}

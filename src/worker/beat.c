@@ -1,0 +1,236 @@
+/* The worker's lease on each queue, and the recovery of workers whose lease ran out.
+ *
+ * Happy path: a beat every third of the lease renews it by Redis's clock; we count it from the moment
+ * the beat was sent, so that our view always ends before Redis's.
+ * Failure modes: no reply: the next beat tries again; past `lease_until_ns` nothing is begun or sent.
+ * The reply says E: the lease had run out but nobody recovered us: nothing is lost. N, though we were
+ * known: we were recovered; Redis refuses what we still hold, claim by claim.
+ * Names of other workers in the reply: theirs ran out; one at a time is recovered: its begun claims are
+ * read, then moved in one script call per RECOVER_BATCH jobs. */
+#include "worker/worker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define RECOVER_BATCH 200 /* jobs moved by one script call, so that Redis is not held up */
+#define MS_NS         1000000ull
+
+struct recovery {
+    struct lane *lane;
+    char dead[128];
+    uint64_t given, unknown;
+};
+
+bool order_may_send(void *arg) {
+    const struct lane *lane = ((const struct order *)arg)->lane;
+    return lane->leased && clock_boot_ns() < lane->lease_until_ns;
+}
+
+static void write_info(const struct lane *lane, struct buf *out) {
+    const struct worker *w = lane->worker;
+    char host[128] = "";
+    gethostname(host, sizeof(host) - 1);
+    buf_add_str(out, "{\"host\":");
+    buf_add_json_str(out, span_str(host));
+    buf_addf(out, ",\"pid\":%ld,\"version\":\"" DRAY_VERSION "\",\"started_at\":%llu,\"lease_ms\":%llu,",
+             (long)getpid(), (unsigned long long)w->started_unix_ms, (unsigned long long)w->config->lease_ms);
+    buf_addf(out, "\"inflight\":%u,\"mode\":\"%s\"}", lane_active(lane),
+             w->mode == WORKER_QUIET      ? "quiet"
+             : w->mode == WORKER_DRAINING ? "draining"
+                                          : "running");
+}
+
+static void recover_read(struct recovery *rec);
+
+static void recovery_end(struct recovery *rec) {
+    struct lane *lane = rec->lane;
+    struct log_line l;
+    lane->recovering = false;
+    lane->look_now = true;
+    if (rec->given + rec->unknown > 0 && log_begin(&l, LOG_WARN, "worker_recovered")) {
+        log_str(&l, "queue", lane->config->name);
+        log_str(&l, "dead_worker", rec->dead);
+        log_u64(&l, "given_back", rec->given);
+        log_u64(&l, "unknown", rec->unknown);
+        log_end(&l);
+    }
+    free(rec);
+}
+
+static uint64_t element_u64(const redisReply *r, size_t i) {
+    const redisReply *e = r->element[i];
+    return e->type == REDIS_REPLY_INTEGER ? (uint64_t)e->integer : strtoull(e->str, NULL, 10);
+}
+
+static void on_recovered(void *arg, const redisReply *r, const char *error) {
+    struct recovery *rec = arg;
+    if (r == NULL || r->type != REDIS_REPLY_ARRAY || r->elements < 5) {
+        if (r != NULL && r->type == REDIS_REPLY_ERROR)
+            log_redis_error(rec->lane, "recover", error);
+        recovery_end(rec);
+        return;
+    }
+    uint64_t begun_left = element_u64(r, 1), left = element_u64(r, 2);
+    rec->given += element_u64(r, 3);
+    rec->unknown += element_u64(r, 4);
+    if (begun_left + left > 0)
+        recover_read(rec);
+    else
+        recovery_end(rec);
+}
+
+/* "P<account> <order key>" to the ledger's key. */
+static void add_ledger_key(const struct lane *lane, const redisReply *begun, struct buf *cmd, struct buf *key) {
+    const char *space = memchr(begun->str, ' ', begun->len);
+    size_t at = space != NULL ? (size_t)(space - begun->str) : begun->len;
+    buf_reset(key);
+    if (space != NULL && at > 1)
+        queue_keys_order(&lane->keys, (struct span){begun->str + 1, at - 1},
+                         (struct span){space + 1, begun->len - at - 1}, key);
+    redis_resp_arg(cmd, buf_span(key));
+}
+
+static void add_dead_keys(const struct lane *lane, struct span dead, struct buf *cmd, struct buf *key) {
+    static const enum queue_key own[] = {KEY_INFLIGHT, KEY_BEGUN, KEY_TAKEN};
+    for (size_t i = 0; i < 3; i++) {
+        buf_reset(key);
+        queue_keys_of_worker(&lane->keys, own[i], dead, key);
+        redis_resp_arg(cmd, buf_span(key));
+    }
+}
+
+/* `r`: token, begun, token, begun, … of the dead worker. */
+static void on_begun_read(void *arg, const redisReply *r, const char *error) {
+    static const enum queue_key keys[] = {KEY_JOBS,     KEY_DELAYED, KEY_PARKED,  KEY_GATES, KEY_ACCOUNTS,
+                                          KEY_LIMITS,   KEY_WORKERS, KEY_WORKERS_INFO, KEY_STATS};
+    struct recovery *rec = arg;
+    struct lane *lane = rec->lane;
+    if (r == NULL || r->type != REDIS_REPLY_ARRAY) {
+        if (r != NULL && r->type == REDIS_REPLY_ERROR)
+            log_redis_error(lane, "recover", error);
+        recovery_end(rec);
+        return;
+    }
+    size_t begun = r->elements / 2 < RECOVER_BATCH ? r->elements / 2 : RECOVER_BATCH;
+    size_t fixed = sizeof(keys) / sizeof(keys[0]);
+    struct buf *cmd = &lane->worker->text_cmd, *key = &lane->worker->text_path;
+    buf_reset(cmd);
+    queue_cmd_begin(cmd, SCRIPT_RECOVER, fixed + 3 + begun, 2 + begun);
+    for (size_t i = 0; i < fixed; i++)
+        queue_cmd_key(cmd, &lane->keys, keys[i]);
+    add_dead_keys(lane, span_str(rec->dead), cmd, key);
+    for (size_t i = 0; i < begun; i++)
+        add_ledger_key(lane, r->element[2 * i + 1], cmd, key);
+    redis_resp_str(cmd, rec->dead);
+    redis_resp_u64(cmd, RECOVER_BATCH);
+    for (size_t i = 0; i < begun; i++)
+        redis_resp_arg(cmd, (struct span){r->element[2 * i]->str, r->element[2 * i]->len});
+    queue_call(lane->worker->caller, SCRIPT_RECOVER, cmd, on_recovered, rec);
+}
+
+static void recover_read(struct recovery *rec) {
+    struct lane *lane = rec->lane;
+    struct buf *key = &lane->worker->text_path;
+    buf_reset(key);
+    queue_keys_of_worker(&lane->keys, KEY_BEGUN, span_str(rec->dead), key);
+    redis_command(lane->worker->redis, on_begun_read, rec, "HGETALL %b", key->data, key->len);
+}
+
+static void recover(struct lane *lane, const redisReply *name) {
+    struct recovery *rec = calloc(1, sizeof(*rec));
+    if (rec == NULL || name->len >= sizeof(rec->dead)) {
+        free(rec);
+        return;
+    }
+    rec->lane = lane;
+    memcpy(rec->dead, name->str, name->len);
+    lane->recovering = true;
+    recover_read(rec);
+}
+
+/* A renewed lease: what waited for it goes on. */
+static void leased(struct lane *lane, char how) {
+    struct worker *w = lane->worker;
+    bool was = lane->leased;
+    lane->leased = true;
+    lane->lease_until_ns = lane->beat_sent_ns + w->config->lease_ms * MS_NS / 100 * 98;
+    if (how == 'N' && lane->registered)
+        log_msg(LOG_WARN, "lease_lost",
+                "queue %s: the lease ran out and others recovered this worker's orders; is the machine overloaded?",
+                lane->config->name);
+    lane->registered = true;
+    if (!was)
+        lane->look_now = true;
+}
+
+static void on_beat(void *arg, const redisReply *r, const char *error) {
+    struct lane *lane = arg;
+    lane->beat_out = false;
+    if (r == NULL)
+        return;
+    if (r->type != REDIS_REPLY_ARRAY || r->elements < 3) {
+        log_redis_error(lane, "beat", error);
+        return;
+    }
+    leased(lane, r->element[2]->str[0]);
+    long long next = strtoll(r->element[1]->str, NULL, 10);
+    if (next == 0) {
+        lane->look_now = true;
+    } else if (next > 0) {
+        long long now = strtoll(r->element[0]->str, NULL, 10);
+        uint64_t at = clock_boot_ns() + (next > now ? (uint64_t)(next - now) : 1) * MS_NS;
+        if (lane->look_at_ns == 0 || at < lane->look_at_ns)
+            lane->look_at_ns = at;
+    }
+    if (r->elements > 3 && !lane->recovering && lane->worker->mode != WORKER_DRAINING)
+        recover(lane, r->element[3]);
+    worker_became_ready(lane->worker);
+}
+
+void lane_beat(struct lane *lane) {
+    static const enum queue_key keys[] = {KEY_WORKERS, KEY_WORKERS_INFO, KEY_DELAYED, KEY_GATES};
+    struct worker *w = lane->worker;
+    if (lane->beat_out || lane->left || redis_conn_state(w->redis) != REDIS_UP)
+        return;
+    struct buf *cmd = &w->text_cmd, *info = &w->text_path;
+    buf_reset(cmd);
+    buf_reset(info);
+    if (lane->beats++ % 4 == 0)
+        write_info(lane, info);
+    queue_cmd_begin(cmd, SCRIPT_BEAT, 4, 3);
+    for (size_t i = 0; i < 4; i++)
+        queue_cmd_key(cmd, &lane->keys, keys[i]);
+    redis_resp_str(cmd, lane->keys.worker);
+    redis_resp_u64(cmd, w->config->lease_ms);
+    redis_resp_arg(cmd, buf_span(info));
+    lane->beat_out = true;
+    lane->beat_sent_ns = clock_boot_ns();
+    queue_call(w->caller, SCRIPT_BEAT, cmd, on_beat, lane);
+}
+
+static void on_limits(void *arg, const redisReply *r, const char *error) {
+    if (r != NULL && r->type == REDIS_REPLY_ERROR)
+        log_redis_error(arg, "limits", error != NULL && error[0] != '\0' ? error : r->str);
+}
+
+/* The accounts' limits, for the scripts (gate.lua). */
+void lane_send_limits(struct lane *lane) {
+    struct buf *cmd = &lane->worker->text_cmd;
+    char text[160];
+    buf_reset(cmd);
+    redis_resp_begin(cmd, 2 + 2 * (size_t)lane->port_count);
+    redis_resp_str(cmd, "HSET");
+    queue_cmd_key(cmd, &lane->keys, KEY_LIMITS);
+    for (uint32_t i = 0; i < lane->port_count; i++) {
+        const struct account *a = lane->ports[i].account;
+        uint64_t probe_ms = a->connect_timeout_ms + a->request_timeout_ms + 2 * lane->worker->config->lease_ms;
+        snprintf(text, sizeof(text), "%.6f %u %u %u %llu %llu %llu", a->rate, a->burst > 0 ? a->burst : 1,
+                 a->concurrency, a->breaker_failures, (unsigned long long)a->breaker_cooldown_ms,
+                 (unsigned long long)probe_ms, (unsigned long long)a->ledger_ttl_ms);
+        redis_resp_str(cmd, a->name);
+        redis_resp_str(cmd, text);
+    }
+    redis_send(lane->worker->redis, buf_span(cmd), 0, on_limits, lane);
+}

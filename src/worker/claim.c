@@ -1,0 +1,197 @@
+/* Picking up work.
+ *
+ * Happy path: idle, a BLMOVE waits on the lane's own connection and moves the next job into our
+ * `taken` list; its reply makes us claim. Busy, a claim is sent whenever slots
+ * are free and none is unanswered; it never asks for more than can be sent at once.
+ * Failure modes: a claim's reply is lost: what it took lies in our in-flight set without an order
+ * here; after the reconnect such orphans are given back. BLMOVE's reply is lost: the job lies in
+ * `taken`, which the next claim empties. An error reply: claims pause, with backoff. */
+#include "worker/worker.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/backoff.h"
+
+#define CLAIM_MAX        512 /* jobs of one claim */
+#define SETTLING_FACTOR  4   /* claims pause while so many times the slots wait for Redis to settle */
+#define MS_NS            1000000ull
+
+static uint32_t free_slots(const struct lane *lane) {
+    const struct worker *w = lane->worker;
+    uint32_t used = lane_active(lane);
+    uint32_t lane_free = used < lane->config->concurrency ? lane->config->concurrency - used : 0;
+    uint32_t all = w->active < w->config->max_inflight ? w->config->max_inflight - w->active : 0;
+    uint32_t n = lane_free < all ? lane_free : all;
+    if (lane->orders[ORDER_SETTLING].count > SETTLING_FACTOR * lane->config->concurrency)
+        n = 0;
+    return n < CLAIM_MAX ? n : CLAIM_MAX;
+}
+
+static void set_look(struct lane *lane, int64_t redis_now_ms, int64_t next_ms) {
+    lane->look_at_ns = 0;
+    if (next_ms < 0)
+        return;
+    if (next_ms == 0)
+        lane->look_now = true;
+    else
+        lane->look_at_ns = clock_boot_ns() +
+                           (next_ms > redis_now_ms ? (uint64_t)(next_ms - redis_now_ms) : 1) * MS_NS;
+}
+
+static int64_t reply_int(const redisReply *r) {
+    return r->type == REDIS_REPLY_INTEGER ? r->integer : strtoll(r->str, NULL, 10);
+}
+
+static void claim_failed(struct lane *lane, const char *error) {
+    log_redis_error(lane, "claim", error);
+    lane->failures++;
+    lane->claim_not_before_ns =
+        clock_boot_ns() + (100 + backoff_ms(100, 5000, lane->failures, &lane->worker->rng)) * MS_NS;
+    lane->look_now = true;
+}
+
+static void on_claimed(void *arg, const redisReply *r, const char *error) {
+    struct lane *lane = arg;
+    lane->claim_out = false;
+    if (r == NULL) {
+        lane->claim_lost = true;
+        lane->look_now = true;
+        return;
+    }
+    if (r->type != REDIS_REPLY_ARRAY || r->elements < 3) {
+        claim_failed(lane, error);
+        return;
+    }
+    lane->failures = 0;
+    lane->worker->last_claim_ns = clock_boot_ns();
+    const char *status = r->element[0]->str;
+    lane->paused = strcmp(status, "PAUSED") == 0 || strcmp(status, "FULL") == 0;
+    set_look(lane, reply_int(r->element[1]), reply_int(r->element[2]));
+    if (strcmp(status, "LOST") == 0) {
+        lane->leased = false;
+        lane_beat(lane);
+        return;
+    }
+    size_t jobs = (r->elements - 3) / 2;
+    lane->stats.claimed += jobs;
+    for (size_t i = 0; i < jobs; i++) {
+        const redisReply *token = r->element[3 + 2 * i], *record = r->element[4 + 2 * i];
+        admit(lane, (struct span){token->str, token->len}, (struct span){record->str, record->len});
+    }
+    if (jobs > 0 && lane->config->concurrency > 0)
+        lane->look_now = true; /* there may be more; an empty claim ends it */
+    lane_flush(lane);
+}
+
+static void send_claim(struct lane *lane, uint32_t n) {
+    static const enum queue_key keys[] = {KEY_JOBS,     KEY_DELAYED, KEY_PARKED, KEY_WAITING, KEY_GATES,
+                                          KEY_ACCOUNTS, KEY_LIMITS,  KEY_PAUSES, KEY_WORKERS, KEY_STATS,
+                                          KEY_RESULTS,  KEY_INFLIGHT, KEY_TAKEN};
+    struct buf *cmd = &lane->worker->text_cmd;
+    buf_reset(cmd);
+    queue_cmd_begin(cmd, SCRIPT_CLAIM, sizeof(keys) / sizeof(keys[0]), 4);
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        queue_cmd_key(cmd, &lane->keys, keys[i]);
+    redis_resp_str(cmd, lane->keys.worker);
+    redis_resp_u64(cmd, n);
+    redis_resp_u64(cmd, CLAIM_BYTES);
+    redis_resp_u64(cmd, lane->config->results_high_water);
+    lane->claim_out = true;
+    lane->look_now = false;
+    queue_call(lane->worker->caller, SCRIPT_CLAIM, cmd, on_claimed, lane);
+}
+
+static bool may_claim(const struct lane *lane, uint64_t now_ns) {
+    const struct worker *w = lane->worker;
+    return w->mode == WORKER_RUNNING && lane->leased && now_ns < lane->lease_until_ns && !lane->claim_out &&
+           !lane->claim_lost && !lane->orphans_out && lane->resend == NULL &&
+           now_ns >= lane->claim_not_before_ns && redis_conn_state(w->redis) == REDIS_UP;
+}
+
+void lane_claim_if_due(struct lane *lane, uint64_t now_ns) {
+    if (lane->look_at_ns != 0 && now_ns >= lane->look_at_ns) {
+        lane->look_at_ns = 0;
+        lane->look_now = true;
+    }
+    if (!lane->look_now || !may_claim(lane, now_ns))
+        return;
+    uint32_t n = free_slots(lane);
+    if (n > 0)
+        send_claim(lane, n);
+}
+
+static void on_picked_up(void *arg, const redisReply *r, const char *error) {
+    struct lane *lane = arg;
+    lane->blocking = false;
+    if (r == NULL)
+        return; /* the connection comes back by itself; worker_turn arms it again */
+    if (r->type == REDIS_REPLY_ERROR) {
+        claim_failed(lane, error != NULL && error[0] != '\0' ? error : r->str);
+        return;
+    }
+    lane->worker->last_claim_ns = clock_boot_ns();
+    if (r->type != REDIS_REPLY_STRING)
+        return; /* nothing came in BLOCK_S seconds */
+    lane->look_now = true;
+    uint64_t now = clock_boot_ns();
+    if (may_claim(lane, now)) {
+        uint32_t n = free_slots(lane);
+        send_claim(lane, n > 0 ? n : 1);
+        redis_flush(lane->worker->redis);
+    }
+}
+
+void lane_block_if_idle(struct lane *lane) {
+    if (lane->blocker == NULL || lane->blocking || lane->look_now || lane->claim_out ||
+        redis_conn_state(lane->blocker) != REDIS_UP)
+        return;
+    uint64_t now = clock_boot_ns();
+    if (!may_claim(lane, now) || free_slots(lane) == 0 || lane->paused)
+        return;
+    struct buf *cmd = &lane->worker->text_cmd;
+    buf_reset(cmd);
+    redis_resp_begin(cmd, 6);
+    redis_resp_str(cmd, "BLMOVE");
+    queue_cmd_key(cmd, &lane->keys, KEY_JOBS);
+    queue_cmd_key(cmd, &lane->keys, KEY_TAKEN);
+    redis_resp_str(cmd, "RIGHT");
+    redis_resp_str(cmd, "LEFT");
+    redis_resp_u64(cmd, BLOCK_S);
+    lane->blocking = true;
+    redis_send(lane->blocker, buf_span(cmd), BLOCK_S * 1000, on_picked_up, lane);
+    redis_flush(lane->blocker);
+}
+
+static bool is_ours(const struct lane *lane, struct span token) {
+    for (int s = ORDER_CLAIMED; s < ORDER_STATES; s++)
+        for (const struct order *o = lane->orders[s].first; o != NULL; o = o->next)
+            if (span_is(token, o->token))
+                return true;
+    return false;
+}
+
+static void on_orphans(void *arg, const redisReply *r, const char *error) {
+    struct lane *lane = arg;
+    lane->orphans_out = false;
+    if (r == NULL || r->type != REDIS_REPLY_ARRAY) {
+        lane->claim_lost = true;
+        if (r != NULL)
+            claim_failed(lane, error != NULL && error[0] != '\0' ? error : r->str);
+        return;
+    }
+    for (size_t i = 0; i < r->elements; i++) {
+        struct span token = {r->element[i]->str, r->element[i]->len};
+        if (!is_ours(lane, token))
+            settle_back(lane, token);
+    }
+    lane->look_now = true;
+}
+
+/* Looks for claims in our in-flight set that no order here knows of. */
+void lane_give_back_orphans(struct lane *lane) {
+    struct span key = lane->keys.key[KEY_INFLIGHT];
+    lane->claim_lost = false;
+    lane->orphans_out = true;
+    redis_command(lane->worker->redis, on_orphans, lane, "HKEYS %b", key.ptr, key.len);
+}

@@ -1,0 +1,180 @@
+/* Begun orders leave as HTTP requests; their answers are classified and settled.
+ *
+ * Happy path: G → http_send → answer → outcome → decision → settlement in this turn's batch.
+ * Failure modes: begin refuses (waits elsewhere: the order is gone from here; lost: another worker has
+ * it; duplicate, conflict, unknown, busy: settled without sending). The lease runs out between begin
+ * and the body's first byte: order_may_send says no, the order is handed back. */
+#include "worker/worker.h"
+
+#include <string.h>
+
+static void on_answer(void *arg, const struct http_exchange *x);
+static void on_lookup_answer(void *arg, const struct http_exchange *x);
+
+static void hand_back(struct order *o, bool begun) {
+    struct decision d;
+    life_hand_back(&o->past, begun, &d);
+    settle(o, &(struct settle_context){.decision = &d});
+}
+
+static void send_order(struct order *o) {
+    struct worker *w = o->lane->worker;
+    struct port *port = lane_port(o->lane, o->account->name);
+    char traceparent[64];
+    size_t n = o->envelope.traceparent.len;
+    if (n >= sizeof(traceparent))
+        n = 0;
+    memcpy(traceparent, n > 0 ? o->envelope.traceparent.ptr : "", n);
+    traceparent[n] = '\0';
+    struct http_request request = {.body = o->envelope.order,
+                                   .traceparent = n > 0 ? traceparent : NULL,
+                                   .may_send = order_may_send};
+    o->begun_unix_ms = clock_unix_ms();
+    order_move(o, ORDER_SENDING);
+    o->call = http_send(w->http, port->create, &request, on_answer, o);
+    if (o->call == NULL)
+        hand_back(o, true);
+}
+
+/* A target of its own per page: look-ups are rare, and their paths may hold the key. */
+static struct http_call *start_lookup(struct order *o) {
+    struct worker *w = o->lane->worker;
+    struct buf *path = &w->text_path;
+    struct target_spec spec;
+    struct err err;
+    buf_reset(path);
+    if (o->account->provider->build_lookup(o->account, &o->envelope, &o->cursor, path) < 0)
+        return NULL;
+    const char *url = buf_cstr(path);
+    const char *query = strchr(url, '?');
+    if (query != NULL)
+        path->data[query - url] = '\0';
+    struct http_call *call = NULL;
+    if (target_spec_init(&spec, o->account, HTTP_GET, url, &err) == 0) {
+        struct http_target *target = http_target_new(w->http, &spec.options, &err);
+        struct http_request request = {.query = query != NULL ? query + 1 : NULL, .may_send = order_may_send};
+        if (target != NULL)
+            call = http_send(w->http, target, &request, on_lookup_answer, o);
+        http_target_unref(target);
+    }
+    target_spec_deinit(&spec);
+    return call;
+}
+
+static void settle_lookup(struct order *o, const struct outcome *outcome, struct span answer, uint64_t ms) {
+    struct worker *w = o->lane->worker;
+    struct decision d;
+    life_looked_up(&o->past, o->account, life_max_attempts(o->account, &o->envelope), outcome, clock_unix_ms(),
+                   &w->rng, &d);
+    log_attempt(o, outcome, &d, ms);
+    settle(o, &(struct settle_context){
+                  .decision = &d, .outcome = outcome, .answer = answer, .ms = ms, .attempt = true});
+}
+
+/* The look-up could not even be asked: as if it had been unreadable. */
+static void lookup_impossible(struct order *o) {
+    struct outcome outcome = {.verdict = VERDICT_UNKNOWN};
+    strcpy(outcome.code, "lookup_impossible");
+    strcpy(outcome.message, "the order lacks what the provider's look-up needs");
+    settle_lookup(o, &outcome, SPAN_LIT(""), 0);
+}
+
+static void look_up(struct order *o) {
+    o->begun_unix_ms = clock_unix_ms();
+    memset(&o->cursor, 0, sizeof(o->cursor));
+    o->cursor.window_from_ms = o->past.sent_ms;
+    o->cursor.window_to_ms = o->begun_unix_ms;
+    order_move(o, ORDER_SENDING);
+    o->lane->stats.lookups++;
+    o->call = start_lookup(o);
+    if (o->call == NULL)
+        lookup_impossible(o);
+}
+
+static void on_lookup_answer(void *arg, const struct http_exchange *x) {
+    struct order *o = arg;
+    struct worker *w = o->lane->worker;
+    struct outcome outcome;
+    o->call = NULL;
+    if (x->cancelled || x->guard_refused) {
+        hand_back(o, true);
+        return;
+    }
+    bool more = classify_lookup(o->account, &o->envelope, x, clock_unix_ms(), &w->doc, &o->cursor, &outcome);
+    if (more) {
+        o->call = start_lookup(o);
+        if (o->call == NULL)
+            lookup_impossible(o);
+        return;
+    }
+    settle_lookup(o, &outcome, x->body, x->duration_us / 1000);
+}
+
+static void on_answer(void *arg, const struct http_exchange *x) {
+    struct order *o = arg;
+    struct worker *w = o->lane->worker;
+    struct outcome outcome;
+    struct decision d;
+    uint64_t now = clock_unix_ms();
+    o->call = NULL;
+    classify_create(o->account, &o->envelope, x, now, &w->doc, &outcome);
+    life_answered(&o->past, o->account, life_max_attempts(o->account, &o->envelope), x, &outcome,
+                  o->begun_unix_ms, &w->rng, &d);
+    log_attempt(o, &outcome, &d, x->duration_us / 1000);
+    settle(o, &(struct settle_context){.decision = &d, .outcome = &outcome, .answer = x->body,
+                                       .ms = x->duration_us / 1000, .attempt = true});
+}
+
+static void refused(struct order *o, const redisReply *r) {
+    struct decision d;
+    life_refused(&o->past, r->str[0], &o->lane->worker->rng, &d);
+    struct settle_context c = {.decision = &d};
+    if (r->len > 1)
+        c.ledger_entry = (struct span){r->str + 1, r->len - 1};
+    settle(o, &c);
+}
+
+static void begun(struct order *o, const redisReply *r) {
+    struct lane *lane = o->lane;
+    char letter = r->type == REDIS_REPLY_STRING && r->len > 0 ? r->str[0] : 'L';
+    switch (letter) {
+    case 'G':
+        if (lane->worker->mode != WORKER_RUNNING)
+            hand_back(o, true);
+        else if (o->looking_up)
+            look_up(o);
+        else
+            send_order(o);
+        return;
+    case 'W':
+        order_move(o, ORDER_FREE);
+        return;
+    case 'L':
+        lane->stats.fenced++;
+        lane->lost_begins++;
+        order_move(o, ORDER_FREE);
+        return;
+    default:
+        refused(o, r);
+    }
+}
+
+void dispatch_begun(struct lane *lane, struct batch *b, const redisReply *reply) {
+    for (uint32_t i = 0; i < b->count; i++)
+        begun(b->items[i], reply->element[i]);
+    batch_done(lane, b);
+    lane->look_now = true;
+    if (lane->lost_begins > 0) {
+        log_lost(lane, "begin", lane->lost_begins);
+        lane->lost_begins = 0;
+        lane->claim_lost = true; /* the lease may have run out under claims that still are ours */
+        lane->leased = false;
+        lane_beat(lane);
+    }
+    lane_flush(lane);
+}
+
+void dispatch_cancel_all(struct lane *lane) {
+    while (lane->orders[ORDER_SENDING].first != NULL)
+        http_cancel(lane->orders[ORDER_SENDING].first->call);
+}

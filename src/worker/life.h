@@ -1,0 +1,67 @@
+/* The life of a job: what to do next, given what was seen. Pure: time and randomness are arguments,
+ * nothing is read or written, so that a test can run any schedule. */
+#ifndef DRAY_WORKER_LIFE_H
+#define DRAY_WORKER_LIFE_H
+
+#include "dray/clock.h"
+#include "worker/order.h"
+
+#define POISON_RECOVERIES 3      /* a job that took so many workers down is not tried again */
+#define BUSY_DELAY_MS     1000   /* how long a job waits whose key is under way elsewhere, about */
+
+enum ledger_change {
+    LEDGER_KEEP,
+    LEDGER_DROP,    /* surely nothing was created */
+    LEDGER_CREATED, /* with the outcome's ids */
+    LEDGER_LOOKUP,  /* unknown, and being looked up */
+    LEDGER_UNKNOWN, /* unknown for good, with the dead letter's id */
+};
+
+enum result_status { RESULT_NONE, RESULT_CREATED, RESULT_DUPLICATE, RESULT_FAILED };
+
+struct decision {
+    enum settle_op op;
+    const char *counter;
+    char gate; /* as in settle.lua */
+    uint64_t gate_ms;
+    uint64_t due_ms;
+    enum ledger_change ledger;
+    enum result_status result; /* RESULT_FAILED becomes none where the job has no readable id */
+    struct past past;          /* the job's header after this; `history` is the old one */
+    const char *reason;        /* SETTLE_DEAD: "invalid" … */
+    const char *code;          /* of the error */
+    const char *message;       /* of the error; NULL: the outcome's */
+    bool keep_header;          /* retry, wait: leave the header as it is */
+};
+
+/* What is known of a job right after its claim. */
+struct admission {
+    const struct past *past;
+    const struct envelope *envelope;
+    const struct account *account; /* NULL: unknown, which is a fault too */
+    uint32_t faults;
+    uint64_t now_ms; /* Unix */
+};
+
+/* True: begin (send or look up, by past->phase). False: settle as decided. */
+bool life_admit(const struct admission *a, struct rng *rng, struct decision *d);
+
+/* `begin` refused; `letter` is its reply's first: D K U B. */
+void life_refused(const struct past *past, char letter, struct rng *rng, struct decision *d);
+
+/* An order was sent, or was to be. */
+void life_answered(const struct past *past, const struct account *account, uint32_t max_attempts,
+                   const struct http_exchange *x, const struct outcome *outcome, uint64_t now_ms,
+                   struct rng *rng, struct decision *d);
+
+/* The account's bound, lowered by the job's own. */
+uint32_t life_max_attempts(const struct account *account, const struct envelope *envelope);
+
+/* The last page of a look-up was read. */
+void life_looked_up(const struct past *past, const struct account *account, uint32_t max_attempts,
+                    const struct outcome *outcome, uint64_t now_ms, struct rng *rng, struct decision *d);
+
+/* The job is handed back as it came: never sent by this claim. */
+void life_hand_back(const struct past *past, bool begun, struct decision *d);
+
+#endif

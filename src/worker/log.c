@@ -1,0 +1,73 @@
+/* Log lines of the life of a job. None holds anything of an order but its ids, nothing of an answer
+ * but the provider's code. */
+#include "worker/worker.h"
+
+#include <string.h>
+
+#define QUIET_NS 1000000000ull /* between two lines of one kind */
+
+static const char *op_name(const struct decision *d) {
+    static const char *const names[] = {
+        [SETTLE_DONE] = "done", [SETTLE_DEAD] = "dead", [SETTLE_RETRY] = "retry",
+        [SETTLE_WAIT] = "wait", [SETTLE_BACK] = "back",
+    };
+    return names[d->op];
+}
+
+void log_attempt(const struct order *o, const struct outcome *outcome, const struct decision *d, uint64_t ms) {
+    struct log_line l;
+    enum log_level level = d->op == SETTLE_DONE ? LOG_INFO : LOG_WARN;
+    if (!log_begin(&l, level, o->looking_up ? "lookup" : "attempt"))
+        return;
+    log_str(&l, "queue", o->lane->config->name);
+    log_str(&l, "account", o->account->name);
+    log_span(&l, "id", o->envelope.id);
+    log_u64(&l, "attempt", o->looking_up ? d->past.lookups : d->past.attempts);
+    log_u64(&l, "max", o->looking_up ? o->account->lookup_attempts
+                                     : life_max_attempts(o->account, &o->envelope));
+    log_str(&l, "verdict", verdict_name(outcome->verdict));
+    if (outcome->http_status > 0)
+        log_i64(&l, "status", outcome->http_status);
+    if (outcome->code[0] != '\0')
+        log_str(&l, "code", outcome->code);
+    log_u64(&l, "ms", ms);
+    log_str(&l, "then", op_name(d));
+    if (d->op == SETTLE_RETRY)
+        log_u64(&l, "next_ms", d->due_ms);
+    if (d->reason != NULL)
+        log_str(&l, "reason", d->reason);
+    if (o->envelope.traceparent.ptr != NULL)
+        log_span(&l, "traceparent", o->envelope.traceparent);
+    log_end(&l);
+}
+
+void log_lost(const struct lane *lane, const char *what, uint32_t count) {
+    struct log_line l;
+    if (!log_begin(&l, LOG_WARN, "fenced"))
+        return;
+    log_str(&l, "queue", lane->config->name);
+    log_str(&l, "what", what);
+    log_u64(&l, "orders", count);
+    log_str(&l, "message", "another worker has these orders; the lease had run out");
+    log_end(&l);
+}
+
+void log_redis_error(const struct lane *lane, const char *what, const char *error) {
+    struct worker *w = lane->worker;
+    struct log_line l;
+    uint64_t now = clock_boot_ns();
+    if (w->error_logged_ns != 0 && now - w->error_logged_ns < QUIET_NS) {
+        w->errors_unlogged++;
+        return;
+    }
+    w->error_logged_ns = now;
+    if (!log_begin(&l, LOG_ERROR, "redis_error"))
+        return;
+    log_str(&l, "queue", lane->config->name);
+    log_str(&l, "what", what);
+    log_str(&l, "message", error != NULL && error[0] != '\0' ? error : "an answer of an unexpected kind");
+    if (w->errors_unlogged > 0)
+        log_u64(&l, "left_out", w->errors_unlogged);
+    log_end(&l);
+    w->errors_unlogged = 0;
+}

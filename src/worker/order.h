@@ -1,0 +1,63 @@
+/* One job in a worker's hands, from its claim to the reply of its settlement.
+ *
+ *            ┌───────────────────────────── give back, dead letter ─────────────────────────┐
+ *   claim → CLAIMED → BEGINNING ─ GO → SENDING ─ answer → SETTLING ─ reply → (freed)        │
+ *              │          └── waits elsewhere, lost ─────────────────────────→ (freed)      │
+ *              └─────────────────────────────────────────────────────→ SETTLING ←──────────┘
+ *
+ * CLAIMED lasts within one callback only, or while Redis is away. */
+#ifndef DRAY_WORKER_ORDER_H
+#define DRAY_WORKER_ORDER_H
+
+#include "dray/http.h"
+#include "dray/provider.h"
+#include "queue/batch.h"
+
+enum order_state { ORDER_FREE, ORDER_CLAIMED, ORDER_BEGINNING, ORDER_SENDING, ORDER_SETTLING, ORDER_STATES };
+
+/* The state letter of a record's header: what is to be done with the job. */
+enum phase {
+    PHASE_SEND = 'N',             /* send the order */
+    PHASE_RECOVERED = 'U',        /* its worker died after its request had begun */
+    PHASE_LOOKUP = 'L',           /* look it up: sent, but no answer */
+    PHASE_LOOKUP_RETRY = 'R',     /* look it up before sending again: the provider failed (5xx) */
+    PHASE_LOOKUP_DUPLICATE = 'D', /* look it up: the provider says it exists (409) */
+};
+
+/* What a job went through before this claim; the header's JSON. */
+struct past {
+    uint32_t recoveries;
+    enum phase phase;
+    uint32_t attempts;      /* orders sent that count */
+    uint32_t lookups;       /* since the phase began */
+    uint64_t first_ms;      /* Unix ms of the first claim; 0: this is it */
+    uint64_t sent_ms;       /* Unix ms when the order whose outcome is unknown was sent */
+    struct span history;    /* attempts so far: JSON objects, comma-separated, or empty */
+};
+
+struct lane;
+
+struct order {
+    struct order *prev, *next; /* in its state's list */
+    enum order_state state;
+    struct lane *lane;
+    char token[TOKEN_SIZE];
+    struct buf record; /* header and text as claimed */
+    struct buf decoded; /* decoded parts of the envelope */
+    struct past past;
+    struct envelope envelope;
+    const struct account *account; /* counted reference, or NULL */
+    char hash[33];                 /* of the order's bytes, hex */
+    struct buf ledger_key;
+    struct lookup_cursor cursor;
+    struct http_call *call;
+    uint64_t begun_unix_ms; /* when this attempt was sent */
+    bool looking_up;
+};
+
+/* Splits a record into past and text. 0, or -1 where it is no record of dray's. `doc` is scratch. */
+int past_parse(struct past *past, struct span record, struct json_doc *doc, struct span *raw);
+/* Writes the header's part after the position: state, space, JSON. */
+void past_write(const struct past *past, struct buf *out);
+
+#endif

@@ -1,0 +1,164 @@
+/* Orders by state: each state owns a list, one function moves. */
+#include "worker/worker.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RECORD_MAX  (512u << 20) /* Redis's own limit of a string */
+#define DECODED_MAX (64u << 10)
+#define KEEP_BYTES  (64u << 10) /* a larger record's memory is not kept */
+
+static void list_remove(struct order_list *list, struct order *o) {
+    if (o->prev != NULL)
+        o->prev->next = o->next;
+    else
+        list->first = o->next;
+    if (o->next != NULL)
+        o->next->prev = o->prev;
+    else
+        list->last = o->prev;
+    list->count--;
+    o->prev = o->next = NULL;
+}
+
+static void list_append(struct order_list *list, struct order *o) {
+    o->prev = list->last;
+    o->next = NULL;
+    if (list->last != NULL)
+        list->last->next = o;
+    else
+        list->first = o;
+    list->last = o;
+    list->count++;
+}
+
+static bool allowed(enum order_state from, enum order_state to) {
+    static const unsigned next[ORDER_STATES] = {
+        [ORDER_FREE] = 1u << ORDER_CLAIMED,
+        [ORDER_CLAIMED] = 1u << ORDER_BEGINNING | 1u << ORDER_SETTLING,
+        [ORDER_BEGINNING] = 1u << ORDER_SENDING | 1u << ORDER_SETTLING | 1u << ORDER_FREE,
+        [ORDER_SENDING] = 1u << ORDER_SETTLING,
+        [ORDER_SETTLING] = 1u << ORDER_FREE,
+    };
+    return (next[from] >> to & 1u) != 0;
+}
+
+static bool is_active(enum order_state s) {
+    return s == ORDER_BEGINNING || s == ORDER_SENDING;
+}
+
+static void count_active(struct order *o, int by) {
+    struct lane *lane = o->lane;
+    lane->worker->active += (uint32_t)by;
+    struct port *port = o->account != NULL ? lane_port(lane, o->account->name) : NULL;
+    if (port == NULL)
+        return;
+    if (by > 0 && port->active == 0)
+        lane->idle_ports--;
+    port->active += (uint32_t)by;
+    if (by < 0 && port->active == 0)
+        lane->idle_ports++;
+}
+
+static void order_free(struct order *o) {
+    buf_deinit(&o->record);
+    buf_deinit(&o->decoded);
+    buf_deinit(&o->ledger_key);
+    free(o);
+}
+
+static void release(struct order *o) {
+    struct lane *lane = o->lane;
+    o->account = NULL;
+    o->call = NULL;
+    if (lane->pooled >= ORDER_POOL_MAX || o->record.cap > KEEP_BYTES) {
+        order_free(o);
+        return;
+    }
+    o->next = lane->pool;
+    lane->pool = o;
+    lane->pooled++;
+}
+
+void order_move(struct order *o, enum order_state to) {
+    assert(allowed(o->state, to));
+    struct lane *lane = o->lane;
+    enum order_state from = o->state;
+    if (is_active(from) && !is_active(to))
+        count_active(o, -1);
+    if (from != ORDER_FREE)
+        list_remove(&lane->orders[from], o);
+    o->state = to;
+    if (is_active(to) && !is_active(from))
+        count_active(o, 1);
+    if (to == ORDER_FREE)
+        release(o);
+    else
+        list_append(&lane->orders[to], o);
+}
+
+struct order *order_get(struct lane *lane) {
+    struct order *o = lane->pool;
+    if (o != NULL) {
+        lane->pool = o->next;
+        lane->pooled--;
+        o->next = NULL;
+        buf_reset(&o->record);
+        buf_reset(&o->decoded);
+        buf_reset(&o->ledger_key);
+    } else {
+        o = calloc(1, sizeof(*o));
+        if (o == NULL)
+            return NULL;
+        buf_init(&o->record, RECORD_MAX);
+        buf_init(&o->decoded, DECODED_MAX);
+        buf_init(&o->ledger_key, DECODED_MAX);
+    }
+    o->lane = lane;
+    o->looking_up = false;
+    o->begun_unix_ms = 0;
+    memset(&o->cursor, 0, sizeof(o->cursor));
+    o->state = ORDER_FREE;
+    order_move(o, ORDER_CLAIMED);
+    return o;
+}
+
+/* At the very end: whatever state it is in. */
+void order_drop(struct order *o) {
+    list_remove(&o->lane->orders[o->state], o);
+    order_free(o);
+}
+
+void lane_free_pool(struct lane *lane) {
+    while (lane->pool != NULL) {
+        struct order *o = lane->pool;
+        lane->pool = o->next;
+        order_free(o);
+    }
+    lane->pooled = 0;
+}
+
+uint32_t lane_active(const struct lane *lane) {
+    return lane->orders[ORDER_CLAIMED].count + lane->orders[ORDER_BEGINNING].count +
+           lane->orders[ORDER_SENDING].count;
+}
+
+uint32_t lane_held(const struct lane *lane) {
+    return lane_active(lane) + lane->orders[ORDER_SETTLING].count;
+}
+
+struct port *lane_port(struct lane *lane, const char *account) {
+    size_t from = 0, to = lane->port_count;
+    while (from < to) {
+        size_t mid = (from + to) / 2;
+        int order = strcmp(account, lane->ports[mid].account->name);
+        if (order == 0)
+            return &lane->ports[mid];
+        if (order < 0)
+            to = mid;
+        else
+            from = mid + 1;
+    }
+    return NULL;
+}

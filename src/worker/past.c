@@ -1,0 +1,56 @@
+/* The header of a record: what dray knows of a job beyond the text that was pushed. The scripts read
+ * and change its first two characters and the position; the JSON is only ours. */
+#include "worker/order.h"
+
+#include <string.h>
+
+static uint64_t get_u64(const struct json_doc *doc, const char *name) {
+    int64_t value = 0;
+    uint32_t node = json_get(doc, 0, name);
+    return node != JSON_NONE && json_i64(doc, node, &value) && value > 0 ? (uint64_t)value : 0;
+}
+
+static int read_json(struct past *past, struct span text, struct json_doc *doc) {
+    if (json_parse(doc, text.ptr, text.len, NULL) < 0 || json_type(doc, 0) != JSON_OBJECT)
+        return -1;
+    past->attempts = (uint32_t)get_u64(doc, "n");
+    past->lookups = (uint32_t)get_u64(doc, "l");
+    past->first_ms = get_u64(doc, "f");
+    past->sent_ms = get_u64(doc, "s");
+    uint32_t history = json_get(doc, 0, "h");
+    if (history != JSON_NONE && json_type(doc, history) == JSON_ARRAY) {
+        struct span raw = json_raw(doc, history);
+        past->history = (struct span){raw.ptr + 1, raw.len - 2};
+    }
+    return 0;
+}
+
+int past_parse(struct past *past, struct span record, struct json_doc *doc, struct span *raw) {
+    memset(past, 0, sizeof(*past));
+    past->history = SPAN_LIT("");
+    const char *end = memchr(record.ptr, '\n', record.len);
+    const char *space = end != NULL ? memchr(record.ptr, ' ', (size_t)(end - record.ptr)) : NULL;
+    if (space == NULL || space - record.ptr < 2 || record.ptr[0] < '0' || record.ptr[0] > '9')
+        return -1;
+    past->recoveries = (uint32_t)(record.ptr[0] - '0');
+    past->phase = (enum phase)record.ptr[1];
+    raw->ptr = end + 1;
+    raw->len = record.len - (size_t)(end + 1 - record.ptr);
+    struct span json = {space + 1, (size_t)(end - space - 1)};
+    return json.len == 0 ? 0 : read_json(past, json, doc);
+}
+
+void past_write(const struct past *past, struct buf *out) {
+    buf_add_char(out, (char)past->phase);
+    buf_add_str(out, " {\"n\":");
+    buf_add_u64(out, past->attempts);
+    buf_add_str(out, ",\"l\":");
+    buf_add_u64(out, past->lookups);
+    buf_add_str(out, ",\"f\":");
+    buf_add_u64(out, past->first_ms);
+    buf_add_str(out, ",\"s\":");
+    buf_add_u64(out, past->sent_ms);
+    buf_add_str(out, ",\"h\":[");
+    buf_add_span(out, past->history);
+    buf_add_str(out, "]}");
+}

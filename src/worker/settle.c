@@ -1,0 +1,122 @@
+/* Decisions become settlements: texts are written straight into the lane's open batch. */
+#include "worker/worker.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "worker/render.h"
+
+static uint64_t first_claim_ms(const struct order *o) {
+    return o->past.first_ms > 0 && o->past.first_ms < o->begun_unix_ms ? o->past.first_ms : o->begun_unix_ms;
+}
+
+/* All attempts so far, this one behind the old ones. */
+static void write_history(struct buf *out, const struct order *o, const struct settle_context *c) {
+    buf_reset(out);
+    buf_add_span(out, o->past.history);
+    if (!c->attempt)
+        return;
+    if (out->len > 0)
+        buf_add_char(out, ',');
+    render_attempt(out, c->outcome, c->answer, o->begun_unix_ms, c->ms, o->looking_up);
+}
+
+static void write_texts(struct order *o, const struct settle_context *c, struct settlement *s, char dead_id[64]) {
+    struct worker *w = o->lane->worker;
+    const struct decision *d = c->decision;
+    struct past past = d->past;
+    struct render_known known = {.outcome = c->outcome, .ledger_entry = c->ledger_entry};
+    struct render_job job = {.queue = o->lane->config->name, .worker = w->id, .envelope = &o->envelope,
+                             .account = o->account, .past = &past, .claimed_ms = first_claim_ms(o),
+                             .now_ms = clock_unix_ms()};
+    bool dead = d->op == SETTLE_DEAD, parks = d->op == SETTLE_RETRY || d->op == SETTLE_WAIT;
+    if (dead || (parks && !d->keep_header)) {
+        write_history(&w->text_history, o, c);
+        past.history = buf_span(&w->text_history);
+    }
+    buf_reset(&w->text_body);
+    if (dead) {
+        snprintf(dead_id, 64, "%llu-%s", (unsigned long long)job.now_ms, o->token);
+        s->dead_id = dead_id;
+        render_dead(&w->text_body, &job, d, &known, c->faults, past.history, dead_id);
+    } else if (parks && !d->keep_header) {
+        past_write(&past, &w->text_body);
+    }
+    s->body = buf_span(&w->text_body);
+    buf_reset(&w->text_result);
+    if (d->result != RESULT_NONE && o->envelope.id.ptr != NULL) {
+        render_result(&w->text_result, &job, d, &known, c->faults, dead ? dead_id : NULL);
+        s->result = buf_span(&w->text_result);
+        if (o->envelope.reply_to.ptr != NULL)
+            s->results_key = o->envelope.reply_to;
+    }
+    if (d->ledger != LEDGER_KEEP && o->ledger_key.len > 0) {
+        buf_reset(&w->text_ledger);
+        render_ledger(&w->text_ledger, d->ledger, o->hash, &known, job.now_ms, dead ? dead_id : "");
+        s->ledger = buf_span(&w->text_ledger);
+        s->ledger_key = buf_span(&o->ledger_key);
+    }
+}
+
+void settle(struct order *o, const struct settle_context *c) {
+    struct lane *lane = o->lane;
+    const struct decision *d = c->decision;
+    char dead_id[64];
+    struct settlement s = {.op = d->op, .counter = d->counter, .gate = d->gate, .gate_ms = d->gate_ms,
+                           .due_ms = d->due_ms,
+                           .account = o->account != NULL ? o->account->name : NULL};
+    write_texts(o, c, &s, dead_id);
+    struct batch *b = lane_batch(lane, SCRIPT_SETTLE);
+    struct worker *w = lane->worker;
+    bool ok = buf_ok(&w->text_body) && buf_ok(&w->text_result) && buf_ok(&w->text_history) &&
+              buf_ok(&w->text_ledger);
+    order_move(o, ORDER_SETTLING);
+    if (b != NULL && ok && batch_add_settlement(b, o, &lane->keys, o->token, &s))
+        return;
+    /* Out of memory: the claim stays in Redis as begun; recovery makes it unknown, never lost. */
+    log_msg(LOG_ERROR, "settle_failed",
+            "no memory for a settlement; the order is left to recovery. Lower max_inflight or max_job_bytes");
+    order_move(o, ORDER_FREE);
+}
+
+/* Gives back a claim that no order here knows of. */
+void settle_back(struct lane *lane, struct span token) {
+    char text[TOKEN_SIZE];
+    if (token.len >= sizeof(text))
+        return;
+    memcpy(text, token.ptr, token.len);
+    text[token.len] = '\0';
+    struct settlement s = {.op = SETTLE_BACK, .counter = "handed_back", .gate = '-'};
+    struct batch *b = lane_batch(lane, SCRIPT_SETTLE);
+    if (b != NULL)
+        batch_add_settlement(b, NULL, &lane->keys, text, &s);
+}
+
+void settled(struct lane *lane, struct batch *b, const redisReply *reply) {
+    uint32_t lost = 0, wrong = 0;
+    for (uint32_t i = 0; i < b->count; i++) {
+        struct order *o = b->items[i];
+        const redisReply *r = reply->element[i];
+        if (strcmp(r->str, "WRONGTYPE") == 0) {
+            wrong++;
+            continue;
+        }
+        lost += strcmp(r->str, "LOST") == 0 && o != NULL && !b->repeated;
+        lane->stats.settled++;
+        if (o != NULL)
+            order_move(o, ORDER_FREE);
+        b->items[i] = NULL;
+    }
+    if (lost > 0) {
+        lane->stats.fenced += lost;
+        log_lost(lane, "settle", lost);
+    }
+    if (wrong == 0) {
+        batch_done(lane, b);
+    } else {
+        log_redis_error(lane, "settle", "the results key is no list; move it away, then results go on");
+        lane->resend_at_ns = clock_boot_ns() + 1000000000ull;
+        lane_unanswered(lane, b);
+    }
+    worker_check_drained(lane->worker);
+}

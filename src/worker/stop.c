@@ -1,0 +1,133 @@
+/* Ending: TERM drains, a second TERM does not wait (the program's matter); then everything is closed.
+ *
+ * Drain: nothing is claimed or sent any more; orders not begun are given back as they came; requests
+ * under way may end within drain_timeout, then they are cut off and become unknown (looked up by
+ * others). When nothing is held, each lane leaves its queue's workers; then connections close.
+ * Redis away: after LEAVE_GRACE_MS more the worker ends all the same; its lease runs out and what it
+ * held is recovered. */
+#include "worker/worker.h"
+
+#include <stdlib.h>
+
+#define LEAVE_GRACE_MS 5000
+
+static void on_grace_over(uv_timer_t *handle) {
+    struct worker *w = handle->data;
+    log_msg(LOG_ERROR, "drain_incomplete",
+            "Redis did not take everything in time; what is left is recovered when the lease runs out");
+    w->mode = WORKER_STOPPED;
+    worker_close(w);
+}
+
+static void on_drain_timeout(uv_timer_t *handle) {
+    struct worker *w = handle->data;
+    uint32_t cut = 0;
+    for (uint32_t i = 0; i < w->lane_count; i++) {
+        cut += w->lanes[i].orders[ORDER_SENDING].count;
+        dispatch_cancel_all(&w->lanes[i]);
+    }
+    if (cut > 0)
+        log_msg(LOG_WARN, "drain_timeout", "%u requests were cut off; their outcome is looked up", cut);
+    uv_timer_start(&w->drain, on_grace_over, LEAVE_GRACE_MS, 0);
+}
+
+void worker_drain(struct worker *w) {
+    if (w->mode == WORKER_STOPPED || w->mode == WORKER_DRAINING)
+        return;
+    bool started = w->mode != WORKER_STARTING;
+    w->mode = WORKER_DRAINING;
+    log_msg(LOG_INFO, "draining", "%u orders are under way", w->active);
+    uv_timer_start(&w->drain, on_drain_timeout, started ? w->config->drain_timeout_ms : 0, 0);
+}
+
+void worker_quiet(struct worker *w) {
+    if (w->mode != WORKER_RUNNING)
+        return;
+    w->mode = WORKER_QUIET;
+    log_msg(LOG_INFO, "quiet", "claiming nothing until HUP");
+}
+
+void worker_resume(struct worker *w) {
+    if (w->mode != WORKER_QUIET)
+        return;
+    w->mode = WORKER_RUNNING;
+    log_msg(LOG_INFO, "resumed", "claiming again");
+    for (uint32_t i = 0; i < w->lane_count; i++)
+        w->lanes[i].look_now = true;
+}
+
+void worker_dump(const struct worker *w) {
+    struct log_line l;
+    for (uint32_t i = 0; i < w->lane_count; i++) {
+        const struct lane *lane = &w->lanes[i];
+        if (!log_begin(&l, LOG_INFO, "state"))
+            return;
+        log_str(&l, "queue", lane->config->name);
+        log_bool(&l, "redis_up", redis_conn_state(w->redis) == REDIS_UP);
+        log_bool(&l, "leased", lane->leased);
+        log_u64(&l, "beginning", lane->orders[ORDER_BEGINNING].count);
+        log_u64(&l, "sending", lane->orders[ORDER_SENDING].count);
+        log_u64(&l, "settling", lane->orders[ORDER_SETTLING].count);
+        log_u64(&l, "claimed", lane->stats.claimed);
+        log_u64(&l, "settled", lane->stats.settled);
+        log_u64(&l, "fenced", lane->stats.fenced);
+        log_u64(&l, "lookups", lane->stats.lookups);
+        log_end(&l);
+    }
+}
+
+static void on_left(void *arg, const redisReply *r, const char *error) {
+    struct lane *lane = arg;
+    (void)r, (void)error; /* unanswered: the lease runs out, which does the same later */
+    lane->left = true;
+    worker_check_drained(lane->worker);
+}
+
+static void leave(struct lane *lane) {
+    static const enum queue_key keys[] = {KEY_WORKERS, KEY_WORKERS_INFO, KEY_INFLIGHT, KEY_TAKEN, KEY_JOBS};
+    struct buf *cmd = &lane->worker->text_cmd;
+    buf_reset(cmd);
+    queue_cmd_begin(cmd, SCRIPT_LEAVE, 5, 1);
+    for (size_t i = 0; i < 5; i++)
+        queue_cmd_key(cmd, &lane->keys, keys[i]);
+    redis_resp_str(cmd, lane->keys.worker);
+    lane->leaving = true;
+    queue_call(lane->worker->caller, SCRIPT_LEAVE, cmd, on_left, lane);
+}
+
+static bool lane_is_empty(const struct lane *lane) {
+    return lane_held(lane) == 0 && !lane->claim_out && !lane->orphans_out && !lane->claim_lost &&
+           lane->batches_out == 0 && lane->resend == NULL &&
+           (lane->settle == NULL || lane->settle->count == 0);
+}
+
+/* The blocking connection is closed first, so that it picks nothing up behind our back. */
+static bool pickup_ended(struct lane *lane) {
+    if (lane->blocker != NULL) {
+        struct redis_conn *blocker = lane->blocker;
+        lane->blocker = NULL;
+        redis_conn_close(blocker, NULL, NULL);
+    }
+    return true;
+}
+
+void worker_check_drained(struct worker *w) {
+    if (w->mode != WORKER_DRAINING)
+        return;
+    bool all_left = true;
+    for (uint32_t i = 0; i < w->lane_count; i++) {
+        struct lane *lane = &w->lanes[i];
+        if (!lane->left && !lane->leaving && lane_is_empty(lane) && pickup_ended(lane)) {
+            if (redis_conn_state(w->redis) == REDIS_UP)
+                leave(lane);
+            else
+                lane->left = !lane->registered;
+        }
+        all_left = all_left && lane->left;
+    }
+    if (!all_left)
+        return;
+    w->mode = WORKER_STOPPED;
+    log_msg(LOG_INFO, "stopped", "everything is settled or handed back");
+    worker_close(w);
+}

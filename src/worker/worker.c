@@ -1,0 +1,239 @@
+/* The worker as a whole: its start, its turns, its end.
+ *
+ *   STARTING ─ every lane leased → RUNNING ⇄ QUIET
+ *       └──────────────┬──────────────┴──────┘
+ *                      └ TERM → DRAINING ─ nothing held, every lane left → STOPPED
+ *
+ * A turn (uv_prepare, once per loop iteration, before the loop sleeps): send again what was
+ * unanswered, send the batches, claim, arm the blocking pick-up, set the timer for what is due next. */
+#include "worker/worker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MS_NS          1000000ull
+#define TEXT_MAX       (512u << 20)
+#define NODES_MAX      (1u << 20)
+#define LEAVE_GRACE_MS 5000 /* after drain_timeout: for Redis to take the last settlements */
+
+static void on_turn(uv_prepare_t *handle) {
+    worker_turn(handle->data);
+}
+
+static void on_wake(uv_timer_t *handle) {
+    ((struct worker *)handle->data)->wake_at_ns = 0;
+}
+
+static void earlier(uint64_t *at, uint64_t candidate) {
+    if (candidate != 0 && (*at == 0 || candidate < *at))
+        *at = candidate;
+}
+
+/* The timer only ends the loop's sleep; the turn does what is due. */
+static void set_wake(struct worker *w, uint64_t now) {
+    uint64_t at = 0;
+    for (uint32_t i = 0; i < w->lane_count; i++) {
+        const struct lane *lane = &w->lanes[i];
+        earlier(&at, lane->look_at_ns);
+        if (lane->look_now && lane->claim_not_before_ns > now)
+            earlier(&at, lane->claim_not_before_ns);
+        if (lane->resend != NULL)
+            earlier(&at, lane->resend_at_ns > now ? lane->resend_at_ns : 0);
+    }
+    if (at == w->wake_at_ns)
+        return;
+    w->wake_at_ns = at;
+    if (at == 0)
+        uv_timer_stop(&w->wake);
+    else
+        uv_timer_start(&w->wake, on_wake, at > now ? (at - now + MS_NS - 1) / MS_NS : 0, 0);
+}
+
+void worker_turn(struct worker *w) {
+    if (w->mode == WORKER_STOPPED)
+        return;
+    uint64_t now = clock_boot_ns();
+    for (uint32_t i = 0; i < w->lane_count; i++) {
+        struct lane *lane = &w->lanes[i];
+        lane_resend(lane, now);
+        lane_flush(lane);
+        if (lane->claim_lost && !lane->orphans_out && !lane->claim_out && lane->leased &&
+            redis_conn_state(w->redis) == REDIS_UP)
+            lane_give_back_orphans(lane);
+        lane_claim_if_due(lane, now);
+        lane_block_if_idle(lane);
+    }
+    redis_flush(w->redis);
+    set_wake(w, now);
+    worker_check_drained(w);
+}
+
+static void on_beat_timer(uv_timer_t *handle) {
+    struct worker *w = handle->data;
+    for (uint32_t i = 0; i < w->lane_count; i++)
+        lane_beat(&w->lanes[i]);
+    redis_flush(w->redis);
+}
+
+void worker_became_ready(struct worker *w) {
+    for (uint32_t i = 0; i < w->lane_count; i++)
+        if (!w->lanes[i].leased)
+            return;
+    if (w->mode == WORKER_STARTING)
+        w->mode = WORKER_RUNNING;
+    if (w->ready_logged)
+        return;
+    w->ready_logged = true;
+    struct log_line l;
+    if (!log_begin(&l, LOG_INFO, "ready"))
+        return;
+    log_str(&l, "worker", w->id);
+    log_str(&l, "version", DRAY_VERSION);
+    log_u64(&l, "queues", w->lane_count);
+    log_u64(&l, "accounts", w->config->account_count);
+    log_end(&l);
+}
+
+/* Redis cannot be reached at the start: the process ends, unless it was told to wait. */
+static void start_failed(struct worker *w, const char *reason) {
+    bool refused = strstr(reason, "NOAUTH") != NULL || strstr(reason, "WRONGPASS") != NULL ||
+                   strstr(reason, "NOPERM") != NULL || strstr(reason, "invalid password") != NULL;
+    log_msg(LOG_ERROR, refused ? "redis_refused" : "redis_unreachable", "Redis: %s", reason != NULL ? reason : "no reason given");
+    w->exit_code = refused ? 1 : 3;
+    w->mode = WORKER_STOPPED;
+    worker_close(w);
+}
+
+static void on_redis_state(void *arg, enum redis_state state, const char *reason) {
+    struct worker *w = arg;
+    if (w->mode == WORKER_STOPPED)
+        return;
+    if (state == REDIS_UP) {
+        if (w->redis_was_up)
+            log_msg(LOG_INFO, "redis_up", "Redis answers again");
+        w->redis_was_up = true;
+        queue_load_scripts(w->caller);
+        for (uint32_t i = 0; i < w->lane_count; i++) {
+            w->lanes[i].leased = false; /* until a beat says what became of it */
+            lane_send_limits(&w->lanes[i]);
+            lane_beat(&w->lanes[i]);
+        }
+    } else if (state == REDIS_DOWN) {
+        if (!w->redis_was_up && !w->wait_for_redis)
+            start_failed(w, reason);
+        else
+            log_msg(LOG_WARN, "redis_down", "%s", reason != NULL ? reason : "");
+    }
+}
+
+static void on_blocker_state(void *arg, enum redis_state state, const char *reason) {
+    (void)arg, (void)state, (void)reason; /* the command connection tells the same */
+}
+
+static int compare_ports(const void *a, const void *b) {
+    return strcmp(((const struct port *)a)->account->name, ((const struct port *)b)->account->name);
+}
+
+static int make_port(struct worker *w, struct port *port, const struct account *account, struct err *err) {
+    struct target_spec spec;
+    const char *path = account->provider->path != NULL ? account->provider->path : account->http_json.create_path;
+    port->account = account;
+    if (target_spec_init(&spec, account, HTTP_POST, path, err) == 0)
+        port->create = http_target_new(w->http, &spec.options, err);
+    target_spec_deinit(&spec);
+    return port->create != NULL ? 0 : err_prefix(err, "account %s", account->name);
+}
+
+static int make_ports(struct lane *lane, struct err *err) {
+    struct worker *w = lane->worker;
+    lane->ports = calloc(w->config->account_count, sizeof(*lane->ports));
+    if (lane->ports == NULL)
+        return err_set(err, "out of memory");
+    for (uint32_t i = 0; i < w->config->account_count; i++) {
+        const struct account *a = w->config->accounts[i];
+        if (strcmp(a->queue, lane->config->name) != 0)
+            continue;
+        if (make_port(w, &lane->ports[lane->port_count++], a, err) < 0)
+            return -1;
+    }
+    qsort(lane->ports, lane->port_count, sizeof(*lane->ports), compare_ports);
+    lane->idle_ports = lane->port_count;
+    return 0;
+}
+
+static int lane_init(struct lane *lane, struct worker *w, const struct queue_config *config, struct err *err) {
+    lane->worker = w;
+    lane->config = config;
+    lane->look_now = true;
+    if (queue_keys_init(&lane->keys, w->config->redis_prefix, config->name, w->id) < 0)
+        return err_set(err, "queue %s: out of memory", config->name);
+    if (make_ports(lane, err) < 0)
+        return -1;
+    lane->blocker = redis_conn_new(w->loop, &w->config->redis, &w->rng, on_blocker_state, lane, err);
+    return lane->blocker != NULL ? 0 : -1;
+}
+
+static void init_handles(struct worker *w) {
+    uv_prepare_init(w->loop, &w->turn);
+    uv_timer_init(w->loop, &w->wake);
+    uv_timer_init(w->loop, &w->beat);
+    uv_timer_init(w->loop, &w->drain);
+    w->turn.data = w->wake.data = w->beat.data = w->drain.data = w;
+    w->open_handles = 4;
+    uint64_t every = w->config->lease_ms / 3;
+    uv_prepare_start(&w->turn, on_turn);
+    uv_timer_start(&w->beat, on_beat_timer, every, every);
+}
+
+static void init_scratch(struct worker *w) {
+    struct buf *texts[] = {&w->text_body,   &w->text_result, &w->text_history,
+                           &w->text_ledger, &w->text_cmd,    &w->text_path};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        buf_init(texts[i], TEXT_MAX);
+    json_init(&w->doc, NODES_MAX);
+    faults_init(&w->faults);
+}
+
+static int worker_init(struct worker *w, struct err *err) {
+    snprintf(w->id, sizeof(w->id), "%s.%08llx", w->config->worker_name,
+             (unsigned long long)(rng_u64(&w->rng) & 0xffffffffu));
+    w->http = http_pool_new(w->loop, w->config->max_inflight, err);
+    w->redis = redis_conn_new(w->loop, &w->config->redis, &w->rng, on_redis_state, w, err);
+    if (w->http == NULL || w->redis == NULL)
+        return -1;
+    w->caller = queue_caller_new(w->redis);
+    w->lanes = calloc(w->config->queue_count, sizeof(*w->lanes));
+    if (w->caller == NULL || w->lanes == NULL)
+        return err_set(err, "out of memory");
+    for (uint32_t i = 0; i < w->config->queue_count; i++) {
+        w->lane_count++;
+        if (lane_init(&w->lanes[i], w, &w->config->queues[i], err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+struct worker *worker_new(uv_loop_t *loop, struct config *config, bool wait_for_redis,
+                          void (*stopped)(void *arg, int exit_code), void *arg, struct err *err) {
+    struct worker *w = calloc(1, sizeof(*w));
+    if (w == NULL || rng_seed_os(&w->rng) < 0) {
+        free(w);
+        err_set(err, "out of memory or random numbers");
+        return NULL;
+    }
+    w->loop = loop;
+    w->config = config_ref(config);
+    w->wait_for_redis = wait_for_redis;
+    w->stopped = stopped;
+    w->stopped_arg = arg;
+    w->started_unix_ms = clock_unix_ms();
+    init_scratch(w);
+    init_handles(w);
+    if (worker_init(w, err) < 0) {
+        w->mode = WORKER_STOPPED;
+        w->exit_code = 1;
+        worker_close(w);
+    }
+    return w;
+}

@@ -1,0 +1,188 @@
+/* A worker: lanes (one a queue) on one loop, one Redis connection for commands, one per lane for the
+ * blocking pick-up, one HTTP pool. Private to src/worker but for the functions at the end. */
+#ifndef DRAY_WORKER_WORKER_H
+#define DRAY_WORKER_WORKER_H
+
+#include <uv.h>
+
+#include "dray/clock.h"
+#include "dray/config.h"
+#include "worker/life.h"
+
+#define ORDER_POOL_MAX 256   /* orders kept for reuse per lane */
+#define CLAIM_BYTES    (4u << 20)
+#define BLOCK_S        30    /* one blocking pick-up at most */
+#define SHARE_WAIT_MS  250   /* a job waits so long for a slot that its account may take */
+
+enum worker_mode {
+    WORKER_STARTING, /* no lease yet */
+    WORKER_RUNNING,
+    WORKER_QUIET,    /* USR1: claims nothing, lives on */
+    WORKER_DRAINING, /* finishes what is in flight */
+    WORKER_STOPPED,
+};
+
+/* What a worker needs of an account: made once per configuration, shared by the orders that use it. */
+struct port {
+    const struct account *account;
+    struct http_target *create;
+    uint32_t active; /* orders of this lane that are BEGINNING or SENDING */
+};
+
+struct order_list {
+    struct order *first, *last;
+    uint32_t count;
+};
+
+struct lane_stats {
+    uint64_t claimed, settled, fenced, lookups;
+};
+
+struct lane {
+    struct worker *worker;
+    const struct queue_config *config;
+    struct queue_keys keys;
+    struct redis_conn *blocker;
+    struct port *ports; /* sorted by account name */
+    uint32_t port_count;
+    uint32_t idle_ports; /* ports with nothing active */
+
+    struct order_list orders[ORDER_STATES];
+    struct order *pool;
+    uint32_t pooled;
+
+    struct batch *begin, *settle;          /* being filled; NULL: none */
+    struct batch *resend, *resend_last;    /* unanswered or refused; sent again in order */
+    struct batch *spare;
+    uint32_t batches_out;
+
+    bool leased;               /* Redis knows us */
+    uint64_t lease_until_ns;   /* boot clock; nothing may be sent after it */
+    uint64_t beat_sent_ns;
+    bool registered;           /* Redis knew us at some time */
+    uint32_t beats;
+    bool beat_out;
+    bool recovering;
+
+    bool claim_out;            /* a claim is unanswered */
+    bool claim_lost;           /* a claim's reply was lost: look for orphans */
+    bool orphans_out;
+    bool blocking;             /* BLMOVE is armed */
+    bool look_now;             /* there may be work */
+    uint64_t look_at_ns;       /* 0: nothing known to come */
+    uint64_t claim_not_before_ns; /* after an error */
+    uint64_t resend_at_ns;
+    uint32_t failures;         /* consecutive error replies */
+    bool paused;               /* by an operator, or results are not consumed */
+    uint32_t lost_begins;      /* of the batch being read */
+    bool leaving;
+    bool left;
+    struct lane_stats stats;
+};
+
+struct worker {
+    uv_loop_t *loop;
+    struct config *config;
+    struct rng rng;
+    char id[128]; /* name and random: one incarnation */
+    enum worker_mode mode;
+    struct redis_conn *redis;
+    struct queue_caller *caller;
+    struct http_pool *http;
+    struct lane *lanes;
+    uint32_t lane_count;
+    uint32_t active; /* over all lanes: BEGINNING and SENDING */
+
+    uv_prepare_t turn;
+    uv_timer_t wake;  /* the next moment that something is due */
+    uv_timer_t beat;
+    uv_timer_t drain;
+    uint32_t open_handles;
+    uint64_t wake_at_ns;
+
+    uint64_t error_logged_ns, errors_unlogged;
+    bool ready_logged;
+    bool redis_was_up;
+    uint64_t started_unix_ms;
+    uint64_t last_claim_ns; /* boot clock: the last answered claim or pick-up, for liveness */
+
+    /* scratch, reused */
+    struct json_doc doc;
+    struct faults faults;
+    struct buf text_body, text_result, text_history, text_ledger, text_cmd, text_path;
+
+    void (*stopped)(void *arg, int exit_code);
+    void *stopped_arg;
+    int exit_code;
+    bool wait_for_redis;
+};
+
+/* orders.c: where an order is */
+struct order *order_get(struct lane *lane);
+void order_move(struct order *o, enum order_state to); /* the one mover; ORDER_FREE gives it back */
+void order_drop(struct order *o);
+uint32_t lane_active(const struct lane *lane);  /* CLAIMED, BEGINNING and SENDING */
+uint32_t lane_held(const struct lane *lane);    /* everything */
+struct port *lane_port(struct lane *lane, const char *account);
+void lane_free_pool(struct lane *lane);
+
+/* claim.c: from Redis into orders */
+void lane_claim_if_due(struct lane *lane, uint64_t now_ns);
+void lane_block_if_idle(struct lane *lane);
+void lane_give_back_orphans(struct lane *lane);
+
+/* admit.c: what is claimed is read and checked, then begun or settled */
+void admit(struct lane *lane, struct span token, struct span record);
+
+/* dispatch.c: begun orders leave, answers come in */
+void dispatch_begun(struct lane *lane, struct batch *b, const redisReply *reply);
+void dispatch_cancel_all(struct lane *lane);
+
+/* settle.c: decisions become settlements */
+struct settle_context {
+    const struct decision *decision;
+    const struct outcome *outcome;  /* or NULL */
+    struct span ledger_entry;       /* or absent */
+    const struct faults *faults;    /* or NULL */
+    struct span answer;             /* what came; for the history */
+    uint64_t ms;                    /* how long the attempt took */
+    bool attempt;                   /* put it into the history */
+};
+void settle(struct order *o, const struct settle_context *c);
+void settle_back(struct lane *lane, struct span token);
+void settled(struct lane *lane, struct batch *b, const redisReply *reply);
+
+/* batches.c: filling, sending and sending again */
+struct batch *lane_batch(struct lane *lane, enum script_id script);
+void lane_flush(struct lane *lane);
+void lane_resend(struct lane *lane, uint64_t now_ns);
+void lane_unanswered(struct lane *lane, struct batch *b);
+void batch_done(struct lane *lane, struct batch *b);
+
+/* beat.c: lease and recovery */
+void lane_beat(struct lane *lane);
+void lane_send_limits(struct lane *lane);
+/* Asked right before an order's first byte leaves: is the lease alive? */
+bool order_may_send(void *order);
+
+/* log lines of the life of a job */
+void log_attempt(const struct order *o, const struct outcome *outcome, const struct decision *d, uint64_t ms);
+/* At most one line a second and event; the number left out goes into the next. */
+void log_lost(const struct lane *lane, const char *what, uint32_t count);
+void log_redis_error(const struct lane *lane, const char *what, const char *error);
+
+/* worker.c */
+/* Starts connecting; `stopped` is called when everything is closed. NULL and `err` on failure. */
+struct worker *worker_new(uv_loop_t *loop, struct config *config, bool wait_for_redis,
+                          void (*stopped)(void *arg, int exit_code), void *arg, struct err *err);
+void worker_free(struct worker *w);
+void worker_drain(struct worker *w); /* TERM */
+void worker_quiet(struct worker *w); /* USR1 */
+void worker_resume(struct worker *w);
+void worker_dump(const struct worker *w); /* USR2 */
+void worker_turn(struct worker *w);
+void worker_became_ready(struct worker *w);
+void worker_close(struct worker *w);
+void worker_check_drained(struct worker *w);
+
+#endif
