@@ -77,7 +77,8 @@ class World:
 
     def raw_result(self, deadline=15.0, queue_key=None):
         name = queue_key or self.key("results")
-        return wait_until(lambda: self.db.rpop(name), deadline, lambda: f"a result on {name}; {self.state()}")
+        return wait_until(lambda: self.db.rpop(name) or self.check_running(), deadline,
+                          lambda: f"a result on {name}; {self.state()}")
 
     def results(self, count, deadline=30.0):
         return [self.result(deadline) for _ in range(count)]
@@ -98,7 +99,7 @@ class World:
         return [json.loads(self.db.hget(self.key("dead:entries"), i)) for i in ids]
 
     def wait_dead(self, count=1, deadline=15.0):
-        wait_until(lambda: self.db.zcard(self.key("dead")) >= count, deadline,
+        wait_until(lambda: self.db.zcard(self.key("dead")) >= count or self.check_running(), deadline,
                    lambda: f"{count} dead letters; {self.state()}")
         letters = self.dead_letters()
         assert len(letters) == count, letters
@@ -110,6 +111,12 @@ class World:
 
     def waiting(self):
         return self.db.lrange(self.key("jobs"), 0, -1)[::-1]
+
+    def check_running(self):
+        """Nothing, or a failure at once if the worker died by itself: nobody waits in vain then."""
+        process = self.daemon.process
+        if process is not None and not process.running and process.popen.returncode not in (0, -9):
+            raise AssertionError(f"the worker ended with {process.wait(5)}:\n{process.tail(60)}")
 
     def state(self):
         """What stands in Redis: for the message of a test that waited in vain."""
