@@ -17,8 +17,10 @@ static const struct verb verb_version = {
 
 const struct verb *const verbs[] = {
     &verb_config,
-    &verb_sandbox,
+    &verb_providers,
     &verb_run,
+    &verb_sandbox,
+    &verb_validate,
     &verb_version,
     NULL,
 };

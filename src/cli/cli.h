@@ -16,8 +16,10 @@ struct verb {
 };
 
 extern const struct verb verb_config;
+extern const struct verb verb_providers;
 extern const struct verb verb_run;
 extern const struct verb verb_sandbox;
+extern const struct verb verb_validate;
 
 extern const struct verb *const verbs[]; /* NULL-terminated */
 

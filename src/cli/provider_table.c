@@ -1,0 +1,223 @@
+/* Writes a provider's facts and every row of its field table, three ways from one walk. */
+#include "cli/provider_table.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define PATH_SIZE 256
+
+typedef void (*row_fn)(const struct field *row, const char *path, struct buf *out);
+
+/* Calls `write` for each row, parents first; paths as in "orderItemsList[].quantity". */
+static void walk(const struct field *rows, uint32_t count, const char *prefix, row_fn write,
+                 struct buf *out) {
+    for (uint32_t i = 0; i < count; i++) {
+        char path[PATH_SIZE], inside[PATH_SIZE + 4];
+        snprintf(path, sizeof(path), "%s%s", prefix, rows[i].name);
+        write(&rows[i], path, out);
+        snprintf(inside, sizeof(inside), "%s%s", path, rows[i].type == FIELD_ARRAY ? "[]." : ".");
+        if (rows[i].members != NULL)
+            walk(rows[i].members, rows[i].member_count, inside, write, out);
+    }
+}
+
+static const char *type_name(const struct field *row) {
+    static const char *const names[] = {
+        [FIELD_STRING] = "string",
+        [FIELD_INTEGER] = "integer",
+        [FIELD_NUMBER] = "number",
+        [FIELD_BOOLEAN] = "boolean",
+        [FIELD_OBJECT] = "object",
+        [FIELD_ARRAY] = "array",
+        [FIELD_STRING_ARRAY] = "array of strings",
+        [FIELD_STRING_OR_INTEGER] = "string or integer",
+        [FIELD_OBJECT_OR_ARRAY] = "object or array",
+        [FIELD_ANY] = "any",
+    };
+    if (row->type == FIELD_ARRAY && row->members != NULL)
+        return "array of objects";
+    return names[row->type];
+}
+
+const char *provider_auth_words(const struct provider *p) {
+    static const char *const words[] = {
+        [AUTH_NONE] = "none",
+        [AUTH_BEARER] = "bearer token (`token`)",
+        [AUTH_BEARER_ORGANIZATION] =
+            "bearer token (`token`) and header X-S2-Organization (`organization`)",
+        [AUTH_BASIC] = "HTTP Basic (`key`, `secret`)",
+        [AUTH_CONFIGURED] = "by configuration (`auth`)",
+    };
+    return words[p->auth];
+}
+
+const char *provider_lookup_words(const struct provider *p) {
+    if (p->auth == AUTH_CONFIGURED)
+        return "by configuration (`lookup_path`)";
+    if (p->lookup == LOOKUP_NONE)
+        return "none";
+    return p->lookup == LOOKUP_EXACT ? "exact: not found proves absence"
+                                     : "by searching: not found proves nothing";
+}
+
+/* Appends "; " between rules. */
+static void add_rule(struct buf *rules, const char *text) {
+    if (rules->len > 0)
+        buf_add_str(rules, "; ");
+    buf_add_str(rules, text);
+}
+
+static void add_allowed(struct buf *rules, const struct field *row) {
+    add_rule(rules, "one of ");
+    for (size_t i = 0; row->allowed[i] != NULL; i++)
+        buf_addf(rules, "%s%s", i > 0 ? ", " : "", row->allowed[i]);
+    if (row->allowed_nocase)
+        buf_add_str(rules, " in any case");
+}
+
+/* What is asked of a value besides its type, in words. */
+static void write_rules(const struct field *row, struct buf *rules) {
+    char text[64];
+    if ((row->flags & FIELD_NONEMPTY) != 0)
+        add_rule(rules, "not empty");
+    if (row->max > 0) {
+        snprintf(text, sizeof(text), "at most %u characters", row->max);
+        add_rule(rules, text);
+    }
+    if (row->has_min) {
+        snprintf(text, sizeof(text), "at least %lld", (long long)row->min);
+        add_rule(rules, text);
+    }
+    if (row->allowed != NULL)
+        add_allowed(rules, row);
+    if ((row->flags & FIELD_DATETIME) != 0)
+        add_rule(rules, (row->flags & FIELD_UTC) != 0        ? "RFC 3339 in UTC"
+                        : (row->flags & FIELD_LOCAL_OK) != 0 ? "RFC 3339, offset optional"
+                                                             : "RFC 3339");
+    if ((row->flags & FIELD_ORDER_KEY) != 0)
+        add_rule(rules, "the order key");
+    if (row->alias != NULL) {
+        snprintf(text, sizeof(text), "or named %s", row->alias);
+        add_rule(rules, text);
+    }
+}
+
+static void text_row(const struct field *row, const char *path, struct buf *out) {
+    struct buf rules;
+    buf_init(&rules, 4096);
+    write_rules(row, &rules);
+    buf_addf(out, "  %-44s %-18s %-9s %s%s%s\n", path, type_name(row),
+             (row->flags & FIELD_REQUIRED) != 0 ? "required" : "optional", buf_cstr(&rules),
+             rules.len > 0 && row->note[0] != '\0' ? " -- " : "", row->note);
+    buf_deinit(&rules);
+}
+
+static void write_facts(const struct provider *p, const char *bullet, struct buf *out) {
+    buf_addf(out, "%sendpoint: POST %s%s\n", bullet,
+             p->default_base_url != NULL ? p->default_base_url : "<base_url>",
+             p->path != NULL ? p->path : "<create_path>");
+    buf_addf(out, "%sauthentication: %s\n", bullet, provider_auth_words(p));
+    buf_addf(out, "%sorder key: %s\n", bullet,
+             p->order_key_pointer != NULL ? p->order_key_pointer
+                                          : "by configuration (`key_pointer`)");
+    buf_addf(out, "%slook-up: %s\n", bullet, provider_lookup_words(p));
+    if (p->default_rate > 0)
+        buf_addf(out, "%srate by default: %g/s, burst %u\n", bullet, p->default_rate,
+                 p->default_burst);
+    buf_addf(out, "%sdocument: %s\n", bullet, p->seed);
+}
+
+void provider_write_text(const struct provider *p, struct buf *out) {
+    buf_addf(out, "%s: %s\n\n", p->name, p->title);
+    write_facts(p, "  ", out);
+    if (p->fields == NULL) {
+        buf_add_str(out, "\n  Any JSON object is an order.\n");
+        return;
+    }
+    buf_add_char(out, '\n');
+    walk(p->fields, p->field_count, "", text_row, out);
+}
+
+/* A table's cell: a bar would end it. */
+static void add_cell(struct buf *out, const char *text) {
+    buf_add_char(out, ' ');
+    for (const char *c = text; *c != '\0'; c++) {
+        if (*c == '|')
+            buf_add_char(out, '\\');
+        buf_add_char(out, *c);
+    }
+    buf_add_str(out, " |");
+}
+
+static void markdown_row(const struct field *row, const char *path, struct buf *out) {
+    struct buf rules;
+    buf_init(&rules, 4096);
+    write_rules(row, &rules);
+    buf_addf(out, "| `%s` |", path);
+    add_cell(out, type_name(row));
+    add_cell(out, (row->flags & FIELD_REQUIRED) != 0 ? "yes" : "no");
+    add_cell(out, buf_cstr(&rules));
+    add_cell(out, row->note);
+    buf_add_char(out, '\n');
+    buf_deinit(&rules);
+}
+
+void provider_write_markdown(const struct provider *p, struct buf *out) {
+    write_facts(p, "- ", out);
+    if (p->fields == NULL)
+        return;
+    buf_add_str(out, "\n| field | type | required | rule | the document's words, or why |\n"
+                     "|---|---|---|---|---|\n");
+    walk(p->fields, p->field_count, "", markdown_row, out);
+}
+
+static void add_member(struct buf *out, const char *name, const char *value) {
+    buf_addf(out, ",\"%s\":", name);
+    if (value != NULL)
+        buf_add_json_str(out, span_str(value));
+    else
+        buf_add_str(out, "null");
+}
+
+static void json_row(const struct field *row, const char *path, struct buf *out) {
+    if (out->data[out->len - 1] != '[')
+        buf_add_char(out, ',');
+    buf_add_str(out, "{\"path\":");
+    buf_add_json_str(out, span_str(path));
+    add_member(out, "alias", row->alias);
+    add_member(out, "type", type_name(row));
+    buf_addf(out, ",\"required\":%s,\"nullable\":%s,\"empty_allowed\":%s",
+             (row->flags & FIELD_REQUIRED) != 0 ? "true" : "false",
+             (row->flags & FIELD_NULLABLE) != 0 ? "true" : "false",
+             (row->flags & FIELD_NONEMPTY) != 0 ? "false" : "true");
+    if (row->max > 0)
+        buf_addf(out, ",\"max_characters\":%u", row->max);
+    if (row->has_min)
+        buf_addf(out, ",\"min\":%lld", (long long)row->min);
+    if (row->allowed != NULL) {
+        buf_add_str(out, ",\"allowed\":[");
+        for (size_t i = 0; row->allowed[i] != NULL; i++) {
+            buf_add_str(out, i > 0 ? "," : "");
+            buf_add_json_str(out, span_str(row->allowed[i]));
+        }
+        buf_add_char(out, ']');
+    }
+    add_member(out, "note", row->note);
+    buf_add_char(out, '}');
+}
+
+void provider_write_json(const struct provider *p, struct buf *out) {
+    buf_add_str(out, "{\"name\":");
+    buf_add_json_str(out, span_str(p->name));
+    add_member(out, "title", p->title);
+    add_member(out, "document", p->seed);
+    add_member(out, "path", p->path);
+    add_member(out, "default_base_url", p->default_base_url);
+    add_member(out, "authentication", provider_auth_words(p));
+    add_member(out, "order_key", p->order_key_pointer);
+    add_member(out, "lookup", provider_lookup_words(p));
+    buf_addf(out, ",\"default_rate\":%g,\"default_burst\":%u,\"fields\":[", p->default_rate,
+             p->default_burst);
+    walk(p->fields, p->field_count, "", json_row, out);
+    buf_add_str(out, "]}");
+}

@@ -1,0 +1,133 @@
+/* `dray validate PROVIDER FILE`: checks an order as a worker would, and prints every fault. */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "dray/provider.h"
+
+#define ORDER_MAX (64u << 20) /* bytes; a worker's own limit is max_job_bytes */
+
+struct options {
+    bool json;
+};
+
+/* Reads all of `path` ("-": stdin). 0, or -1 and the reason in errno. */
+static int read_all(const char *path, struct buf *text) {
+    FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
+    if (f == NULL)
+        return -1;
+    char chunk[64 << 10];
+    size_t n;
+    errno = 0;
+    while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0 && buf_ok(text))
+        buf_add(text, chunk, n);
+    int why = ferror(f) ? errno : buf_ok(text) ? 0 : EFBIG;
+    if (f != stdin)
+        fclose(f);
+    errno = why;
+    return why == 0 ? 0 : -1;
+}
+
+static void check(const struct provider *p, const struct buf *text, struct faults *faults) {
+    struct json_doc doc;
+    struct err err = {""};
+    json_init(&doc, UINT32_MAX);
+    if (json_parse(&doc, buf_span(text).ptr, text->len, &err) != 0)
+        faults_add(faults, "order", "is not JSON: %s", err.text);
+    else
+        provider_validate(p, &doc, 0, faults);
+    json_deinit(&doc);
+}
+
+/* One line a fault: "order.orderItemsList[2].quantity: must be at least 1". */
+static void print_lines(const struct faults *faults, const struct json_doc *list) {
+    char path[1024], rule[1024];
+    for (uint32_t i = json_first(list, 0); i != JSON_NONE; i = json_next(list, 0, i)) {
+        if (json_copy(list, json_get(list, i, "path"), path, sizeof(path)) >= 0 &&
+            json_copy(list, json_get(list, i, "rule"), rule, sizeof(rule)) >= 0)
+            printf("%s: %s\n", path, rule);
+    }
+    if (faults->count > FAULTS_MAX)
+        printf("and %u more\n", faults->count - FAULTS_MAX);
+}
+
+static int print_faults(const struct verb *self, const struct faults *faults) {
+    struct json_doc doc;
+    struct buf list;
+    int code = faults->count > 0 ? EXIT_FAILED : EXIT_FINE;
+    json_init(&doc, UINT32_MAX);
+    buf_init(&list, faults->list.len + 2);
+    buf_add_char(&list, '[');
+    buf_add_span(&list, buf_span(&faults->list));
+    buf_add_char(&list, ']');
+    if (!buf_ok(&list) || json_parse(&doc, list.data, list.len, NULL) != 0)
+        code = cli_fail(self, "out of memory");
+    else
+        print_lines(faults, &doc);
+    json_deinit(&doc);
+    buf_deinit(&list);
+    return code;
+}
+
+static int report(const struct verb *self, const struct options *o, const struct faults *faults) {
+    if (!o->json)
+        return print_faults(self, faults);
+    struct span list = buf_span(&faults->list);
+    printf("{\"ok\":%s,\"fault_count\":%u,\"faults\":[%.*s]}\n",
+           faults->count == 0 ? "true" : "false", faults->count, (int)list.len, list.ptr);
+    return faults->count > 0 ? EXIT_FAILED : EXIT_FINE;
+}
+
+static int validate(const struct verb *self, const struct options *o, const struct provider *p,
+                    const char *path) {
+    struct faults faults;
+    struct buf text;
+    int code;
+    buf_init(&text, ORDER_MAX);
+    faults_init(&faults);
+    if (read_all(path, &text) != 0) {
+        code = cli_fail(self, "%s: %s", path, strerror(errno));
+    } else {
+        check(p, &text, &faults);
+        code = report(self, o, &faults);
+    }
+    faults_deinit(&faults);
+    buf_deinit(&text);
+    return code;
+}
+
+static int run(const struct verb *self, int argc, char **argv) {
+    static const struct option longs[] = {{"config", required_argument, NULL, 'c'},
+                                          {"json", no_argument, NULL, 'j'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
+    struct options o = {0};
+    for (int c; (c = getopt_long(argc, argv, "c:h", longs, NULL)) != -1;) {
+        if (c == 'j')
+            o.json = true;
+        else if (c != 'c')
+            return c == 'h' ? cli_help(self) : EXIT_USAGE;
+    }
+    if (argc - optind != 2)
+        return cli_usage(self, "PROVIDER and FILE are expected");
+    const struct provider *p = provider_find(argv[optind]);
+    if (p == NULL)
+        return cli_usage(self, "there is no provider '%s'; `dray providers` lists them",
+                         argv[optind]);
+    return validate(self, &o, p, argv[optind + 1]);
+}
+
+const struct verb verb_validate = {
+    .name = "validate",
+    .arguments = "PROVIDER FILE [--json]",
+    .summary = "check an order against its provider's document",
+    .help = "FILE holds one order: the provider's own request body, which is a job's `order`.\n"
+            "`-` reads it from stdin. Every fault is printed, one a line, with its place in the\n"
+            "job and its rule; exit 1 if there is one.\n"
+            "\n"
+            "  --json   {\"ok\":…,\"fault_count\":…,\"faults\":[{\"path\":…,\"rule\":…}]}\n",
+    .run = run,
+};
