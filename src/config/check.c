@@ -33,19 +33,23 @@ static void check_lease(struct draft *s, const struct config *c, struct section 
             duration(c->lease_ms / 3, limit), duration(c->lease_ms, lease));
 }
 
+static bool is_set(struct section *section, const char *name) {
+    return draft_setting(section, table_key(section->kind, name))->where != NULL;
+}
+
+static void check_pair(struct draft *s, struct section *section, const char *one,
+                       const char *other) {
+    if (is_set(section, one) != is_set(section, other))
+        draft_fault(s, section, table_key(section->kind, is_set(section, one) ? one : other),
+                    "`%s` and `%s` go together", one, other);
+}
+
 static void check_redis(struct draft *s, const struct redis_options *o, struct section *redis) {
-    if ((o->tls_cert == NULL) != (o->tls_key == NULL))
-        draft_fault(s, redis,
-                    table_key(SECTION_REDIS, o->tls_cert != NULL ? "tls_cert" : "tls_key"),
-                    "`tls_cert` and `tls_key` go together");
+    check_pair(s, redis, "tls_cert", "tls_key");
+    check_pair(s, redis, "sentinels", "sentinel_master");
     if (!o->tls && (o->tls_ca != NULL || o->tls_cert != NULL))
         draft_warn(s, redis, table_key(SECTION_REDIS, o->tls_ca != NULL ? "tls_ca" : "tls_cert"),
                    "is not used: `url` does not start with rediss://");
-    if ((o->sentinels == NULL) != (o->sentinel_master == NULL))
-        draft_fault(
-            s, redis,
-            table_key(SECTION_REDIS, o->sentinels != NULL ? "sentinels" : "sentinel_master"),
-            "`sentinels` and `sentinel_master` go together");
     if (o->sentinels != NULL && o->unix_path != NULL)
         draft_fault(s, redis, table_key(SECTION_REDIS, "sentinels"),
                     "can't be used with a `url` that is a Unix socket");
@@ -54,11 +58,9 @@ static void check_redis(struct draft *s, const struct redis_options *o, struct s
 static void check_admin(struct draft *s, const struct config *c, struct section *admin) {
     struct span host;
     uint32_t port = 0;
-    const struct key *token = table_key(SECTION_ADMIN, "token");
     if (c->admin_listen == NULL || !split_host_port(c->admin_listen, &host, &port))
         return; /* off, or reported */
-    bool has_token = draft_setting(admin, token)->where != NULL ||
-                     draft_setting(admin, token + 1)->where != NULL;
+    bool has_token = is_set(admin, "token") || is_set(admin, "token_file");
     if (!has_token && !host_is_loopback(host.ptr, host.len))
         draft_fault(s, admin, table_key(SECTION_ADMIN, "listen"),
                     "%s is reached from other hosts: that needs a `token` (or `token_file`)",
