@@ -31,8 +31,6 @@
 
 #define CONNECT_TIMEOUT_MS 5000
 #define COMMAND_TIMEOUT_MS 10000
-#define BACKOFF_BASE_MS    100
-#define BACKOFF_CAP_MS     5000
 #define SENTINELS_PLACE    "the sentinels"
 #define STABLE_MS          1000 /* a connection that was UP for so long starts the backoff anew */
 
@@ -92,17 +90,6 @@ static void set_address(struct redis_conn *c, const struct redis_address *addres
     redis_place(c->place, sizeof(c->place), address);
 }
 
-bool redis_reason_is_auth(const char *reason) {
-    static const char *const prefixes[] = {
-        "NOAUTH", "WRONGPASS", "ERR AUTH", "ERR invalid password", "ERR Client sent AUTH",
-        "NOPERM", NULL};
-    for (size_t i = 0; prefixes[i] != NULL; i++) {
-        if (strncmp(reason, prefixes[i], strlen(prefixes[i])) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* --- down, and up again --- */
 
 static void attempt(struct redis_conn *c);
@@ -111,17 +98,6 @@ static void on_backoff(uv_timer_t *timer) {
     struct redis_conn *c = timer->data;
     c->stats.reconnects++;
     attempt(c);
-}
-
-static uint64_t backoff_ms(struct redis_conn *c) {
-    if (redis_reason_is_auth(c->reason))
-        return BACKOFF_CAP_MS / 2 + rng_below(c->rng, BACKOFF_CAP_MS / 2 + 1);
-    uint64_t ceiling = BACKOFF_CAP_MS;
-    if (c->attempts < 6)
-        ceiling = (uint64_t)BACKOFF_BASE_MS << c->attempts;
-    if (ceiling > BACKOFF_CAP_MS)
-        ceiling = BACKOFF_CAP_MS;
-    return 1 + rng_below(c->rng, ceiling);
 }
 
 static void drop(struct redis_conn *c) {
@@ -146,7 +122,7 @@ static void down(struct redis_conn *c, const char *reason) {
     drop(c);
     if (was_stable)
         c->attempts = 0;
-    uv_timer_start(c->timer, on_backoff, backoff_ms(c), 0);
+    uv_timer_start(c->timer, on_backoff, redis_backoff_ms(c->attempts, c->reason, c->rng), 0);
     c->attempts++;
     set_state(c, REDIS_DOWN, c->reason);
 }
@@ -161,9 +137,7 @@ static bool can_move(const struct redis_conn *c) {
 
 static void on_error_reply(void *arg, const char *text) {
     struct redis_conn *c = arg;
-    bool moved = strncmp(text, "MASTERDOWN", 10) == 0 ||
-                 strstr(text, "READONLY You can't write against a read only") != NULL;
-    if (c->state == REDIS_UP && moved && can_move(c))
+    if (c->state == REDIS_UP && redis_reason_is_moved(text) && can_move(c))
         redis_link_break(c->link, text);
 }
 
@@ -183,9 +157,9 @@ static void on_greeted(void *arg, const char *refusal) {
 
 static void on_greeting_timeout(uv_timer_t *timer) {
     struct redis_conn *c = timer->data;
-    char text[64];
-    snprintf(text, sizeof(text), "no answer to the greeting within %u ms",
-             (unsigned)connect_timeout(c));
+    char text[96];
+    snprintf(text, sizeof(text), "no answer to the greeting within %u ms%s",
+             (unsigned)connect_timeout(c), c->tls != NULL ? "; does this port speak TLS?" : "");
     down(c, text);
 }
 

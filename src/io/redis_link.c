@@ -44,6 +44,7 @@ struct redis_link {
     uint64_t deadline;  /* ms, loop time: of the oldest unanswered command */
     struct redis_pending_ring pending;
     char broken[256]; /* why it will be lost, or "" */
+    bool broken_io;   /* … which was the socket's error and not a decision */
 };
 
 static void free_handle(uv_handle_t *h) {
@@ -69,7 +70,7 @@ void redis_link_stop(struct redis_link *l) {
 static void lose(struct redis_link *l, const char *reason) {
     char text[sizeof(l->broken)];
     snprintf(text, sizeof(text), "%s", l->broken[0] != '\0' ? l->broken : reason);
-    if (l->tls != NULL && l->broken[0] == '\0')
+    if (l->tls != NULL && (l->broken[0] == '\0' || l->broken_io))
         redis_tls_explain(l->tls, text, sizeof(text));
     redis_link_stop(l);
     l->owner.lost(l->owner.arg, text);
@@ -165,12 +166,15 @@ static void write_out(struct redis_link *l) {
         return;
     int done = 0;
     l->owner.stats->writes++;
+    if (l->tls != NULL)
+        redis_tls_forget_errors();
     if (redisBufferWrite(l->ctx, &done) != REDIS_OK) {
         char text[sizeof(l->broken)];
         snprintf(text, sizeof(text), "%s", context_error(l->ctx));
         if (l->tls != NULL)
             redis_tls_explain(l->tls, text, sizeof(text));
         redis_link_break(l, text);
+        l->broken_io = true;
         return;
     }
     bool wait = !done && (l->tls == NULL || !redis_tls_wants_read(l->tls));
@@ -240,6 +244,8 @@ static bool answer_all(struct redis_link *l) {
 static bool read_in(struct redis_link *l) {
     for (int i = 0; i < READS_PER_TURN || l->tls != NULL; i++) {
         size_t before = l->ctx->reader->len;
+        if (l->tls != NULL)
+            redis_tls_forget_errors();
         if (redisBufferRead(l->ctx) != REDIS_OK) {
             lose(l, context_error(l->ctx));
             return false;

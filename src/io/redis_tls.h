@@ -16,6 +16,9 @@ struct ssl_st *redis_tls_start(const struct redis_tls *t, redisContext *ctx, con
                                struct err *err);
 /* Whether a write waits for the peer to speak first, so that waiting for writable would spin. */
 bool redis_tls_wants_read(const struct ssl_st *session);
+/* Before each read and write: OpenSSL's queue of errors is the thread's, and others write to it
+ * too. */
+void redis_tls_forget_errors(void);
 /* Writes why the handshake failed to `text`; leaves it alone if that is not what happened. */
 void redis_tls_explain(const struct ssl_st *session, char *text, size_t size);
 

@@ -96,28 +96,21 @@ void redis_server_again(struct redis_server *s) {
     }
 }
 
-void redis_server_start_file(struct redis_server *s, const char *file, const char *const *args) {
+static void prepare(struct redis_server *s) {
     *s = (struct redis_server){.port = redis_server_free_port(), .dir = "/tmp/dray-redis-XXXXXX"};
     if (mkdtemp(s->dir) == NULL)
         die("mkdtemp");
     snprintf(s->port_text, sizeof(s->port_text), "%u", (unsigned)s->port);
+}
+
+void redis_server_start(struct redis_server *s, const char *const *args) {
+    prepare(s);
     snprintf(s->socket, sizeof(s->socket), "%s/redis.sock", s->dir);
-    const char *first[] = {"redis-server", file};
-    const char *base[] = {"--port",
-                          s->port_text,
-                          "--unixsocket",
-                          s->socket,
-                          "--dir",
-                          s->dir,
-                          "--bind",
-                          "127.0.0.1",
-                          "--save",
-                          "",
-                          "--enable-debug-command",
+    const char *base[] = {"redis-server", "--port", s->port_text, "--unixsocket",
+                          s->socket,      "--dir",  s->dir,       "--bind",
+                          "127.0.0.1",    "--save", "",           "--enable-debug-command",
                           "yes"};
     size_t n = 0;
-    for (size_t i = 0; i < (file != NULL ? 2U : 1U); i++)
-        s->args[n++] = first[i];
     for (size_t i = 0; i < sizeof(base) / sizeof(*base); i++)
         s->args[n++] = base[i];
     for (size_t i = 0; args != NULL && args[i] != NULL && n < REDIS_SERVER_ARGS_MAX - 1; i++)
@@ -125,8 +118,23 @@ void redis_server_start_file(struct redis_server *s, const char *file, const cha
     redis_server_again(s);
 }
 
-void redis_server_start(struct redis_server *s, const char *const *args) {
-    redis_server_start_file(s, NULL, args);
+void redis_server_start_sentinel(struct redis_server *s, uint16_t master_port, unsigned quorum) {
+    prepare(s);
+    snprintf(s->file, sizeof(s->file), "%s/sentinel.conf", s->dir);
+    FILE *f = fopen(s->file, "w");
+    if (f == NULL)
+        die("sentinel.conf");
+    fprintf(f,
+            "port %s\nbind 127.0.0.1\ndir %s\n"
+            "sentinel monitor master 127.0.0.1 %u %u\n"
+            "sentinel down-after-milliseconds master 500\n"
+            "sentinel failover-timeout master 3000\n",
+            s->port_text, s->dir, (unsigned)master_port, quorum);
+    fclose(f);
+    const char *base[] = {"redis-server", s->file, "--sentinel"};
+    for (size_t i = 0; i < sizeof(base) / sizeof(*base); i++)
+        s->args[i] = base[i];
+    redis_server_again(s);
 }
 
 void redis_server_kill(struct redis_server *s) {

@@ -16,14 +16,16 @@ struct redis_server {
     char port_text[8];
     char dir[40];
     char socket[64]; /* "" where the server has none */
+    char file[64];   /* a sentinel's configuration, which it rewrites */
     const char *args[REDIS_SERVER_ARGS_MAX];
 };
 
 /* `args` are more of redis-server's arguments, up to NULL; they must outlive the server. Returns
  * when it answers (an error to PING is an answer). */
 void redis_server_start(struct redis_server *s, const char *const *args);
-/* `program_arg` comes first on the command line: a configuration file (for --sentinel). */
-void redis_server_start_file(struct redis_server *s, const char *file, const char *const *args);
+/* A sentinel that watches the master at `master_port` of loopback under the name `master`, with a
+ * quorum of `quorum`, and takes it for down after half a second. */
+void redis_server_start_sentinel(struct redis_server *s, uint16_t master_port, unsigned quorum);
 void redis_server_kill(struct redis_server *s); /* SIGKILL; returns when it is gone */
 void redis_server_again(
     struct redis_server *s); /* after a kill: the same directory, port, arguments */

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "io/redis_parts.h"
 #include "redis_client.h"
 #include "redis_server.h"
 
@@ -230,6 +231,23 @@ static void test_refused(void **state) {
     client_deinit(&c);
 }
 
+static void test_backoff_grows_to_five_seconds(void **state) {
+    (void)state;
+    struct rng rng;
+    rng_seed(&rng, 7);
+    static const uint64_t ceilings[] = {100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000};
+    for (uint32_t n = 0; n < 200; n++) {
+        uint64_t ceiling = n < 9 ? ceilings[n] : 5000, most = 0;
+        for (int i = 0; i < 1000; i++) {
+            uint64_t ms = redis_backoff_ms(n, "connection refused", &rng);
+            assert_in_range(ms, 1, ceiling);
+            most = ms > most ? ms : most;
+        }
+        assert_true(most > ceiling * 9 / 10);
+        assert_in_range(redis_backoff_ms(n, "NOAUTH x", &rng), 2500, 5000);
+    }
+}
+
 static void test_no_such_socket(void **state) {
     (void)state;
     client_init(&c);
@@ -441,6 +459,7 @@ int main(void) {
         cmocka_unit_test(test_close_while_callbacks_fail),
         cmocka_unit_test(test_commands_given_while_down),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_backoff_grows_to_five_seconds),
         cmocka_unit_test(test_no_such_socket),
         cmocka_unit_test(test_no_such_host),
         cmocka_unit_test(test_silent_peer),

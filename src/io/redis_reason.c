@@ -1,0 +1,34 @@
+/* What the server's words mean for the connection: how soon to try again, and whether to look for
+ * the master again. */
+#include <string.h>
+
+#include "io/redis_parts.h"
+
+#define BACKOFF_BASE_MS 100
+#define BACKOFF_CAP_MS  5000
+
+bool redis_reason_is_auth(const char *reason) {
+    static const char *const prefixes[] = {
+        "NOAUTH", "WRONGPASS", "ERR AUTH", "ERR invalid password", "ERR Client sent AUTH",
+        "NOPERM", NULL};
+    for (size_t i = 0; prefixes[i] != NULL; i++) {
+        if (strncmp(reason, prefixes[i], strlen(prefixes[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool redis_reason_is_moved(const char *text) {
+    /* Redis 6.2 puts words of its own before a script's error. */
+    return strncmp(text, "MASTERDOWN", 10) == 0 ||
+           strstr(text, "READONLY You can't write against a read only") != NULL;
+}
+
+uint64_t redis_backoff_ms(uint32_t attempts, const char *reason, struct rng *rng) {
+    uint64_t ceiling = BACKOFF_CAP_MS;
+    if (redis_reason_is_auth(reason))
+        return ceiling / 2 + rng_below(rng, ceiling / 2 + 1);
+    if (attempts < 8 && (uint64_t)BACKOFF_BASE_MS << attempts < ceiling)
+        ceiling = (uint64_t)BACKOFF_BASE_MS << attempts;
+    return 1 + rng_below(rng, ceiling);
+}
