@@ -67,7 +67,8 @@ struct http_exchange {
 
 typedef void (*http_done_fn)(void *arg, const struct http_exchange *exchange);
 
-/* `max_inflight` sizes the connection caches (one CURLM per 64). NULL and `err` on failure. */
+/* `max_inflight` sizes the connection caches (one CURLM per 64). The process must ignore SIGPIPE
+ * (TLS writes with write(2)). NULL and `err` on failure. */
 struct http_pool *http_pool_new(uv_loop_t *loop, uint32_t max_inflight, struct err *err);
 /* From the next loop turn on: cancels what is in flight (callbacks are called), closes connections,
  * frees the pool, then calls `closed`. Targets may be given back before or after. */

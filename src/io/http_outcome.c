@@ -2,12 +2,6 @@
  * Where it is not sure whether bytes left us, they did. */
 #include "io/http_internal.h"
 
-static bool took_time(const struct http_call *c, CURLINFO which) {
-    curl_off_t us = 0;
-    curl_easy_getinfo(c->easy, which, &us);
-    return us > 0;
-}
-
 /* How far it came before anything was written. */
 static const char *phase_before_sending(const struct http_call *c, CURLcode code, bool cancelled) {
     if (c->let_go || c->guard_refused)
@@ -29,11 +23,15 @@ static const char *phase_before_sending(const struct http_call *c, CURLcode code
     default:
         break;
     }
-    if (cancelled) /* the times may be an earlier request's */
+    if (cancelled) /* the figures may be an earlier request's */
         return "connect";
-    if (!took_time(c, CURLINFO_NAMELOOKUP_TIME_T))
+    curl_off_t looked_up_us = 0;
+    long connections = 0; /* counted once TCP stands */
+    curl_easy_getinfo(c->easy, CURLINFO_NAMELOOKUP_TIME_T, &looked_up_us);
+    curl_easy_getinfo(c->easy, CURLINFO_NUM_CONNECTS, &connections);
+    if (looked_up_us == 0)
         return "resolve";
-    return took_time(c, CURLINFO_CONNECT_TIME_T) && c->bound->tls ? "tls" : "connect";
+    return connections > 0 && c->bound->tls && c->bound->proxy == NULL ? "tls" : "connect";
 }
 
 static const char *phase(const struct http_call *c, CURLcode code, bool cancelled, bool sent) {

@@ -33,7 +33,8 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
         watch(s, 0);
         return;
     }
-    int what = status < 0 ? CURL_CSELECT_ERR : 0;
+    /* Not CURL_CSELECT_ERR: libcurl would call it a send error, instead of asking the socket. */
+    int what = status < 0 ? CURL_CSELECT_IN | CURL_CSELECT_OUT : 0;
     if (events & UV_READABLE)
         what |= CURL_CSELECT_IN;
     if (events & UV_WRITABLE)

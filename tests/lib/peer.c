@@ -9,6 +9,7 @@
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,6 +129,7 @@ struct peer *peer_new(const struct peer_options *options) {
     struct peer *p = calloc(1, sizeof(*p));
     assert(p != NULL);
     p->options = *options;
+    signal(SIGPIPE, SIG_IGN); /* SSL_write has no MSG_NOSIGNAL */
     if (options->cert_file != NULL)
         use_tls(p);
     p->listener = listen_on_loopback(1024, &p->port);
