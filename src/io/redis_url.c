@@ -156,12 +156,13 @@ static int parse_authority(struct redis_options *o, struct span authority, struc
     struct span host = SPAN_LIT("127.0.0.1");
     o->port = DEFAULT_PORT;
     int rc = authority.len > 0 ? split_host_port(authority, &host, &o->port) : 0;
+    if (rc != HOST_BAD && (o->host = decode(storage, host)) == NULL)
+        rc = HOST_BAD; /* a zone such as %eth0, which a URL writes %25eth0 */
     if (rc == HOST_BAD)
         return fail(
             err, "the host is not a name, an IPv4 address or an IPv6 address in [ ]" ENCODE_HINT);
     if (rc == PORT_BAD)
         return fail(err, "the port is not a number from 1 to 65535" ENCODE_HINT);
-    o->host = decode(storage, host);
     return 0;
 }
 
