@@ -104,7 +104,7 @@ bool batch_add_settlement(struct batch *b, void *item, const struct queue_keys *
 }
 
 static void compose_begin(struct batch *b, const struct queue_keys *k) {
-    static const enum queue_key fixed[] = {KEY_WORKERS, KEY_INFLIGHT, KEY_BEGUN,  KEY_PARKED, KEY_WAITING,
+    static const enum queue_key fixed[] = {KEY_WORKERS, KEY_INFLIGHT, KEY_CLAIMS,  KEY_PARKED, KEY_WAITING,
                                            KEY_GATES,   KEY_ACCOUNTS, KEY_LIMITS, KEY_PAUSES, KEY_STATS};
     size_t fixed_count = sizeof(fixed) / sizeof(fixed[0]);
     queue_cmd_begin(&b->cmd, SCRIPT_BEGIN, fixed_count + b->count, 1 + 5 * (size_t)b->count);
@@ -117,7 +117,7 @@ static void compose_begin(struct batch *b, const struct queue_keys *k) {
 static void compose_settle(struct batch *b, const struct queue_keys *k) {
     static const enum queue_key fixed[] = {KEY_JOBS,    KEY_DEAD,     KEY_DEAD_ENTRIES, KEY_DELAYED,
                                            KEY_PARKED,  KEY_WAITING,  KEY_GATES,        KEY_ACCOUNTS,
-                                           KEY_LIMITS,  KEY_STATS,    KEY_INFLIGHT,     KEY_BEGUN,
+                                           KEY_LIMITS,  KEY_STATS,    KEY_INFLIGHT,     KEY_CLAIMS,
                                            KEY_RESULTS};
     size_t fixed_count = sizeof(fixed) / sizeof(fixed[0]);
     char jitter[16];

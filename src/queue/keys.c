@@ -19,7 +19,7 @@ static const char *const suffixes[KEY_COUNT] = {
     [KEY_WORKERS_INFO] = "workers:info",
     [KEY_STATS] = "stats",
     [KEY_INFLIGHT] = "inflight:",
-    [KEY_BEGUN] = "begun:",
+    [KEY_CLAIMS] = "claims:",
     [KEY_TAKEN] = "taken:",
 };
 

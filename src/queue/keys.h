@@ -21,7 +21,7 @@ enum queue_key {
     KEY_WORKERS_INFO,
     KEY_STATS,
     KEY_INFLIGHT, /* the last three are this worker's own */
-    KEY_BEGUN,
+    KEY_CLAIMS,
     KEY_TAKEN,
     KEY_COUNT,
 };
@@ -41,7 +41,7 @@ struct queue_keys {
 int queue_keys_init(struct queue_keys *k, const char *prefix, const char *queue, const char *worker);
 void queue_keys_deinit(struct queue_keys *k);
 
-/* Appends the name of another worker's key (KEY_INFLIGHT, KEY_BEGUN, KEY_TAKEN). */
+/* Appends the name of another worker's key (KEY_INFLIGHT, KEY_CLAIMS, KEY_TAKEN). */
 void queue_keys_of_worker(const struct queue_keys *k, enum queue_key key, struct span worker,
                           struct buf *out);
 /* Appends the ledger's key for an account and order key. */

@@ -66,16 +66,15 @@ static uint64_t element_u64(const redisReply *r, size_t i) {
 
 static void on_recovered(void *arg, const redisReply *r, const char *error) {
     struct recovery *rec = arg;
-    if (r == NULL || r->type != REDIS_REPLY_ARRAY || r->elements < 5) {
+    if (r == NULL || r->type != REDIS_REPLY_ARRAY || r->elements < 4) {
         if (r != NULL && r->type == REDIS_REPLY_ERROR)
             log_redis_error(rec->lane, "recover", error);
         recovery_end(rec);
         return;
     }
-    uint64_t begun_left = element_u64(r, 1), left = element_u64(r, 2);
-    rec->given += element_u64(r, 3);
-    rec->unknown += element_u64(r, 4);
-    if (begun_left + left > 0)
+    rec->given += element_u64(r, 2);
+    rec->unknown += element_u64(r, 3);
+    if (element_u64(r, 1) > 0)
         recover_read(rec);
     else
         recovery_end(rec);
@@ -93,7 +92,7 @@ static void add_ledger_key(const struct lane *lane, const redisReply *begun, str
 }
 
 static void add_dead_keys(const struct lane *lane, struct span dead, struct buf *cmd, struct buf *key) {
-    static const enum queue_key own[] = {KEY_INFLIGHT, KEY_BEGUN, KEY_TAKEN};
+    static const enum queue_key own[] = {KEY_INFLIGHT, KEY_CLAIMS, KEY_TAKEN};
     for (size_t i = 0; i < 3; i++) {
         buf_reset(key);
         queue_keys_of_worker(&lane->keys, own[i], dead, key);
@@ -101,7 +100,16 @@ static void add_dead_keys(const struct lane *lane, struct span dead, struct buf 
     }
 }
 
-/* `r`: token, begun, token, begun, … of the dead worker. */
+/* The claims of the dead worker that had begun, at most RECOVER_BATCH. */
+static size_t pick_begun(const redisReply *r, size_t picked[static RECOVER_BATCH]) {
+    size_t n = 0;
+    for (size_t i = 0; i + 1 < r->elements && n < RECOVER_BATCH; i += 2)
+        if (r->element[i + 1]->len > 0)
+            picked[n++] = i;
+    return n;
+}
+
+/* `r`: token, begun or "", token, begun or "", … of the dead worker. */
 static void on_begun_read(void *arg, const redisReply *r, const char *error) {
     static const enum queue_key keys[] = {KEY_JOBS,     KEY_DELAYED, KEY_PARKED,  KEY_GATES, KEY_ACCOUNTS,
                                           KEY_LIMITS,   KEY_WORKERS, KEY_WORKERS_INFO, KEY_STATS};
@@ -113,7 +121,8 @@ static void on_begun_read(void *arg, const redisReply *r, const char *error) {
         recovery_end(rec);
         return;
     }
-    size_t begun = r->elements / 2 < RECOVER_BATCH ? r->elements / 2 : RECOVER_BATCH;
+    size_t picked[RECOVER_BATCH];
+    size_t begun = pick_begun(r, picked);
     size_t fixed = sizeof(keys) / sizeof(keys[0]);
     struct buf *cmd = &lane->worker->text_cmd, *key = &lane->worker->text_path;
     buf_reset(cmd);
@@ -122,11 +131,11 @@ static void on_begun_read(void *arg, const redisReply *r, const char *error) {
         queue_cmd_key(cmd, &lane->keys, keys[i]);
     add_dead_keys(lane, span_str(rec->dead), cmd, key);
     for (size_t i = 0; i < begun; i++)
-        add_ledger_key(lane, r->element[2 * i + 1], cmd, key);
+        add_ledger_key(lane, r->element[picked[i] + 1], cmd, key);
     redis_resp_str(cmd, rec->dead);
     redis_resp_u64(cmd, RECOVER_BATCH);
     for (size_t i = 0; i < begun; i++)
-        redis_resp_arg(cmd, (struct span){r->element[2 * i]->str, r->element[2 * i]->len});
+        redis_resp_arg(cmd, (struct span){r->element[picked[i]]->str, r->element[picked[i]]->len});
     queue_call(lane->worker->caller, SCRIPT_RECOVER, cmd, on_recovered, rec);
 }
 
@@ -134,7 +143,7 @@ static void recover_read(struct recovery *rec) {
     struct lane *lane = rec->lane;
     struct buf *key = &lane->worker->text_path;
     buf_reset(key);
-    queue_keys_of_worker(&lane->keys, KEY_BEGUN, span_str(rec->dead), key);
+    queue_keys_of_worker(&lane->keys, KEY_CLAIMS, span_str(rec->dead), key);
     redis_command(lane->worker->redis, on_begun_read, rec, "HGETALL %b", key->data, key->len);
 }
 

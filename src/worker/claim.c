@@ -87,7 +87,7 @@ static void on_claimed(void *arg, const redisReply *r, const char *error) {
 static void send_claim(struct lane *lane, uint32_t n) {
     static const enum queue_key keys[] = {KEY_JOBS,     KEY_DELAYED, KEY_PARKED, KEY_WAITING, KEY_GATES,
                                           KEY_ACCOUNTS, KEY_LIMITS,  KEY_PAUSES, KEY_WORKERS, KEY_STATS,
-                                          KEY_RESULTS,  KEY_INFLIGHT, KEY_TAKEN};
+                                          KEY_RESULTS,  KEY_INFLIGHT, KEY_TAKEN, KEY_CLAIMS};
     struct buf *cmd = &lane->worker->text_cmd;
     buf_reset(cmd);
     queue_cmd_begin(cmd, SCRIPT_CLAIM, sizeof(keys) / sizeof(keys[0]), 4);

@@ -1,7 +1,7 @@
 -- Admission, after the worker has read the job and before a byte of it leaves. For each job: is the
 -- claim still ours and our lease alive; is the order key free; is the account's gate open?
 -- uses: gate record
--- KEYS  1 workers  2 inflight:<worker>  3 begun:<worker>  4 parked  5 waiting  6 gates  7 accounts
+-- KEYS  1 workers  2 inflight:<worker>  3 claims:<worker>  4 parked  5 waiting  6 gates  7 accounts
 --       8 limits  9 pauses  10 stats; from 11 on, per job: order:<account>:<key>
 -- ARGV  1 worker; then per job: token, kind (P to send the order, L to look it up), account, hash of
 --       the order's bytes, order key
@@ -14,15 +14,25 @@
 -- The ledger: "S hash worker token" sending, "L hash ms" being looked up, "C hash ms ids" created,
 -- "U hash ms dead_id" unknown for good. Asking again for a claim that has begun answers G and takes
 -- nothing more, so a lost reply is asked for again.
-local worker = ARGV[1]
+local FIXED = 10
+local worker, n = ARGV[1], #KEYS - FIXED
 local replies, waits = {}, 0
 local lease = redis.call('ZSCORE', KEYS[1], worker)
 if not lease or tonumber(lease) <= now then
-  for i = 1, #KEYS - 10 do replies[i] = 'L' end
+  for i = 1, n do replies[i] = 'L' end
   return replies
 end
 
-local busy = {} -- account -> why its jobs wait, from before this batch
+local tokens, keys = {}, {}
+for i = 1, n do
+  tokens[i] = ARGV[5 * i - 3]
+  keys[i] = KEYS[FIXED + i]
+end
+local claims = redis.call('HMGET', KEYS[3], unpack(tokens))
+local entries = redis.call('MGET', unpack(keys))
+local sent_now = {}                    -- ledger key -> entry, of this batch
+local ledger_sets, claim_sets = {}, {} -- written at once at the end
+local busy = {}                        -- account -> why its jobs wait, from before this batch
 
 local function account_state(account)
   local l = limits_of(KEYS[8], account)
@@ -41,8 +51,9 @@ end
 
 local function wait(token, account, why)
   local record = redis.call('HGET', KEYS[2], token)
-  redis.call('HDEL', KEYS[2], token)
   park_waiting(KEYS[4], KEYS[5], KEYS[6], account, string.match(token, '^%d+'), record)
+  redis.call('HDEL', KEYS[2], token)
+  redis.call('HDEL', KEYS[3], token)
   waits = waits + 1
   local g = gates_seen[account]
   g.touched = true
@@ -51,8 +62,7 @@ local function wait(token, account, why)
 end
 
 -- What the ledger says against sending, or nil.
-local function ledger_refuses(key, kind, hash)
-  local entry = redis.call('GET', key)
+local function ledger_refuses(entry, kind, hash)
   if not entry then return nil end
   if string.sub(entry, 3, 2 + #hash) ~= hash then return 'K' end
   local state = string.sub(entry, 1, 1)
@@ -62,10 +72,12 @@ local function ledger_refuses(key, kind, hash)
   return 'B'
 end
 
-local function admit(key, token, kind, account, hash, order_key)
-  if redis.call('HEXISTS', KEYS[3], token) == 1 then return 'G' end
-  if redis.call('HEXISTS', KEYS[2], token) == 0 then return 'L' end
-  local refused = ledger_refuses(key, kind, hash)
+local function admit(i)
+  if not claims[i] then return 'L' end
+  if claims[i] ~= '' then return 'G' end
+  local a = 5 * i - 3
+  local token, kind, account, hash, order_key = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], ARGV[a + 4]
+  local refused = ledger_refuses(sent_now[keys[i]] or entries[i], kind, hash)
   if refused then return refused end
   local g, l = account_state(account)
   if string.sub(token, -1) ~= 'g' then
@@ -79,15 +91,19 @@ local function admit(key, token, kind, account, hash, order_key)
   end
   g.conc = g.conc + 1
   g.dirty = true
-  if kind == 'P' then redis.call('SET', key, 'S ' .. hash .. ' ' .. worker .. ' ' .. token) end
-  redis.call('HSET', KEYS[3], token, kind .. account .. ' ' .. order_key)
+  if kind == 'P' then
+    local entry = 'S ' .. hash .. ' ' .. worker .. ' ' .. token
+    sent_now[keys[i]] = entry
+    ledger_sets[#ledger_sets + 1] = keys[i]
+    ledger_sets[#ledger_sets + 1] = entry
+  end
+  claim_sets[#claim_sets + 1] = token
+  claim_sets[#claim_sets + 1] = kind .. account .. ' ' .. order_key
   return 'G'
 end
 
-for i = 1, #KEYS - 10 do
-  local a = 5 * i - 3
-  replies[i] = admit(KEYS[10 + i], ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], ARGV[a + 4])
-end
+for i = 1, n do replies[i] = admit(i) end
+if #ledger_sets > 0 then redis.call('MSET', unpack(ledger_sets)) end
 for account, g in pairs(gates_seen) do
   if g.dirty or g.touched then gate_save(KEYS[7], account, g) end
   if g.touched then
@@ -95,5 +111,6 @@ for account, g in pairs(gates_seen) do
     else gate_schedule(KEYS[6], account, g, limits_seen[account]) end
   end
 end
+if #claim_sets > 0 then redis.call('HSET', KEYS[3], unpack(claim_sets)) end
 if waits > 0 then redis.call('HINCRBY', KEYS[10], 'waits', waits) end
 return replies

@@ -2,7 +2,7 @@
 -- jobs whose delay is due, jobs whose account's gate has opened, fresh jobs.
 -- uses: gate record
 -- KEYS  1 jobs  2 delayed  3 parked  4 waiting  5 gates  6 accounts  7 limits  8 pauses  9 workers
---       10 stats  11 results  12 inflight:<worker>  13 taken:<worker>
+--       10 stats  11 results  12 inflight:<worker>  13 taken:<worker>  14 claims:<worker>
 -- ARGV  1 worker  2 n  3 bytes to take at most (one job always fits)  4 results high water (0: none)
 -- Returns  { status, now ms, next ms, token, record, token, record, … }
 --   status  OK; LOST: the lease ran out, beat first; PAUSED: by an operator; FULL: results not consumed
@@ -108,7 +108,7 @@ take_fresh(KEYS[1])
 local reply = { 'OK', ms(now), '-1' }
 if #records > 0 then
   local first = redis.call('HINCRBY', KEYS[10], 'seq', #records) - #records
-  local fields = {}
+  local fields, claims = {}, {}
   for i, record in ipairs(records) do
     local token = ms(first + i)
     if passed[i] then
@@ -117,10 +117,13 @@ if #records > 0 then
     end
     fields[#fields + 1] = token
     fields[#fields + 1] = record
+    claims[#claims + 1] = token
+    claims[#claims + 1] = ''
     reply[#reply + 1] = token
     reply[#reply + 1] = record
   end
   redis.call('HSET', KEYS[12], unpack(fields))
+  redis.call('HSET', KEYS[14], unpack(claims))
   if fresh > 0 then redis.call('HINCRBY', KEYS[10], 'taken', fresh) end
 end
 for account, g in pairs(gates_seen) do

@@ -3,7 +3,7 @@
 --
 -- accounts  HASH  account -> "tokens ts conc fails mode until cool probe"
 --   tokens  what is in the token bucket, as of ts (ms, Redis's clock)
---   conc    requests under way; equal to the account's entries in all begun:<worker> hashes
+--   conc    requests under way; equal to the account's entries in all claims:<worker> hashes
 --   fails   consecutive failures while mode is n
 --   mode    n normal, p paused (Retry-After), h held (401/403), b breaker open
 --   until   ms; p: the pause's end; h and b: when the next probe may go, or the running probe's deadline

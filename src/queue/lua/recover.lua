@@ -4,11 +4,11 @@
 -- in pieces; the caller calls again until nothing is left.
 -- uses: gate record
 -- KEYS  1 jobs  2 delayed  3 parked  4 gates  5 accounts  6 limits  7 workers  8 workers:info  9 stats
---       10 inflight:<dead>  11 begun:<dead>  12 taken:<dead>; from 13 on, per begun claim:
+--       10 inflight:<dead>  11 claims:<dead>  12 taken:<dead>; from 13 on, per begun claim:
 --       order:<account>:<key>
 -- ARGV  1 dead worker  2 how many jobs to move at most; then per begun claim: token
--- Returns  { "ALIVE" } if it renewed its lease meanwhile, else { "OK", begun claims left, other jobs
---   left, jobs given back, jobs made unknown }
+-- Returns  { "ALIVE" } if it renewed its lease meanwhile, else { "OK", claims left, jobs given back, jobs
+--   made unknown }
 local dead, most = ARGV[1], tonumber(ARGV[2])
 local lease = redis.call('ZSCORE', KEYS[7], dead)
 if lease and tonumber(lease) > now then return { 'ALIVE' } end
@@ -17,7 +17,7 @@ local given, unknown, fresh = 0, 0, 0
 local function recover_begun(key, token)
   local begun = redis.call('HGET', KEYS[11], token)
   local record = redis.call('HGET', KEYS[10], token)
-  if not begun then return end
+  if not begun or begun == '' then return end
   redis.call('HDEL', KEYS[11], token)
   local kind, account = string.match(begun, '^(%a)(%S+) ')
   local l = limits_of(KEYS[6], account)
@@ -42,30 +42,33 @@ local function recover_begun(key, token)
   park_delayed(KEYS[3], KEYS[2], id, record, id)
 end
 
--- The newest first, so that the oldest ends at the very head.
+-- Claims that never begun, the newest first, so that the oldest ends at the very head.
 local function recover_claimed()
-  local tokens = redis.call('HKEYS', KEYS[10])
+  local claims, tokens = redis.call('HGETALL', KEYS[11]), {}
+  for i = 1, #claims, 2 do
+    if claims[i + 1] == '' then tokens[#tokens + 1] = claims[i] end
+  end
   table.sort(tokens, function(a, b)
     return tonumber(string.match(a, '^%d+')) > tonumber(string.match(b, '^%d+'))
   end)
   for i = 1, math.min(#tokens, most) do
     local record = redis.call('HGET', KEYS[10], tokens[i])
+    if record then
+      fresh = fresh + give_back(KEYS[1], KEYS[3], KEYS[2], string.match(tokens[i], '^%d+'), record)
+      given = given + 1
+    end
     redis.call('HDEL', KEYS[10], tokens[i])
-    fresh = fresh + give_back(KEYS[1], KEYS[3], KEYS[2], string.match(tokens[i], '^%d+'), record)
-    given = given + 1
+    redis.call('HDEL', KEYS[11], tokens[i])
   end
 end
 
 for i = 1, #KEYS - 12 do recover_begun(KEYS[12 + i], ARGV[2 + i]) end
-local begun_left = redis.call('HLEN', KEYS[11])
-if begun_left == 0 then
-  local taken = redis.call('LPOP', KEYS[12])
-  while taken do
-    redis.call('RPUSH', KEYS[1], taken)
-    taken = redis.call('LPOP', KEYS[12])
-  end
-  recover_claimed()
+local taken = redis.call('LPOP', KEYS[12])
+while taken do
+  redis.call('RPUSH', KEYS[1], taken)
+  taken = redis.call('LPOP', KEYS[12])
 end
+recover_claimed()
 for account, g in pairs(gates_seen) do
   gate_save(KEYS[5], account, g)
   if redis.call('ZSCORE', KEYS[4], account) then gate_schedule(KEYS[4], account, g, limits_seen[account]) end
@@ -73,9 +76,9 @@ end
 if fresh > 0 then redis.call('HINCRBY', KEYS[9], 'taken', -fresh) end
 if unknown > 0 then redis.call('HINCRBY', KEYS[9], 'recovered_unknown', unknown) end
 if given > 0 then redis.call('HINCRBY', KEYS[9], 'recovered', given) end
-local left = redis.call('HLEN', KEYS[10])
-if begun_left == 0 and left == 0 then
+local left = redis.call('HLEN', KEYS[11])
+if left == 0 then
   redis.call('ZREM', KEYS[7], dead)
   redis.call('HDEL', KEYS[8], dead)
 end
-return { 'OK', ms(begun_left), ms(left), ms(given), ms(unknown) }
+return { 'OK', ms(left), ms(given), ms(unknown) }

@@ -4,21 +4,31 @@
 -- nothing happens twice.
 -- uses: gate record
 -- KEYS  1 jobs  2 dead  3 dead:entries  4 delayed  5 parked  6 waiting  7 gates  8 accounts  9 limits
---       10 stats  11 inflight:<worker>  12 begun:<worker>  13 results; from 14 on, per job:
+--       10 stats  11 inflight:<worker>  12 claims:<worker>  13 results; from 14 on, per job:
 --       order:<account>:<key> (or jobs where there is none), the job's results list
--- ARGV  1 jitter, 0 to 1  2 "1" if this batch is sent again; then per job: token, op, account ("" where unknown), gate effect, its
---       argument, due (retry: ms from now; dead: entry id), body, result ("" for none), ledger
---   op      done | dead | retry | wait (due > 0: not before) | back; a counter's name may follow a colon (done:created)
+-- ARGV  1 jitter, 0 to 1  2 "1" if this batch is sent again; then per job: token, op, account ("" where
+--       unknown), gate effect, its argument, due (retry: ms from now; dead: entry id), body, result
+--       ("" for none), ledger
+--   op      done | dead | retry | wait (due > 0: not before) | back; a counter's name may follow a
+--           colon (done:created)
 --   body    retry, wait: state letter, a space, header JSON ("" leaves the header); dead: the entry
 --   ledger  "" leave, "D" delete, or the entry's new value
 -- Returns  per job: OK; LOST: the claim is not ours any more (a created order's id goes into the
 --   ledger all the same); WRONGTYPE: results is no list (nothing was done). A reply_to that is no
 --   list gives way to results.
+-- Jobs are put where they go first and taken out of the in-flight set last, so that an error half-way
+-- (a key of the wrong type) leaves every job in its claim.
+local FIXED, ARGS = 13, 9
 local jitter, again = tonumber(ARGV[1]), ARGV[2] == '1'
-local counts, replies = {}, {}
+local n = (#KEYS - FIXED) / 2
+local counts, replies, ended, pushes, list_ok = {}, {}, {}, {}, {}
 
-local function count(name)
-  counts[name] = (counts[name] or 0) + 1
+local tokens = {}
+for i = 1, n do tokens[i] = ARGV[ARGS * i - 6] end
+local claims = redis.call('HMGET', KEYS[12], unpack(tokens))
+
+local function count(name, by)
+  counts[name] = (counts[name] or 0) + (by or 1)
 end
 
 local function ledger_write(key, account, value)
@@ -45,13 +55,14 @@ local function learn_of_lost(key, account, ledger)
   return 'LOST'
 end
 
-local function gate_update(account, token, effect, arg)
+local function gate_update(account, token, begun, effect, arg)
   local l = limits_of(KEYS[9], account)
   local g = gate_load(KEYS[8], account, l)
   local was = g.mode
-  if redis.call('HDEL', KEYS[12], token) == 1 then g.conc = math.max(0, g.conc - 1) end
+  if begun then g.conc = math.max(0, g.conc - 1) end
   gate_learn(g, l, effect, tonumber(arg) or 0, token, jitter)
-  if was == 'n' and g.mode == 'b' then count('breaker_opened') end
+  if was ~= 'b' and g.mode == 'b' then count('breaker_opened') end
+  return g
 end
 
 local function new_record(record, body)
@@ -61,8 +72,6 @@ local function new_record(record, body)
   return recoveries .. string.sub(body, 1, 1) .. position .. string.sub(body, 2) .. string.sub(record, text)
 end
 
-local list_ok = {}
-
 local function is_list(key)
   if list_ok[key] == nil then
     local kind = redis.call('TYPE', key).ok
@@ -71,54 +80,68 @@ local function is_list(key)
   return list_ok[key]
 end
 
-local function settle(key, results, token, op, account, effect, arg, due, body, result, ledger)
-  if result ~= '' and not is_list(results) then
-    results = KEYS[13]
-    if not is_list(results) then return 'WRONGTYPE' end
-  end
-  local verb, counter = string.match(op, '^(%a+):?(.*)$')
-  local ends = verb == 'done' or verb == 'dead'
-  local record = not ends and redis.call('HGET', KEYS[11], token)
-  if redis.call('HDEL', KEYS[11], token) == 0 then return learn_of_lost(key, account, ledger) end
-  if account ~= '' then gate_update(account, token, effect, arg) end
-  ledger_write(key, account, ledger)
+-- Where the job goes that is neither done nor dead.
+local function put_back(verb, token, account, g, due, body)
   local id = string.match(token, '^%d+')
-  if verb == 'dead' then
-    redis.call('HSET', KEYS[3], due, body)
-    redis.call('ZADD', KEYS[2], ms(now), due)
-    count('died')
-  elseif verb == 'retry' then
+  local record = redis.call('HGET', KEYS[11], token)
+  if verb == 'retry' then
     park_delayed(KEYS[5], KEYS[4], id, new_record(record, body), ms(now + tonumber(due)))
   elseif verb == 'wait' then
     park_waiting(KEYS[5], KEYS[6], KEYS[7], account, id, new_record(record, body))
     if tonumber(due) > 0 then
       redis.call('ZADD', KEYS[7], ms(now + tonumber(due)), account)
-      gates_seen[account].spaced = true
+      g.spaced = true
     end
-  elseif verb == 'back' then
-    local fresh = give_back(KEYS[1], KEYS[5], KEYS[4], id, record)
-    if fresh == 1 then counts.taken = (counts.taken or 0) - 1 end
-  else
-    count('settled')
+  elseif give_back(KEYS[1], KEYS[5], KEYS[4], id, record) == 1 then
+    count('taken', -1)
   end
+end
+
+local function settle(i)
+  local a = ARGS * i - 6
+  local token, op, account, due, result = tokens[i], ARGV[a + 1], ARGV[a + 2], ARGV[a + 5], ARGV[a + 7]
+  local key, results, ledger = KEYS[FIXED + 2 * i - 1], KEYS[FIXED + 2 * i], ARGV[a + 8]
+  if not claims[i] then return learn_of_lost(key, account, ledger) end
+  if result ~= '' and not is_list(results) then
+    results = KEYS[13]
+    if not is_list(results) then return 'WRONGTYPE' end
+  end
+  local verb, counter = string.match(op, '^(%a+):?(.*)$')
+  local g = account ~= '' and gate_update(account, token, claims[i] ~= '', ARGV[a + 3], ARGV[a + 4])
+  if verb == 'done' then
+    count('settled')
+  elseif verb == 'dead' then
+    redis.call('HSET', KEYS[3], due, ARGV[a + 6])
+    redis.call('ZADD', KEYS[2], ms(now), due)
+    count('died')
+  else
+    put_back(verb, token, account, g, due, ARGV[a + 6])
+  end
+  ledger_write(key, account, ledger)
   if result ~= '' then
-    redis.call('LPUSH', results, result)
-    count('results')
+    local list = pushes[results] or {}
+    list[#list + 1] = result
+    pushes[results] = list
   end
   if counter ~= '' then count(counter) end
+  ended[#ended + 1] = token
   return 'OK'
 end
 
-for i = 1, (#KEYS - 13) / 2 do
-  local a = 9 * i - 6
-  replies[i] = settle(KEYS[12 + 2 * i], KEYS[13 + 2 * i], ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3],
-    ARGV[a + 4], ARGV[a + 5], ARGV[a + 6], ARGV[a + 7], ARGV[a + 8])
-end
+for i = 1, n do replies[i] = settle(i) end
 for account, g in pairs(gates_seen) do
   gate_save(KEYS[8], account, g)
   if not g.spaced and redis.call('ZSCORE', KEYS[7], account) then
     gate_schedule(KEYS[7], account, g, limits_seen[account])
   end
+end
+for results, list in pairs(pushes) do
+  redis.call('LPUSH', results, unpack(list))
+  count('results', #list)
+end
+if #ended > 0 then
+  redis.call('HDEL', KEYS[11], unpack(ended))
+  redis.call('HDEL', KEYS[12], unpack(ended))
 end
 for name, by in pairs(counts) do
   if by ~= 0 then redis.call('HINCRBY', KEYS[10], name, by) end
