@@ -7,7 +7,8 @@
 
 #include "dray/timefmt.h"
 
-#define PAGE_SIZE 250 /* "maximum: 250" */
+#define PAGE_SIZE 250              /* "maximum: 250" */
+#define SLACK_MS  (10 * 60 * 1000) /* KaKaClo's clock and ours may differ by so much */
 
 static const char *const channel_types[] = {"Standard", "Express", NULL};
 
@@ -68,11 +69,12 @@ static int build_lookup(const struct account *account, const struct envelope *en
                         const struct lookup_cursor *cursor, struct buf *url) {
     char from[TIMEFMT_SIZE], to[TIMEFMT_SIZE];
     (void)account;
-    if (envelope->provider_key.ptr == NULL || cursor->window_to_ms == 0)
+    if (envelope->provider_key.ptr == NULL || cursor->window_from_ms < SLACK_MS ||
+        cursor->window_to_ms < cursor->window_from_ms)
         return -1;
     /* whole seconds, as in the document's 2016-01-18T23:41:00Z, and none of the window lost */
-    rfc3339_format(cursor->window_from_ms / 1000 * 1000, from);
-    rfc3339_format((cursor->window_to_ms + 999) / 1000 * 1000, to);
+    rfc3339_format((cursor->window_from_ms - SLACK_MS) / 1000 * 1000, from);
+    rfc3339_format((cursor->window_to_ms + SLACK_MS + 999) / 1000 * 1000, to);
     buf_addf(url,
              "/openapi/v2/order/orders?createStartTime=%.19sZ&createEndTime=%.19sZ"
              "&pageNumber=%u&pageSize=%d",

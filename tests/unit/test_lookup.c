@@ -111,14 +111,20 @@ static void test_vu(void **state) {
     expect(401, "{}", VERDICT_HOLD, "http_401");
 }
 
-static void test_kakaclo_asks_for_whole_seconds_around_the_window(void **state) {
+static void test_kakaclo_asks_for_ten_minutes_more_on_both_sides(void **state) {
     (void)state;
     use("kakaclo-v2");
-    expect_url("/openapi/v2/order/orders?createStartTime=2023-11-14T22:13:20Z"
-               "&createEndTime=2023-11-14T23:13:21Z&pageNumber=1&pageSize=250");
+    expect_url("/openapi/v2/order/orders?createStartTime=2023-11-14T22:03:20Z"
+               "&createEndTime=2023-11-14T23:23:21Z&pageNumber=1&pageSize=250");
+    cursor.window_from_ms = 0; /* nobody knows when it was sent */
+    struct buf url;
+    buf_init(&url, 4096);
+    assert_int_equal(account.provider->build_lookup(&account, &envelope, &cursor, &url), -1);
+    buf_deinit(&url);
+    cursor.window_from_ms = FROM;
     cursor.page = 6;
-    expect_url("/openapi/v2/order/orders?createStartTime=2023-11-14T22:13:20Z"
-               "&createEndTime=2023-11-14T23:13:21Z&pageNumber=7&pageSize=250");
+    expect_url("/openapi/v2/order/orders?createStartTime=2023-11-14T22:03:20Z"
+               "&createEndTime=2023-11-14T23:23:21Z&pageNumber=7&pageSize=250");
 }
 
 static void test_kakaclo_reads_every_page(void **state) {
@@ -251,7 +257,7 @@ int main(void) {
         TEST(test_without_a_key_nothing_can_be_asked),
         TEST(test_a_provider_without_a_lookup),
         TEST(test_vu),
-        TEST(test_kakaclo_asks_for_whole_seconds_around_the_window),
+        TEST(test_kakaclo_asks_for_ten_minutes_more_on_both_sides),
         TEST(test_kakaclo_reads_every_page),
         TEST(test_kakaclo_ends),
         TEST(test_kakaclo_finds_all_of_a_split_order),
