@@ -194,8 +194,13 @@ static void test_ids(void **state) {
     expect_one("id", "must be a string");
     parse("{\"id\":\"a\\u0000b\",\"order\":%s}", order);
     expect_one("id", "control character");
-    parse("{\"id\":\"a\\nb\",\"order\":%s}", order);
-    expect_one("id", "control character");
+    static const char *const controls[] = {"\\n",      "\x7f",     "\\u001f",
+                                           "\xc2\x80", "\xc2\x9f", "\\u0085"};
+    for (size_t i = 0; i < sizeof(controls) / sizeof(controls[0]); i++) {
+        parse("{\"id\":\"a%s\",\"order\":%s}", controls[i], order);
+        expect_one("id", "control character");
+    }
+    assert_int_equal(parse("{\"id\":\"a\xc2\xa0\xe2\x80\xa8\",\"order\":%s}", order), 0);
 }
 
 static void test_wrong_members(void **state) {
