@@ -12,6 +12,7 @@ struct batch *batch_new(enum script_id script) {
         return NULL;
     b->script = script;
     buf_init(&b->keys, BATCH_BUF_MAX);
+    buf_init(&b->more_keys, BATCH_BUF_MAX);
     buf_init(&b->args, BATCH_BUF_MAX);
     buf_init(&b->cmd, BATCH_BUF_MAX);
     return b;
@@ -21,6 +22,7 @@ void batch_free(struct batch *b) {
     if (b == NULL)
         return;
     buf_deinit(&b->keys);
+    buf_deinit(&b->more_keys);
     buf_deinit(&b->args);
     buf_deinit(&b->cmd);
     free(b);
@@ -34,8 +36,11 @@ static void shrink(struct buf *b) {
 
 void batch_reset(struct batch *b) {
     b->count = 0;
+    b->arg_count = 0;
     b->sent = b->repeated = false;
     shrink(&b->keys);
+    b->more_count = 0;
+    shrink(&b->more_keys);
     shrink(&b->args);
     shrink(&b->cmd);
 }
@@ -44,38 +49,61 @@ bool batch_full(const struct batch *b) {
     return b->count == BATCH_ITEMS || b->args.len >= BATCH_BYTES;
 }
 
-/* Takes back what a failed append left behind. */
-static bool commit(struct batch *b, void *item, size_t keys_len, size_t args_len) {
-    if (buf_ok(&b->keys) && buf_ok(&b->args)) {
+/* Where a batch ended before an item was added. */
+struct mark {
+    size_t keys, more_keys, args;
+};
+
+static struct mark mark_of(const struct batch *b) {
+    return (struct mark){b->keys.len, b->more_keys.len, b->args.len};
+}
+
+/* Counts the item, or takes back what a failed append left behind. */
+static bool commit(struct batch *b, void *item, struct mark mark) {
+    if (buf_ok(&b->keys) && buf_ok(&b->more_keys) && buf_ok(&b->args)) {
+        b->more_count += b->more_keys.len > mark.more_keys ? 1 : 0;
         b->items[b->count++] = item;
         return true;
     }
-    b->keys.len = keys_len;
-    b->args.len = args_len;
-    b->keys.failed = b->args.failed = false;
+    b->keys.len = mark.keys;
+    b->more_keys.len = mark.more_keys;
+    b->args.len = mark.args;
+    b->keys.failed = b->more_keys.failed = b->args.failed = false;
     return false;
 }
 
-bool batch_add_begin(struct batch *b, void *item, const char *token, char kind, struct span account,
-                     const char hash[static 33], struct span order_key, struct span ledger_key) {
-    size_t keys_len = b->keys.len, args_len = b->args.len;
+bool batch_add_begin(struct batch *b, void *item, const char *token, char kind, const char *account,
+                     const char hash[static 33], struct span ledger_key) {
+    struct mark mark = mark_of(b);
+    char kind_account[NAME_MAX_LEN + 2];
+    int n = snprintf(kind_account, sizeof(kind_account), "%c%s", kind, account);
     redis_resp_arg(&b->keys, ledger_key);
     redis_resp_str(&b->args, token);
-    redis_resp_arg(&b->args, (struct span){&kind, 1});
-    redis_resp_arg(&b->args, account);
+    redis_resp_arg(&b->args, (struct span){kind_account, (size_t)n});
     redis_resp_arg(&b->args, (struct span){hash, 32});
-    redis_resp_arg(&b->args, order_key);
-    return commit(b, item, keys_len, args_len);
+    b->arg_count += 3;
+    return commit(b, item, mark);
 }
 
-static void add_op(struct buf *args, const struct settlement *s) {
+static void add_op(struct batch *b, const struct settlement *s) {
     static const char *const names[] = {
         [SETTLE_DONE] = "done", [SETTLE_DEAD] = "dead", [SETTLE_RETRY] = "retry",
         [SETTLE_WAIT] = "wait", [SETTLE_BACK] = "back",
     };
-    char text[64];
-    int n = s->counter == NULL ? snprintf(text, sizeof(text), "%s", names[s->op])
-                               : snprintf(text, sizeof(text), "%s:%s", names[s->op], s->counter);
+    char text[64], list[16] = "";
+    if (s->results_key.ptr != NULL) {
+        redis_resp_arg(&b->more_keys, s->results_key);
+        snprintf(list, sizeof(list), "@%u", b->more_count + 1);
+    }
+    int n = snprintf(text, sizeof(text), "%s%s%s%s", names[s->op], s->counter != NULL ? ":" : "",
+                     s->counter != NULL ? s->counter : "", list);
+    redis_resp_arg(&b->args, (struct span){text, (size_t)n});
+}
+
+static void add_effect(struct buf *args, const struct settlement *s) {
+    char text[24];
+    int n = s->gate_ms > 0 ? snprintf(text, sizeof(text), "%c%llu", s->gate, (unsigned long long)s->gate_ms)
+                           : snprintf(text, sizeof(text), "%c", s->gate);
     redis_resp_arg(args, (struct span){text, (size_t)n});
 }
 
@@ -85,33 +113,36 @@ static void add_or_empty(struct buf *args, struct span s) {
 
 bool batch_add_settlement(struct batch *b, void *item, const struct queue_keys *k, const char *token,
                           const struct settlement *s) {
-    size_t keys_len = b->keys.len, args_len = b->args.len;
+    struct mark mark = mark_of(b);
     redis_resp_arg(&b->keys, s->ledger_key.ptr != NULL ? s->ledger_key : k->key[KEY_JOBS]);
-    redis_resp_arg(&b->keys, s->results_key.ptr != NULL ? s->results_key : k->key[KEY_RESULTS]);
     redis_resp_str(&b->args, token);
-    add_op(&b->args, s);
+    add_op(b, s);
     redis_resp_str(&b->args, s->account != NULL ? s->account : "");
-    redis_resp_arg(&b->args, (struct span){&s->gate, 1});
-    redis_resp_u64(&b->args, s->gate_ms);
-    if (s->op == SETTLE_DEAD)
-        redis_resp_str(&b->args, s->dead_id);
-    else
-        redis_resp_u64(&b->args, s->due_ms);
-    add_or_empty(&b->args, s->body);
+    add_effect(&b->args, s);
     add_or_empty(&b->args, s->result);
     add_or_empty(&b->args, s->ledger);
-    return commit(b, item, keys_len, args_len);
+    b->arg_count += 6;
+    if (s->op != SETTLE_DONE && s->op != SETTLE_BACK) {
+        if (s->op == SETTLE_DEAD)
+            redis_resp_str(&b->args, s->dead_id);
+        else
+            redis_resp_u64(&b->args, s->due_ms);
+        add_or_empty(&b->args, s->body);
+        b->arg_count += 2;
+    }
+    return commit(b, item, mark);
 }
 
 static void compose_begin(struct batch *b, const struct queue_keys *k) {
     static const enum queue_key fixed[] = {KEY_WORKERS, KEY_INFLIGHT, KEY_CLAIMS,  KEY_PARKED, KEY_WAITING,
                                            KEY_GATES,   KEY_ACCOUNTS, KEY_LIMITS, KEY_PAUSES, KEY_STATS};
     size_t fixed_count = sizeof(fixed) / sizeof(fixed[0]);
-    queue_cmd_begin(&b->cmd, SCRIPT_BEGIN, fixed_count + b->count, 1 + 5 * (size_t)b->count);
+    queue_cmd_begin(&b->cmd, SCRIPT_BEGIN, fixed_count + b->count, 2 + b->arg_count);
     for (size_t i = 0; i < fixed_count; i++)
         queue_cmd_key(&b->cmd, k, fixed[i]);
     buf_add_span(&b->cmd, buf_span(&b->keys));
     redis_resp_str(&b->cmd, k->worker);
+    redis_resp_u64(&b->cmd, k->order_prefix.len);
 }
 
 static void compose_settle(struct batch *b, const struct queue_keys *k) {
@@ -121,13 +152,15 @@ static void compose_settle(struct batch *b, const struct queue_keys *k) {
                                            KEY_RESULTS};
     size_t fixed_count = sizeof(fixed) / sizeof(fixed[0]);
     char jitter[16];
-    queue_cmd_begin(&b->cmd, SCRIPT_SETTLE, fixed_count + 2 * (size_t)b->count, 2 + 9 * (size_t)b->count);
+    queue_cmd_begin(&b->cmd, SCRIPT_SETTLE, fixed_count + b->count + b->more_count, 3 + b->arg_count);
     for (size_t i = 0; i < fixed_count; i++)
         queue_cmd_key(&b->cmd, k, fixed[i]);
     buf_add_span(&b->cmd, buf_span(&b->keys));
+    buf_add_span(&b->cmd, buf_span(&b->more_keys));
     snprintf(jitter, sizeof(jitter), "%.3f", b->jitter);
     redis_resp_str(&b->cmd, jitter);
     redis_resp_str(&b->cmd, b->repeated ? "1" : "0");
+    redis_resp_u64(&b->cmd, b->count);
 }
 
 void batch_send(struct batch *b, struct queue_caller *caller, const struct queue_keys *k,

@@ -36,7 +36,9 @@ struct batch {
     enum script_id script;
     uint32_t count;
     void *items[BATCH_ITEMS]; /* the caller's, in the order of the replies */
-    struct buf keys, args, cmd;
+    struct buf keys, more_keys, args, cmd;
+    uint32_t more_count; /* further results lists */
+    size_t arg_count;
     double jitter;
     bool sent;     /* once at least */
     bool repeated; /* the last time it was sent was not the first */
@@ -48,8 +50,8 @@ void batch_reset(struct batch *b);
 bool batch_full(const struct batch *b);
 
 /* Both return false (and add nothing) when memory runs out. `kind` is 'P' or 'L'. */
-bool batch_add_begin(struct batch *b, void *item, const char *token, char kind, struct span account,
-                     const char hash[static 33], struct span order_key, struct span ledger_key);
+bool batch_add_begin(struct batch *b, void *item, const char *token, char kind, const char *account,
+                     const char hash[static 33], struct span ledger_key);
 bool batch_add_settlement(struct batch *b, void *item, const struct queue_keys *k, const char *token,
                           const struct settlement *s);
 

@@ -65,8 +65,8 @@ static void begin(struct order *o) {
     struct lane *lane = o->lane;
     o->looking_up = o->past.phase != PHASE_SEND;
     struct batch *b = lane_batch(lane, SCRIPT_BEGIN);
-    if (b != NULL && batch_add_begin(b, o, o->token, o->looking_up ? 'L' : 'P', span_str(o->account->name),
-                                     o->hash, o->envelope.order_key, buf_span(&o->ledger_key))) {
+    if (b != NULL && batch_add_begin(b, o, o->token, o->looking_up ? 'L' : 'P', o->account->name, o->hash,
+                                     buf_span(&o->ledger_key))) {
         order_move(o, ORDER_BEGINNING);
         return;
     }
@@ -97,7 +97,7 @@ void admit(struct lane *lane, struct span token, struct span record) {
     o->token[token.len] = '\0';
     buf_add_span(&o->record, record);
     faults_reset(&w->faults);
-    if (!buf_ok(&o->record) || past_parse(&o->past, buf_span(&o->record), &w->doc, &raw) < 0) {
+    if (!buf_ok(&o->record) || past_parse(&o->past, token, buf_span(&o->record), &w->doc, &raw) < 0) {
         /* No record of ours, or no memory for it: the text stays as it is, for a person to look at. */
         raw = buf_span(&o->record);
         faults_add(&w->faults, "", "is no record of dray's");

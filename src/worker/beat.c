@@ -80,14 +80,11 @@ static void on_recovered(void *arg, const redisReply *r, const char *error) {
         recovery_end(rec);
 }
 
-/* "P<account> <order key>" to the ledger's key. */
+/* "P<account>:<order key>" to the ledger's key. */
 static void add_ledger_key(const struct lane *lane, const redisReply *begun, struct buf *cmd, struct buf *key) {
-    const char *space = memchr(begun->str, ' ', begun->len);
-    size_t at = space != NULL ? (size_t)(space - begun->str) : begun->len;
     buf_reset(key);
-    if (space != NULL && at > 1)
-        queue_keys_order(&lane->keys, (struct span){begun->str + 1, at - 1},
-                         (struct span){space + 1, begun->len - at - 1}, key);
+    buf_add_span(key, lane->keys.order_prefix);
+    buf_add(key, begun->str + 1, begun->len - 1);
     redis_resp_arg(cmd, buf_span(key));
 }
 

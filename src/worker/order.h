@@ -55,8 +55,10 @@ struct order {
     bool looking_up;
 };
 
-/* Splits a record into past and text. 0, or -1 where it is no record of dray's. `doc` is scratch. */
-int past_parse(struct past *past, struct span record, struct json_doc *doc, struct span *raw);
+/* Splits a claim's record into past and text; the record of a fresh claim (its token ends with f) is the
+ * text. 0, or -1 where it is no record of dray's. `doc` is scratch. */
+int past_parse(struct past *past, struct span token, struct span record, struct json_doc *doc,
+               struct span *raw);
 /* Writes the header's part after the position: state, space, JSON. */
 void past_write(const struct past *past, struct buf *out);
 

@@ -25,9 +25,13 @@ static int read_json(struct past *past, struct span text, struct json_doc *doc) 
     return 0;
 }
 
-int past_parse(struct past *past, struct span record, struct json_doc *doc, struct span *raw) {
-    memset(past, 0, sizeof(*past));
-    past->history = SPAN_LIT("");
+int past_parse(struct past *past, struct span token, struct span record, struct json_doc *doc,
+               struct span *raw) {
+    *past = (struct past){.phase = PHASE_SEND, .history = SPAN_LIT("")};
+    if (token.len > 0 && token.ptr[token.len - 1] == 'f') {
+        *raw = record;
+        return 0;
+    }
     const char *end = memchr(record.ptr, '\n', record.len);
     const char *space = end != NULL ? memchr(record.ptr, ' ', (size_t)(end - record.ptr)) : NULL;
     if (space == NULL || space - record.ptr < 2 || record.ptr[0] < '0' || record.ptr[0] > '9')

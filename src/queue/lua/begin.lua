@@ -3,8 +3,8 @@
 -- uses: gate record
 -- KEYS  1 workers  2 inflight:<worker>  3 claims:<worker>  4 parked  5 waiting  6 gates  7 accounts
 --       8 limits  9 pauses  10 stats; from 11 on, per job: order:<account>:<key>
--- ARGV  1 worker; then per job: token, kind (P to send the order, L to look it up), account, hash of
---       the order's bytes, order key
+-- ARGV  1 worker  2 length of the ledger keys' common beginning ("dray:{q}:order:"); then per job:
+--       token, kind (P to send the order, L to look it up) and account in one, hash of the order's bytes
 -- Returns  per job one text, the first letter of which is
 --   G  go; the ledger says "sending"          W  moved to its account's waiting list (then: why)
 --   D  the key's order exists; the ledger entry follows
@@ -14,8 +14,8 @@
 -- The ledger: "S hash worker token" sending, "L hash ms" being looked up, "C hash ms ids" created,
 -- "U hash ms dead_id" unknown for good. Asking again for a claim that has begun answers G and takes
 -- nothing more, so a lost reply is asked for again.
-local FIXED = 10
-local worker, n = ARGV[1], #KEYS - FIXED
+local FIXED, ARGS = 10, 3
+local worker, key_start, n = ARGV[1], tonumber(ARGV[2]) + 1, #KEYS - FIXED
 local replies, waits = {}, 0
 local lease = redis.call('ZSCORE', KEYS[1], worker)
 if not lease or tonumber(lease) <= now then
@@ -25,7 +25,7 @@ end
 
 local tokens, keys = {}, {}
 for i = 1, n do
-  tokens[i] = ARGV[5 * i - 3]
+  tokens[i] = ARGV[ARGS * i]
   keys[i] = KEYS[FIXED + i]
 end
 local claims = redis.call('HMGET', KEYS[3], unpack(tokens))
@@ -50,7 +50,7 @@ local function account_state(account)
 end
 
 local function wait(token, account, why)
-  local record = redis.call('HGET', KEYS[2], token)
+  local record = record_of(token, redis.call('HGET', KEYS[2], token))
   park_waiting(KEYS[4], KEYS[5], KEYS[6], account, string.match(token, '^%d+'), record)
   redis.call('HDEL', KEYS[2], token)
   redis.call('HDEL', KEYS[3], token)
@@ -75,8 +75,8 @@ end
 local function admit(i)
   if not claims[i] then return 'L' end
   if claims[i] ~= '' then return 'G' end
-  local a = 5 * i - 3
-  local token, kind, account, hash, order_key = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], ARGV[a + 4]
+  local token, kind, hash = tokens[i], string.sub(ARGV[ARGS * i + 1], 1, 1), ARGV[ARGS * i + 2]
+  local account = string.sub(ARGV[ARGS * i + 1], 2)
   local refused = ledger_refuses(sent_now[keys[i]] or entries[i], kind, hash)
   if refused then return refused end
   local g, l = account_state(account)
@@ -98,7 +98,7 @@ local function admit(i)
     ledger_sets[#ledger_sets + 1] = entry
   end
   claim_sets[#claim_sets + 1] = token
-  claim_sets[#claim_sets + 1] = kind .. account .. ' ' .. order_key
+  claim_sets[#claim_sets + 1] = kind .. string.sub(keys[i], key_start)
   return 'G'
 end
 

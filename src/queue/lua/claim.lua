@@ -7,7 +7,8 @@
 -- Returns  { status, now ms, next ms, token, record, token, record, … }
 --   status  OK; LOST: the lease ran out, beat first; PAUSED: by an operator; FULL: results not consumed
 --   next    when something will be due: 0 now, -1 nothing is known to come
---   token   the claim's number; a "g" behind it says that it has passed its account's gate
+--   token   the claim's number; a "g" behind it says that it has passed its account's gate, an "f" that the
+--           job is fresh: its record is its text
 local worker, n, room_bytes, high_water = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local lease = redis.call('ZSCORE', KEYS[9], worker)
 if not lease or tonumber(lease) <= now then return { 'LOST', ms(now), '-1' } end
@@ -29,10 +30,11 @@ if pause then
 end
 if high_water > 0 and redis.call('LLEN', KEYS[11]) >= high_water then return closed('FULL') end
 
-local records, passed, bytes, fresh = {}, {}, 0, 0
+local records, mark, passed, bytes, fresh = {}, {}, {}, 0, 0
 
-local function add(record, gate_passed)
+local function add(record, letter, gate_passed)
   records[#records + 1] = record
+  mark[#records] = letter
   passed[#records] = gate_passed
   bytes = bytes + #record
 end
@@ -46,7 +48,7 @@ local function take_fresh(list)
   local last = #raws
   for i = 1, #raws do
     if bytes >= room_bytes then last = i - 1 break end
-    add(FRESH .. raws[i], false)
+    add(raws[i], 'f', false)
     fresh = fresh + 1
   end
   for i = #raws, last + 1, -1 do redis.call('RPUSH', list, raws[i]) end
@@ -55,7 +57,7 @@ end
 local function take_parked(id, gate_passed)
   local record = redis.call('HGET', KEYS[3], id)
   redis.call('HDEL', KEYS[3], id)
-  if record then add(record, gate_passed) end
+  if record then add(record, gate_passed and 'g' or '', gate_passed) end
 end
 
 local function take_delayed()
@@ -110,9 +112,8 @@ if #records > 0 then
   local first = redis.call('HINCRBY', KEYS[10], 'seq', #records) - #records
   local fields, claims = {}, {}
   for i, record in ipairs(records) do
-    local token = ms(first + i)
+    local token = ms(first + i) .. mark[i]
     if passed[i] then
-      token = token .. 'g'
       gate_take_token(gates_seen[passed[i]], limits_seen[passed[i]], token)
     end
     fields[#fields + 1] = token

@@ -2,7 +2,8 @@
 --
 -- A record is a job inside dray: one header line, then the exact text that was pushed.
 --   header  recoveries (one digit), state (one letter), position (digits or nothing), space, JSON or
---           nothing, line feed. A fresh job's header is "0N \n".
+--           nothing, line feed. A fresh job's header is "0N \n"; while it is in flight (its token ends
+--           with f) it has none, so that its text is not copied on its way.
 --   state   N to be sent; U recovered after its request had begun (its outcome is unknown);
 --           L R D to be looked up (docs/protocol.md)
 --   position  its place in its account's waiting list, kept while it moves to and fro
@@ -12,6 +13,12 @@
 -- waiting   ZSET  "<account> <position, 16 digits>", all scores 0: FIFO within an account
 
 local FRESH = '0N \n'
+
+-- The record of a claim, as it is kept outside the in-flight set.
+local function record_of(token, stored)
+  if string.sub(token, -1) == 'f' then return FRESH .. stored end
+  return stored
+end
 
 local function record_split(record)
   local recoveries, state, position, body = string.match(record, '^(%d)(%a)(%d*) ()')

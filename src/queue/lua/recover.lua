@@ -19,7 +19,7 @@ local function recover_begun(key, token)
   local record = redis.call('HGET', KEYS[10], token)
   if not begun or begun == '' then return end
   redis.call('HDEL', KEYS[11], token)
-  local kind, account = string.match(begun, '^(%a)(%S+) ')
+  local kind, account = string.match(begun, '^(%a)([^:]+):')
   local l = limits_of(KEYS[6], account)
   local g = gate_load(KEYS[5], account, l)
   g.conc = math.max(0, g.conc - 1)
@@ -27,6 +27,7 @@ local function recover_begun(key, token)
   if not record then return end
   redis.call('HDEL', KEYS[10], token)
   local id = string.match(token, '^%d+')
+  record = record_of(token, record)
   if kind == 'P' then
     local recoveries = math.min(9, tonumber(string.sub(record, 1, 1)) + 1)
     record = ms(recoveries) .. 'U' .. string.sub(record, 3)
@@ -54,7 +55,7 @@ local function recover_claimed()
   for i = 1, math.min(#tokens, most) do
     local record = redis.call('HGET', KEYS[10], tokens[i])
     if record then
-      fresh = fresh + give_back(KEYS[1], KEYS[3], KEYS[2], string.match(tokens[i], '^%d+'), record)
+      fresh = fresh + give_back(KEYS[1], KEYS[3], KEYS[2], string.match(tokens[i], '^%d+'), record_of(tokens[i], record))
       given = given + 1
     end
     redis.call('HDEL', KEYS[10], tokens[i])

@@ -4,13 +4,13 @@
 -- nothing happens twice.
 -- uses: gate record
 -- KEYS  1 jobs  2 dead  3 dead:entries  4 delayed  5 parked  6 waiting  7 gates  8 accounts  9 limits
---       10 stats  11 inflight:<worker>  12 claims:<worker>  13 results; from 14 on, per job:
---       order:<account>:<key> (or jobs where there is none), the job's results list
--- ARGV  1 jitter, 0 to 1  2 "1" if this batch is sent again; then per job: token, op, account ("" where
---       unknown), gate effect, its argument, due (retry: ms from now; dead: entry id), body, result
---       ("" for none), ledger
+--       10 stats  11 inflight:<worker>  12 claims:<worker>  13 results; then per job
+--       order:<account>:<key> (or jobs where there is none); then further results lists
+-- ARGV  1 jitter, 0 to 1  2 "1" if this batch is sent again  3 number of jobs; then per job: token, op,
+--       account ("" where unknown), gate effect and its argument in one (p5000), result ("" for none),
+--       ledger; and for dead, retry and wait two more: due (retry: ms from now; dead: entry id), body
 --   op      done | dead | retry | wait (due > 0: not before) | back; a counter's name may follow a
---           colon (done:created)
+--           colon (done:created); "@2" at the end: the result goes to the second further list
 --   body    retry, wait: state letter, a space, header JSON ("" leaves the header); dead: the entry
 --   ledger  "" leave, "D" delete, or the entry's new value
 -- Returns  per job: OK; LOST: the claim is not ours any more (a created order's id goes into the
@@ -18,13 +18,26 @@
 --   list gives way to results.
 -- Jobs are put where they go first and taken out of the in-flight set last, so that an error half-way
 -- (a key of the wrong type) leaves every job in its claim.
-local FIXED, ARGS = 13, 9
-local jitter, again = tonumber(ARGV[1]), ARGV[2] == '1'
-local n = (#KEYS - FIXED) / 2
-local counts, replies, ended, pushes, list_ok = {}, {}, {}, {}, {}
+local FIXED = 13
+local jitter, again, n = tonumber(ARGV[1]), ARGV[2] == '1', tonumber(ARGV[3])
+local counts, replies, ended, pushes, list_ok, ops = {}, {}, {}, {}, {}, {}
 
-local tokens = {}
-for i = 1, n do tokens[i] = ARGV[ARGS * i - 6] end
+local function op_of(text)
+  local op = ops[text]
+  if op then return op end
+  local verb, counter, list = string.match(text, '^(%a+):?([%a_]*)@?(%d*)$')
+  op = { verb = verb, counter = counter ~= '' and counter, args = (verb == 'done' or verb == 'back') and 6 or 8,
+         results = list ~= '' and KEYS[FIXED + n + tonumber(list)] or KEYS[FIXED] }
+  ops[text] = op
+  return op
+end
+
+local tokens, at = {}, {} -- of each job; where its arguments start
+local a = 4
+for i = 1, n do
+  tokens[i], at[i] = ARGV[a], a
+  a = a + op_of(ARGV[a + 1]).args
+end
 local claims = redis.call('HMGET', KEYS[12], unpack(tokens))
 
 local function count(name, by)
@@ -55,12 +68,12 @@ local function learn_of_lost(key, account, ledger)
   return 'LOST'
 end
 
-local function gate_update(account, token, begun, effect, arg)
+local function gate_update(account, token, begun, effect)
   local l = limits_of(KEYS[9], account)
   local g = gate_load(KEYS[8], account, l)
   local was = g.mode
   if begun then g.conc = math.max(0, g.conc - 1) end
-  gate_learn(g, l, effect, tonumber(arg) or 0, token, jitter)
+  gate_learn(g, l, string.sub(effect, 1, 1), tonumber(string.sub(effect, 2)) or 0, token, jitter)
   if was ~= 'b' and g.mode == 'b' then count('breaker_opened') end
   return g
 end
@@ -83,7 +96,7 @@ end
 -- Where the job goes that is neither done nor dead.
 local function put_back(verb, token, account, g, due, body)
   local id = string.match(token, '^%d+')
-  local record = redis.call('HGET', KEYS[11], token)
+  local record = record_of(token, redis.call('HGET', KEYS[11], token))
   if verb == 'retry' then
     park_delayed(KEYS[5], KEYS[4], id, new_record(record, body), ms(now + tonumber(due)))
   elseif verb == 'wait' then
@@ -98,32 +111,34 @@ local function put_back(verb, token, account, g, due, body)
 end
 
 local function settle(i)
-  local a = ARGS * i - 6
-  local token, op, account, due, result = tokens[i], ARGV[a + 1], ARGV[a + 2], ARGV[a + 5], ARGV[a + 7]
-  local key, results, ledger = KEYS[FIXED + 2 * i - 1], KEYS[FIXED + 2 * i], ARGV[a + 8]
+  local a, token, key = at[i], tokens[i], KEYS[FIXED + i]
+  local op, account, result, ledger = op_of(ARGV[a + 1]), ARGV[a + 2], ARGV[a + 4], ARGV[a + 5]
   if not claims[i] then return learn_of_lost(key, account, ledger) end
+  local results = op.results
   if result ~= '' and not is_list(results) then
-    results = KEYS[13]
+    results = KEYS[FIXED]
     if not is_list(results) then return 'WRONGTYPE' end
   end
-  local verb, counter = string.match(op, '^(%a+):?(.*)$')
-  local g = account ~= '' and gate_update(account, token, claims[i] ~= '', ARGV[a + 3], ARGV[a + 4])
-  if verb == 'done' then
+  local g = account ~= '' and gate_update(account, token, claims[i] ~= '', ARGV[a + 3])
+  if op.verb == 'done' then
     count('settled')
-  elseif verb == 'dead' then
-    redis.call('HSET', KEYS[3], due, ARGV[a + 6])
-    redis.call('ZADD', KEYS[2], ms(now), due)
+  elseif op.verb == 'dead' then
+    redis.call('HSET', KEYS[3], ARGV[a + 6], ARGV[a + 7])
+    redis.call('ZADD', KEYS[2], ms(now), ARGV[a + 6])
     count('died')
   else
-    put_back(verb, token, account, g, due, ARGV[a + 6])
+    put_back(op.verb, token, account, g, ARGV[a + 6], ARGV[a + 7])
   end
   ledger_write(key, account, ledger)
   if result ~= '' then
-    local list = pushes[results] or {}
+    local list = pushes[results]
+    if not list then
+      list = {}
+      pushes[results] = list
+    end
     list[#list + 1] = result
-    pushes[results] = list
   end
-  if counter ~= '' then count(counter) end
+  if op.counter then count(op.counter) end
   ended[#ended + 1] = token
   return 'OK'
 end
