@@ -22,7 +22,7 @@ struct rig {
     struct buf scratch;
     struct faults faults;
     char *text, *success; /* the job; the answer of the seed */
-    const char *id;       /* in that answer */
+    char *id;             /* in that answer */
     struct outcome out;
 };
 
@@ -48,18 +48,10 @@ static void configure_generic(struct account *a) {
     a->http_json.lookup_exact = true;
 }
 
-static const char *id_of_seed(const struct provider *p) {
-    if (strcmp(p->name, "s2") == 0)
-        return "ae52b0ab-8f0c-4b11-9c13-c5c221228888";
-    if (strcmp(p->name, "vu") == 0)
-        return "12345";
-    return p->fields == NULL ? "77" : "1000000371651";
-}
-
 static void rig_open(struct rig *r, const struct provider *p) {
     char path[128];
     const struct account *account;
-    *r = (struct rig){.account = test_account(p), .id = id_of_seed(p)};
+    *r = (struct rig){.account = test_account(p)};
     rig_in_use = r;
     cJSON *job;
     if (p->fields == NULL) {
@@ -67,10 +59,14 @@ static void rig_open(struct rig *r, const struct provider *p) {
         job = cJSON_CreateObject();
         cJSON_AddItemToObject(job, "order", cJSON_Parse(generic_order));
         r->success = strdup(generic_success);
+        r->id = strdup("77");
     } else {
         job = fixture_job(p);
         snprintf(path, sizeof(path), "%s/answer.json", p->name);
         r->success = fixture_text(path);
+        snprintf(path, sizeof(path), "%s/id.txt", p->name);
+        r->id = fixture_text(path);
+        r->id[strcspn(r->id, "\n")] = '\0';
     }
     cJSON_AddStringToObject(job, "id", "job-1");
     r->text = cJSON_PrintUnformatted(job);
@@ -91,6 +87,7 @@ static void rig_close(struct rig *r) {
     faults_deinit(&r->faults);
     free(r->text);
     free(r->success);
+    free(r->id);
 }
 
 static enum verdict judge(struct rig *r, struct http_exchange x) {
@@ -120,7 +117,7 @@ static void check_success(struct rig *r) {
         assert_int_equal(r->out.id_count, 1);
         assert_true(span_is(r->out.ids[0], r->id));
     }
-    if (r->account.provider->auth != AUTH_BEARER)
+    if (strncmp(r->account.provider->name, "kakaclo", 7) != 0) /* these answer with the id alone */
         assert_non_null(r->out.order.ptr);
 }
 
