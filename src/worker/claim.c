@@ -39,6 +39,20 @@ static void set_look(struct lane *lane, int64_t redis_now_ms, int64_t next_ms) {
                            (next_ms > redis_now_ms ? (uint64_t)(next_ms - redis_now_ms) : 1) * MS_NS;
 }
 
+static bool has_concurrency_limit(const struct lane *lane) {
+    for (uint32_t i = 0; i < lane->port_count; i++)
+        if (lane->ports[i].account->concurrency > 0)
+            return true;
+    return false;
+}
+
+/* Nothing is known to come, and nothing is on its way to be parked. Jobs that wait for a slot of their
+ * account have no time; a settlement of ours may free it. */
+static void note_parked(struct lane *lane, int64_t next_ms) {
+    if (next_ms < 0 && lane->settle == NULL && lane->batches_out == 0 && !has_concurrency_limit(lane))
+        lane->parked = false;
+}
+
 static int64_t reply_int(const redisReply *r) {
     return r->type == REDIS_REPLY_INTEGER ? r->integer : strtoll(r->str, NULL, 10);
 }
@@ -68,6 +82,7 @@ static void on_claimed(void *arg, const redisReply *r, const char *error) {
     const char *status = r->element[0]->str;
     lane->paused = strcmp(status, "PAUSED") == 0 || strcmp(status, "FULL") == 0;
     set_look(lane, reply_int(r->element[1]), reply_int(r->element[2]));
+    note_parked(lane, reply_int(r->element[2]));
     if (strcmp(status, "LOST") == 0) {
         lane->leased = false;
         lane_beat(lane);

@@ -147,6 +147,7 @@ static void begun(struct order *o, const redisReply *r) {
             send_order(o);
         return;
     case 'W':
+        lane->parked = true;
         order_move(o, ORDER_FREE);
         return;
     case 'L':

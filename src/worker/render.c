@@ -110,10 +110,11 @@ static void add_known(struct buf *out, const struct render_known *known) {
     add_first_id(out, known);
     buf_add_str(out, ",\"order_ids\":");
     add_ids(out, known);
-    if (known->outcome != NULL && known->outcome->order.ptr != NULL) {
-        buf_add_str(out, ",\"order\":");
+    buf_add_str(out, ",\"order\":");
+    if (known->outcome != NULL && known->outcome->order.ptr != NULL)
         buf_add_span(out, known->outcome->order);
-    }
+    else
+        buf_add_str(out, "null");
 }
 
 void render_result(struct buf *out, const struct render_job *job, const struct decision *d,
@@ -131,12 +132,12 @@ void render_result(struct buf *out, const struct render_job *job, const struct d
     buf_add_str(out, job->queue);
     buf_add_str(out, "\",\"order_key\":");
     add_key(out, e->order_key);
-    if (d->result != RESULT_FAILED)
-        add_known(out, known);
-    else {
-        buf_add_str(out, ",\"error\":");
+    add_known(out, known);
+    buf_add_str(out, ",\"error\":");
+    if (d->result == RESULT_FAILED)
         add_error(out, d, known, faults, dead_id);
-    }
+    else
+        buf_add_str(out, "null");
     buf_add_str(out, ",\"attempts\":");
     buf_add_u64(out, job->past->attempts);
     buf_add_str(out, ",\"http_status\":");
@@ -153,10 +154,11 @@ void render_result(struct buf *out, const struct render_job *job, const struct d
     buf_add_u64(out, job->now_ms);
     buf_add_str(out, ",\"duration_ms\":");
     buf_add_u64(out, job->now_ms > job->claimed_ms ? job->now_ms - job->claimed_ms : 0);
-    if (e->meta.ptr != NULL) {
-        buf_add_str(out, ",\"meta\":");
+    buf_add_str(out, ",\"meta\":");
+    if (e->meta.ptr != NULL)
         buf_add_span(out, e->meta);
-    }
+    else
+        buf_add_str(out, "null");
     buf_add_char(out, '}');
 }
 

@@ -70,6 +70,7 @@ struct lane {
     bool blocking;             /* BLMOVE is armed */
     bool look_now;             /* there may be work */
     uint64_t look_at_ns;       /* 0: nothing known to come */
+    bool parked;               /* jobs may wait for a time or a gate: look after each settlement */
     uint64_t claim_not_before_ns; /* after an error */
     uint64_t resend_at_ns;
     uint32_t failures;         /* consecutive error replies */

@@ -146,7 +146,7 @@ def test_traceparent_is_forwarded(empty_redis, peer):
         by_key = {p.json["customOrderId"]: p for p in peer.posts}
         assert by_key["K-one"].headers["traceparent"] == parent
         assert "traceparent" not in by_key["K-two"].headers
-        assert "0af7651916cd43dd8448eb211c80319c" in world.daemon.process.stderr
+        world.daemon.process.wait_line(lambda line: "0af7651916cd43dd8448eb211c80319c" in line)
 
 
 @pytest.mark.parametrize("bad", ["00-zz", "x\r\nInjected: 1", "", 5])

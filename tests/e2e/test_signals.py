@@ -58,8 +58,8 @@ def test_what_was_not_begun_is_handed_back_exactly_and_in_order(empty_redis, pee
         assert time.monotonic() - began < 10
         assert world.waiting() == [t.encode() for t in texts[1:]]
         # Begun and unanswered: nobody knows, and it is never sent again.
-        world.start()
         peer.default = lambda request: created(world.provider, request)
+        world.start()
         assert {r["status"] for r in world.results(20)} == {"created", "failed"}
         assert world.dead()["reason"] == "unknown_outcome"
         keys = [p.json["customOrderId"] for p in peer.posts]

@@ -286,7 +286,7 @@ class Field:
 def fields(name):
     """The rows of a provider's document."""
     rows = []
-    for line in FIELDS[name].strip().splitlines():
+    for line in filter(None, FIELDS[name].splitlines()):
         path, kind, *rest = line.split()
         rows.append(Field(path, kind, next((int(r) for r in rest if r.isdigit()), None), "!" in rest))
     return rows

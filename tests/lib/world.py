@@ -39,8 +39,9 @@ class World:
         }
         for name, settings in (accounts or {}).items():
             kind = PROVIDERS[settings.get("provider", provider)]
+            more = {k: v for k, v in settings.items() if k not in ("base_url", "provider")}
             self.config[f"account {name}"] = kind.settings(
-                settings.get("base_url") or base_url or peer.url, queue=QUEUE, **{**QUICK, **settings})
+                settings.get("base_url") or base_url or peer.url, queue=QUEUE, **{**QUICK, **more})
         self.daemon = Daemon(self.config, env=env)
         self.autostart = start
         self.count = 0
