@@ -17,7 +17,7 @@
 
 #define START_DEADLINE_MS 20000
 
-static void die(const char *what) {
+static _Noreturn void die(const char *what) {
     fprintf(stderr, "redis_server: %s: %s\n", what, strerror(errno));
     exit(99);
 }
@@ -33,7 +33,9 @@ static struct sockaddr_in loopback(uint16_t port) {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
-uint16_t redis_server_free_port(void) {
+#define PORT_MAX 55535 /* a cluster's node also listens 10,000 ports higher */
+
+static uint16_t any_free_port(void) {
     struct sockaddr_in sa = loopback(0);
     socklen_t len = sizeof(sa);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -42,6 +44,15 @@ uint16_t redis_server_free_port(void) {
         die("no free port");
     close(fd);
     return ntohs(sa.sin_port);
+}
+
+uint16_t redis_server_free_port(void) {
+    for (int i = 0; i < 1000; i++) {
+        uint16_t port = any_free_port();
+        if (port <= PORT_MAX)
+            return port;
+    }
+    die("no free port that is low enough");
 }
 
 /* Whether the server at the port answers PING with anything. */
