@@ -136,6 +136,14 @@ void lane_claim_if_due(struct lane *lane, uint64_t now_ns) {
         send_claim(lane, n);
 }
 
+/* A pick-up that was armed before USR1 still took a job: it goes back to the head of the line. Where
+ * that fails it lies in `taken`, which the next claim, or leaving, empties. */
+static void put_back_taken(struct lane *lane) {
+    struct span taken = lane->keys.key[KEY_TAKEN], jobs = lane->keys.key[KEY_JOBS];
+    redis_command(lane->worker->redis, NULL, NULL, "LMOVE %b %b LEFT RIGHT", taken.ptr, taken.len, jobs.ptr,
+                  jobs.len);
+}
+
 static void on_picked_up(void *arg, const redisReply *r, const char *error) {
     struct lane *lane = arg;
     lane->blocking = false;
@@ -149,6 +157,8 @@ static void on_picked_up(void *arg, const redisReply *r, const char *error) {
     if (r->type != REDIS_REPLY_STRING)
         return; /* nothing came in BLOCK_S seconds */
     lane->look_now = true;
+    if (lane->worker->mode == WORKER_QUIET)
+        put_back_taken(lane);
     uint64_t now = clock_boot_ns();
     if (may_claim(lane, now)) {
         uint32_t n = free_slots(lane);

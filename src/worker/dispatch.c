@@ -6,6 +6,7 @@
  * and the body's first byte: order_may_send says no, the order is handed back. */
 #include "worker/worker.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void on_answer(void *arg, const struct http_exchange *x);
@@ -125,9 +126,20 @@ static void on_answer(void *arg, const struct http_exchange *x) {
                                        .ms = x->duration_us / 1000, .attempt = true});
 }
 
+/* A ledger entry "U hash ms dead_id" names the dead letter that must be resolved first. */
+static void point_at_first(const redisReply *r, struct decision *d, char message[static 256]) {
+    const char *id = strrchr(r->str, ' ');
+    if (r->str[0] != 'U' || id == NULL)
+        return;
+    snprintf(message, 256, "%s: see dead letter %s", d->message, id + 1);
+    d->message = message;
+}
+
 static void refused(struct order *o, const redisReply *r) {
     struct decision d;
+    char message[256];
     life_refused(&o->past, r->str[0], &o->lane->worker->rng, &d);
+    point_at_first(r, &d, message);
     struct settle_context c = {.decision = &d};
     if (r->len > 1)
         c.ledger_entry = (struct span){r->str + 1, r->len - 1};

@@ -27,7 +27,7 @@ def marked(value):
 @pytest.mark.parametrize("name", list(PROVIDERS))
 def test_nothing_private_is_logged_at_debug_level(peer, name):
     password = "redis-password-" + MARK
-    account = {"request_timeout": "400ms", "max_attempts": "2"}
+    account = {"request_timeout": "400ms", "max_attempts": "2", "lookup_delay": "10ms", "lookup_attempts": "2"}
     for secret in ("token", "secret", "key", "organization"):
         if secret in PROVIDERS[name].account:
             account[secret] = f"{secret}-{MARK}"
@@ -36,7 +36,7 @@ def test_nothing_private_is_logged_at_debug_level(peer, name):
             evil = {"message": "refused for " + MARK, "errors": MARK, "code": 5, "recipient": MARK}
             peer.script = [Answer(422, evil), Answer(500, evil), Answer(500, evil), Silence(), HangUp("after"),
                            Answer(200, b'{"half ' + MARK.encode()), Answer(302, evil, headers={"Location": "http://" + MARK})]
-            peer.default = lambda request: created(world.provider, request)
+            peer.default = lambda request: created(world.provider, request) if request.method == "POST" else Answer(404, evil)
             for n in range(8):
                 order = marked(world.provider.order())
                 world.push(world.job(f"j{n}", order=order, order_key=f"K{n}-{MARK}", meta={"m": MARK}))

@@ -113,11 +113,10 @@ def test_usr1_stops_claiming_and_hup_resumes(empty_redis, peer):
         start = len(world.daemon.process.stderr_lines)
         world.daemon.send(signal.SIGUSR1)
         wait_until(lambda: len(world.daemon.process.stderr_lines) > start, 5, "a log line about USR1")
-        wait_until(lambda: not any(k.startswith(b"dray:{orders}:taken") for k in world.db.scan_iter()), 5, world.state)
         text = world.send("two")
         stays_true(lambda: len(peer.posts) == 1, 1.0, "one POST")
         assert world.daemon.running
-        assert world.waiting() == [text.encode()]
+        wait_until(lambda: world.waiting() == [text.encode()], 5, world.state)
         world.daemon.send(signal.SIGHUP)
         result = world.result()
         assert (result["id"], result["status"]) == ("two", "created")
