@@ -68,6 +68,9 @@ void config_faults_init(struct config_faults *f);
 void config_faults_deinit(struct config_faults *f);
 
 /* The one of that name, or NULL; lives as long as the configuration. */
+/* True for a queue's or account's name: [A-Za-z0-9][A-Za-z0-9_.-]{0,63}. */
+bool name_valid(const char *s);
+
 const struct queue_config *config_queue(const struct config *c, const char *name);
 const struct account *config_account(const struct config *c, const char *name);
 

@@ -18,6 +18,8 @@ static const struct verb verb_version = {
 const struct verb *const verbs[] = {
     &verb_config,
     &verb_providers,
+    &verb_push,
+    &verb_results,
     &verb_run,
     &verb_sandbox,
     &verb_validate,

@@ -3,7 +3,11 @@
 #ifndef DRAY_CLI_H
 #define DRAY_CLI_H
 
+#include <signal.h>
+#include <stdio.h>
+
 #include "dray/config.h"
+#include "dray/job.h"
 
 enum exit_code { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NO_REDIS = 3 };
 
@@ -17,6 +21,8 @@ struct verb {
 
 extern const struct verb verb_config;
 extern const struct verb verb_providers;
+extern const struct verb verb_push;
+extern const struct verb verb_results;
 extern const struct verb verb_run;
 extern const struct verb verb_sandbox;
 extern const struct verb verb_validate;
@@ -37,5 +43,12 @@ int cli_help(const struct verb *verb);
 struct config *cli_config(const struct verb *verb, const char *path, bool partial);
 /* Connects or prints why not. NULL: the caller returns EXIT_NO_REDIS. */
 redisContext *cli_redis(const struct verb *verb, const struct config *config);
+
+/* Prints one line a fault: prefix, "order.orderItemsList[2].quantity: must be at least 1". */
+void cli_print_faults(FILE *out, const char *prefix, const struct faults *faults);
+
+/* From then on INT and TERM only set cli_interrupted; a second one ends the process as usual. */
+void cli_catch_interrupt(void);
+extern volatile sig_atomic_t cli_interrupted;
 
 #endif

@@ -1,4 +1,5 @@
-/* What verbs share: the configuration, and a connection to Redis. */
+/* What verbs share: the configuration, a connection to Redis, lists of faults, and being
+ * interrupted. */
 #include "cli/cli.h"
 
 #include <stdio.h>
@@ -31,4 +32,47 @@ redisContext *cli_redis(const struct verb *verb, const struct config *config) {
     if (redis == NULL)
         fprintf(stderr, "dray %s: %s\n", verb->name, err.text);
     return redis;
+}
+
+static void print_list(FILE *out, const char *prefix, const struct json_doc *list) {
+    char path[1024], rule[1024];
+    for (uint32_t i = json_first(list, 0); i != JSON_NONE; i = json_next(list, 0, i)) {
+        if (json_copy(list, json_get(list, i, "path"), path, sizeof(path)) < 0 ||
+            json_copy(list, json_get(list, i, "rule"), rule, sizeof(rule)) < 0)
+            continue;
+        fprintf(out, "%s%s%s%s\n", prefix, path, path[0] != '\0' ? ": " : "", rule);
+    }
+}
+
+void cli_print_faults(FILE *out, const char *prefix, const struct faults *faults) {
+    struct json_doc doc;
+    struct buf list;
+    json_init(&doc, UINT32_MAX);
+    buf_init(&list, faults->list.len + 2);
+    buf_add_char(&list, '[');
+    buf_add_span(&list, buf_span(&faults->list));
+    buf_add_char(&list, ']');
+    if (buf_ok(&list) && json_parse(&doc, list.data, list.len, NULL) == 0)
+        print_list(out, prefix, &doc);
+    else
+        fprintf(out, "%s%u faults, and no memory to print them\n", prefix, faults->count);
+    if (faults->count > FAULTS_MAX)
+        fprintf(out, "%sand %u more\n", prefix, faults->count - FAULTS_MAX);
+    json_deinit(&doc);
+    buf_deinit(&list);
+}
+
+volatile sig_atomic_t cli_interrupted;
+
+static void on_interrupt(int number) {
+    (void)number;
+    cli_interrupted = 1;
+}
+
+void cli_catch_interrupt(void) {
+    struct sigaction action = {.sa_handler = on_interrupt,
+                               .sa_flags = (int)(SA_RESTART | SA_RESETHAND)};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
 }

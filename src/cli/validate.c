@@ -42,39 +42,11 @@ static void check(const struct provider *p, const struct buf *text, struct fault
     json_deinit(&doc);
 }
 
-/* One line a fault: "order.orderItemsList[2].quantity: must be at least 1". */
-static void print_lines(const struct faults *faults, const struct json_doc *list) {
-    char path[1024], rule[1024];
-    for (uint32_t i = json_first(list, 0); i != JSON_NONE; i = json_next(list, 0, i)) {
-        if (json_copy(list, json_get(list, i, "path"), path, sizeof(path)) >= 0 &&
-            json_copy(list, json_get(list, i, "rule"), rule, sizeof(rule)) >= 0)
-            printf("%s: %s\n", path, rule);
+static int report(const struct options *o, const struct faults *faults) {
+    if (!o->json) {
+        cli_print_faults(stdout, "", faults);
+        return faults->count > 0 ? EXIT_FAILED : EXIT_FINE;
     }
-    if (faults->count > FAULTS_MAX)
-        printf("and %u more\n", faults->count - FAULTS_MAX);
-}
-
-static int print_faults(const struct verb *self, const struct faults *faults) {
-    struct json_doc doc;
-    struct buf list;
-    int code = faults->count > 0 ? EXIT_FAILED : EXIT_FINE;
-    json_init(&doc, UINT32_MAX);
-    buf_init(&list, faults->list.len + 2);
-    buf_add_char(&list, '[');
-    buf_add_span(&list, buf_span(&faults->list));
-    buf_add_char(&list, ']');
-    if (!buf_ok(&list) || json_parse(&doc, list.data, list.len, NULL) != 0)
-        code = cli_fail(self, "out of memory");
-    else
-        print_lines(faults, &doc);
-    json_deinit(&doc);
-    buf_deinit(&list);
-    return code;
-}
-
-static int report(const struct verb *self, const struct options *o, const struct faults *faults) {
-    if (!o->json)
-        return print_faults(self, faults);
     struct span list = buf_span(&faults->list);
     printf("{\"ok\":%s,\"fault_count\":%u,\"faults\":[%.*s]}\n",
            faults->count == 0 ? "true" : "false", faults->count, (int)list.len, list.ptr);
@@ -92,7 +64,7 @@ static int validate(const struct verb *self, const struct options *o, const stru
         code = cli_fail(self, "%s: %s", path, strerror(errno));
     } else {
         check(p, &text, &faults);
-        code = report(self, o, &faults);
+        code = report(o, &faults);
     }
     faults_deinit(&faults);
     buf_deinit(&text);

@@ -74,7 +74,6 @@ void type_format_text(const struct key *key, const void *field, struct buf *out)
 
 /* The key's row, or NULL. */
 const struct key *table_key(enum section_kind kind, const char *name);
-bool name_valid(const char *s);
 #define NAME_RULE "1 to 64 letters, digits, '_', '.' or '-', starting with a letter or digit"
 
 /* True for "localhost", 127.0.0.0/8 and ::1 (with or without brackets). */

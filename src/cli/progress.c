@@ -1,0 +1,47 @@
+/* The bar is redrawn in place; so that a message is not written behind it, progress_end comes
+ * first. */
+#include "cli/progress.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dray/clock.h"
+
+#define BAR_WIDTH 30
+#define DRAW_NS   100000000u
+
+void progress_begin(struct progress *p, const char *what, uint64_t total) {
+    *p = (struct progress){.what = what,
+                           .shown = isatty(STDERR_FILENO) == 1,
+                           .total = total,
+                           .begun_ns = clock_boot_ns()};
+}
+
+static void draw(const struct progress *p, uint64_t done) {
+    char bar[BAR_WIDTH + 1];
+    uint64_t share = done < p->total ? done * 100 / p->total : 100;
+    size_t filled = (size_t)(share * BAR_WIDTH / 100);
+    memset(bar, '.', BAR_WIDTH);
+    memset(bar, '#', filled);
+    bar[BAR_WIDTH] = '\0';
+    double seconds = (double)(p->drawn_ns - p->begun_ns) / 1e9;
+    fprintf(stderr, "\r%s [%s] %3" PRIu64 "%% %.0fs\033[K", p->what, bar, share, seconds);
+}
+
+void progress_set(struct progress *p, uint64_t done) {
+    if (!p->shown || p->total == 0)
+        return;
+    uint64_t now = clock_boot_ns();
+    if (p->drawn_ns != 0 && now - p->drawn_ns < DRAW_NS)
+        return;
+    p->drawn_ns = now;
+    draw(p, done);
+}
+
+void progress_end(struct progress *p) {
+    if (p->shown && p->drawn_ns != 0)
+        fputs("\r\033[K", stderr);
+    p->drawn_ns = 0;
+}
