@@ -149,7 +149,8 @@ void draft_out_of_memory(struct draft *s);
 /* A line in the list; past its maximum it is only counted. */
 void faults_line(struct config_faults *f, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-void faults_vline(struct config_faults *f, const char *prefix, const char *format, va_list ap);
+void faults_vline(struct config_faults *f, const char *prefix, const char *format, va_list ap)
+    __attribute__((format(printf, 3, 0)));
 
 /* A value for a message: printable and cut at 48 bytes, in quotes. */
 #define QUOTED_SIZE 64
