@@ -125,9 +125,13 @@ static void check_success(struct rig *r) {
 static char *replaced(const char *text, const char *from, const char *to) {
     size_t n = strlen(from);
     char *out = calloc(1, strlen(text) * (1 + strlen(to)) + 1), *end = out;
+    assert_non_null(out);
     while (*text != '\0') {
         bool hit = strncmp(text, from, n) == 0;
-        end += sprintf(end, "%.*s", hit ? (int)strlen(to) : 1, hit ? to : text);
+        const char *piece = hit ? to : text;
+        size_t len = hit ? strlen(to) : 1;
+        memcpy(end, piece, len);
+        end += len;
         text += hit ? n : 1;
     }
     return out;
