@@ -343,6 +343,46 @@ static void test_peers_that_refuse_or_are_not_redis(void **state) {
     meet_fake("-NOAUTH Authentication required.\r\n", "NOAUTH Authentication required.");
 }
 
+/* Answers the greeting and one command, then resets the connection. */
+static void *run_resetting(void *arg) {
+    const struct fake *f = arg;
+    char b[4096];
+    struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    int fd = accept(f->fd, NULL, NULL);
+    for (int i = 0; i < 2; i++) {
+        const char *says = i == 0 ? "+OK\r\n+PONG\r\n" : "+FIRST\r\n";
+        assert_true(recv(fd, b, sizeof(b), 0) > 0);
+        assert_int_equal(send(fd, says, strlen(says), MSG_NOSIGNAL), strlen(says));
+    }
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    close(fd);
+    return NULL;
+}
+
+/* What arrived before the connection broke did run, also if a write is the first to notice. */
+static void test_answers_are_read_after_a_write_fails(void **state) {
+    (void)state;
+    struct answer first, second;
+    struct fake f = {0};
+    uint16_t port;
+    f.fd = listen_on_loopback(&port, 8);
+    assert_int_equal(pthread_create(&f.thread, NULL, run_resetting, &f), 0);
+    connect_to(port);
+    client_wait_up(&c);
+    client_send(&c, &first, "PING", 0);
+    redis_flush(c.conn);
+    pthread_join(f.thread, NULL);
+    client_send(&c, &second, "PING", 0);
+    redis_flush(c.conn);
+    assert_int_equal(first.calls + second.calls, 0); /* never from within the call */
+    client_wait_down(&c);
+    assert_string_equal(first.text, "FIRST");
+    assert_int_equal(second.calls, 1);
+    assert_false(second.got_reply);
+    client_deinit(&c);
+    close(f.fd);
+}
+
 /* --- cut off at any byte --- */
 
 struct proxy {
@@ -464,6 +504,7 @@ int main(void) {
         cmocka_unit_test(test_no_such_host),
         cmocka_unit_test(test_silent_peer),
         cmocka_unit_test(test_peers_that_refuse_or_are_not_redis),
+        cmocka_unit_test(test_answers_are_read_after_a_write_fails),
         cmocka_unit_test(test_cut_at_any_byte),
     };
     return cmocka_run_group_tests_name("redis_faults", tests, start_server, stop_server);

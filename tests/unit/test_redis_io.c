@@ -167,6 +167,45 @@ static void test_host_by_name(void **state) {
     client_deinit(&c);
 }
 
+/* --- a name with two addresses, of which the first refuses --- */
+
+int __real_uv_getaddrinfo(uv_loop_t *loop, uv_getaddrinfo_t *req, uv_getaddrinfo_cb cb,
+                          const char *node, const char *service, const struct addrinfo *hints);
+int __wrap_uv_getaddrinfo(uv_loop_t *loop, uv_getaddrinfo_t *req, uv_getaddrinfo_cb cb,
+                          const char *node, const char *service, const struct addrinfo *hints);
+
+static uv_getaddrinfo_cb resolved;
+
+static void add_an_address(uv_getaddrinfo_t *req, int status, struct addrinfo *found) {
+    struct addrinfo *first = NULL;
+    char port[8];
+    const struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
+    snprintf(port, sizeof(port), "%u", (unsigned)redis_server_free_port());
+    assert_int_equal(status, 0);
+    assert_int_equal(getaddrinfo("127.0.0.1", port, &hints, &first), 0);
+    first->ai_next = found;
+    resolved(req, 0, first);
+}
+
+int __wrap_uv_getaddrinfo(uv_loop_t *loop, uv_getaddrinfo_t *req, uv_getaddrinfo_cb cb,
+                          const char *node, const char *service, const struct addrinfo *hints) {
+    if (strcmp(node, "two-addresses.test") != 0)
+        return __real_uv_getaddrinfo(loop, req, cb, node, service, hints);
+    resolved = cb;
+    return __real_uv_getaddrinfo(loop, req, add_an_address, "127.0.0.1", service, hints);
+}
+
+static void test_the_next_address_is_tried(void **state) {
+    (void)state;
+    client_init(&c);
+    c.options.host = "two-addresses.test";
+    c.options.port = server.port;
+    client_connect(&c);
+    client_wait_up(&c);
+    assert_int_equal(c.downs, 0);
+    client_deinit(&c);
+}
+
 static void test_database(void **state) {
     (void)state;
     struct answer a;
@@ -267,6 +306,7 @@ int main(void) {
         CONNECTED(test_printf_commands),
         cmocka_unit_test(test_unix_socket),
         cmocka_unit_test(test_host_by_name),
+        cmocka_unit_test(test_the_next_address_is_tried),
         cmocka_unit_test(test_database),
         cmocka_unit_test(test_blocking_command),
         cmocka_unit_test(test_resp_writer),
