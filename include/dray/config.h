@@ -71,6 +71,7 @@ void config_faults_deinit(struct config_faults *f);
 /* True for a queue's or account's name: [A-Za-z0-9][A-Za-z0-9_.-]{0,63}. */
 bool name_valid(const char *s);
 
+/* The queue or account of that name, owned by `c`, or NULL. Binary searches. */
 const struct queue_config *config_queue(const struct config *c, const char *name);
 const struct account *config_account(const struct config *c, const char *name);
 

@@ -13,9 +13,6 @@
 
 #include "cli/progress.h"
 #include "dray/clock.h"
-#include "dray/provider.h"
-
-#define WRAPPING_MAX 4096 /* bytes that --orders may add to a line */
 
 struct options {
     const char *path, *queue, *file, *account;
@@ -30,100 +27,25 @@ struct push {
     const struct queue_config *queue;
     struct source source;
     struct progress progress;
-    /* scratch of the checks */
-    struct json_doc doc;
-    struct faults faults;
-    struct buf decoded, wrapped;
-    char hash_tag[NAME_MAX_LEN + 3];
+    struct checker checker;
     /* counts of the first pass */
     uint64_t jobs, invalid;
     bool json_faults; /* one was written: the next needs a comma */
 };
 
-static const struct account *find_account(void *arg, const char *name) {
-    const struct push *p = arg;
-    if (name == NULL)
-        return p->queue->default_account;
-    const struct account *a = config_account(p->config, name);
-    return a != NULL && strcmp(a->queue, p->queue->name) == 0 ? a : NULL;
-}
-
-/* ---- --orders ---- */
-
-static const char *key_pointer(const struct account *a) {
-    return a->provider->order_key_pointer != NULL ? a->provider->order_key_pointer
-                                                  : a->http_json.key_pointer;
-}
-
-/* {"id":KEY,"account":…,"enqueued_at":…,"order":…}: the order's own key is the job's id. False: a
- * fault was added. */
-static bool wrap_order(struct push *p, struct span order, uint64_t now_ms) {
-    struct err err = {""};
-    const struct account *a = find_account(p, p->o.account);
-    const char *pointer = a != NULL ? key_pointer(a) : NULL;
-    if (json_parse(&p->doc, order.ptr, order.len, &err) != 0) {
-        faults_add(&p->faults, "order", "is not JSON: %s", err.text);
-        return false;
-    }
-    uint32_t node = pointer != NULL ? json_pointer(&p->doc, 0, pointer) : JSON_NONE;
-    bool string = node != JSON_NONE && json_type(&p->doc, node) == JSON_STRING;
-    if (!string && (node == JSON_NONE || !p->doc.nodes[node].integer)) {
-        faults_add(&p->faults, "id",
-                   "the order has no key of its own%s%s, which --orders takes for the id",
-                   pointer != NULL ? " at " : "", pointer != NULL ? pointer : "");
-        return false;
-    }
-    buf_reset(&p->wrapped);
-    buf_add_str(&p->wrapped, "{\"id\":\"");
-    buf_add_span(&p->wrapped, string ? json_inner(&p->doc, node) : json_raw(&p->doc, node));
-    buf_add_char(&p->wrapped, '"');
-    if (p->o.account != NULL)
-        buf_addf(&p->wrapped, ",\"account\":\"%s\"", p->o.account);
-    buf_addf(&p->wrapped, ",\"enqueued_at\":%" PRIu64 ",\"order\":", now_ms);
-    buf_add_span(&p->wrapped, order);
-    buf_add_char(&p->wrapped, '}');
-    return true;
-}
-
-/* ---- one line ---- */
-
-/* The job that the line means, in *job; false when it has faults, which are in p->faults. */
-static bool check_line(struct push *p, enum line_kind kind, struct span text, uint64_t now_ms,
-                       struct span *job) {
-    struct envelope envelope;
-    const struct account *account = NULL;
-    faults_reset(&p->faults);
-    *job = text;
-    if (kind == LINE_TEXT && p->o.orders) {
-        if (!wrap_order(p, text, now_ms))
-            return false;
-        *job = buf_span(&p->wrapped);
-        if (!buf_ok(&p->wrapped))
-            kind = LINE_TOO_LONG;
-    }
-    if (kind == LINE_TOO_LONG || job->len > p->queue->max_job_bytes) {
-        faults_add(&p->faults, "", "must be at most %" PRIu64 " bytes (max_job_bytes)",
-                   p->queue->max_job_bytes);
-        return false;
-    }
-    envelope_parse(&envelope, &p->doc, *job, find_account, p, p->hash_tag, &p->decoded, &p->faults,
-                   &account);
-    return p->faults.count == 0;
-}
-
 static void print_faults(struct push *p) {
-    struct span list = buf_span(&p->faults.list);
+    struct span list = buf_span(&p->checker.faults.list);
     progress_end(&p->progress);
     if (p->o.json) {
         printf("%s{\"line\":%" PRIu64 ",\"fault_count\":%u,\"faults\":[%.*s]}",
-               p->json_faults ? "," : "", p->source.number, p->faults.count, (int)list.len,
+               p->json_faults ? "," : "", p->source.number, p->checker.faults.count, (int)list.len,
                list.ptr);
         p->json_faults = true;
         return;
     }
     char prefix[4200];
     snprintf(prefix, sizeof(prefix), "%s:%" PRIu64 ": ", p->source.name, p->source.number);
-    cli_print_faults(stderr, prefix, &p->faults);
+    cli_print_faults(stderr, prefix, &p->checker.faults);
 }
 
 /* ---- the passes ---- */
@@ -136,7 +58,7 @@ static int check_all(struct push *p) {
     while ((kind = source_next(&p->source, &text)) == LINE_TEXT || kind == LINE_TOO_LONG) {
         if (p->source.number < p->o.from)
             continue;
-        if (check_line(p, kind, text, clock_unix_ms(), &job)) {
+        if (checker_line(&p->checker, kind, text, clock_unix_ms(), &job)) {
             p->jobs++;
         } else {
             p->invalid++;
@@ -169,7 +91,7 @@ static void push_all(struct push *p, struct outcome_of_push *out) {
             out->interrupted = true;
             break;
         }
-        if (!check_line(p, kind, text, clock_unix_ms(), &job)) {
+        if (!checker_line(&p->checker, kind, text, clock_unix_ms(), &job)) {
             if (p->o.skip_invalid)
                 continue;
             out->changed_line = p->source.number;
@@ -337,21 +259,16 @@ static int with_config(struct push *p) {
     p->queue = find_queue(p, p->config);
     if (p->queue == NULL)
         return EXIT_USAGE;
-    if (p->o.account != NULL && find_account(p, p->o.account) == NULL)
+    checker_init(&p->checker, p->config, p->queue, p->o.orders, p->o.account);
+    if (p->o.account != NULL && !checker_knows_account(&p->checker)) {
+        checker_deinit(&p->checker);
         return cli_usage(p->verb, "queue %s has no account '%s'", p->queue->name, p->o.account);
-    snprintf(p->hash_tag, sizeof(p->hash_tag), "{%s}", p->queue->name);
-    json_init(&p->doc, UINT32_MAX);
-    faults_init(&p->faults);
-    buf_init(&p->decoded, p->queue->max_job_bytes + 1);
-    buf_init(&p->wrapped, p->queue->max_job_bytes + WRAPPING_MAX);
+    }
     int code = source_init(&p->source, p->o.file, p->queue->max_job_bytes, &err) == 0
                    ? check_and_push(p)
                    : cli_fail(p->verb, "%s", err.text);
     source_deinit(&p->source);
-    buf_deinit(&p->wrapped);
-    buf_deinit(&p->decoded);
-    faults_deinit(&p->faults);
-    json_deinit(&p->doc);
+    checker_deinit(&p->checker);
     if (fflush(stdout) != 0 && code == EXIT_FINE)
         code = cli_fail(p->verb, "stdout: %s", strerror(errno));
     return code;

@@ -1,4 +1,5 @@
-/* The parts of `dray push`: lines that can be read twice, and batches whose fate is known. */
+/* The parts of `dray push`: lines that can be read twice, their check, and batches whose fate is
+ * known. */
 #ifndef DRAY_CLI_PUSH_H
 #define DRAY_CLI_PUSH_H
 
@@ -28,6 +29,29 @@ void source_deinit(struct source *s);
 int source_rewind(struct source *s); /* 0, or -1 and errno */
 /* The next line that is not blank, without its end. The text is valid until the next call. */
 enum line_kind source_next(struct source *s, struct span *text);
+
+/* ---- push_check.c: what a line means, judged as a worker would ---- */
+
+struct checker {
+    const struct config *config;
+    const struct queue_config *queue;
+    bool orders;         /* lines are orders, not jobs */
+    const char *account; /* of --orders; NULL: the queue's default */
+    struct json_doc doc;
+    struct faults faults; /* of the line checked last */
+    struct buf decoded, wrapped;
+    char hash_tag[NAME_MAX_LEN + 3];
+};
+
+void checker_init(struct checker *c, const struct config *config, const struct queue_config *queue,
+                  bool orders, const char *account);
+void checker_deinit(struct checker *c);
+/* Whether `account` is one of the queue. */
+bool checker_knows_account(const struct checker *c);
+/* The job that the line means, in *job (valid until the next call or line); false when it has
+ * faults. */
+bool checker_line(struct checker *c, enum line_kind kind, struct span text, uint64_t now_unix_ms,
+                  struct span *job);
 
 /* ---- push_send.c: batches ---- */
 
