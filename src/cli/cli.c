@@ -14,9 +14,9 @@ static int run_version(const struct verb *self, int argc, char **argv) {
 static const struct verb verb_version = {
     .name = "version", .arguments = "", .summary = "print the version", .help = "", .run = run_version};
 
-
 const struct verb *const verbs[] = {
     &verb_config,
+    &verb_demo,
     &verb_providers,
     &verb_push,
     &verb_results,

@@ -20,6 +20,7 @@ struct verb {
 };
 
 extern const struct verb verb_config;
+extern const struct verb verb_demo;
 extern const struct verb verb_providers;
 extern const struct verb verb_push;
 extern const struct verb verb_results;

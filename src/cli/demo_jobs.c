@@ -1,0 +1,198 @@
+/* The demo's jobs: the documents' examples, and three that show what else becomes of an order. */
+#include <string.h>
+
+#include "cli/demo.h"
+#include "dray/json.h"
+
+#define JOB_MAX 65536
+
+struct demo_row demo_rows[] = {
+    {.name = "kakaclo-v2", .provider = "kakaclo-v2", .status = "created", .attempts = 1},
+    {.name = "kakaclo-v1", .provider = "kakaclo-v1", .status = "created", .attempts = 1},
+    {.name = "kakaclo-custom", .provider = "kakaclo-custom", .status = "created", .attempts = 1},
+    {.name = "s2", .provider = "s2", .status = "created", .attempts = 1},
+    {.name = "vu",
+     .provider = "vu",
+     .status = "created",
+     .attempts = 1,
+     .note = "with \"b2b\": {} added: VU's document requires it for sales_channel b2b, and its own "
+             "example lacks it"},
+    {.name = "fails-twice",
+     .provider = "kakaclo-v2",
+     .status = "created",
+     .attempts = 3,
+     .note = "order key KA10002-FAIL503x2: the sandbox answers 503 twice"},
+    {.name = "duplicate",
+     .provider = "kakaclo-v2",
+     .status = "duplicate",
+     .attempts = -1,
+     .note = "the same order as kakaclo-v2's, pushed again"},
+    {.name = "invalid",
+     .provider = "kakaclo-v2",
+     .status = "failed",
+     .reason = "invalid",
+     .attempts = 0,
+     .note = "kakaclo-v2's order with a quantity of 0; it was never sent"},
+};
+const size_t demo_row_count = sizeof demo_rows / sizeof demo_rows[0];
+
+static const char *example_of(const char *provider) {
+    for (size_t i = 0; demo_examples[i].provider != NULL; i++)
+        if (strcmp(demo_examples[i].provider, provider) == 0)
+            return demo_examples[i].order;
+    return NULL;
+}
+
+/* Appends `order` with the value at `pointer` replaced. The other bytes stay as they are. */
+static void add_replaced(struct buf *out, const char *order, const char *pointer,
+                         const char *value) {
+    struct json_doc doc;
+    struct err err;
+    json_init(&doc, 4096);
+    uint32_t node = JSON_NONE;
+    if (json_parse(&doc, order, strlen(order), &err) == 0)
+        node = json_pointer(&doc, 0, pointer);
+    if (node == JSON_NONE) {
+        buf_add_str(out, order);
+    } else {
+        buf_add(out, order, doc.nodes[node].start);
+        buf_add_str(out, value);
+        buf_add_str(out, order + doc.nodes[node].end);
+    }
+    json_deinit(&doc);
+}
+
+/* Appends VU's order with the member that its example lacks, in front of "currency". */
+static void add_with_b2b(struct buf *out, const char *order) {
+    const char *at = strstr(order, "\"currency\"");
+    if (at == NULL || strstr(order, "\"b2b\":") != NULL) {
+        buf_add_str(out, order);
+        return;
+    }
+    buf_add(out, order, (size_t)(at - order));
+    buf_add_str(out, "\"b2b\": {}, ");
+    buf_add_str(out, at);
+}
+
+static void add_order(struct buf *out, const struct demo_row *row) {
+    const char *order = example_of(row->provider);
+    if (strcmp(row->name, "vu") == 0)
+        add_with_b2b(out, order);
+    else if (strcmp(row->name, "fails-twice") == 0)
+        add_replaced(out, order, "/customOrderId", "\"KA10002-FAIL503x2\"");
+    else if (strcmp(row->name, "invalid") == 0)
+        add_replaced(out, order, "/orderItemsList/0/quantity", "0");
+    else
+        buf_add_str(out, order);
+}
+
+void demo_write_job(struct buf *out) {
+    buf_add_str(out, "{\"id\":\"mine/1\",\"order\":");
+    add_replaced(out, example_of("kakaclo-v2"), "/customOrderId", "\"KA20001\"");
+    buf_add_char(out, '}');
+}
+
+static int push_one(struct demo_world *w, const struct demo_row *row, struct buf *job,
+                    struct err *err) {
+    buf_reset(job);
+    buf_addf(job, "{\"id\":\"demo/%s\",\"account\":\"%s\",\"order\":", row->name, row->provider);
+    add_order(job, row);
+    buf_add_char(job, '}');
+    redisReply *reply =
+        redisCommand(w->context, "LPUSH dray:{" DEMO_QUEUE "}:jobs %b", job->data, job->len);
+    int rc = reply != NULL && reply->type == REDIS_REPLY_INTEGER
+                 ? 0
+                 : err_set(err, "cannot push to Redis: %s",
+                           reply != NULL ? reply->str : w->context->errstr);
+    freeReplyObject(reply);
+    return rc;
+}
+
+int demo_push(struct demo_world *w, struct err *err) {
+    struct buf job;
+    int rc = 0;
+    buf_init(&job, JOB_MAX);
+    for (size_t i = 0; rc == 0 && i < demo_row_count; i++)
+        rc = push_one(w, &demo_rows[i], &job, err);
+    buf_deinit(&job);
+    return rc;
+}
+
+static struct demo_row *row_of(const struct json_doc *doc) {
+    char id[64];
+    if (json_copy(doc, json_get(doc, 0, "id"), id, sizeof id) < 5)
+        return NULL;
+    for (size_t i = 0; i < demo_row_count; i++)
+        if (strcmp(demo_rows[i].name, id + strlen("demo/")) == 0)
+            return &demo_rows[i];
+    return NULL;
+}
+
+/* "" where the member is no string, or too long. */
+static void copy_text(const struct json_doc *doc, uint32_t node, char *out, size_t size) {
+    if (node == JSON_NONE || json_copy(doc, node, out, size) < 0)
+        out[0] = '\0';
+}
+
+static void read_result(const struct json_doc *doc) {
+    struct demo_row *row = row_of(doc);
+    if (row == NULL)
+        return;
+    uint32_t error = json_get(doc, 0, "error");
+    row->done = true;
+    copy_text(doc, json_get(doc, 0, "status"), row->got_status, sizeof row->got_status);
+    copy_text(doc, json_get(doc, 0, "order_id"), row->order_id, sizeof row->order_id);
+    copy_text(doc, json_get(doc, error, "reason"), row->got_reason, sizeof row->got_reason);
+    copy_text(doc, json_get(doc, error, "message"), row->fault, sizeof row->fault);
+    uint32_t attempts = json_get(doc, 0, "attempts"), ms = json_get(doc, 0, "duration_ms");
+    if (attempts == JSON_NONE || !json_i64(doc, attempts, &row->got_attempts))
+        row->got_attempts = -1;
+    if (ms == JSON_NONE || !json_i64(doc, ms, &row->ms))
+        row->ms = -1;
+}
+
+/* Takes one result. 1: it did; 0: there is none; -1 and `err`. */
+static int take_result(struct demo_world *w, struct json_doc *doc, struct err *err) {
+    redisReply *reply = redisCommand(w->context, "RPOP dray:{" DEMO_QUEUE "}:results");
+    int rc = 0;
+    if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
+        rc = err_set(err, "cannot read results: %s",
+                     reply != NULL ? reply->str : w->context->errstr);
+    } else if (reply->type == REDIS_REPLY_STRING) {
+        rc = json_parse(doc, reply->str, reply->len, err);
+        if (rc == 0)
+            read_result(doc);
+        rc = rc == 0 ? 1 : -1;
+    }
+    freeReplyObject(reply);
+    return rc;
+}
+
+int demo_collect(struct demo_world *w, struct err *err) {
+    struct json_doc doc;
+    size_t taken = 0;
+    int rc = 0;
+    json_init(&doc, 65536);
+    while (rc >= 0 && taken < demo_row_count) {
+        rc = take_result(w, &doc, err);
+        if (rc == 1)
+            taken++;
+        else if (rc == 0 && demo_pause(w, 10, err) != 0)
+            rc =
+                err_prefix(err, "waiting for results (%zu of %zu are here)", taken, demo_row_count);
+        /* A Redis that has died says more as a child than as a connection. */
+        else if (rc < 0)
+            demo_pause(w, 100, err);
+    }
+    json_deinit(&doc);
+    return rc < 0 ? -1 : 0;
+}
+
+bool demo_row_is_right(const struct demo_row *row) {
+    bool same = row->done && strcmp(row->got_status, row->status) == 0 &&
+                strcmp(row->got_reason, row->reason == NULL ? "" : row->reason) == 0 &&
+                (row->attempts < 0 || row->attempts == row->got_attempts);
+    if (strcmp(row->name, "duplicate") == 0)
+        return same && strcmp(row->order_id, demo_rows[0].order_id) == 0;
+    return same && (row->reason != NULL) == (row->order_id[0] == '\0');
+}
