@@ -53,6 +53,7 @@ struct order {
     struct http_call *call;
     uint64_t begun_unix_ms; /* when this attempt was sent */
     bool looking_up;
+    bool parks; /* being settled, it will be due again: a claim must learn when */
 };
 
 /* Splits a claim's record into past and text; the record of a fresh claim (its token ends with f) is the
