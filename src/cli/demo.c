@@ -3,6 +3,7 @@
  * Starts a private Redis, the sandbox and a worker; pushes an order of each provider and three that
  * take another way; shows what became of each; leaves nothing behind. Anything that does not come
  * to pass within DEMO_DEADLINE_S ends it with the reason and exit code 1. */
+#include <errno.h>
 #include <getopt.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,13 +12,14 @@
 
 static void print_kept(const struct demo_world *w) {
     printf("\nIt is running. From another terminal:\n"
-           "  push       redis-cli -s %s -x LPUSH 'dray:{" DEMO_QUEUE "}:jobs' < %s\n"
-           "  results    redis-cli -s %s BRPOP 'dray:{" DEMO_QUEUE "}:results' 0\n"
+           "  push       %s push " DEMO_QUEUE " %s -c %s\n"
+           "  results    %s results " DEMO_QUEUE " -c %s\n"
            "  providers  curl http://127.0.0.1:%u/_sandbox/orders\n"
-           "  settings   %s (the worker's log is %s)\n"
+           "  Redis      redis-cli -s %s\n"
+           "  log        %s\n"
            "  stop       Ctrl-C here, or: kill %d\n",
-           w->socket, w->job, w->socket, sandbox_port(w->sandbox), w->config, w->worker.log,
-           (int)getpid());
+           program_invocation_name, w->job, w->config, program_invocation_name, w->config,
+           sandbox_port(w->sandbox), w->socket, w->worker.log, (int)getpid());
     fflush(stdout);
 }
 

@@ -89,7 +89,12 @@ static void add_order(struct buf *out, const struct demo_row *row) {
 void demo_write_job(struct buf *out) {
     buf_add_str(out, "{\"id\":\"mine/1\",\"order\":");
     add_replaced(out, example_of("kakaclo-v2"), "/customOrderId", "\"KA20001\"");
-    buf_add_char(out, '}');
+    buf_add_str(out, "}\n");
+    if (!buf_ok(out))
+        return;
+    for (size_t i = 0; i + 1 < out->len; i++)
+        if (out->data[i] == '\n')
+            out->data[i] = ' '; /* one job, one line; JSON has no newline within a string */
 }
 
 static int push_one(struct demo_world *w, const struct demo_row *row, struct buf *job,

@@ -14,11 +14,9 @@ static int make_directory(struct demo_world *w, struct err *err) {
     const char *base = getenv("TMPDIR");
     if (base == NULL || base[0] != '/')
         base = "/tmp";
-    int n = snprintf(w->dir, sizeof w->dir, "%s/dray-demo-XXXXXX", base);
-    if (n < 0 || (size_t)n >= sizeof w->dir - strlen("/redis.sock")) {
-        w->dir[0] = '\0';
-        return err_set(err, "TMPDIR is too long for the path of a socket: set TMPDIR=/tmp");
-    }
+    if (strlen(base) + strlen("/dray-demo-XXXXXX") >= sizeof w->dir)
+        base = "/tmp"; /* a socket's path has room for 107 bytes */
+    snprintf(w->dir, sizeof w->dir, "%s/dray-demo-XXXXXX", base);
     if (mkdtemp(w->dir) == NULL) {
         w->dir[0] = '\0';
         return err_set(err, "cannot make a directory in %s: %s", base, strerror(errno));
