@@ -1,10 +1,11 @@
 /* Redis connection: hiredis' non-blocking context on the uv loop (not its async layer, which calls back
- * during its own clean-up), with what it lacks: a resolver that does not block, connect and command timers, reconnect with full-jitter backoff, AUTH/SELECT/CLIENT SETNAME before
- * anything else, TLS where hiredis has it, and a reply callback that is always called exactly once.
+ * during its own clean-up), with what it lacks: a resolver that does not block, connect and command
+ * timers, reconnect with full-jitter backoff, AUTH/SELECT/CLIENT SETNAME before anything else, TLS where
+ * hiredis has it, and a reply callback that is always called exactly once.
  *
- *   redis_conn_new → CONNECTING → (handshake: AUTH, HELLO not used, CLIENT SETNAME) → UP
- *        ↑                                                            │ error, timeout, EOF
- *        └──────────── backoff (100 ms … 5 s, full jitter) ← DOWN ←───┘
+ *   redis_conn_new → CONNECTING → (AUTH, SELECT, CLIENT SETNAME, PING) → UP
+ *                         ↑                                               │ error, timeout, EOF
+ *                         └── backoff (100 ms … 5 s, full jitter) ← DOWN ←─┘
  *
  * When a connection goes down, the callbacks of everything unanswered are called with reply NULL and
  * the reason, in order, before `on_state(DOWN)`. Whether such a command ran is not known. Commands

@@ -296,6 +296,30 @@ static void test_silent_peer(void **state) {
     close(fd);
 }
 
+/* A listener whose queue is full: the kernel drops further attempts without a word. */
+static void test_unreachable_peer(void **state) {
+    (void)state;
+    uint16_t port;
+    int fd = listen_on_loopback(&port, 0), waiting[8];
+    struct sockaddr_in sa = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    for (size_t i = 0; i < 8; i++) {
+        waiting[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        connect(waiting[i], (struct sockaddr *)&sa, sizeof(sa));
+    }
+    client_init(&c);
+    c.options.host = "127.0.0.1";
+    c.options.port = port;
+    c.options.connect_timeout_ms = 100;
+    client_connect(&c);
+    client_wait_down(&c);
+    assert_string_equal(c.reason, "no connection within 100 ms");
+    client_deinit(&c);
+    for (size_t i = 0; i < 8; i++)
+        close(waiting[i]);
+    close(fd);
+}
+
 /* A peer that answers each connection with fixed bytes and then closes it. */
 struct fake {
     int fd;
@@ -503,6 +527,7 @@ int main(void) {
         cmocka_unit_test(test_no_such_socket),
         cmocka_unit_test(test_no_such_host),
         cmocka_unit_test(test_silent_peer),
+        cmocka_unit_test(test_unreachable_peer),
         cmocka_unit_test(test_peers_that_refuse_or_are_not_redis),
         cmocka_unit_test(test_answers_are_read_after_a_write_fails),
         cmocka_unit_test(test_cut_at_any_byte),

@@ -187,8 +187,15 @@ static void add_an_address(uv_getaddrinfo_t *req, int status, struct addrinfo *f
     resolved(req, 0, first);
 }
 
+static uv_getaddrinfo_t *hanging;
+
 int __wrap_uv_getaddrinfo(uv_loop_t *loop, uv_getaddrinfo_t *req, uv_getaddrinfo_cb cb,
                           const char *node, const char *service, const struct addrinfo *hints) {
+    if (strcmp(node, "hangs.test") == 0) {
+        hanging = req;
+        resolved = cb;
+        return 0;
+    }
     if (strcmp(node, "two-addresses.test") != 0)
         return __real_uv_getaddrinfo(loop, req, cb, node, service, hints);
     resolved = cb;
@@ -204,6 +211,21 @@ static void test_the_next_address_is_tried(void **state) {
     client_wait_up(&c);
     assert_int_equal(c.downs, 0);
     client_deinit(&c);
+}
+
+/* The thread that looks the name up comes back after everybody has gone. */
+static void test_a_lookup_that_hangs_is_left_behind(void **state) {
+    (void)state;
+    client_init(&c);
+    c.options.host = "hangs.test";
+    c.options.port = server.port;
+    c.options.connect_timeout_ms = 50;
+    client_connect(&c);
+    client_wait_down(&c);
+    assert_string_equal(c.reason, "the name was not resolved within 50 ms");
+    client_deinit(&c);
+    assert_non_null(hanging);
+    resolved(hanging, UV_ECANCELED, NULL);
 }
 
 static void test_database(void **state) {
@@ -307,6 +329,7 @@ int main(void) {
         cmocka_unit_test(test_unix_socket),
         cmocka_unit_test(test_host_by_name),
         cmocka_unit_test(test_the_next_address_is_tried),
+        cmocka_unit_test(test_a_lookup_that_hangs_is_left_behind),
         cmocka_unit_test(test_database),
         cmocka_unit_test(test_blocking_command),
         cmocka_unit_test(test_resp_writer),
