@@ -102,6 +102,7 @@ void http_call_finish(struct http_call *c, CURLcode code, bool cancelled) {
     c->running = false;
     if (c->opened && code == CURLE_OK)
         note_connection(c);
+    c->unresolved = code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_RESOLVE_PROXY;
     curl_multi_remove_handle(c->multi->curl, c->easy);
     LIST_REMOVE(c, running_link);
     if (--pool->inflight == 0 && !pool->closing)

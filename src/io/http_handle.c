@@ -160,11 +160,12 @@ static void release_answer(struct http_call *c) {
     buf_init(&c->answer, HTTP_ANSWER_MAX);
 }
 
-/* A handle that had its own URL, or was refused a replay (libcurl counts retries on the handle over
- * its whole life), starts from scratch. */
+/* A handle that had its own URL, was refused a replay (libcurl counts retries on the handle over its
+ * whole life), or found no host (libcurl 8.14 leaks the name with the next resolution) starts from
+ * scratch. */
 void http_call_give_back(struct http_call *c) {
     struct http_target *t = c->bound;
-    if (c->url != NULL || c->replay_refused) {
+    if (c->url != NULL || c->replay_refused || c->unresolved) {
         curl_easy_reset(c->easy);
         c->bound = NULL;
     }

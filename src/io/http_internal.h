@@ -51,7 +51,7 @@ struct http_call {
     bool running;     /* started, `done` not called yet */
     bool opened;      /* a socket, for this request */
     bool let_go;      /* libcurl was allowed to write this request on a connection */
-    bool too_large, replay_refused, guard_refused;
+    bool too_large, replay_refused, guard_refused, unresolved;
     struct buf answer;
     CURLU *url;                 /* with the request's own query; NULL: the target's */
     struct curl_slist *headers; /* what `easy` has now */
