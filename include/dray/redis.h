@@ -5,7 +5,7 @@
  *
  *   redis_conn_new → CONNECTING → (AUTH, SELECT, CLIENT SETNAME, PING) → UP
  *                         ↑                                               │ error, timeout, EOF
- *                         └── backoff (100 ms … 5 s, full jitter) ← DOWN ←─┘
+ *                         └── backoff (100 ms … 5 s, full jitter) ← DOWN ←┘
  *
  * When a connection goes down, the callbacks of everything unanswered are called with reply NULL and
  * the reason, in order, before `on_state(DOWN)`. Whether such a command ran is not known. Commands
