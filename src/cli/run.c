@@ -54,6 +54,7 @@ static void on_signal(uv_signal_t *handle, int signum) {
         return;
     case SIGHUP:
         worker_resume(p->worker);
+        worker_reload(p->worker, "HUP");
         return;
     default:
         end(p);
@@ -142,6 +143,7 @@ const struct verb verb_run = {
             "  --wait    wait for Redis at the start instead of ending with exit code 3\n"
             "\n"
             "Signals: TERM, INT drain and end (a second one ends at once); USR1 stops claiming,\n"
-            "HUP claims again; USR2 logs the state.\n",
+            "HUP reads the configuration again and\n"
+            "claims again; USR2 logs the state.\n",
     .run = run,
 };

@@ -8,12 +8,16 @@
 
 #define RESERVE_SHARE 2 /* at most concurrency / this many slots are kept free for idle accounts */
 
+/* `arg` is the order, which keeps what is found. */
 static const struct account *find_account(void *arg, const char *name) {
-    struct lane *lane = arg;
-    if (name == NULL)
-        return lane->config->default_account;
-    struct port *port = lane_port(lane, name);
-    return port != NULL ? port->account : NULL;
+    struct order *o = arg;
+    struct port *port = name == NULL ? o->lane->default_port : lane_port(o->lane, name);
+    if (port == NULL)
+        return NULL;
+    port_unref(o->port);
+    port_ref(port);
+    o->port = port;
+    return port->account;
 }
 
 static void hash_order(struct span order, char out[static 33]) {
@@ -37,7 +41,7 @@ static void read_envelope(struct order *o, struct span raw) {
                    (unsigned long long)lane->config->max_job_bytes, raw.len);
         return;
     }
-    uint32_t faults = envelope_parse(&o->envelope, &w->doc, raw, find_account, lane, lane->keys.hash_tag,
+    uint32_t faults = envelope_parse(&o->envelope, &w->doc, raw, find_account, o, lane->keys.hash_tag,
                                      &o->decoded, &w->faults, &o->account);
     o->envelope.raw = raw;
     if (faults > 0 || o->account == NULL)
@@ -52,8 +56,7 @@ static bool must_leave_slot(const struct order *o) {
     const struct lane *lane = o->lane;
     if (lane->port_count < 2 || lane->idle_ports == 0)
         return false;
-    const struct port *port = lane_port(o->lane, o->account->name);
-    if (port == NULL || port->active == 0)
+    if (o->port->active == 0)
         return false;
     uint32_t used = lane->orders[ORDER_BEGINNING].count + lane->orders[ORDER_SENDING].count;
     uint32_t most = lane->config->concurrency / RESERVE_SHARE;

@@ -35,7 +35,7 @@ static void write_info(const struct lane *lane, struct buf *out) {
     buf_add_str(out, "{\"host\":");
     buf_add_json_str(out, span_str(host));
     buf_addf(out, ",\"pid\":%ld,\"version\":\"" DRAY_VERSION "\",\"started_at\":%llu,\"lease_ms\":%llu,",
-             (long)getpid(), (unsigned long long)w->started_unix_ms, (unsigned long long)w->config->lease_ms);
+             (long)getpid(), (unsigned long long)w->started_unix_ms, (unsigned long long)w->boot->lease_ms);
     buf_addf(out, "\"inflight\":%u,\"mode\":\"%s\"}", lane_active(lane),
              w->mode == WORKER_QUIET      ? "quiet"
              : w->mode == WORKER_DRAINING ? "draining"
@@ -161,7 +161,7 @@ static void leased(struct lane *lane, char how) {
     struct worker *w = lane->worker;
     bool was = lane->leased;
     lane->leased = true;
-    lane->lease_until_ns = lane->beat_sent_ns + w->config->lease_ms * MS_NS / 100 * 98;
+    lane->lease_until_ns = lane->beat_sent_ns + w->boot->lease_ms * MS_NS / 100 * 98;
     if (how == 'N' && lane->registered)
         log_msg(LOG_WARN, "lease_lost",
                 "queue %s: the lease ran out and others recovered this worker's orders; is the machine overloaded?",
@@ -209,7 +209,7 @@ void lane_beat(struct lane *lane) {
     for (size_t i = 0; i < 4; i++)
         queue_cmd_key(cmd, &lane->keys, keys[i]);
     redis_resp_str(cmd, lane->keys.worker);
-    redis_resp_u64(cmd, w->config->lease_ms);
+    redis_resp_u64(cmd, w->boot->lease_ms);
     redis_resp_arg(cmd, buf_span(info));
     lane->beat_out = true;
     lane->beat_sent_ns = clock_boot_ns();
@@ -230,8 +230,8 @@ void lane_send_limits(struct lane *lane) {
     redis_resp_str(cmd, "HSET");
     queue_cmd_key(cmd, &lane->keys, KEY_LIMITS);
     for (uint32_t i = 0; i < lane->port_count; i++) {
-        const struct account *a = lane->ports[i].account;
-        uint64_t probe_ms = a->connect_timeout_ms + a->request_timeout_ms + 2 * lane->worker->config->lease_ms;
+        const struct account *a = lane->ports[i]->account;
+        uint64_t probe_ms = a->connect_timeout_ms + a->request_timeout_ms + 2 * lane->worker->boot->lease_ms;
         snprintf(text, sizeof(text), "%.6f %u %u %u %llu %llu %llu", a->rate, a->burst > 0 ? a->burst : 1,
                  a->concurrency, a->breaker_failures, (unsigned long long)a->breaker_cooldown_ms,
                  (unsigned long long)probe_ms, (unsigned long long)a->ledger_ttl_ms);

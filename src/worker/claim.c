@@ -8,11 +8,13 @@
  * `taken`, which the next claim empties. An error reply: claims pause, with backoff. */
 #include "worker/worker.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "policy/backoff.h"
 
+#define PICKUP_SHARE     2   /* a blocking pick-up ends within lease / this, before Redis could think us dead */
 #define CLAIM_MAX        512 /* jobs of one claim */
 #define SETTLING_FACTOR  4   /* claims pause while so many times the slots wait for Redis to settle */
 #define MS_NS            1000000ull
@@ -21,7 +23,7 @@ static uint32_t free_slots(const struct lane *lane) {
     const struct worker *w = lane->worker;
     uint32_t used = lane_active(lane);
     uint32_t lane_free = used < lane->config->concurrency ? lane->config->concurrency - used : 0;
-    uint32_t all = w->active < w->config->max_inflight ? w->config->max_inflight - w->active : 0;
+    uint32_t all = w->active < w->boot->max_inflight ? w->boot->max_inflight - w->active : 0;
     uint32_t n = lane_free < all ? lane_free : all;
     if (lane->orders[ORDER_SETTLING].count > SETTLING_FACTOR * lane->config->concurrency)
         n = 0;
@@ -41,7 +43,7 @@ static void set_look(struct lane *lane, int64_t redis_now_ms, int64_t next_ms) {
 
 static bool has_concurrency_limit(const struct lane *lane) {
     for (uint32_t i = 0; i < lane->port_count; i++)
-        if (lane->ports[i].account->concurrency > 0)
+        if (lane->ports[i]->account->concurrency > 0)
             return true;
     return false;
 }
@@ -99,6 +101,7 @@ static void on_claimed(void *arg, const redisReply *r, const char *error) {
     lane_flush(lane);
 }
 
+/* With n 0 it only gives back what a blocking pick-up took. */
 static void send_claim(struct lane *lane, uint32_t n) {
     static const enum queue_key keys[] = {KEY_JOBS,     KEY_DELAYED, KEY_PARKED, KEY_WAITING, KEY_GATES,
                                           KEY_ACCOUNTS, KEY_LIMITS,  KEY_PAUSES, KEY_WORKERS, KEY_STATS,
@@ -119,7 +122,7 @@ static void send_claim(struct lane *lane, uint32_t n) {
 
 static bool may_claim(const struct lane *lane, uint64_t now_ns) {
     const struct worker *w = lane->worker;
-    return w->mode == WORKER_RUNNING && lane->leased && now_ns < lane->lease_until_ns && !lane->claim_out &&
+    return w->mode == WORKER_RUNNING && !lane->retiring && lane->leased && now_ns < lane->lease_until_ns && !lane->claim_out &&
            !lane->claim_lost && !lane->orphans_out && lane->resend == NULL &&
            now_ns >= lane->claim_not_before_ns && redis_conn_state(w->redis) == REDIS_UP;
 }
@@ -136,29 +139,30 @@ void lane_claim_if_due(struct lane *lane, uint64_t now_ns) {
         send_claim(lane, n);
 }
 
-/* A pick-up that was armed before USR1 still took a job: it goes back to the head of the line. Where
- * that fails it lies in `taken`, which the next claim, or leaving, empties. */
-static void put_back_taken(struct lane *lane) {
-    struct span taken = lane->keys.key[KEY_TAKEN], jobs = lane->keys.key[KEY_JOBS];
-    redis_command(lane->worker->redis, NULL, NULL, "LMOVE %b %b LEFT RIGHT", taken.ptr, taken.len, jobs.ptr,
-                  jobs.len);
+/* Gives back what a pick-up took that nobody will claim here any more. */
+void lane_untake(struct lane *lane) {
+    if (!lane->claim_out && lane->leased && redis_conn_state(lane->worker->redis) == REDIS_UP)
+        send_claim(lane, 0);
 }
 
 static void on_picked_up(void *arg, const redisReply *r, const char *error) {
     struct lane *lane = arg;
     lane->blocking = false;
-    if (r == NULL)
-        return; /* the connection comes back by itself; worker_turn arms it again */
+    if (r == NULL) {
+        lane->blocker_lost = true; /* the connection comes back by itself; worker_turn arms it again */
+        return;
+    }
+    lane->blocker_lost = false;
     if (r->type == REDIS_REPLY_ERROR) {
         claim_failed(lane, error != NULL && error[0] != '\0' ? error : r->str);
         return;
     }
     lane->worker->last_claim_ns = clock_boot_ns();
     if (r->type != REDIS_REPLY_STRING)
-        return; /* nothing came in BLOCK_S seconds */
+        return; /* nothing came */
     lane->look_now = true;
     if (lane->worker->mode == WORKER_QUIET)
-        put_back_taken(lane);
+        lane_untake(lane);
     uint64_t now = clock_boot_ns();
     if (may_claim(lane, now)) {
         uint32_t n = free_slots(lane);
@@ -168,7 +172,7 @@ static void on_picked_up(void *arg, const redisReply *r, const char *error) {
 }
 
 void lane_block_if_idle(struct lane *lane) {
-    if (lane->blocker == NULL || lane->blocking || lane->look_now || lane->claim_out ||
+    if (lane->blocker_id == 0 || lane->blocking || lane->look_now || lane->claim_out ||
         redis_conn_state(lane->blocker) != REDIS_UP)
         return;
     uint64_t now = clock_boot_ns();
@@ -182,9 +186,12 @@ void lane_block_if_idle(struct lane *lane) {
     queue_cmd_key(cmd, &lane->keys, KEY_TAKEN);
     redis_resp_str(cmd, "RIGHT");
     redis_resp_str(cmd, "LEFT");
-    redis_resp_u64(cmd, BLOCK_S);
+    uint32_t ms = (uint32_t)(lane->worker->boot->lease_ms / PICKUP_SHARE);
+    char seconds[24];
+    snprintf(seconds, sizeof(seconds), "%u.%03u", ms / 1000, ms % 1000);
+    redis_resp_str(cmd, seconds);
     lane->blocking = true;
-    redis_send(lane->blocker, buf_span(cmd), BLOCK_S * 1000, on_picked_up, lane);
+    redis_send(lane->blocker, buf_span(cmd), ms, on_picked_up, lane);
     redis_flush(lane->blocker);
 }
 

@@ -3,68 +3,44 @@
 
 #include <stdlib.h>
 
-static void closed_one(void *arg) {
+void worker_closed_one(void *arg) {
     struct worker *w = arg;
     if (--w->open_handles == 0)
         w->stopped(w->stopped_arg, w->exit_code);
 }
 
 static void on_handle_closed(uv_handle_t *handle) {
-    closed_one(handle->data);
+    worker_closed_one(handle->data);
 }
 
 /* Callbacks owed (requests, commands) are called while this goes on; they find mode STOPPED and settle
  * nothing more. */
 void worker_close(struct worker *w) {
     uv_handle_t *handles[] = {(uv_handle_t *)&w->turn, (uv_handle_t *)&w->wake, (uv_handle_t *)&w->beat,
-                              (uv_handle_t *)&w->drain};
+                              (uv_handle_t *)&w->drain, (uv_handle_t *)&w->watch};
     for (size_t i = 0; i < sizeof(handles) / sizeof(handles[0]); i++)
         uv_close(handles[i], on_handle_closed);
     if (w->http != NULL) {
-        for (uint32_t i = 0; i < w->lane_count; i++)
-            for (uint32_t k = 0; k < w->lanes[i].port_count; k++)
-                http_target_unref(w->lanes[i].ports[k].create);
         w->open_handles++;
-        http_pool_close(w->http, closed_one, w);
+        http_pool_close(w->http, worker_closed_one, w);
     }
     for (uint32_t i = 0; i < w->lane_count; i++) {
-        if (w->lanes[i].blocker == NULL)
+        if (w->lanes[i]->blocker == NULL)
             continue;
         w->open_handles++;
-        redis_conn_close(w->lanes[i].blocker, closed_one, w);
+        redis_conn_close(w->lanes[i]->blocker, worker_closed_one, w);
     }
     if (w->redis != NULL) {
         w->open_handles++;
-        redis_conn_close(w->redis, closed_one, w);
+        redis_conn_close(w->redis, worker_closed_one, w);
     }
-}
-
-static void free_batches(struct batch *b) {
-    while (b != NULL) {
-        struct batch *next = b->next;
-        batch_free(b);
-        b = next;
-    }
-}
-
-static void free_lane(struct lane *lane) {
-    for (int s = ORDER_CLAIMED; s < ORDER_STATES; s++)
-        while (lane->orders[s].first != NULL)
-            order_drop(lane->orders[s].first);
-    lane_free_pool(lane);
-    free_batches(lane->begin);
-    free_batches(lane->settle);
-    free_batches(lane->resend);
-    free_batches(lane->spare);
-    queue_keys_deinit(&lane->keys);
-    free(lane->ports);
 }
 
 void worker_free(struct worker *w) {
     if (w == NULL)
         return;
     for (uint32_t i = 0; i < w->lane_count; i++)
-        free_lane(&w->lanes[i]);
+        lane_free(w->lanes[i]);
     free(w->lanes);
     queue_caller_free(w->caller);
     struct buf *texts[] = {&w->text_body,   &w->text_result, &w->text_history,
@@ -74,5 +50,6 @@ void worker_free(struct worker *w) {
     json_deinit(&w->doc);
     faults_deinit(&w->faults);
     config_unref(w->config);
+    config_unref(w->boot);
     free(w);
 }

@@ -20,7 +20,6 @@ static void hand_back(struct order *o, bool begun) {
 
 static void send_order(struct order *o) {
     struct worker *w = o->lane->worker;
-    struct port *port = lane_port(o->lane, o->account->name);
     char traceparent[64];
     size_t n = o->envelope.traceparent.len;
     if (n >= sizeof(traceparent))
@@ -32,7 +31,7 @@ static void send_order(struct order *o) {
                                    .may_send = order_may_send};
     o->begun_unix_ms = clock_unix_ms();
     order_move(o, ORDER_SENDING);
-    o->call = http_send(w->http, port->create, &request, on_answer, o);
+    o->call = http_send(w->http, o->port->create, &request, on_answer, o);
     if (o->call == NULL)
         hand_back(o, true);
 }

@@ -36,6 +36,7 @@ struct past {
 };
 
 struct lane;
+struct port;
 
 struct order {
     struct order *prev, *next; /* in its state's list */
@@ -46,14 +47,14 @@ struct order {
     struct buf decoded; /* decoded parts of the envelope */
     struct past past;
     struct envelope envelope;
-    const struct account *account; /* counted reference, or NULL */
+    struct port *port;             /* counted reference, or NULL: the account is not known */
+    const struct account *account; /* the port's */
     char hash[33];                 /* of the order's bytes, hex */
     struct buf ledger_key;
     struct lookup_cursor cursor;
     struct http_call *call;
     uint64_t begun_unix_ms; /* when this attempt was sent */
     bool looking_up;
-    bool parks; /* being settled, it will be due again: a claim must learn when */
 };
 
 /* Splits a claim's record into past and text; the record of a fresh claim (its token ends with f) is the

@@ -51,7 +51,7 @@ static bool is_active(enum order_state s) {
 static void count_active(struct order *o, int by) {
     struct lane *lane = o->lane;
     lane->worker->active += (uint32_t)by;
-    struct port *port = o->account != NULL ? lane_port(lane, o->account->name) : NULL;
+    struct port *port = o->port;
     if (port == NULL)
         return;
     if (by > 0 && port->active == 0)
@@ -70,6 +70,8 @@ static void order_free(struct order *o) {
 
 static void release(struct order *o) {
     struct lane *lane = o->lane;
+    port_unref(o->port);
+    o->port = NULL;
     o->account = NULL;
     o->call = NULL;
     if (lane->pooled >= ORDER_POOL_MAX || o->record.cap > KEEP_BYTES) {
@@ -127,6 +129,7 @@ struct order *order_get(struct lane *lane) {
 /* At the very end: whatever state it is in. */
 void order_drop(struct order *o) {
     list_remove(&o->lane->orders[o->state], o);
+    port_unref(o->port);
     order_free(o);
 }
 
@@ -146,19 +149,4 @@ uint32_t lane_active(const struct lane *lane) {
 
 uint32_t lane_held(const struct lane *lane) {
     return lane_active(lane) + lane->orders[ORDER_SETTLING].count;
-}
-
-struct port *lane_port(struct lane *lane, const char *account) {
-    size_t from = 0, to = lane->port_count;
-    while (from < to) {
-        size_t mid = (from + to) / 2;
-        int order = strcmp(account, lane->ports[mid].account->name);
-        if (order == 0)
-            return &lane->ports[mid];
-        if (order < 0)
-            to = mid;
-        else
-            from = mid + 1;
-    }
-    return NULL;
 }

@@ -70,7 +70,6 @@ void settle(struct order *o, const struct settle_context *c) {
     struct worker *w = lane->worker;
     bool ok = buf_ok(&w->text_body) && buf_ok(&w->text_result) && buf_ok(&w->text_history) &&
               buf_ok(&w->text_ledger);
-    o->parks = d->op == SETTLE_RETRY || d->op == SETTLE_WAIT;
     order_move(o, ORDER_SETTLING);
     lane->parked |= d->op == SETTLE_RETRY || d->op == SETTLE_WAIT;
     if (b != NULL && ok && batch_add_settlement(b, o, &lane->keys, o->token, &s))
@@ -105,10 +104,8 @@ void settled(struct lane *lane, struct batch *b, const redisReply *reply) {
         }
         lost += strcmp(r->str, "LOST") == 0 && o != NULL && !b->repeated;
         lane->stats.settled++;
-        if (o != NULL) {
-            lane->look_now |= o->parks;
+        if (o != NULL)
             order_move(o, ORDER_FREE);
-        }
         b->items[i] = NULL;
     }
     lane->look_now |= lane->parked; /* the claim's reply says when the next is due */

@@ -23,8 +23,8 @@ static void on_drain_timeout(uv_timer_t *handle) {
     struct worker *w = handle->data;
     uint32_t cut = 0;
     for (uint32_t i = 0; i < w->lane_count; i++) {
-        cut += w->lanes[i].orders[ORDER_SENDING].count;
-        dispatch_cancel_all(&w->lanes[i]);
+        cut += w->lanes[i]->orders[ORDER_SENDING].count;
+        dispatch_cancel_all(w->lanes[i]);
     }
     if (cut > 0)
         log_msg(LOG_WARN, "drain_timeout", "%u requests were cut off; their outcome is looked up", cut);
@@ -36,6 +36,8 @@ void worker_drain(struct worker *w) {
         return;
     bool started = w->mode != WORKER_STARTING;
     w->mode = WORKER_DRAINING;
+    for (uint32_t i = 0; i < w->lane_count; i++)
+        lane_stop_pickup(w->lanes[i]);
     log_msg(LOG_INFO, "draining", "%u orders are under way", w->active);
     uv_timer_start(&w->drain, on_drain_timeout, started ? w->config->drain_timeout_ms : 0, 0);
 }
@@ -44,6 +46,8 @@ void worker_quiet(struct worker *w) {
     if (w->mode != WORKER_RUNNING)
         return;
     w->mode = WORKER_QUIET;
+    for (uint32_t i = 0; i < w->lane_count; i++)
+        lane_stop_pickup(w->lanes[i]);
     log_msg(LOG_INFO, "quiet", "claiming nothing until HUP");
 }
 
@@ -53,13 +57,13 @@ void worker_resume(struct worker *w) {
     w->mode = WORKER_RUNNING;
     log_msg(LOG_INFO, "resumed", "claiming again");
     for (uint32_t i = 0; i < w->lane_count; i++)
-        w->lanes[i].look_now = true;
+        w->lanes[i]->look_now = true;
 }
 
 void worker_dump(const struct worker *w) {
     struct log_line l;
     for (uint32_t i = 0; i < w->lane_count; i++) {
-        const struct lane *lane = &w->lanes[i];
+        const struct lane *lane = w->lanes[i];
         if (!log_begin(&l, LOG_INFO, "state"))
             return;
         log_str(&l, "queue", lane->config->name);
@@ -76,54 +80,13 @@ void worker_dump(const struct worker *w) {
     }
 }
 
-static void on_left(void *arg, const redisReply *r, const char *error) {
-    struct lane *lane = arg;
-    (void)r, (void)error; /* unanswered: the lease runs out, which does the same later */
-    lane->left = true;
-    worker_check_drained(lane->worker);
-}
-
-static void leave(struct lane *lane) {
-    static const enum queue_key keys[] = {KEY_WORKERS, KEY_WORKERS_INFO, KEY_INFLIGHT, KEY_TAKEN, KEY_JOBS};
-    struct buf *cmd = &lane->worker->text_cmd;
-    buf_reset(cmd);
-    queue_cmd_begin(cmd, SCRIPT_LEAVE, 5, 1);
-    for (size_t i = 0; i < 5; i++)
-        queue_cmd_key(cmd, &lane->keys, keys[i]);
-    redis_resp_str(cmd, lane->keys.worker);
-    lane->leaving = true;
-    queue_call(lane->worker->caller, SCRIPT_LEAVE, cmd, on_left, lane);
-}
-
-static bool lane_is_empty(const struct lane *lane) {
-    return lane_held(lane) == 0 && !lane->claim_out && !lane->orphans_out && !lane->claim_lost &&
-           lane->batches_out == 0 && lane->resend == NULL &&
-           (lane->settle == NULL || lane->settle->count == 0);
-}
-
-/* The blocking connection is closed first, so that it picks nothing up behind our back. */
-static bool pickup_ended(struct lane *lane) {
-    if (lane->blocker != NULL) {
-        struct redis_conn *blocker = lane->blocker;
-        lane->blocker = NULL;
-        redis_conn_close(blocker, NULL, NULL);
-    }
-    return true;
-}
-
 void worker_check_drained(struct worker *w) {
     if (w->mode != WORKER_DRAINING)
         return;
     bool all_left = true;
     for (uint32_t i = 0; i < w->lane_count; i++) {
-        struct lane *lane = &w->lanes[i];
-        if (!lane->left && !lane->leaving && lane_is_empty(lane) && pickup_ended(lane)) {
-            if (redis_conn_state(w->redis) == REDIS_UP)
-                leave(lane);
-            else
-                lane->left = !lane->registered;
-        }
-        all_left = all_left && lane->left;
+        lane_leave(w->lanes[i]);
+        all_left = all_left && w->lanes[i]->left;
     }
     if (!all_left)
         return;

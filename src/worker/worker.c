@@ -34,7 +34,7 @@ static void earlier(uint64_t *at, uint64_t candidate) {
 static void set_wake(struct worker *w, uint64_t now) {
     uint64_t at = 0;
     for (uint32_t i = 0; i < w->lane_count; i++) {
-        const struct lane *lane = &w->lanes[i];
+        const struct lane *lane = w->lanes[i];
         earlier(&at, lane->look_at_ns);
         if (lane->look_now && lane->claim_not_before_ns > now)
             earlier(&at, lane->claim_not_before_ns);
@@ -55,7 +55,7 @@ void worker_turn(struct worker *w) {
         return;
     uint64_t now = clock_boot_ns();
     for (uint32_t i = 0; i < w->lane_count; i++) {
-        struct lane *lane = &w->lanes[i];
+        struct lane *lane = w->lanes[i];
         lane_resend(lane, now);
         lane_flush(lane);
         if (lane->claim_lost && !lane->orphans_out && !lane->claim_out && lane->leased &&
@@ -64,6 +64,7 @@ void worker_turn(struct worker *w) {
         lane_claim_if_due(lane, now);
         lane_block_if_idle(lane);
     }
+    worker_check_retired(w);
     redis_flush(w->redis);
     set_wake(w, now);
     worker_check_drained(w);
@@ -71,14 +72,17 @@ void worker_turn(struct worker *w) {
 
 static void on_beat_timer(uv_timer_t *handle) {
     struct worker *w = handle->data;
-    for (uint32_t i = 0; i < w->lane_count; i++)
-        lane_beat(&w->lanes[i]);
+    for (uint32_t i = 0; i < w->lane_count; i++) {
+        lane_beat(w->lanes[i]);
+        if (w->mode == WORKER_QUIET)
+            lane_untake(w->lanes[i]);
+    }
     redis_flush(w->redis);
 }
 
 void worker_became_ready(struct worker *w) {
     for (uint32_t i = 0; i < w->lane_count; i++)
-        if (!w->lanes[i].leased)
+        if (!w->lanes[i]->leased)
             return;
     if (w->mode == WORKER_STARTING)
         w->mode = WORKER_RUNNING;
@@ -114,11 +118,8 @@ static void on_redis_state(void *arg, enum redis_state state, const char *reason
             log_msg(LOG_INFO, "redis_up", "Redis answers again");
         w->redis_was_up = true;
         queue_load_scripts(w->caller);
-        for (uint32_t i = 0; i < w->lane_count; i++) {
-            w->lanes[i].leased = false; /* until a beat says what became of it */
-            lane_send_limits(&w->lanes[i]);
-            lane_beat(&w->lanes[i]);
-        }
+        for (uint32_t i = 0; i < w->lane_count; i++)
+            lane_start(w->lanes[i]);
     } else if (state == REDIS_DOWN) {
         if (!w->redis_was_up && !w->wait_for_redis)
             start_failed(w, reason);
@@ -127,61 +128,15 @@ static void on_redis_state(void *arg, enum redis_state state, const char *reason
     }
 }
 
-static void on_blocker_state(void *arg, enum redis_state state, const char *reason) {
-    (void)arg, (void)state, (void)reason; /* the command connection tells the same */
-}
-
-static int compare_ports(const void *a, const void *b) {
-    return strcmp(((const struct port *)a)->account->name, ((const struct port *)b)->account->name);
-}
-
-static int make_port(struct worker *w, struct port *port, const struct account *account, struct err *err) {
-    struct target_spec spec;
-    const char *path = account->provider->path != NULL ? account->provider->path : account->http_json.create_path;
-    port->account = account;
-    if (target_spec_init(&spec, account, HTTP_POST, path, err) == 0)
-        port->create = http_target_new(w->http, &spec.options, err);
-    target_spec_deinit(&spec);
-    return port->create != NULL ? 0 : err_prefix(err, "account %s", account->name);
-}
-
-static int make_ports(struct lane *lane, struct err *err) {
-    struct worker *w = lane->worker;
-    lane->ports = calloc(w->config->account_count, sizeof(*lane->ports));
-    if (lane->ports == NULL)
-        return err_set(err, "out of memory");
-    for (uint32_t i = 0; i < w->config->account_count; i++) {
-        const struct account *a = w->config->accounts[i];
-        if (strcmp(a->queue, lane->config->name) != 0)
-            continue;
-        if (make_port(w, &lane->ports[lane->port_count++], a, err) < 0)
-            return -1;
-    }
-    qsort(lane->ports, lane->port_count, sizeof(*lane->ports), compare_ports);
-    lane->idle_ports = lane->port_count;
-    return 0;
-}
-
-static int lane_init(struct lane *lane, struct worker *w, const struct queue_config *config, struct err *err) {
-    lane->worker = w;
-    lane->config = config;
-    lane->look_now = true;
-    if (queue_keys_init(&lane->keys, w->config->redis_prefix, config->name, w->id) < 0)
-        return err_set(err, "queue %s: out of memory", config->name);
-    if (make_ports(lane, err) < 0)
-        return -1;
-    lane->blocker = redis_conn_new(w->loop, &w->config->redis, &w->rng, on_blocker_state, lane, err);
-    return lane->blocker != NULL ? 0 : -1;
-}
-
 static void init_handles(struct worker *w) {
     uv_prepare_init(w->loop, &w->turn);
     uv_timer_init(w->loop, &w->wake);
     uv_timer_init(w->loop, &w->beat);
     uv_timer_init(w->loop, &w->drain);
-    w->turn.data = w->wake.data = w->beat.data = w->drain.data = w;
-    w->open_handles = 4;
-    uint64_t every = w->config->lease_ms / 3;
+    uv_timer_init(w->loop, &w->watch);
+    w->turn.data = w->wake.data = w->beat.data = w->drain.data = w->watch.data = w;
+    w->open_handles = 5;
+    uint64_t every = w->boot->lease_ms / 3;
     uv_prepare_start(&w->turn, on_turn);
     uv_timer_start(&w->beat, on_beat_timer, every, every);
 }
@@ -196,20 +151,21 @@ static void init_scratch(struct worker *w) {
 }
 
 static int worker_init(struct worker *w, struct err *err) {
-    snprintf(w->id, sizeof(w->id), "%s.%08llx", w->config->worker_name,
+    snprintf(w->id, sizeof(w->id), "%s.%08llx", w->boot->worker_name,
              (unsigned long long)(rng_u64(&w->rng) & 0xffffffffu));
-    w->http = http_pool_new(w->loop, w->config->max_inflight, err);
-    w->redis = redis_conn_new(w->loop, &w->config->redis, &w->rng, on_redis_state, w, err);
+    w->http = http_pool_new(w->loop, w->boot->max_inflight, err);
+    w->redis = redis_conn_new(w->loop, &w->boot->redis, &w->rng, on_redis_state, w, err);
     if (w->http == NULL || w->redis == NULL)
         return -1;
     w->caller = queue_caller_new(w->redis);
-    w->lanes = calloc(w->config->queue_count, sizeof(*w->lanes));
+    w->lanes = calloc(w->config->queue_count, sizeof(struct lane *));
     if (w->caller == NULL || w->lanes == NULL)
         return err_set(err, "out of memory");
     for (uint32_t i = 0; i < w->config->queue_count; i++) {
-        w->lane_count++;
-        if (lane_init(&w->lanes[i], w, &w->config->queues[i], err) < 0)
+        w->lanes[i] = lane_new(w, &w->config->queues[i], err);
+        if (w->lanes[i] == NULL)
             return -1;
+        w->lane_count++;
     }
     return 0;
 }
@@ -224,6 +180,7 @@ struct worker *worker_new(uv_loop_t *loop, struct config *config, bool wait_for_
     }
     w->loop = loop;
     w->config = config_ref(config);
+    w->boot = config_ref(config);
     w->wait_for_redis = wait_for_redis;
     w->stopped = stopped;
     w->stopped_arg = arg;
@@ -234,6 +191,8 @@ struct worker *worker_new(uv_loop_t *loop, struct config *config, bool wait_for_
         w->mode = WORKER_STOPPED;
         w->exit_code = 1;
         worker_close(w);
+        return w;
     }
+    worker_watch_secrets(w);
     return w;
 }

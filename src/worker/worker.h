@@ -11,7 +11,6 @@
 
 #define ORDER_POOL_MAX 256   /* orders kept for reuse per lane */
 #define CLAIM_BYTES    (4u << 20)
-#define BLOCK_S        30    /* one blocking pick-up at most */
 #define SHARE_WAIT_MS  250   /* a job waits so long for a slot that its account may take */
 
 enum worker_mode {
@@ -22,8 +21,11 @@ enum worker_mode {
     WORKER_STOPPED,
 };
 
-/* What a worker needs of an account: made once per configuration, shared by the orders that use it. */
+/* What a worker needs of an account: made once per configuration, counted by its lane and by the orders
+ * that use it, so that a reload leaves them alone. */
 struct port {
+    uint32_t refs;
+    struct config *config; /* counted: it owns the account */
     const struct account *account;
     struct http_target *create;
     uint32_t active; /* orders of this lane that are BEGINNING or SENDING */
@@ -40,10 +42,14 @@ struct lane_stats {
 
 struct lane {
     struct worker *worker;
-    const struct queue_config *config;
+    const struct queue_config *config; /* of worker->config; of config_held where that is set */
+    struct config *config_held;
     struct queue_keys keys;
     struct redis_conn *blocker;
-    struct port *ports; /* sorted by account name */
+    long long blocker_id; /* Redis's client id of the blocker; 0: not known yet */
+    bool blocker_lost;    /* a pick-up was unanswered when its connection went: Redis may still serve it */
+    struct port **ports;  /* sorted by account name */
+    struct port *default_port;
     uint32_t port_count;
     uint32_t idle_ports; /* ports with nothing active */
 
@@ -76,6 +82,7 @@ struct lane {
     uint32_t failures;         /* consecutive error replies */
     bool paused;               /* by an operator, or results are not consumed */
     uint32_t lost_begins;      /* of the batch being read */
+    bool retiring;             /* its queue is gone from the configuration */
     bool leaving;
     bool left;
     struct lane_stats stats;
@@ -83,14 +90,15 @@ struct lane {
 
 struct worker {
     uv_loop_t *loop;
-    struct config *config;
+    struct config *config; /* queues and accounts; replaced by a reload */
+    struct config *boot;   /* as started: [redis], name, lease, max_inflight */
     struct rng rng;
     char id[128]; /* name and random: one incarnation */
     enum worker_mode mode;
     struct redis_conn *redis;
     struct queue_caller *caller;
     struct http_pool *http;
-    struct lane *lanes;
+    struct lane **lanes;
     uint32_t lane_count;
     uint32_t active; /* over all lanes: BEGINNING and SENDING */
 
@@ -98,6 +106,12 @@ struct worker {
     uv_timer_t wake;  /* the next moment that something is due */
     uv_timer_t beat;
     uv_timer_t drain;
+    uv_timer_t watch;
+    struct reload *reload;  /* under way; NULL: none */
+    bool reload_again;      /* asked for meanwhile */
+    bool queue_returned;    /* a queue is configured again whose lane is still leaving */
+    uint64_t secrets_seen;  /* fingerprint of the secret files */
+    bool secrets_checking;
     uint32_t open_handles;
     uint64_t wake_at_ns;
 
@@ -124,12 +138,28 @@ void order_move(struct order *o, enum order_state to); /* the one mover; ORDER_F
 void order_drop(struct order *o);
 uint32_t lane_active(const struct lane *lane);  /* CLAIMED, BEGINNING and SENDING */
 uint32_t lane_held(const struct lane *lane);    /* everything */
-struct port *lane_port(struct lane *lane, const char *account);
 void lane_free_pool(struct lane *lane);
+
+/* ports.c: the accounts of a lane */
+struct port *lane_port(const struct lane *lane, const char *account);
+void port_ref(struct port *port);
+void port_unref(struct port *port); /* NULL is fine */
+/* Replaces the lane's ports by those of the worker's present configuration. 0, or -1 and the old stay. */
+int lane_set_ports(struct lane *lane, struct err *err);
+void lane_drop_ports(struct lane *lane);
+
+/* lane.c: a queue comes and goes */
+struct lane *lane_new(struct worker *w, const struct queue_config *config, struct err *err);
+void lane_free(struct lane *lane);
+void lane_start(struct lane *lane);       /* Redis is there: limits, lease */
+void lane_stop_pickup(struct lane *lane); /* ends a blocking pick-up under way */
+bool lane_is_empty(const struct lane *lane);
+void lane_leave(struct lane *lane);
 
 /* claim.c: from Redis into orders */
 void lane_claim_if_due(struct lane *lane, uint64_t now_ns);
 void lane_block_if_idle(struct lane *lane);
+void lane_untake(struct lane *lane);
 void lane_give_back_orphans(struct lane *lane);
 
 /* admit.c: what is claimed is read and checked, then begun or settled */
@@ -180,10 +210,15 @@ void worker_free(struct worker *w);
 void worker_drain(struct worker *w); /* TERM */
 void worker_quiet(struct worker *w); /* USR1 */
 void worker_resume(struct worker *w);
+/* HUP, or a changed secret: reads the configuration again (in a thread), checks it, takes it over. */
+void worker_reload(struct worker *w, const char *why);
+void worker_watch_secrets(struct worker *w);
 void worker_dump(const struct worker *w); /* USR2 */
 void worker_turn(struct worker *w);
 void worker_became_ready(struct worker *w);
+void worker_check_retired(struct worker *w);
 void worker_close(struct worker *w);
+void worker_closed_one(void *worker);
 void worker_check_drained(struct worker *w);
 
 #endif

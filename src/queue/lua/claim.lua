@@ -3,7 +3,7 @@
 -- uses: gate record
 -- KEYS  1 jobs  2 delayed  3 parked  4 waiting  5 gates  6 accounts  7 limits  8 pauses  9 workers
 --       10 stats  11 results  12 inflight:<worker>  13 taken:<worker>  14 claims:<worker>
--- ARGV  1 worker  2 n  3 bytes to take at most (one job always fits)  4 results high water (0: none)
+-- ARGV  1 worker  2 n (0 only gives back what a blocking pick-up took)  3 bytes to take at most (one job always fits)  4 results high water (0: none)
 -- Returns  { status, now ms, next ms, token, record, token, record, … }
 --   status  OK; LOST: the lease ran out, beat first; PAUSED: by an operator; FULL: results not consumed
 --   next    when something will be due: 0 now, -1 nothing is known to come
@@ -23,6 +23,7 @@ local function closed(status)
   return { status, ms(now), ms(now + 1000) }
 end
 
+if n == 0 then return closed('OK') end
 local pause = redis.call('HGET', KEYS[8], '')
 if pause then
   local till = tonumber(string.match(pause, '^%d+'))

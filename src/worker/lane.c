@@ -1,0 +1,112 @@
+/* A lane: one queue in one worker, from its start to the moment it leaves the queue's workers.
+ *
+ * Leaving: the blocking pick-up is ended on the server (CLIENT UNBLOCK), so that it takes nothing
+ * behind our back; when nothing is held, `leave` gives back what it had taken and signs the worker off.
+ * Where that is not sure (Redis away, a pick-up's connection lost), the worker does not sign off: its
+ * lease runs out, and whoever recovers it finds everything. */
+#include "worker/worker.h"
+
+#include <stdlib.h>
+
+static void on_client_id(void *arg, const redisReply *r, const char *error) {
+    struct lane *lane = arg;
+    (void)error;
+    if (r != NULL && r->type == REDIS_REPLY_INTEGER)
+        lane->blocker_id = r->integer;
+}
+
+static void on_blocker_state(void *arg, enum redis_state state, const char *reason) {
+    struct lane *lane = arg;
+    (void)reason; /* the command connection tells the same */
+    lane->blocker_id = 0;
+    if (state == REDIS_UP)
+        redis_command(lane->blocker, on_client_id, lane, "CLIENT ID");
+}
+
+struct lane *lane_new(struct worker *w, const struct queue_config *config, struct err *err) {
+    struct lane *lane = calloc(1, sizeof(*lane));
+    if (lane == NULL) {
+        err_set(err, "queue %s: out of memory", config->name);
+        return NULL;
+    }
+    lane->worker = w;
+    lane->config = config;
+    lane->look_now = true;
+    if (queue_keys_init(&lane->keys, w->boot->redis_prefix, config->name, w->id) < 0)
+        err_set(err, "queue %s: out of memory", config->name);
+    else if (lane_set_ports(lane, err) == 0)
+        lane->blocker = redis_conn_new(w->loop, &w->boot->redis, &w->rng, on_blocker_state, lane, err);
+    if (lane->blocker != NULL)
+        return lane;
+    lane_free(lane);
+    return NULL;
+}
+
+static void free_batches(struct batch *b) {
+    while (b != NULL) {
+        struct batch *next = b->next;
+        batch_free(b);
+        b = next;
+    }
+}
+
+void lane_free(struct lane *lane) {
+    if (lane == NULL)
+        return;
+    for (int s = ORDER_CLAIMED; s < ORDER_STATES; s++)
+        while (lane->orders[s].first != NULL)
+            order_drop(lane->orders[s].first);
+    lane_free_pool(lane);
+    lane_drop_ports(lane);
+    free_batches(lane->begin);
+    free_batches(lane->settle);
+    free_batches(lane->resend);
+    free_batches(lane->spare);
+    queue_keys_deinit(&lane->keys);
+    free(lane);
+}
+
+void lane_start(struct lane *lane) {
+    lane->leased = false; /* until a beat says what became of it */
+    lane_send_limits(lane);
+    lane_beat(lane);
+}
+
+void lane_stop_pickup(struct lane *lane) {
+    struct worker *w = lane->worker;
+    if (lane->blocking && lane->blocker_id != 0 && redis_conn_state(w->redis) == REDIS_UP)
+        redis_command(w->redis, NULL, NULL, "CLIENT UNBLOCK %lld", lane->blocker_id);
+}
+
+bool lane_is_empty(const struct lane *lane) {
+    return lane_held(lane) == 0 && !lane->claim_out && !lane->orphans_out && !lane->claim_lost &&
+           !lane->blocking && !lane->recovering && !lane->beat_out && lane->batches_out == 0 &&
+           lane->resend == NULL && (lane->settle == NULL || lane->settle->count == 0);
+}
+
+static void on_left(void *arg, const redisReply *r, const char *error) {
+    struct lane *lane = arg;
+    (void)r, (void)error; /* unanswered: the lease runs out, which does the same later */
+    lane->left = true;
+}
+
+void lane_leave(struct lane *lane) {
+    static const enum queue_key keys[] = {KEY_WORKERS, KEY_WORKERS_INFO, KEY_INFLIGHT, KEY_TAKEN, KEY_JOBS};
+    struct worker *w = lane->worker;
+    if (lane->left || lane->leaving || !lane_is_empty(lane))
+        return;
+    if (!lane->registered || lane->blocker_lost) {
+        lane->left = true;
+        return;
+    }
+    if (redis_conn_state(w->redis) != REDIS_UP)
+        return;
+    struct buf *cmd = &w->text_cmd;
+    buf_reset(cmd);
+    queue_cmd_begin(cmd, SCRIPT_LEAVE, 5, 1);
+    for (size_t i = 0; i < 5; i++)
+        queue_cmd_key(cmd, &lane->keys, keys[i]);
+    redis_resp_str(cmd, lane->keys.worker);
+    lane->leaving = true;
+    queue_call(w->caller, SCRIPT_LEAVE, cmd, on_left, lane);
+}

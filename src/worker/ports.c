@@ -1,0 +1,95 @@
+/* The accounts of a lane, as a worker uses them. */
+#include "worker/worker.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void port_ref(struct port *port) {
+    port->refs++;
+}
+
+void port_unref(struct port *port) {
+    if (port == NULL || --port->refs > 0)
+        return;
+    http_target_unref(port->create);
+    config_unref(port->config);
+    free(port);
+}
+
+static struct port *port_new(struct worker *w, const struct account *account, struct err *err) {
+    const char *path = account->provider->path != NULL ? account->provider->path : account->http_json.create_path;
+    struct port *port = calloc(1, sizeof(*port));
+    struct target_spec spec;
+    if (port == NULL) {
+        err_set(err, "account %s: out of memory", account->name);
+        return NULL;
+    }
+    port->refs = 1;
+    port->config = config_ref(w->config);
+    port->account = account;
+    if (target_spec_init(&spec, account, HTTP_POST, path, err) == 0)
+        port->create = http_target_new(w->http, &spec.options, err);
+    target_spec_deinit(&spec);
+    if (port->create != NULL)
+        return port;
+    port_unref(port);
+    return NULL;
+}
+
+static int compare(const void *a, const void *b) {
+    const struct port *x = *(struct port *const *)a, *y = *(struct port *const *)b;
+    return strcmp(x->account->name, y->account->name);
+}
+
+struct port *lane_port(const struct lane *lane, const char *account) {
+    size_t from = 0, to = lane->port_count;
+    while (from < to) {
+        size_t mid = (from + to) / 2;
+        int order = strcmp(account, lane->ports[mid]->account->name);
+        if (order == 0)
+            return lane->ports[mid];
+        if (order < 0)
+            to = mid;
+        else
+            from = mid + 1;
+    }
+    return NULL;
+}
+
+static void drop(struct port **ports, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++)
+        port_unref(ports[i]);
+    free(ports);
+}
+
+void lane_drop_ports(struct lane *lane) {
+    drop(lane->ports, lane->port_count);
+    lane->ports = NULL;
+    lane->default_port = NULL;
+    lane->port_count = lane->idle_ports = 0;
+}
+
+int lane_set_ports(struct lane *lane, struct err *err) {
+    struct worker *w = lane->worker;
+    struct port **ports = calloc(w->config->account_count + 1, sizeof(struct port *));
+    uint32_t count = 0;
+    if (ports == NULL)
+        return err_set(err, "queue %s: out of memory", lane->config->name);
+    for (uint32_t i = 0; i < w->config->account_count; i++) {
+        const struct account *a = w->config->accounts[i];
+        if (strcmp(a->queue, lane->config->name) != 0)
+            continue;
+        ports[count] = port_new(w, a, err);
+        if (ports[count] == NULL) {
+            drop(ports, count);
+            return -1;
+        }
+        count++;
+    }
+    qsort(ports, count, sizeof(struct port *), compare);
+    lane_drop_ports(lane);
+    lane->ports = ports;
+    lane->port_count = lane->idle_ports = count;
+    lane->default_port = lane_port(lane, lane->config->default_account->name);
+    return 0;
+}

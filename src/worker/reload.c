@@ -1,0 +1,220 @@
+/* Live reload: HUP, or a secret file that changed.
+ *
+ * Happy path: the configuration is read and checked in a thread → on the loop, lanes get new ports,
+ * new queues get lanes, lanes whose queue is gone retire → limits are sent → accounts whose
+ * credentials changed are tried at once where they were held.
+ * Failure modes: a faulty configuration is refused with every fault, and the old one stays. Orders in
+ * flight keep the account they began with. What only a restart can change ([redis], name, lease,
+ * max_inflight, [admin]) is said, and stays as it was. */
+#include "worker/worker.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct reload {
+    uv_work_t work;
+    struct worker *worker;
+    const char *path; /* the boot configuration's */
+    struct config *config; /* what was read, or NULL */
+    struct config_faults faults, warnings;
+};
+
+static void read_config(uv_work_t *work) {
+    struct reload *r = work->data;
+    r->config = config_load(r->path, environ, &r->faults, &r->warnings);
+}
+
+static bool same(const char *a, const char *b) {
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static void tell_restart(const struct config *old, const struct config *new) {
+    bool redis = !same(old->redis.host, new->redis.host) || old->redis.port != new->redis.port ||
+                 !same(old->redis.unix_path, new->redis.unix_path) ||
+                 !same(old->redis.username, new->redis.username) ||
+                 !same(old->redis.password, new->redis.password) || !same(old->redis_prefix, new->redis_prefix);
+    if (redis || old->lease_ms != new->lease_ms ||
+        old->max_inflight != new->max_inflight || !same(old->admin_listen, new->admin_listen))
+        log_msg(LOG_WARN, "restart_needed",
+                "[redis], [admin], lease and max_inflight change with a restart only; they stay as they were");
+}
+
+static bool credentials_changed(const struct config *old, const struct account *new) {
+    const struct account *a = config_account(old, new->name);
+    return a == NULL || !same(a->token, new->token) || !same(a->key, new->key) ||
+           !same(a->secret, new->secret) || !same(a->organization, new->organization) ||
+           !same(a->base_url, new->base_url);
+}
+
+static void on_reopened(void *arg, const redisReply *r, const char *error) {
+    if (r != NULL && r->type == REDIS_REPLY_ERROR)
+        log_redis_error(arg, "reopen", error);
+}
+
+/* Held accounts of the lane with new credentials: one probe at once. */
+static void reopen(struct lane *lane, const struct config *old) {
+    static const enum queue_key keys[] = {KEY_ACCOUNTS, KEY_LIMITS, KEY_GATES};
+    struct buf *cmd = &lane->worker->text_cmd;
+    size_t changed = 0;
+    for (uint32_t i = 0; i < lane->port_count; i++)
+        changed += credentials_changed(old, lane->ports[i]->account);
+    if (changed == 0)
+        return;
+    buf_reset(cmd);
+    queue_cmd_begin(cmd, SCRIPT_REOPEN, 3, changed);
+    for (size_t i = 0; i < 3; i++)
+        queue_cmd_key(cmd, &lane->keys, keys[i]);
+    for (uint32_t i = 0; i < lane->port_count; i++)
+        if (credentials_changed(old, lane->ports[i]->account))
+            redis_resp_str(cmd, lane->ports[i]->account->name);
+    queue_call(lane->worker->caller, SCRIPT_REOPEN, cmd, on_reopened, lane);
+}
+
+static struct lane *find_lane(const struct worker *w, const char *queue) {
+    for (uint32_t i = 0; i < w->lane_count; i++)
+        if (strcmp(w->lanes[i]->keys.queue, queue) == 0)
+            return w->lanes[i];
+    return NULL;
+}
+
+static int add_lane(struct worker *w, const struct queue_config *config, struct err *err) {
+    struct lane **lanes = realloc(w->lanes, (w->lane_count + 1) * sizeof(struct lane *));
+    if (lanes == NULL)
+        return err_set(err, "queue %s: out of memory", config->name);
+    w->lanes = lanes;
+    struct lane *lane = lane_new(w, config, err);
+    if (lane == NULL)
+        return -1;
+    w->lanes[w->lane_count++] = lane;
+    if (redis_conn_state(w->redis) == REDIS_UP)
+        lane_start(lane);
+    return 0;
+}
+
+/* A lane keeps the configuration it retires with until it is gone. */
+static void retire(struct lane *lane) {
+    lane->retiring = true;
+    lane->config_held = config_ref(lane->worker->config);
+    lane_stop_pickup(lane);
+    log_msg(LOG_INFO, "queue_retired", "queue %s is no longer configured; what is in flight is finished",
+            lane->keys.queue);
+}
+
+static void update_lane(struct lane *lane, const struct queue_config *config, const struct config *old) {
+    struct err err;
+    const struct queue_config *before = lane->config;
+    lane->config = config;
+    if (lane_set_ports(lane, &err) < 0) {
+        lane->config = before;
+        log_msg(LOG_ERROR, "reload_failed", "%s", err.text);
+        return;
+    }
+    lane->look_now = true;
+    if (redis_conn_state(lane->worker->redis) != REDIS_UP)
+        return;
+    lane_send_limits(lane);
+    reopen(lane, old);
+}
+
+static void take_over(struct worker *w, struct config *new) {
+    struct config *old = w->config;
+    struct err err;
+    tell_restart(w->boot, new);
+    for (uint32_t i = 0; i < w->lane_count; i++)
+        if (!w->lanes[i]->retiring && config_queue(new, w->lanes[i]->keys.queue) == NULL)
+            retire(w->lanes[i]);
+    w->config = new;
+    log_set_level(new->log_level);
+    for (uint32_t i = 0; i < new->queue_count; i++) {
+        struct lane *lane = find_lane(w, new->queues[i].name);
+        if (lane != NULL && !lane->retiring)
+            update_lane(lane, &new->queues[i], old);
+        else if (lane != NULL)
+            w->queue_returned = true; /* its predecessor is still leaving */
+        else if (add_lane(w, &new->queues[i], &err) < 0)
+            log_msg(LOG_ERROR, "reload_failed", "%s", err.text);
+    }
+    config_unref(old);
+    log_msg(LOG_INFO, "reloaded", "%u queues, %u accounts", new->queue_count, new->account_count);
+}
+
+static void log_faults(enum log_level level, const char *event, struct config_faults *f) {
+    char *save = NULL;
+    char *text = f->count > 0 ? strdup(buf_cstr(&f->text)) : NULL;
+    for (char *line = text != NULL ? strtok_r(text, "\n", &save) : NULL; line != NULL;
+         line = strtok_r(NULL, "\n", &save))
+        log_msg(level, event, "%s", line);
+    free(text);
+}
+
+static void on_read(uv_work_t *work, int status) {
+    struct reload *r = work->data;
+    struct worker *w = r->worker;
+    w->reload = NULL;
+    log_faults(LOG_WARN, "config_warning", &r->warnings);
+    if (r->config == NULL || status != 0) {
+        log_faults(LOG_ERROR, "config_fault", &r->faults);
+        log_msg(LOG_ERROR, "reload_refused", "the configuration has faults; the old one stays");
+        config_unref(r->config);
+    } else if (w->mode == WORKER_STOPPED || w->mode == WORKER_DRAINING) {
+        config_unref(r->config);
+    } else {
+        take_over(w, r->config);
+    }
+    config_faults_deinit(&r->faults);
+    config_faults_deinit(&r->warnings);
+    free(r);
+    if (w->mode == WORKER_STOPPED)
+        worker_closed_one(w);
+    else
+        w->open_handles--;
+}
+
+void worker_reload(struct worker *w, const char *why) {
+    if (w->mode == WORKER_STOPPED || w->mode == WORKER_DRAINING)
+        return;
+    if (w->reload != NULL) {
+        w->reload_again = true;
+        return;
+    }
+    struct reload *r = calloc(1, sizeof(*r));
+    if (r == NULL)
+        return;
+    r->worker = w;
+    r->path = w->boot->path;
+    r->work.data = r;
+    config_faults_init(&r->faults);
+    config_faults_init(&r->warnings);
+    log_msg(LOG_INFO, "reloading", "%s", why);
+    w->reload = r;
+    w->reload_again = false;
+    w->open_handles++;
+    uv_queue_work(w->loop, &r->work, read_config, on_read);
+}
+
+static void drop_lane(struct worker *w, uint32_t at) {
+    struct lane *lane = w->lanes[at];
+    w->lanes[at] = w->lanes[--w->lane_count];
+    redis_conn_close(lane->blocker, NULL, NULL);
+    struct config *held = lane->config_held;
+    lane_free(lane);
+    config_unref(held);
+}
+
+void worker_check_retired(struct worker *w) {
+    for (uint32_t i = 0; i < w->lane_count;) {
+        struct lane *lane = w->lanes[i];
+        if (lane->retiring && w->mode != WORKER_DRAINING)
+            lane_leave(lane);
+        if (lane->retiring && lane->left && w->mode != WORKER_DRAINING) {
+            drop_lane(w, i);
+            w->reload_again = w->reload_again || w->queue_returned;
+            w->queue_returned = false;
+        } else {
+            i++;
+        }
+    }
+    if (w->reload_again && w->reload == NULL)
+        worker_reload(w, "asked for meanwhile");
+}

@@ -1,0 +1,91 @@
+/* Secret files: looked at (stat, in a thread) every WATCH_MS; when one changed, the configuration is
+ * read again. A change shows in size, time or inode; Kubernetes swaps a symbolic link, which stat
+ * follows. */
+#include "worker/worker.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define WATCH_MS 1000
+
+struct check {
+    uv_work_t work;
+    struct worker *worker;
+    struct config *config;
+    uint64_t fingerprint;
+};
+
+static void mix(uint64_t *h, uint64_t v) {
+    *h = (*h ^ v) * 1099511628211ull; /* FNV-1a's prime, by words */
+}
+
+static void mix_file(uint64_t *h, const char *path) {
+    struct stat st = {0};
+    if (path == NULL)
+        return;
+    if (stat(path, &st) < 0) {
+        mix(h, 1);
+        return;
+    }
+    mix(h, (uint64_t)st.st_ino);
+    mix(h, (uint64_t)st.st_size);
+    mix(h, (uint64_t)st.st_mtim.tv_sec);
+    mix(h, (uint64_t)st.st_mtim.tv_nsec);
+}
+
+static bool has_files(const struct config *c) {
+    for (uint32_t i = 0; i < c->account_count; i++) {
+        const struct account *a = c->accounts[i];
+        if (a->token_file != NULL || a->key_file != NULL || a->secret_file != NULL)
+            return true;
+    }
+    return false;
+}
+
+static void look(uv_work_t *work) {
+    struct check *c = work->data;
+    c->fingerprint = 14695981039346656037ull;
+    for (uint32_t i = 0; i < c->config->account_count; i++) {
+        const struct account *a = c->config->accounts[i];
+        mix_file(&c->fingerprint, a->token_file);
+        mix_file(&c->fingerprint, a->key_file);
+        mix_file(&c->fingerprint, a->secret_file);
+    }
+}
+
+static void on_looked(uv_work_t *work, int status) {
+    struct check *c = work->data;
+    struct worker *w = c->worker;
+    bool same_config = c->config == w->config;
+    w->secrets_checking = false;
+    if (status == 0 && same_config && w->mode != WORKER_STOPPED) {
+        if (w->secrets_seen != 0 && w->secrets_seen != c->fingerprint)
+            worker_reload(w, "a secret file changed");
+        w->secrets_seen = c->fingerprint;
+    }
+    config_unref(c->config);
+    free(c);
+    if (w->mode == WORKER_STOPPED)
+        worker_closed_one(w);
+    else
+        w->open_handles--;
+}
+
+static void on_watch(uv_timer_t *handle) {
+    struct worker *w = handle->data;
+    if (w->secrets_checking || !has_files(w->config))
+        return;
+    struct check *c = calloc(1, sizeof(*c));
+    if (c == NULL)
+        return;
+    c->worker = w;
+    c->config = config_ref(w->config);
+    c->work.data = c;
+    w->secrets_checking = true;
+    w->open_handles++;
+    uv_queue_work(w->loop, &c->work, look, on_looked);
+}
+
+void worker_watch_secrets(struct worker *w) {
+    uv_timer_start(&w->watch, on_watch, 0, WATCH_MS);
+}
