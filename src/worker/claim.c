@@ -92,6 +92,8 @@ static void on_claimed(void *arg, const redisReply *r, const char *error) {
     }
     size_t jobs = (r->elements - 3) / 2;
     lane->stats.claimed += jobs;
+    if (jobs > 0)
+        lane->stats.claimed_ns = lane->worker->last_claim_ns;
     for (size_t i = 0; i < jobs; i++) {
         const redisReply *token = r->element[3 + 2 * i], *record = r->element[4 + 2 * i];
         admit(lane, (struct span){token->str, token->len}, (struct span){record->str, record->len});

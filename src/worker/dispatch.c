@@ -29,7 +29,9 @@ static void send_order(struct order *o) {
     struct http_request request = {.body = o->envelope.order,
                                    .traceparent = n > 0 ? traceparent : NULL,
                                    .may_send = order_may_send};
-    o->begun_unix_ms = clock_unix_ms();
+    uint64_t now = clock_unix_ms();
+    stats_picked_up(o, now);
+    o->begun_unix_ms = now;
     order_move(o, ORDER_SENDING);
     o->call = http_send(w->http, o->port->create, &request, on_answer, o);
     if (o->call == NULL)
@@ -107,6 +109,7 @@ static void on_lookup_answer(void *arg, const struct http_exchange *x) {
             lookup_impossible(o);
         return;
     }
+    stats_answered(o, outcome.verdict, x->duration_us);
     settle_lookup(o, &outcome, x->body, x->duration_us / 1000);
 }
 
@@ -120,6 +123,7 @@ static void on_answer(void *arg, const struct http_exchange *x) {
     classify_create(o->account, &o->envelope, x, now, &w->doc, &outcome);
     life_answered(&o->past, o->account, life_max_attempts(o->account, &o->envelope), x, &outcome,
                   o->begun_unix_ms, &w->rng, &d);
+    stats_answered(o, outcome.verdict, x->duration_us);
     log_attempt(o, &outcome, &d, x->duration_us / 1000);
     settle(o, &(struct settle_context){.decision = &d, .outcome = &outcome, .answer = x->body,
                                        .ms = x->duration_us / 1000, .attempt = true});

@@ -66,6 +66,7 @@ void settle(struct order *o, const struct settle_context *c) {
                            .due_ms = d->due_ms,
                            .account = o->account != NULL ? o->account->name : NULL};
     write_texts(o, c, &s, dead_id);
+    stats_decided(o, d);
     struct batch *b = lane_batch(lane, SCRIPT_SETTLE);
     struct worker *w = lane->worker;
     bool ok = buf_ok(&w->text_body) && buf_ok(&w->text_result) && buf_ok(&w->text_history) &&

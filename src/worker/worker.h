@@ -7,7 +7,7 @@
 
 #include "dray/clock.h"
 #include "dray/config.h"
-#include "worker/life.h"
+#include "worker/stats.h"
 
 #define ORDER_POOL_MAX 256   /* orders kept for reuse per lane */
 #define CLAIM_BYTES    (4u << 20)
@@ -29,15 +29,12 @@ struct port {
     const struct account *account;
     struct http_target *create;
     uint32_t active; /* orders of this lane that are BEGINNING or SENDING */
+    struct port_stats stats;
 };
 
 struct order_list {
     struct order *first, *last;
     uint32_t count;
-};
-
-struct lane_stats {
-    uint64_t claimed, settled, fenced, lookups;
 };
 
 struct lane {

@@ -1,0 +1,54 @@
+/* What a worker counts: plain integers, added to by the loop where things happen and read by the
+ * metrics. Nothing is allocated when counting. */
+#ifndef DRAY_WORKER_STATS_H
+#define DRAY_WORKER_STATS_H
+
+#include "dray/verdict.h"
+#include "worker/life.h"
+
+#define VERDICTS      (VERDICT_ABSENT + 1)
+#define HISTOGRAM_MAX 13
+
+/* Upper bounds in microseconds, ascending; the last slot of `count` is for what is above them all. */
+extern const uint64_t http_bounds_us[HISTOGRAM_MAX];   /* 5 ms to 60 s */
+extern const uint64_t pickup_bounds_us[HISTOGRAM_MAX]; /* 1 ms to 1 h */
+
+struct histogram {
+    uint64_t count[HISTOGRAM_MAX + 1];
+    uint64_t sum_us;
+};
+void histogram_add(struct histogram *h, const uint64_t bounds_us[static HISTOGRAM_MAX], uint64_t us);
+
+enum dead_reason {
+    DEAD_INVALID,
+    DEAD_REJECTED,
+    DEAD_EXHAUSTED,
+    DEAD_EXPIRED,
+    DEAD_UNKNOWN_OUTCOME,
+    DEAD_POISON,
+    DEAD_REASONS,
+};
+extern const char *const dead_reason_names[DEAD_REASONS];
+
+struct port_stats {
+    uint64_t attempts[VERDICTS]; /* orders sent, by what the answer meant */
+    uint64_t lookups[VERDICTS];  /* look-ups asked, by what the answer meant */
+    uint64_t results[RESULT_FAILED + 1];
+    uint64_t created_ms; /* Unix ms of the last order created; 0: none yet */
+};
+
+struct lane_stats {
+    uint64_t claimed, settled, fenced, lookups;
+    uint64_t claimed_ns; /* boot clock: when a claim last gave jobs */
+    uint64_t invalid;    /* failed results of jobs whose account is not known */
+    uint64_t dead[DEAD_REASONS];
+    struct histogram http;   /* requests to providers, look-ups included */
+    struct histogram pickup; /* from enqueued_at, or else the claim, to the first attempt */
+};
+
+/* Called right before an order is sent; `begun_unix_ms` still is the time of the claim. */
+void stats_picked_up(struct order *o, uint64_t now_unix_ms);
+void stats_answered(struct order *o, enum verdict verdict, uint64_t us);
+void stats_decided(struct order *o, const struct decision *d);
+
+#endif
