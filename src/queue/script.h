@@ -12,6 +12,7 @@ enum script_id {
     SCRIPT_BEAT,
     SCRIPT_RECOVER,
     SCRIPT_LEAVE,
+    SCRIPT_PICK,
     SCRIPT_REOPEN,
     SCRIPT_COUNT,
 };

@@ -88,16 +88,16 @@ static void wait_for_slot(struct order *o) {
     settle(o, &(struct settle_context){.decision = &d});
 }
 
-void admit(struct lane *lane, struct span token, struct span record) {
-    struct worker *w = lane->worker;
-    struct order *o = order_get(lane);
-    struct span raw = {NULL, 0};
-    if (o == NULL || token.len >= sizeof(o->token)) {
-        settle_back(lane, token);
-        return;
-    }
+static void set_token(struct order *o, struct span token) {
     memcpy(o->token, token.ptr, token.len);
     o->token[token.len] = '\0';
+}
+
+/* Reads the record into `o`; true: nothing stands against beginning it, else `d` says what to do. */
+static bool read_record(struct order *o, struct span token, struct span record, struct decision *d) {
+    struct worker *w = o->lane->worker;
+    struct span raw = {NULL, 0};
+    set_token(o, token);
     buf_add_span(&o->record, record);
     faults_reset(&w->faults);
     if (!buf_ok(&o->record) || past_parse(&o->past, token, buf_span(&o->record), &w->doc, &raw) < 0) {
@@ -112,11 +112,73 @@ void admit(struct lane *lane, struct span token, struct span record) {
     struct admission a = {.past = &o->past, .envelope = &o->envelope, .account = o->account,
                           .faults = w->faults.count, .now_ms = clock_unix_ms()};
     o->begun_unix_ms = a.now_ms;
+    return life_admit(&a, &w->rng, d);
+}
+
+void admit(struct lane *lane, struct span token, struct span record) {
+    struct order *o = order_get(lane);
     struct decision d;
-    if (!life_admit(&a, &w->rng, &d))
-        settle(o, &(struct settle_context){.decision = &d, .faults = &w->faults});
+    if (o == NULL || token.len >= sizeof(o->token)) {
+        settle_back(lane, token, SPAN_LIT(""));
+        return;
+    }
+    if (!read_record(o, token, record, &d))
+        settle(o, &(struct settle_context){.decision = &d, .faults = &lane->worker->faults});
     else if (must_leave_slot(o))
         wait_for_slot(o);
     else
         begin(o);
+}
+
+static void on_picked(void *arg, const redisReply *r, const char *error) {
+    struct order *o = arg;
+    struct lane *lane = o->lane;
+    lane->claim_out = false;
+    if (r == NULL) {
+        lane->claim_lost = true;
+        order_move(o, ORDER_FREE);
+        return;
+    }
+    lane->look_now = true;
+    if (r->type != REDIS_REPLY_ARRAY || r->elements < 2 || r->element[0]->len >= sizeof(o->token)) {
+        if (r->type == REDIS_REPLY_ERROR)
+            log_redis_error(lane, "pick", error);
+        order_move(o, ORDER_FREE);
+        return;
+    }
+    lane->stats.claimed++;
+    set_token(o, (struct span){r->element[0]->str, r->element[0]->len});
+    dispatch_one(o, r->element[1]);
+    lane_flush(lane);
+}
+
+bool admit_picked(struct lane *lane, struct span text) {
+    static const enum queue_key keys[] = {KEY_WORKERS, KEY_INFLIGHT, KEY_CLAIMS, KEY_PARKED, KEY_WAITING, KEY_GATES,
+                                          KEY_ACCOUNTS, KEY_LIMITS,  KEY_PAUSES, KEY_STATS,  KEY_TAKEN};
+    struct order *o = order_get(lane);
+    struct decision d;
+    if (o == NULL)
+        return false;
+    if (!read_record(o, SPAN_LIT("f"), text, &d) || must_leave_slot(o)) {
+        order_discard(o);
+        return false;
+    }
+    struct buf *cmd = &lane->worker->text_cmd;
+    size_t fixed = sizeof(keys) / sizeof(keys[0]);
+    char kind_account[NAME_MAX_LEN + 2];
+    snprintf(kind_account, sizeof(kind_account), "P%s", o->account->name);
+    buf_reset(cmd);
+    queue_cmd_begin(cmd, SCRIPT_PICK, fixed + 1, 5);
+    for (size_t i = 0; i < fixed; i++)
+        queue_cmd_key(cmd, &lane->keys, keys[i]);
+    redis_resp_arg(cmd, buf_span(&o->ledger_key));
+    redis_resp_str(cmd, lane->keys.worker);
+    redis_resp_u64(cmd, lane->keys.order_prefix.len);
+    redis_resp_str(cmd, kind_account);
+    redis_resp_str(cmd, o->hash);
+    redis_resp_arg(cmd, text);
+    order_move(o, ORDER_BEGINNING);
+    lane->claim_out = true;
+    queue_call(lane->worker->caller, SCRIPT_PICK, cmd, on_picked, o);
+    return true;
 }

@@ -165,12 +165,12 @@ static void on_picked_up(void *arg, const redisReply *r, const char *error) {
     lane->look_now = true;
     if (lane->worker->mode == WORKER_QUIET)
         lane_untake(lane);
-    uint64_t now = clock_boot_ns();
-    if (may_claim(lane, now)) {
-        uint32_t n = free_slots(lane);
+    if (!may_claim(lane, clock_boot_ns()))
+        return;
+    uint32_t n = free_slots(lane);
+    if (n == 0 || lane->config->results_high_water > 0 || !admit_picked(lane, (struct span){r->str, r->len}))
         send_claim(lane, n > 0 ? n : 1);
-        redis_flush(lane->worker->redis);
-    }
+    redis_flush(lane->worker->redis);
 }
 
 void lane_block_if_idle(struct lane *lane) {
@@ -214,18 +214,18 @@ static void on_orphans(void *arg, const redisReply *r, const char *error) {
             claim_failed(lane, error != NULL && error[0] != '\0' ? error : r->str);
         return;
     }
-    for (size_t i = 0; i < r->elements; i++) {
+    for (size_t i = 0; i + 1 < r->elements; i += 2) {
         struct span token = {r->element[i]->str, r->element[i]->len};
         if (!is_ours(lane, token))
-            settle_back(lane, token);
+            settle_back(lane, token, (struct span){r->element[i + 1]->str, r->element[i + 1]->len});
     }
     lane->look_now = true;
 }
 
 /* Looks for claims in our in-flight set that no order here knows of. */
 void lane_give_back_orphans(struct lane *lane) {
-    struct span key = lane->keys.key[KEY_INFLIGHT];
+    struct span key = lane->keys.key[KEY_CLAIMS];
     lane->claim_lost = false;
     lane->orphans_out = true;
-    redis_command(lane->worker->redis, on_orphans, lane, "HKEYS %b", key.ptr, key.len);
+    redis_command(lane->worker->redis, on_orphans, lane, "HGETALL %b", key.ptr, key.len);
 }

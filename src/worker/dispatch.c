@@ -149,7 +149,7 @@ static void refused(struct order *o, const redisReply *r) {
     settle(o, &c);
 }
 
-static void begun(struct order *o, const redisReply *r) {
+void dispatch_one(struct order *o, const redisReply *r) {
     struct lane *lane = o->lane;
     char letter = r->type == REDIS_REPLY_STRING && r->len > 0 ? r->str[0] : 'L';
     switch (letter) {
@@ -177,7 +177,7 @@ static void begun(struct order *o, const redisReply *r) {
 
 void dispatch_begun(struct lane *lane, struct batch *b, const redisReply *reply) {
     for (uint32_t i = 0; i < b->count; i++)
-        begun(b->items[i], reply->element[i]);
+        dispatch_one(b->items[i], reply->element[i]);
     batch_done(lane, b);
     lane->look_now = true;
     if (lane->lost_begins > 0) {

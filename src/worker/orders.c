@@ -126,6 +126,12 @@ struct order *order_get(struct lane *lane) {
     return o;
 }
 
+void order_discard(struct order *o) {
+    list_remove(&o->lane->orders[o->state], o);
+    o->state = ORDER_FREE;
+    release(o);
+}
+
 /* At the very end: whatever state it is in. */
 void order_drop(struct order *o) {
     list_remove(&o->lane->orders[o->state], o);

@@ -81,14 +81,29 @@ void settle(struct order *o, const struct settle_context *c) {
     order_move(o, ORDER_FREE);
 }
 
-/* Gives back a claim that no order here knows of. */
-void settle_back(struct lane *lane, struct span token) {
-    char text[TOKEN_SIZE];
+/* Gives back a claim that no order here knows of. `begun` ("P<account>:<key>", or empty) was begun by a
+ * reply that was lost, so nothing was sent: its ledger entry goes too. */
+void settle_back(struct lane *lane, struct span token, struct span begun) {
+    struct settlement s = {.op = SETTLE_BACK, .counter = "handed_back", .gate = '-'};
+    struct buf *key = &lane->worker->text_path;
+    char text[TOKEN_SIZE], account[NAME_MAX_LEN + 1];
     if (token.len >= sizeof(text))
         return;
     memcpy(text, token.ptr, token.len);
     text[token.len] = '\0';
-    struct settlement s = {.op = SETTLE_BACK, .counter = "handed_back", .gate = '-'};
+    const char *colon = begun.len > 0 ? memchr(begun.ptr, ':', begun.len) : NULL;
+    if (colon != NULL && (size_t)(colon - begun.ptr) <= sizeof(account)) {
+        size_t n = (size_t)(colon - begun.ptr) - 1;
+        memcpy(account, begun.ptr + 1, n);
+        account[n] = '\0';
+        s.account = account;
+        buf_reset(key);
+        buf_add_span(key, lane->keys.order_prefix);
+        buf_add(key, begun.ptr + 1, begun.len - 1);
+        s.ledger_key = buf_span(key);
+        if (begun.ptr[0] == 'P')
+            s.ledger = SPAN_LIT("D");
+    }
     struct batch *b = lane_batch(lane, SCRIPT_SETTLE);
     if (b != NULL)
         batch_add_settlement(b, NULL, &lane->keys, text, &s);

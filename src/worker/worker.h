@@ -132,6 +132,7 @@ struct worker {
 /* orders.c: where an order is */
 struct order *order_get(struct lane *lane);
 void order_move(struct order *o, enum order_state to); /* the one mover; ORDER_FREE gives it back */
+void order_discard(struct order *o); /* CLAIMED, and never mind: Redis knows no claim of it */
 void order_drop(struct order *o);
 uint32_t lane_active(const struct lane *lane);  /* CLAIMED, BEGINNING and SENDING */
 uint32_t lane_held(const struct lane *lane);    /* everything */
@@ -161,9 +162,13 @@ void lane_give_back_orphans(struct lane *lane);
 
 /* admit.c: what is claimed is read and checked, then begun or settled */
 void admit(struct lane *lane, struct span token, struct span record);
+/* The text that a blocking pick-up moved to `taken`: claims and begins it in one step (pick.lua). False:
+ * it is not as simple as that, and must be claimed the long way. */
+bool admit_picked(struct lane *lane, struct span text);
 
 /* dispatch.c: begun orders leave, answers come in */
 void dispatch_begun(struct lane *lane, struct batch *b, const redisReply *reply);
+void dispatch_one(struct order *o, const redisReply *answer);
 void dispatch_cancel_all(struct lane *lane);
 
 /* settle.c: decisions become settlements */
@@ -177,7 +182,7 @@ struct settle_context {
     bool attempt;                   /* put it into the history */
 };
 void settle(struct order *o, const struct settle_context *c);
-void settle_back(struct lane *lane, struct span token);
+void settle_back(struct lane *lane, struct span token, struct span begun);
 void settled(struct lane *lane, struct batch *b, const redisReply *reply);
 
 /* batches.c: filling, sending and sending again */
