@@ -72,6 +72,21 @@ void queue_keys_deinit(struct queue_keys *k) {
     buf_deinit(&k->text);
 }
 
+static bool starts_with(struct span name, struct span start) {
+    return name.len >= start.len && memcmp(name.ptr, start.ptr, start.len) == 0;
+}
+
+bool queue_keys_owns(const struct queue_keys *k, struct span name) {
+    for (int i = 0; i < KEY_COUNT; i++) {
+        struct span key = k->key[i];
+        if (i >= KEY_INFLIGHT)
+            key.len -= strlen(k->worker); /* any worker's */
+        if (i != KEY_RESULTS && (i >= KEY_INFLIGHT ? starts_with(name, key) : span_eq(name, key)))
+            return true;
+    }
+    return starts_with(name, k->order_prefix);
+}
+
 void queue_keys_of_worker(const struct queue_keys *k, enum queue_key key, struct span worker,
                           struct buf *out) {
     buf_add(out, k->key[key].ptr, k->key[key].len - strlen(k->worker));

@@ -41,6 +41,9 @@ struct queue_keys {
 int queue_keys_init(struct queue_keys *k, const char *prefix, const char *queue, const char *worker);
 void queue_keys_deinit(struct queue_keys *k);
 
+/* True for a name that is one of the queue's own keys (but its results list): no place for results. */
+bool queue_keys_owns(const struct queue_keys *k, struct span name);
+
 /* Appends the name of another worker's key (KEY_INFLIGHT, KEY_CLAIMS, KEY_TAKEN). */
 void queue_keys_of_worker(const struct queue_keys *k, enum queue_key key, struct span worker,
                           struct buf *out);

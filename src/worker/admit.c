@@ -44,6 +44,11 @@ static void read_envelope(struct order *o, struct span raw) {
     uint32_t faults = envelope_parse(&o->envelope, &w->doc, raw, find_account, o, lane->keys.hash_tag,
                                      &o->decoded, &w->faults, &o->account);
     o->envelope.raw = raw;
+    if (o->envelope.reply_to.ptr != NULL && queue_keys_owns(&lane->keys, o->envelope.reply_to)) {
+        faults_add(&w->faults, "reply_to", "must not be one of the queue's own keys");
+        o->envelope.reply_to = (struct span){NULL, 0}; /* the fault itself goes to results */
+        return;
+    }
     if (faults > 0 || o->account == NULL)
         return;
     hash_order(o->envelope.order, o->hash);
@@ -139,10 +144,10 @@ static void on_picked(void *arg, const redisReply *r, const char *error) {
         order_move(o, ORDER_FREE);
         return;
     }
-    lane->look_now = true;
     if (r->type != REDIS_REPLY_ARRAY || r->elements < 2 || r->element[0]->len >= sizeof(o->token)) {
         if (r->type == REDIS_REPLY_ERROR)
             log_redis_error(lane, "pick", error);
+        lane->look_now = true;
         order_move(o, ORDER_FREE);
         return;
     }

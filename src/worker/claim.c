@@ -15,6 +15,7 @@
 #include "policy/backoff.h"
 
 #define PICKUP_SHARE     2   /* a blocking pick-up ends within lease / this, before Redis could think us dead */
+#define LONE_NS          2000000ull /* a pick-up that waited longer found a lone job */
 #define CLAIM_MAX        512 /* jobs of one claim */
 #define SETTLING_FACTOR  4   /* claims pause while so many times the slots wait for Redis to settle */
 #define MS_NS            1000000ull
@@ -147,6 +148,21 @@ void lane_untake(struct lane *lane) {
         send_claim(lane, 0);
 }
 
+/* A job that came at once after the pick-up was armed is one of many: then a claim takes a batch. */
+static void take_picked(struct lane *lane, struct span text) {
+    uint64_t now = clock_boot_ns();
+    lane->look_now = true;
+    if (!may_claim(lane, now))
+        return;
+    uint32_t n = free_slots(lane);
+    bool lone = n > 0 && now - lane->armed_ns > LONE_NS && lane->config->results_high_water == 0;
+    if (lone && admit_picked(lane, text))
+        lane->look_now = false;
+    else
+        send_claim(lane, n > 0 ? n : 1);
+    redis_flush(lane->worker->redis);
+}
+
 static void on_picked_up(void *arg, const redisReply *r, const char *error) {
     struct lane *lane = arg;
     lane->blocking = false;
@@ -162,15 +178,9 @@ static void on_picked_up(void *arg, const redisReply *r, const char *error) {
     lane->worker->last_claim_ns = clock_boot_ns();
     if (r->type != REDIS_REPLY_STRING)
         return; /* nothing came */
-    lane->look_now = true;
     if (lane->worker->mode == WORKER_QUIET)
         lane_untake(lane);
-    if (!may_claim(lane, clock_boot_ns()))
-        return;
-    uint32_t n = free_slots(lane);
-    if (n == 0 || lane->config->results_high_water > 0 || !admit_picked(lane, (struct span){r->str, r->len}))
-        send_claim(lane, n > 0 ? n : 1);
-    redis_flush(lane->worker->redis);
+    take_picked(lane, (struct span){r->str, r->len});
 }
 
 void lane_block_if_idle(struct lane *lane) {
@@ -193,6 +203,7 @@ void lane_block_if_idle(struct lane *lane) {
     snprintf(seconds, sizeof(seconds), "%u.%03u", ms / 1000, ms % 1000);
     redis_resp_str(cmd, seconds);
     lane->blocking = true;
+    lane->armed_ns = now;
     redis_send(lane->blocker, buf_span(cmd), ms, on_picked_up, lane);
     redis_flush(lane->blocker);
 }

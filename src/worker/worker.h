@@ -71,6 +71,7 @@ struct lane {
     bool claim_lost;           /* a claim's reply was lost: look for orphans */
     bool orphans_out;
     bool blocking;             /* BLMOVE is armed */
+    uint64_t armed_ns;         /* since when */
     bool look_now;             /* there may be work */
     uint64_t look_at_ns;       /* 0: nothing known to come */
     bool parked;               /* jobs may wait for a time or a gate: look after each settlement */

@@ -216,3 +216,14 @@ def test_many_orders_all_come_back(empty_redis, peer):
         assert len(results) == count and {r["status"] for r in results.values()} == {"created"}
         assert len({p.json["customOrderId"] for p in peer.posts}) == len(peer.posts) == count
         assert peer.connections <= 64
+
+
+@pytest.mark.parametrize("key", ["jobs", "dead", "stats", "inflight:x", "order:shop:K", "delayed"])
+def test_a_reply_to_that_is_one_of_drays_own_keys_is_refused(empty_redis, peer, key):
+    with World(empty_redis, peer) as world:
+        world.send("one", reply_to="dray:{orders}:" + key)
+        result = world.result()
+        assert result["status"] == "failed"
+        assert result["error"]["faults"] == [
+            {"path": "reply_to", "rule": "must not be one of the queue's own keys"}]
+        assert not peer.posts
