@@ -20,11 +20,29 @@
 #define SETTLING_FACTOR  4   /* claims pause while so many times the slots wait for Redis to settle */
 #define MS_NS            1000000ull
 
-static uint32_t free_slots(const struct lane *lane) {
+/* What is left of max_inflight for this lane. Queues that compete share it by weight: a lane may use more
+ * than its share only while the others that have work could still take theirs. */
+static uint32_t worker_room(const struct lane *lane) {
     const struct worker *w = lane->worker;
+    uint32_t most = w->boot->max_inflight, weights = 0, owed = 0;
+    uint32_t room = w->active < most ? most - w->active : 0;
+    for (uint32_t i = 0; i < w->lane_count; i++)
+        if (w->lanes[i] == lane || w->lanes[i]->more)
+            weights += w->lanes[i]->config->weight;
+    for (uint32_t i = 0; i < w->lane_count; i++) {
+        const struct lane *other = w->lanes[i];
+        uint32_t share = (uint32_t)((uint64_t)most * other->config->weight / (weights > 0 ? weights : 1));
+        uint32_t cap = share < other->config->concurrency ? share : other->config->concurrency;
+        if (other != lane && other->more && lane_active(other) < cap)
+            owed += cap - lane_active(other);
+    }
+    return room > owed ? room - owed : 0;
+}
+
+static uint32_t free_slots(const struct lane *lane) {
     uint32_t used = lane_active(lane);
     uint32_t lane_free = used < lane->config->concurrency ? lane->config->concurrency - used : 0;
-    uint32_t all = w->active < w->boot->max_inflight ? w->boot->max_inflight - w->active : 0;
+    uint32_t all = worker_room(lane);
     uint32_t n = lane_free < all ? lane_free : all;
     if (lane->orders[ORDER_SETTLING].count > SETTLING_FACTOR * lane->config->concurrency)
         n = 0;
@@ -95,12 +113,13 @@ static void on_claimed(void *arg, const redisReply *r, const char *error) {
     lane->stats.claimed += jobs;
     if (jobs > 0)
         lane->stats.claimed_ns = lane->worker->last_claim_ns;
+    size_t bytes = 0;
     for (size_t i = 0; i < jobs; i++) {
+        bytes += r->element[4 + 2 * i]->len;
         const redisReply *token = r->element[3 + 2 * i], *record = r->element[4 + 2 * i];
         admit(lane, (struct span){token->str, token->len}, (struct span){record->str, record->len});
     }
-    if (jobs > 0 && lane->config->concurrency > 0)
-        lane->look_now = true; /* there may be more; an empty claim ends it */
+    lane->more = jobs > 0 && (jobs >= lane->claim_n || bytes >= CLAIM_BYTES);
     lane_flush(lane);
 }
 
@@ -119,6 +138,7 @@ static void send_claim(struct lane *lane, uint32_t n) {
     redis_resp_u64(cmd, CLAIM_BYTES);
     redis_resp_u64(cmd, lane->config->results_high_water);
     lane->claim_out = true;
+    lane->claim_n = n;
     lane->look_now = false;
     queue_call(lane->worker->caller, SCRIPT_CLAIM, cmd, on_claimed, lane);
 }
@@ -135,7 +155,7 @@ void lane_claim_if_due(struct lane *lane, uint64_t now_ns) {
         lane->look_at_ns = 0;
         lane->look_now = true;
     }
-    if (!lane->look_now || !may_claim(lane, now_ns))
+    if ((!lane->look_now && !lane->more) || !may_claim(lane, now_ns))
         return;
     uint32_t n = free_slots(lane);
     if (n > 0)
@@ -184,7 +204,7 @@ static void on_picked_up(void *arg, const redisReply *r, const char *error) {
 }
 
 void lane_block_if_idle(struct lane *lane) {
-    if (lane->blocker_id == 0 || lane->blocking || lane->look_now || lane->claim_out ||
+    if (lane->blocker_id == 0 || lane->blocking || lane->look_now || lane->more || lane->claim_out ||
         redis_conn_state(lane->blocker) != REDIS_UP)
         return;
     uint64_t now = clock_boot_ns();

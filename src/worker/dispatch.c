@@ -179,7 +179,6 @@ void dispatch_begun(struct lane *lane, struct batch *b, const redisReply *reply)
     for (uint32_t i = 0; i < b->count; i++)
         dispatch_one(b->items[i], reply->element[i]);
     batch_done(lane, b);
-    lane->look_now = true;
     if (lane->lost_begins > 0) {
         log_lost(lane, "begin", lane->lost_begins);
         lane->lost_begins = 0;

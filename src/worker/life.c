@@ -106,10 +106,14 @@ bool life_admit(const struct admission *a, struct rng *rng, struct decision *d) 
         recovered(d, a, rng);
         return false;
     }
+    if (a->past->phase != PHASE_SEND && (a->faults > 0 || a->account == NULL)) {
+        d->due_ms = ACCOUNT_MISSING_MS; /* its account went: an order that may exist waits for it */
+        d->keep_header = true;
+        d->counter = "account_missing";
+        return false;
+    }
     if (a->faults > 0 || a->account == NULL) {
         die(d, "invalid", "invalid", NULL);
-        if (a->past->phase != PHASE_SEND)
-            d->ledger = LEDGER_UNKNOWN;
         return false;
     }
     if (a->past->phase != PHASE_SEND)

@@ -68,6 +68,8 @@ struct lane {
     bool recovering;
 
     bool claim_out;            /* a claim is unanswered */
+    uint32_t claim_n;          /* how many it asked for */
+    bool more;                 /* the last claim got all it asked for: there is more work */
     bool claim_lost;           /* a claim's reply was lost: look for orphans */
     bool orphans_out;
     bool blocking;             /* BLMOVE is armed */
