@@ -18,9 +18,9 @@ static const char *const suffixes[KEY_COUNT] = {
     [KEY_WORKERS] = "workers",
     [KEY_WORKERS_INFO] = "workers:info",
     [KEY_STATS] = "stats",
+    [KEY_TAKEN] = "taken",
     [KEY_INFLIGHT] = "inflight:",
     [KEY_CLAIMS] = "claims:",
-    [KEY_TAKEN] = "taken:",
 };
 
 #define KEYS_TEXT_MAX 16384

@@ -20,9 +20,9 @@ enum queue_key {
     KEY_WORKERS,
     KEY_WORKERS_INFO,
     KEY_STATS,
-    KEY_INFLIGHT, /* the last three are this worker's own */
-    KEY_CLAIMS,
     KEY_TAKEN,
+    KEY_INFLIGHT, /* the last two are this worker's own */
+    KEY_CLAIMS,
     KEY_COUNT,
 };
 
@@ -44,7 +44,7 @@ void queue_keys_deinit(struct queue_keys *k);
 /* True for a name that is one of the queue's own keys (but its results list): no place for results. */
 bool queue_keys_owns(const struct queue_keys *k, struct span name);
 
-/* Appends the name of another worker's key (KEY_INFLIGHT, KEY_CLAIMS, KEY_TAKEN). */
+/* Appends the name of another worker's key (KEY_INFLIGHT, KEY_CLAIMS). */
 void queue_keys_of_worker(const struct queue_keys *k, enum queue_key key, struct span worker,
                           struct buf *out);
 /* Appends the ledger's key for an account and order key. */

@@ -89,8 +89,8 @@ static void add_ledger_key(const struct lane *lane, const redisReply *begun, str
 }
 
 static void add_dead_keys(const struct lane *lane, struct span dead, struct buf *cmd, struct buf *key) {
-    static const enum queue_key own[] = {KEY_INFLIGHT, KEY_CLAIMS, KEY_TAKEN};
-    for (size_t i = 0; i < 3; i++) {
+    static const enum queue_key own[] = {KEY_INFLIGHT, KEY_CLAIMS};
+    for (size_t i = 0; i < 2; i++) {
         buf_reset(key);
         queue_keys_of_worker(&lane->keys, own[i], dead, key);
         redis_resp_arg(cmd, buf_span(key));
@@ -123,7 +123,7 @@ static void on_begun_read(void *arg, const redisReply *r, const char *error) {
     size_t fixed = sizeof(keys) / sizeof(keys[0]);
     struct buf *cmd = &lane->worker->text_cmd, *key = &lane->worker->text_path;
     buf_reset(cmd);
-    queue_cmd_begin(cmd, SCRIPT_RECOVER, fixed + 3 + begun, 2 + begun);
+    queue_cmd_begin(cmd, SCRIPT_RECOVER, fixed + 2 + begun, 2 + begun);
     for (size_t i = 0; i < fixed; i++)
         queue_cmd_key(cmd, &lane->keys, keys[i]);
     add_dead_keys(lane, span_str(rec->dead), cmd, key);
@@ -196,7 +196,7 @@ static void on_beat(void *arg, const redisReply *r, const char *error) {
 }
 
 void lane_beat(struct lane *lane) {
-    static const enum queue_key keys[] = {KEY_WORKERS, KEY_WORKERS_INFO, KEY_DELAYED, KEY_GATES};
+    static const enum queue_key keys[] = {KEY_WORKERS, KEY_WORKERS_INFO, KEY_DELAYED, KEY_GATES, KEY_TAKEN};
     struct worker *w = lane->worker;
     if (lane->beat_out || lane->left || redis_conn_state(w->redis) != REDIS_UP)
         return;
@@ -205,8 +205,8 @@ void lane_beat(struct lane *lane) {
     buf_reset(info);
     if (lane->beats++ % 4 == 0)
         write_info(lane, info);
-    queue_cmd_begin(cmd, SCRIPT_BEAT, 4, 3);
-    for (size_t i = 0; i < 4; i++)
+    queue_cmd_begin(cmd, SCRIPT_BEAT, 5, 3);
+    for (size_t i = 0; i < 5; i++)
         queue_cmd_key(cmd, &lane->keys, keys[i]);
     redis_resp_str(cmd, lane->keys.worker);
     redis_resp_u64(cmd, w->boot->lease_ms);

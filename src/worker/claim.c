@@ -1,11 +1,11 @@
 /* Picking up work.
  *
- * Happy path: idle, a BLMOVE waits on the lane's own connection and moves the next job into our
- * `taken` list; its reply makes us claim. Busy, a claim is sent whenever slots
+ * Happy path: idle, a BLMOVE waits on the lane's own connection and moves the next job into
+ * the queue's `taken` list; its reply makes us claim. Busy, a claim is sent whenever slots
  * are free and none is unanswered; it never asks for more than can be sent at once.
  * Failure modes: a claim's reply is lost: what it took lies in our in-flight set without an order
- * here; after the reconnect such orphans are given back. BLMOVE's reply is lost: the job lies in
- * `taken`, which the next claim empties. An error reply: claims pause, with backoff. */
+ * here; after the reconnect such orphans are given back. BLMOVE's reply is lost, or it is served
+ * after its worker died: the job lies in `taken`, which anyone's next claim empties. An error reply: claims pause, with backoff. */
 #include "worker/worker.h"
 
 #include <stdio.h>

@@ -116,6 +116,11 @@ bool life_admit(const struct admission *a, struct rng *rng, struct decision *d) 
         die(d, "invalid", "invalid", NULL);
         return false;
     }
+    if (a->past->phase != PHASE_SEND && a->past->recoveries >= POISON_RECOVERIES) {
+        die(d, "poison", "recovered_too_often", "three workers died while they sent or looked up this order");
+        d->ledger = LEDGER_UNKNOWN;
+        return false;
+    }
     if (a->past->phase != PHASE_SEND)
         return true;
     if (e->expires_at_ms > 0 && a->now_ms >= e->expires_at_ms) {

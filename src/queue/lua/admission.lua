@@ -1,4 +1,5 @@
 -- Admission of one claim, shared by the scripts that say "-- uses: admission" (after gate and record).
+-- KEYS, ARGV, what it returns: those of the script that uses it.
 -- They set ADMIT before: keys inflight, claims, parked, waiting, gates, accounts, limits, pauses, stats;
 -- worker, and key_start: where the account begins in a ledger key.
 -- The answers are begin.lua's; admission_end() writes what was decided.
@@ -14,11 +15,10 @@ local function account_state(account)
   local g = gate_load(ADMIT.accounts, account, l)
   if busy[account] == nil then
     busy[account] = redis.call('ZSCORE', ADMIT.gates, account) and 'q' or false
-    local held = redis.call('HGET', ADMIT.pauses, account)
-    local till = held and tonumber(string.match(held, '^%d+'))
-    if held and (till == 0 or till > now) then
+    local till = paused_till(ADMIT.pauses, account)
+    if till then
       busy[account] = 'm'
-      g.manual = till == 0 and '+inf' or ms(till)
+      g.manual = paused_look(till)
     end
   end
   return g, l

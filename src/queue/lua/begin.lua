@@ -1,6 +1,6 @@
 -- Admission, after the worker has read the job and before a byte of it leaves. For each job: is the
 -- claim still ours and our lease alive; is the order key free; is the account's gate open?
--- uses: gate record admission
+-- uses: kinds gate record admission
 -- KEYS  1 workers  2 inflight:<worker>  3 claims:<worker>  4 parked  5 waiting  6 gates  7 accounts
 --       8 limits  9 pauses  10 stats; from 11 on, per job: order:<account>:<key>
 -- ARGV  1 worker  2 length of the ledger keys' common beginning ("dray:{q}:order:"); then per job:
@@ -14,6 +14,8 @@
 -- The ledger: "S hash worker token" sending, "L hash ms" being looked up, "C hash ms ids" created,
 -- "U hash ms dead_id" unknown for good. Asking again for a claim that has begun answers G and takes
 -- nothing more, so a lost reply is asked for again.
+local wrong = wrong_kind({ 'zset', 'hash', 'hash', 'hash', 'zset', 'zset', 'hash', 'hash', 'hash', 'hash' })
+if wrong then return wrong end
 local FIXED, ARGS = 10, 3
 local n, replies = #KEYS - FIXED, {}
 ADMIT.inflight, ADMIT.claims, ADMIT.parked, ADMIT.waiting, ADMIT.gates = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]

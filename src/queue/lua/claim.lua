@@ -1,19 +1,23 @@
--- Takes up to n jobs into this worker's in-flight set. In this order: what a blocking pick-up took,
+-- Takes up to n jobs into this worker's in-flight set. In this order: what blocking pick-ups took,
 -- jobs whose delay is due, jobs whose account's gate has opened, fresh jobs.
--- uses: gate record
+-- uses: kinds gate record
 -- KEYS  1 jobs  2 delayed  3 parked  4 waiting  5 gates  6 accounts  7 limits  8 pauses  9 workers
---       10 stats  11 results  12 inflight:<worker>  13 taken:<worker>  14 claims:<worker>
--- ARGV  1 worker  2 n (0 only gives back what a blocking pick-up took)  3 bytes to take at most (one job always fits)  4 results high water (0: none)
+--       10 stats  11 results  12 inflight:<worker>  13 taken  14 claims:<worker>
+-- ARGV  1 worker  2 n (0 only gives back what blocking pick-ups took)  3 bytes to take at most (one job always fits)  4 results high water (0: none)
 -- Returns  { status, now ms, next ms, token, record, token, record, … }
 --   status  OK; LOST: the lease ran out, beat first; PAUSED: by an operator; FULL: results not consumed
 --   next    when something will be due: 0 now, -1 nothing is known to come
---   token   the claim's number; a "g" behind it says that it has passed its account's gate, an "f" that the
---           job is fresh: its record is its text
+--   token   the claim's number, a dot, the microsecond of the claim (a failover may set the numbers back:
+--           two claims must not share a token); a "g" behind it says that it has passed its account's
+--           gate, an "f" that the job is fresh: its record is its text
+local wrong = wrong_kind({ 'list', 'zset', 'hash', 'zset', 'zset', 'hash', 'hash', 'hash', 'zset', 'hash', 'list',
+  'hash', 'list', 'hash' })
+if wrong then return wrong end
 local worker, n, room_bytes, high_water = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local lease = redis.call('ZSCORE', KEYS[9], worker)
 if not lease or tonumber(lease) <= now then return { 'LOST', ms(now), '-1' } end
 
--- Nothing may be claimed: what a blocking pick-up took goes back, and the worker asks again in a second.
+-- Nothing may be claimed: what blocking pick-ups took goes back, and the worker asks again in a second.
 local function closed(status)
   local taken = redis.call('LPOP', KEYS[13])
   while taken do
@@ -24,11 +28,7 @@ local function closed(status)
 end
 
 if n == 0 then return closed('OK') end
-local pause = redis.call('HGET', KEYS[8], '')
-if pause then
-  local till = tonumber(string.match(pause, '^%d+'))
-  if till == 0 or till > now then return closed('PAUSED') end
-end
+if paused_till(KEYS[8], '') then return closed('PAUSED') end
 if high_water > 0 and redis.call('LLEN', KEYS[11]) >= high_water then return closed('FULL') end
 
 local records, mark, passed, bytes, fresh = {}, {}, {}, 0, 0
@@ -40,19 +40,24 @@ local function add(record, letter, gate_passed)
   bytes = bytes + #record
 end
 
--- Jobs as they were pushed; `list`'s right end is its head. What doesn't fit goes back.
+-- Jobs as they were pushed; `list`'s right end is its head. What doesn't fit goes back; nobody knows
+-- how long they are, so they are popped a few at a time.
 local function take_fresh(list)
-  local want = n - #records
-  if want <= 0 or bytes >= room_bytes then return end
-  local raws = redis.call('RPOP', list, want)
-  if not raws then return end
-  local last = #raws
-  for i = 1, #raws do
-    if bytes >= room_bytes then last = i - 1 break end
-    add(raws[i], 'f', false)
-    fresh = fresh + 1
+  local some = 32
+  while n > #records and bytes < room_bytes do
+    local want = math.min(some, n - #records)
+    local raws = redis.call('RPOP', list, want)
+    if not raws then return end
+    local last = #raws
+    for i = 1, #raws do
+      if bytes >= room_bytes then last = i - 1 break end
+      add(raws[i], 'f', false)
+      fresh = fresh + 1
+    end
+    for i = #raws, last + 1, -1 do redis.call('RPUSH', list, raws[i]) end
+    if #raws < want then return end
+    some = some * 2
   end
-  for i = #raws, last + 1, -1 do redis.call('RPUSH', list, raws[i]) end
 end
 
 local function take_parked(id, gate_passed)
@@ -82,10 +87,9 @@ local function take_waiting()
     if n <= #records or bytes >= room_bytes then return end
     local l = limits_of(KEYS[7], account)
     local g = gate_load(KEYS[6], account, l)
-    local held = redis.call('HGET', KEYS[8], account)
-    local held_till = held and tonumber(string.match(held, '^%d+'))
-    if held and (held_till == 0 or held_till > now) then
-      redis.call('ZADD', KEYS[5], held_till == 0 and '+inf' or ms(held_till), account)
+    local paused = paused_till(KEYS[8], account)
+    if paused then
+      redis.call('ZADD', KEYS[5], paused_look(paused), account)
     else
       local room = gate_room(g, l, math.min(share, n - #records))
       local from, to = '[' .. account .. ' ', '(' .. account .. '!'
@@ -110,10 +114,10 @@ take_fresh(KEYS[1])
 
 local reply = { 'OK', ms(now), '-1' }
 if #records > 0 then
-  local first = redis.call('HINCRBY', KEYS[10], 'seq', #records) - #records
+  local first, nonce = take_numbers(KEYS[10], KEYS[3], #records), '.' .. time[2]
   local fields, claims = {}, {}
   for i, record in ipairs(records) do
-    local token = ms(first + i) .. mark[i]
+    local token = ms(first + i) .. nonce .. mark[i]
     if passed[i] then
       gate_take_token(gates_seen[passed[i]], limits_seen[passed[i]], token)
     end

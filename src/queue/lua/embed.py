@@ -47,4 +47,5 @@ def main():
         f.write("const struct script scripts[SCRIPT_COUNT] = {\n" + "".join(table) + "};\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,8 @@
 -- Account gates, shared by the scripts that say "-- uses: gate". An account's gate decides whether
 -- one more request may leave, whatever worker sends it: rate, concurrency, pause, hold, breaker.
 --
+-- KEYS, ARGV, what it returns: those of the script that uses it.
+--
 -- accounts  HASH  account -> "tokens ts conc fails mode until cool probe"
 --   tokens  what is in the token bucket, as of ts (ms, Redis's clock)
 --   conc    requests under way; equal to the account's entries in all claims:<worker> hashes
@@ -30,15 +32,41 @@ local function look_again(delayed, gate)
   return at <= now and '0' or ms(math.ceil(at))
 end
 
+-- Until when an operator has paused the account ("" is the queue): ms, 0 without end, nil if not at
+-- all. What cannot be read counts as a pause: somebody wanted one.
+local function paused_till(key, account)
+  local text = redis.call('HGET', key, account)
+  if not text then return nil end
+  local till = tonumber(string.match(text, '^%d+')) or 0
+  if till > 0 and till <= now then return nil end
+  return till
+end
+
+-- When a paused account is looked at again: within a second, so that any worker notices its end.
+local function paused_look(till)
+  return ms(math.ceil(till > 0 and math.min(till, now + 1000) or now + 1000))
+end
+
 local limits_seen, gates_seen = {}, {}
+local NO_LIMITS = { 0, 1, 0, 0, 30000, 60000, 604800000 }
+local TTL_MAX = 1e13 -- ms; SET refuses what would overflow
+
+-- The numbers of a text; `defaults` where one is missing or unreadable.
+local function numbers(text, defaults)
+  local list = {}
+  for word in string.gmatch(text or '', '%S+') do
+    list[#list + 1] = tonumber(word) or defaults[#list + 1]
+  end
+  for i = #list + 1, #defaults do list[i] = defaults[i] end
+  return list
+end
 
 local function limits_of(key, account)
   local l = limits_seen[account]
   if l then return l end
-  local text = redis.call('HGET', key, account) or '0 1 0 0 30000 60000 604800000'
-  local r, b, c, f, d, p, t = string.match(text, '(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)')
-  l = { rate = tonumber(r), burst = tonumber(b), conc = tonumber(c), failures = tonumber(f),
-        cooldown = tonumber(d), probe_ms = tonumber(p), ledger_ttl = t }
+  local n = numbers(redis.call('HGET', key, account), NO_LIMITS)
+  l = { rate = n[1], burst = n[2], conc = n[3], failures = n[4], cooldown = n[5], probe_ms = n[6],
+        ledger_ttl = ms(math.min(math.max(n[7], 1), TTL_MAX)) }
   limits_seen[account] = l
   return l
 end
@@ -46,10 +74,10 @@ end
 local function gate_load(key, account, l)
   local g = gates_seen[account]
   if g then return g end
-  local text = redis.call('HGET', key, account)
-  if text then
-    local t, s, c, f, m, u, o, p =
-      string.match(text, '(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)')
+  local text = redis.call('HGET', key, account) or ''
+  local t, s, c, f, m, u, o, p =
+    string.match(text, '^(%-?[%d.]+) ([%d.]+) (%d+) (%d+) ([nphb]) (%d+) (%d+) (%S+)')
+  if t then
     g = { tokens = tonumber(t), ts = tonumber(s), conc = tonumber(c), fails = tonumber(f), mode = m,
           till = tonumber(u), cool = tonumber(o), probe = p }
   else

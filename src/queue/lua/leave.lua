@@ -1,7 +1,10 @@
 -- A worker that ends and holds nothing leaves, so that nobody has to recover it.
--- KEYS  1 workers  2 workers:info  3 inflight:<worker>  4 taken:<worker>  5 jobs
+-- uses: kinds
+-- KEYS  1 workers  2 workers:info  3 inflight:<worker>  4 taken  5 jobs
 -- ARGV  1 worker
 -- Returns  OK, or HOLDS where jobs are left in flight (the lease will run out)
+local wrong = wrong_kind({ 'zset', 'hash', 'hash', 'list', 'list' })
+if wrong then return wrong end
 local taken = redis.call('LPOP', KEYS[4])
 while taken do
   redis.call('RPUSH', KEYS[5], taken)

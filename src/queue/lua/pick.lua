@@ -1,23 +1,26 @@
--- Claims and begins in one step the one job that a blocking pick-up just moved to taken:<worker>: what
+-- Claims and begins in one step the one job that a blocking pick-up just moved to `taken`: what
 -- an idle worker does, so that a lone job costs one round trip less. The worker has read the job.
--- uses: gate record admission
+-- uses: kinds gate record admission
 -- KEYS  1 workers  2 inflight:<worker>  3 claims:<worker>  4 parked  5 waiting  6 gates  7 accounts
---       8 limits  9 pauses  10 stats  11 taken:<worker>  12 order:<account>:<key>
+--       8 limits  9 pauses  10 stats  11 taken  12 order:<account>:<key>
 -- ARGV  1 worker  2 length of the ledger keys' common beginning  3 P and account in one  4 hash of the
 --       order's bytes  5 the job's text, as the pick-up gave it
 -- Returns  { token, answer as of begin }; or {} where it is to be claimed the long way: nothing was
 --   done. After a lost reply the worker does not ask again; it looks for claims it does not know.
+local wrong = wrong_kind({ 'zset', 'hash', 'hash', 'hash', 'zset', 'zset', 'hash', 'hash', 'hash', 'hash', 'list' })
+if wrong then return wrong end
 local lease = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if not lease or tonumber(lease) <= now or redis.call('HEXISTS', KEYS[9], '') == 1 then return {} end
-if redis.call('LINDEX', KEYS[11], -1) ~= ARGV[5] then return {} end
+if not lease or tonumber(lease) <= now or paused_till(KEYS[9], '') then return {} end
+if not redis.call('LPOS', KEYS[11], ARGV[5], 'RANK', -1) then return {} end
 ADMIT.inflight, ADMIT.claims, ADMIT.parked, ADMIT.waiting, ADMIT.gates = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 ADMIT.accounts, ADMIT.limits, ADMIT.pauses, ADMIT.stats = KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 ADMIT.worker, ADMIT.key_start = ARGV[1], tonumber(ARGV[2]) + 1
-local token = ms(redis.call('HINCRBY', KEYS[10], 'seq', 1)) .. 'f'
+local token = ms(take_numbers(KEYS[10], KEYS[4], 1) + 1) .. '.' .. time[2] .. 'f'
 redis.call('HSET', KEYS[2], token, ARGV[5])
 redis.call('HSET', KEYS[3], token, '')
-redis.call('RPOP', KEYS[11])
+redis.call('LREM', KEYS[11], -1, ARGV[5])
 redis.call('HINCRBY', KEYS[10], 'taken', 1)
-local answer = admit(token, '', KEYS[12], redis.call('GET', KEYS[12]), ARGV[3], ARGV[4])
+local entry = redis.call('MGET', KEYS[12])[1] -- as begin does: what is no text counts as nothing
+local answer = admit(token, '', KEYS[12], entry, ARGV[3], ARGV[4])
 admission_end()
 return { token, answer }

@@ -1,5 +1,7 @@
 -- Records and places, shared by the scripts that say "-- uses: record".
 --
+-- KEYS, ARGV, what it returns: those of the script that uses it.
+--
 -- A record is a job inside dray: one header line, then the exact text that was pushed.
 --   header  recoveries (one digit), state (one letter), position (digits or nothing), space, JSON or
 --           nothing, line feed. A fresh job's header is "0N \n"; while it is in flight (its token ends
@@ -23,6 +25,16 @@ end
 local function record_split(record)
   local recoveries, state, position, body = string.match(record, '^(%d)(%a)(%d*) ()')
   return recoveries, state, position, body
+end
+
+-- Takes n numbers that no job has; returns the one before the first. Where the counter was lost (an
+-- operator deleted `stats`) it goes on above every number that may be in use.
+local function take_numbers(stats, parked, n)
+  local before = redis.call('HINCRBY', stats, 'seq', n) - n
+  if before == 0 and redis.call('EXISTS', parked) == 1 then
+    before = redis.call('HINCRBY', stats, 'seq', ms(math.floor(now / 10))) - n
+  end
+  return before
 end
 
 -- Puts a job aside until `due` (ms, or a claim's number).

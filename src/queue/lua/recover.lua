@@ -1,14 +1,17 @@
 -- Takes from a worker whose lease ran out what it held: jobs never begun go back to the head of the
 -- queue and burn nothing; jobs whose request had begun become unknown (state U) and due at once, one
--- recovery counted; look-ups that were under way are due again. Works through the dead worker's jobs
+-- recovery counted; look-ups that were under way are due again, one recovery counted too. Works through the dead worker's jobs
 -- in pieces; the caller calls again until nothing is left.
--- uses: gate record
+-- uses: kinds gate record
 -- KEYS  1 jobs  2 delayed  3 parked  4 gates  5 accounts  6 limits  7 workers  8 workers:info  9 stats
---       10 inflight:<dead>  11 claims:<dead>  12 taken:<dead>; from 13 on, per begun claim:
+--       10 inflight:<dead>  11 claims:<dead>; from 12 on, per begun claim:
 --       order:<account>:<key>
 -- ARGV  1 dead worker  2 how many jobs to move at most; then per begun claim: token
 -- Returns  { "ALIVE" } if it renewed its lease meanwhile, else { "OK", claims left, jobs given back, jobs
 --   made unknown }
+local wrong = wrong_kind({ 'list', 'zset', 'hash', 'zset', 'hash', 'hash', 'zset', 'hash', 'hash', 'hash', 'hash' })
+if wrong then return wrong end
+pass_without_memory(KEYS[11])
 local dead, most = ARGV[1], tonumber(ARGV[2])
 local lease = redis.call('ZSCORE', KEYS[7], dead)
 if lease and tonumber(lease) > now then return { 'ALIVE' } end
@@ -20,19 +23,20 @@ local function recover_begun(key, token)
   if not begun or begun == '' then return end
   redis.call('HDEL', KEYS[11], token)
   local kind, account = string.match(begun, '^(%a)([^:]+):')
-  local l = limits_of(KEYS[6], account)
-  local g = gate_load(KEYS[5], account, l)
-  g.conc = math.max(0, g.conc - 1)
-  if g.probe == token then g.probe, g.till = '-', now end
+  if account then
+    local g = gate_load(KEYS[5], account, limits_of(KEYS[6], account))
+    g.conc = math.max(0, g.conc - 1)
+    if g.probe == token then g.probe, g.till = '-', now end
+  end
   if not record then return end
   redis.call('HDEL', KEYS[10], token)
   local id = string.match(token, '^%d+')
   record = record_of(token, record)
-  if kind == 'P' then
-    local recoveries = math.min(9, tonumber(string.sub(record, 1, 1)) + 1)
-    record = ms(recoveries) .. 'U' .. string.sub(record, 3)
-    local entry = redis.call('GET', key)
-    local hash, holder, claim = string.match(entry or '', '^S (%S+) (%S+) (%S+)$')
+  local recoveries = math.min(9, (tonumber(string.sub(record, 1, 1)) or 0) + 1)
+  record = ms(recoveries) .. (kind == 'L' and string.sub(record, 2, 2) or 'U') .. string.sub(record, 3)
+  if kind ~= 'L' then
+    local entry = redis.pcall('GET', key)
+    local hash, holder, claim = string.match(type(entry) == 'string' and entry or '', '^S (%S+) (%S+) (%S+)$')
     if holder == dead and claim == token then
       redis.call('SET', key, 'L ' .. hash .. ' ' .. ms(now))
     end
@@ -63,12 +67,7 @@ local function recover_claimed()
   end
 end
 
-for i = 1, #KEYS - 12 do recover_begun(KEYS[12 + i], ARGV[2 + i]) end
-local taken = redis.call('LPOP', KEYS[12])
-while taken do
-  redis.call('RPUSH', KEYS[1], taken)
-  taken = redis.call('LPOP', KEYS[12])
-end
+for i = 1, #KEYS - 11 do recover_begun(KEYS[11 + i], ARGV[2 + i]) end
 recover_claimed()
 for account, g in pairs(gates_seen) do
   gate_save(KEYS[5], account, g)

@@ -2,7 +2,7 @@
 -- to the queue's head; the ledger and the account's gate learn what was seen. Only the holder of the
 -- claim may. A settlement whose reply was lost may be sent again: its claim is gone then, and
 -- nothing happens twice.
--- uses: gate record
+-- uses: kinds gate record
 -- KEYS  1 jobs  2 dead  3 dead:entries  4 delayed  5 parked  6 waiting  7 gates  8 accounts  9 limits
 --       10 stats  11 inflight:<worker>  12 claims:<worker>  13 results; then per job
 --       order:<account>:<key> (or jobs where there is none); then further results lists
@@ -16,8 +16,12 @@
 -- Returns  per job: OK; LOST: the claim is not ours any more (a created order's id goes into the
 --   ledger all the same); WRONGTYPE: results is no list (nothing was done). A reply_to that is no
 --   list gives way to results.
+-- "C" in the ledger is the truth whoever wrote it: nothing but another "C" takes its place.
 -- Jobs are put where they go first and taken out of the in-flight set last, so that an error half-way
 -- (a key of the wrong type) leaves every job in its claim.
+local wrong = wrong_kind({ 'list', 'zset', 'hash', 'zset', 'hash', 'zset', 'zset', 'hash', 'hash', 'hash', 'hash', 'hash' })
+if wrong then return wrong end
+pass_without_memory(KEYS[12])
 local FIXED = 13
 local jitter, again, n = tonumber(ARGV[1]), ARGV[2] == '1', tonumber(ARGV[3])
 local counts, replies, ended, pushes, list_ok, ops = {}, {}, {}, {}, {}, {}
@@ -44,12 +48,19 @@ local function count(name, by)
   counts[name] = (counts[name] or 0) + (by or 1)
 end
 
+local function is_created(key)
+  local entry = redis.pcall('GET', key)
+  return type(entry) == 'string' and string.sub(entry, 1, 1) == 'C'
+end
+
 local function ledger_write(key, account, value)
   if value == '' then return end
-  if value == 'D' then
-    redis.call('DEL', key)
-  elseif string.sub(value, 1, 1) == 'C' then
+  if string.sub(value, 1, 1) == 'C' then
     redis.call('SET', key, value, 'PX', limits_of(KEYS[9], account).ledger_ttl)
+  elseif is_created(key) then
+    count('ledger_kept')
+  elseif value == 'D' then
+    redis.call('DEL', key)
   else
     redis.call('SET', key, value)
   end
@@ -58,12 +69,9 @@ end
 -- A worker that lost its claim still knows what the provider said.
 local function learn_of_lost(key, account, ledger)
   if not again then count('fenced') end
-  if string.sub(ledger, 1, 1) == 'C' then
-    local entry = redis.call('GET', key)
-    if not entry or string.sub(entry, 1, 1) ~= 'C' then
-      ledger_write(key, account, ledger)
-      count('fenced_learned')
-    end
+  if string.sub(ledger, 1, 1) == 'C' and not is_created(key) then
+    ledger_write(key, account, ledger)
+    count('fenced_learned')
   end
   return 'LOST'
 end
