@@ -4,7 +4,8 @@
  * when a kept-alive connection dies before the first byte of an answer, or when an HTTP/2 peer refuses
  * the stream; it is stopped right before it writes (`replay_refused`). A GET may be repeated.
  * Redirects are not followed; TLS is verified; answers are capped; the callback is called exactly
- * once, from the loop, never from within http_send. DNS runs in libcurl's resolver thread. */
+ * once, from the loop, never from within http_send. Names are looked up in threads,
+ * one for each request that needs a new connection while the name is not cached (60 s). */
 #ifndef DRAY_HTTP_H
 #define DRAY_HTTP_H
 
