@@ -10,6 +10,7 @@
 #include <curl/curl.h>
 #include <uv.h>
 
+#include "dray/notify.h"
 #include "worker/worker.h"
 
 extern char **environ;
@@ -20,6 +21,7 @@ static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
 struct program {
     uv_loop_t loop;
     uv_signal_t handles[SIGNAL_COUNT];
+    uv_timer_t watchdog; /* a loop that hangs lets systemd's run out */
     struct worker *worker;
     bool ending;
     int exit_code;
@@ -30,12 +32,14 @@ static void on_stopped(void *arg, int exit_code) {
     p->exit_code = exit_code;
     for (size_t i = 0; i < SIGNAL_COUNT; i++)
         uv_close((uv_handle_t *)&p->handles[i], NULL);
+    uv_close((uv_handle_t *)&p->watchdog, NULL);
 }
 
 /* The second TERM or INT ends at once: the lease runs out and others recover what is left. */
 static void end(struct program *p) {
     if (p->ending) {
-        log_msg(LOG_WARN, "ended_at_once", "a second signal; what is in flight is left to recovery");
+        log_msg(LOG_WARN, "ended_at_once",
+                "a second signal; what is in flight is left to recovery");
         log_stop();
         _exit(EXIT_FAILED);
     }
@@ -70,6 +74,18 @@ static void watch_signals(struct program *p) {
     }
 }
 
+static void on_watchdog(uv_timer_t *handle) {
+    (void)handle;
+    notify_send("WATCHDOG=1", NULL);
+}
+
+static void feed_watchdog(struct program *p) {
+    uint64_t every = notify_watchdog_ms();
+    uv_timer_init(&p->loop, &p->watchdog);
+    if (every > 0)
+        uv_timer_start(&p->watchdog, on_watchdog, every, every);
+}
+
 /* Each order in flight is a socket. */
 static void raise_file_limit(uint32_t needed) {
     struct rlimit limit;
@@ -79,7 +95,8 @@ static void raise_file_limit(uint32_t needed) {
     setrlimit(RLIMIT_NOFILE, &limit);
     if (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < needed + 64)
         log_msg(LOG_WARN, "file_limit",
-                "the limit of open files is %llu, max_inflight wants %u: raise it (ulimit -n, LimitNOFILE=)",
+                "the limit of open files is %llu, max_inflight wants %u: raise it (ulimit -n, "
+                "LimitNOFILE=)",
                 (unsigned long long)limit.rlim_cur, needed + 64);
 }
 
@@ -90,6 +107,7 @@ static int run_worker(const struct verb *self, struct config *config, bool wait)
     log_start(config->log_level, config->log_format);
     raise_file_limit(config->max_inflight);
     watch_signals(&p);
+    feed_watchdog(&p);
     p.worker = worker_new(&p.loop, config, wait, on_stopped, &p, &err);
     if (p.worker == NULL)
         return cli_fail(self, "%s", err.text);

@@ -39,6 +39,7 @@ void worker_drain(struct worker *w) {
     for (uint32_t i = 0; i < w->lane_count; i++)
         lane_stop_pickup(w->lanes[i]);
     log_msg(LOG_INFO, "draining", "%u orders are under way", w->active);
+    tell_draining(w);
     uv_timer_start(&w->drain, on_drain_timeout, started ? w->config->drain_timeout_ms : 0, 0);
 }
 

@@ -89,6 +89,7 @@ void worker_became_ready(struct worker *w) {
     if (w->ready_logged)
         return;
     w->ready_logged = true;
+    tell_ready(w);
     struct log_line l;
     if (!log_begin(&l, LOG_INFO, "ready"))
         return;

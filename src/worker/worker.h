@@ -207,6 +207,10 @@ void log_attempt(const struct order *o, const struct outcome *outcome, const str
 void log_lost(const struct lane *lane, const char *what, uint32_t count);
 void log_redis_error(const struct lane *lane, const char *what, const char *error);
 
+/* tell.c: to the service manager, if there is one */
+void tell_ready(const struct worker *w);
+void tell_draining(const struct worker *w);
+
 /* worker.c */
 /* Starts connecting; `stopped` is called when everything is closed. NULL and `err` on failure. */
 struct worker *worker_new(uv_loop_t *loop, struct config *config, bool wait_for_redis,

@@ -1,0 +1,19 @@
+/* What a service manager is told about this process: systemd's Type=notify, in one datagram each.
+ */
+#ifndef DRAY_NOTIFY_H
+#define DRAY_NOTIFY_H
+
+#include <stdint.h>
+
+#include "dray/err.h"
+
+/* Sends `state` ("READY=1", "STOPPING=1", lines as in sd_notify(3)) to $NOTIFY_SOCKET, without
+ * waiting. 1: sent. 0: there is no service manager to tell. -1: `err` says why it could not be
+ * sent. */
+int notify_send(const char *state, struct err *err);
+
+/* Milliseconds between two "WATCHDOG=1", half of what $WATCHDOG_USEC allows; 0: nobody waits for
+ * one. */
+uint64_t notify_watchdog_ms(void);
+
+#endif
