@@ -4,7 +4,11 @@
  * the beat was sent, so that our view always ends before Redis's.
  * Failure modes: no reply: the next beat tries again; past `lease_until_ns` nothing is begun or sent.
  * The reply says E: the lease had run out but nobody recovered us: nothing is lost. N, though we were
- * known: we were recovered; Redis refuses what we still hold, claim by claim.
+ * known: we were recovered. Redis refuses what we still hold, claim by claim; what begin let go before
+ * and has not left yet must not leave under the new lease: the lane's lease_epoch moves on.
+ * Not caught: a process stopped between order_may_send and the kernel taking the bytes (some
+ * microseconds) sends when it is resumed. Recovery therefore waits request_timeout before it looks such
+ * an order up; a longer stop at that very place is docs/guarantees.md's "stop window".
  * Names of other workers in the reply: theirs ran out; one at a time is recovered: its begun claims are
  * read, then moved in one script call per RECOVER_BATCH jobs. */
 #include "worker/worker.h"
@@ -24,8 +28,9 @@ struct recovery {
 };
 
 bool order_may_send(void *arg) {
-    const struct lane *lane = ((const struct order *)arg)->lane;
-    return lane->leased && clock_boot_ns() < lane->lease_until_ns;
+    const struct order *o = arg;
+    const struct lane *lane = o->lane;
+    return o->lease_epoch == lane->lease_epoch && lane->leased && clock_boot_ns() < lane->lease_until_ns;
 }
 
 static void write_info(const struct lane *lane, struct buf *out) {
@@ -162,10 +167,12 @@ static void leased(struct lane *lane, char how) {
     bool was = lane->leased;
     lane->leased = true;
     lane->lease_until_ns = lane->beat_sent_ns + w->boot->lease_ms * MS_NS / 100 * 98;
-    if (how == 'N' && lane->registered)
+    if (how == 'N' && lane->registered) {
+        lane->lease_epoch++;
         log_msg(LOG_WARN, "lease_lost",
                 "queue %s: the lease ran out and others recovered this worker's orders; is the machine overloaded?",
                 lane->config->name);
+    }
     lane->registered = true;
     if (!was)
         lane->look_now = true;

@@ -154,6 +154,7 @@ void dispatch_one(struct order *o, const redisReply *r) {
     char letter = r->type == REDIS_REPLY_STRING && r->len > 0 ? r->str[0] : 'L';
     switch (letter) {
     case 'G':
+        o->lease_epoch = lane->lease_epoch;
         if (lane->worker->mode != WORKER_RUNNING)
             hand_back(o, true);
         else if (o->looking_up)

@@ -53,6 +53,7 @@ struct order {
     struct buf ledger_key;
     struct lookup_cursor cursor;
     struct http_call *call;
+    uint32_t lease_epoch;   /* the lane's when begin let the order go; it may not leave in another */
     uint64_t begun_unix_ms; /* when this attempt was sent */
     bool looking_up;
 };

@@ -61,6 +61,7 @@ struct lane {
 
     bool leased;               /* Redis knows us */
     uint64_t lease_until_ns;   /* boot clock; nothing may be sent after it */
+    uint32_t lease_epoch;      /* one more each time that others may have recovered what we held */
     uint64_t beat_sent_ns;
     bool registered;           /* Redis knew us at some time */
     uint32_t beats;
@@ -198,7 +199,7 @@ void batch_done(struct lane *lane, struct batch *b);
 /* beat.c: lease and recovery */
 void lane_beat(struct lane *lane);
 void lane_send_limits(struct lane *lane);
-/* Asked right before an order's first byte leaves: is the lease alive? */
+/* Asked right before an order's first byte leaves: is the lease alive, and the one it was begun in? */
 bool order_may_send(void *order);
 
 /* log lines of the life of a job */

@@ -3,18 +3,20 @@
 -- KEYS  1 workers  2 workers:info  3 delayed  4 gates  5 taken
 -- ARGV  1 worker  2 lease ms  3 what the worker says of itself (JSON; "" leaves what is there)
 -- Returns  { now ms, next ms (as claim), lease, worker whose lease ran out, … }
---   lease  K it was alive; E it had run out, nobody recovered the worker; N the worker is new here (or was recovered)
+--   lease  K it was alive; E it had run out, nobody recovered the worker; N the worker is new here, or
+--          was recovered, if only in part (score 0)
 local wrong = wrong_kind({ 'zset', 'hash', 'zset', 'zset', 'list' })
 if wrong then return wrong end
 pass_without_memory(KEYS[2])
 local expired = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ms(now), 'LIMIT', 0, 16)
-local added = redis.call('ZADD', KEYS[1], ms(now + tonumber(ARGV[2])), ARGV[1])
+local was = redis.call('ZSCORE', KEYS[1], ARGV[1])
+redis.call('ZADD', KEYS[1], ms(now + tonumber(ARGV[2])), ARGV[1])
 if ARGV[3] ~= '' then redis.call('HSET', KEYS[2], ARGV[1], ARGV[3]) end
 local delayed = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2]
 local gate = redis.call('ZRANGE', KEYS[4], 0, 0, 'WITHSCORES')[2]
 local next = redis.call('LLEN', KEYS[5]) > 0 and '0' or look_again(delayed, gate)
-local reply = { ms(now), next, added == 1 and 'N' or 'K' }
+local reply = { ms(now), next, (not was or tonumber(was) == 0) and 'N' or 'K' }
 for _, name in ipairs(expired) do
-  if name == ARGV[1] then reply[3] = 'E' else reply[#reply + 1] = name end
+  if name == ARGV[1] then reply[3] = reply[3] == 'K' and 'E' or 'N' else reply[#reply + 1] = name end
 end
 return reply
