@@ -567,6 +567,7 @@ def test_a_full_sandbox_says_so_and_forgets_nothing():
         assert client.count("K-2") == (0, 0, [])
         client.ask("POST", "/_sandbox/reset")
         assert client.post(V2, "K-2").status == 200
+        sandbox.process.wait_line(lambda line: "--remember" in line)
         assert sum("--remember" in line for line in sandbox.process.stderr_lines) == 1
     with Sandbox("--memory", "1K") as sandbox:
         client = Client(sandbox)
