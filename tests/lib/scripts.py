@@ -35,7 +35,7 @@ def fixed_keys(name):
     with open(os.path.join(LUA, name + ".lua"), encoding="utf-8") as f:
         head = re.match(r"(?:--[^\n]*\n)*", f.read()).group(0).replace("\n--", " ")
     part = re.search(r"\bKEYS\b(.*?)(?:; then|; from|ARGV)", head).group(1)
-    return re.findall(r"\d+\s+([\w:<>]+)", part)
+    return [k for k in re.findall(r"\d+\s+([\w:<>]+)", part) if not k.startswith("order:")]
 
 
 @dataclass
@@ -109,6 +109,11 @@ class Scripts:
                 args += [job.get("due", 0), job.get("body", "")]
         return self.call("settle", [jitter, int(again), len(jobs), *args], worker, keys + lists)[:len(jobs)]
 
+    def pick(self, text, key="k", worker="w", account="shop", digest=HASH):
+        """As an idle worker whose blocking pick-up moved `text`: (token, answer), or None."""
+        return self.call("pick", [worker, len(self.prefix) + len("order:"), "P" + account, digest, text], worker,
+                         [self.order_key(account, key)]) or None
+
     def recover(self, dead="w", most=200):
         """One call as a worker makes it: it reads the begun claims first."""
         claims = self.db.hgetall(self.key(f"claims:{dead}"))
@@ -138,7 +143,7 @@ class Scripts:
         for name, value in changes.items():
             setattr(g, name, value)
         self.db.hset(self.key("accounts"), account,
-                     f"{g.tokens:.6f} {g.ts:.3f} {g.conc} {g.fails} {g.mode} {g.till:.0f} {g.cool:.0f} {g.probe}")
+                     f"{g.tokens:.6f} {g.ts:.3f} {g.conc} {g.fails} {g.mode} {g.till:.3f} {g.cool:.0f} {g.probe}")
         if self.db.zscore(self.key("gates"), account) is not None:
             self.db.zadd(self.key("gates"), {account: 0})
 
@@ -156,7 +161,7 @@ class Scripts:
 
     def ledger(self, key, account="shop"):
         value = self.db.get(self.order_key(account, key))
-        return value and value.decode()
+        return None if value is None else value.decode()
 
     def jobs(self):
         """What is on the queue, the next to be taken first."""

@@ -76,7 +76,7 @@ local function gate_load(key, account, l)
   if g then return g end
   local text = redis.call('HGET', key, account) or ''
   local t, s, c, f, m, u, o, p =
-    string.match(text, '^(%-?[%d.]+) ([%d.]+) (%d+) (%d+) ([nphb]) (%d+) (%d+) (%S+)')
+    string.match(text, '^(%-?[%d.]+) ([%d.]+) (%d+) (%d+) ([nphb]) ([%d.]+) (%d+) (%S+)')
   if t then
     g = { tokens = tonumber(t), ts = tonumber(s), conc = tonumber(c), fails = tonumber(f), mode = m,
           till = tonumber(u), cool = tonumber(o), probe = p }
@@ -93,7 +93,7 @@ end
 
 local function gate_save(key, account, g)
   redis.call('HSET', key, account,
-    string.format('%.6f %.3f %.0f %.0f %s %.0f %.0f %s', g.tokens, g.ts, g.conc, g.fails, g.mode,
+    string.format('%.6f %.3f %.0f %.0f %s %.3f %.0f %s', g.tokens, g.ts, g.conc, g.fails, g.mode,
       g.till, g.cool, g.probe))
 end
 
@@ -127,7 +127,7 @@ end
 -- Sets when the account's waiting jobs are looked at again; they stay in FIFO order in `waiting`.
 local function gate_schedule(gates_key, account, g, l)
   local why, at = gate_closed(g, l)
-  redis.call('ZADD', gates_key, 'XX', why and at or ms(now), account)
+  redis.call('ZADD', gates_key, 'XX', why and at or ms(math.floor(now)), account)
 end
 
 -- What the end of a request says of its account.

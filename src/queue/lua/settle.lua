@@ -106,7 +106,7 @@ local function put_back(verb, token, account, g, due, body)
   local id = string.match(token, '^%d+')
   local record = record_of(token, redis.call('HGET', KEYS[11], token))
   if verb == 'retry' then
-    park_delayed(KEYS[5], KEYS[4], id, new_record(record, body), ms(now + tonumber(due)))
+    park_delayed(KEYS[5], KEYS[4], id, new_record(record, body), ms(math.floor(now + tonumber(due))))
   elseif verb == 'wait' then
     park_waiting(KEYS[5], KEYS[6], KEYS[7], account, id, new_record(record, body))
     if tonumber(due) > 0 then

@@ -1,0 +1,182 @@
+"""begin.lua: admission. The ledger, the lease, the claim, and asking twice."""
+
+import pytest
+import redis
+
+from lib.scripts import HASH, OTHER
+
+
+def claims(q, n, **how):
+    q.push(*[f"j{i}" for i in range(n)])
+    return [token for token, _ in q.claim(n, **how)]
+
+
+def test_go_writes_the_ledger_and_takes_a_slot(q):
+    [token] = claims(q, 1)
+    assert q.begin((token, "k")) == ["G"]
+    assert q.ledger("k") == f"S {HASH} w {token}"
+    assert q.hash("claims:w") == {token: "Pshop:k"}
+    assert q.gate().conc == 1
+
+
+def test_asked_again_it_answers_go_and_takes_nothing(q):
+    q.limits(rate=1, burst=5, conc=5)
+    [token] = claims(q, 1)
+    assert q.begin((token, "k")) == ["G"]
+    before = q.gate()
+    assert q.begin((token, "k")) == ["G"]
+    after = q.gate()
+    assert (after.conc, before.conc) == (1, 1)
+    assert after.tokens >= before.tokens
+
+
+def test_a_look_up_leaves_the_ledger_alone(q):
+    token = q.one()
+    q.settle({"token": token, "op": "retry", "body": 'L {"n":1}', "ledger": f"L {HASH} 1", "key": "k"})
+    [(token, _)] = q.claim()
+    assert q.begin((token, "k", "shop", "L")) == ["G"]
+    assert q.ledger("k") == f"L {HASH} 1"
+    assert q.hash("claims:w") == {token: "Lshop:k"}
+
+
+@pytest.mark.parametrize("entry,kind,answer", [
+    (f"S {HASH} other 9.9f", "P", "B"), (f"L {HASH} 1", "P", "B"), (f"L {HASH} 1", "L", "G"), (f"S {HASH} other 9.9f", "L", "B"),
+    (f'C {HASH} 1 ["77"]', "P", f'DC {HASH} 1 ["77"]'), (f'C {HASH} 1 ["77"]', "L", f'DC {HASH} 1 ["77"]'),
+    (f"U {HASH} 1 9-9", "P", f"UU {HASH} 1 9-9"),
+    (f"S {OTHER} other 9.9f", "P", "K"), (f"L {OTHER} 1", "P", "K"), (f'C {OTHER} 1 ["7"]', "P", "K"), (f"U {OTHER} 1 9-9", "P", "K"),
+    ("", "P", "K"), ("nothing of dray's", "P", "K")])
+def test_what_the_ledger_says(q, entry, kind, answer):
+    q.db.set(q.order_key("shop", "k"), entry)
+    [token] = claims(q, 1)
+    assert q.begin((token, "k", "shop", kind)) == [answer]
+    assert q.ledger("k") == entry
+    if answer != "G":
+        assert q.hash("claims:w") == {token: ""}
+
+
+def test_two_of_one_key_in_one_batch(q):
+    one, two, three = claims(q, 3)
+    assert q.begin((one, "k"), (two, "k"), (three, "k", "shop", "P", OTHER)) == ["G", "B", "K"]
+    assert q.ledger("k") == f"S {HASH} w {one}"
+
+
+def test_one_key_under_two_accounts_is_two_orders(q):
+    q.limits("second")
+    one, two = claims(q, 2)
+    assert q.begin((one, "k", "shop"), (two, "k", "second")) == ["G", "G"]
+
+
+def test_a_ledger_key_that_is_no_text_holds_nobody_up(q):
+    q.db.lpush(q.order_key("shop", "bad"), "x")
+    one, two = claims(q, 2)
+    assert q.begin((one, "bad"), (two, "k"))[1] == "G"
+
+
+def test_without_the_lease_nothing_begins(q):
+    [token] = claims(q, 1)
+    q.expire()
+    assert q.begin((token, "k")) == ["L"]
+    q.db.zrem(q.key("workers"), "w")
+    assert q.begin((token, "k")) == ["L"]
+    assert q.ledger("k") is None
+
+
+def test_a_claim_that_was_recovered_is_lost(q):
+    [token] = claims(q, 1)
+    q.expire()
+    q.recover()
+    q.beat()
+    assert q.begin((token, "k")) == ["L"]
+    q.beat("other")
+    [(again, _)] = q.claim(worker="other")
+    assert q.begin((token, "k")) == ["L"]
+    assert q.begin((again, "k"), worker="other") == ["G"]
+
+
+def test_another_workers_claim_is_lost(q):
+    [token] = claims(q, 1)
+    q.beat("other")
+    assert q.begin((token, "k"), worker="other") == ["L"]
+
+
+def test_a_full_batch(q):
+    tokens = claims(q, 256)
+    assert q.begin(*[(t, f"k{n}") for n, t in enumerate(tokens)]) == ["G"] * 256
+    assert q.gate().conc == 256
+
+
+def test_out_of_memory_nothing_begins(q):
+    one, two = claims(q, 2)
+    q.db.config_set("maxmemory", 1)
+    with pytest.raises(redis.ResponseError, match="OOM"):
+        q.begin((one, "k"))
+    assert q.hash("claims:w") == {one: "", two: ""}
+    q.db.config_set("maxmemory", 0)
+    assert q.begin((one, "k")) == ["G"]
+
+
+@pytest.mark.parametrize("key", ["workers", "parked", "waiting", "gates", "accounts", "limits", "pauses", "stats"])
+def test_a_key_of_the_wrong_type_changes_nothing(q, key):
+    q.unbalanced = True
+    [token] = claims(q, 1)
+    q.db.delete(q.key(key))
+    q.db.lpush(q.key(key), "x")
+    before = {k: q.db.dump(k) for k in q.db.scan_iter()}
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        q.begin((token, "k"))
+    assert {k: q.db.dump(k) for k in q.db.scan_iter()} == before
+
+
+# -- pick.lua ---------------------------------------------------------------------------------------
+
+def pick_up(q, text):
+    q.push(text)
+    q.db.lmove(q.key("jobs"), q.key("taken"), "RIGHT", "LEFT")
+
+
+def test_a_picked_up_job_is_claimed_and_begun(q):
+    pick_up(q, "lone")
+    token, answer = q.pick("lone")
+    assert answer == "G"
+    assert q.hash("inflight:w") == {token: "lone"}
+    assert q.hash("claims:w") == {token: "Pshop:k"}
+    assert q.db.llen(q.key("taken")) == 0 and q.stat("taken") == 1
+    assert q.ledger("k") == f"S {HASH} w {token}"
+
+
+def test_of_several_picked_up_each_takes_its_own(q):
+    q.beat("other")
+    pick_up(q, "one")
+    pick_up(q, "two")
+    assert q.pick("two", "k2", "other")[1] == "G"
+    assert q.pick("one", "k1")[1] == "G"
+    assert list(q.hash("inflight:w").values()) == ["one"]
+
+
+@pytest.mark.parametrize("why", ["gone", "paused", "no lease"])
+def test_where_it_cannot_nothing_is_done(q, why):
+    pick_up(q, "lone")
+    if why == "gone":
+        assert [r for _, r in q.claim()] == ["lone"]
+    elif why == "paused":
+        q.db.hset(q.key("pauses"), "", "0 x")
+    else:
+        q.expire()
+    before = {k: q.db.dump(k) for k in q.db.scan_iter()}
+    assert q.pick("lone") is None
+    assert {k: q.db.dump(k) for k in q.db.scan_iter()} == before
+
+
+def test_a_closed_gate_parks_a_picked_up_job(q):
+    q.db.hset(q.key("pauses"), "shop", "0 x")
+    pick_up(q, "lone")
+    assert q.pick("lone")[1] == "Wm"
+    assert list(q.hash("parked").values()) == ["0N1 \nlone"]
+
+
+def test_out_of_memory_a_picked_up_job_stays(q):
+    pick_up(q, "lone")
+    q.db.config_set("maxmemory", 1)
+    with pytest.raises(redis.ResponseError, match="OOM"):
+        q.pick("lone")
+    assert q.list("taken") == ["lone"] and q.hash("inflight:w") == {}
