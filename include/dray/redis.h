@@ -96,5 +96,7 @@ void redis_resp_u64(struct buf *b, uint64_t v);
 /* For the CLI, which may block: a synchronous connection with the same options (resolve, TLS, AUTH,
  * Sentinel). NULL and `err` ("Redis at 127.0.0.1:6379: connection refused"). redisFree() it. */
 redisContext *redis_connect_sync(const struct redis_options *options, struct err *err);
+/* The same, to the node of a cluster that serves `key`. */
+redisContext *redis_connect_sync_key(const struct redis_options *options, const char *key, struct err *err);
 
 #endif

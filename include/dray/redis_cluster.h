@@ -38,6 +38,9 @@ void redis_router_send(struct redis_router *r, uint16_t slot, struct span resp, 
 void redis_router_command(struct redis_router *r, uint16_t slot, redis_reply_fn done, void *arg,
                           const char *format, ...);
 void redis_router_flush(struct redis_router *r);
+/* Ends what blocks on `blocked`'s connections (CLIENT UNBLOCK), over `by`'s to the same nodes: its reply
+ * is then nil. Where that can't be sent now, nothing happens: ask again. */
+void redis_router_unblock(struct redis_router *blocked, struct redis_router *by);
 /* As redis_conn_close. */
 void redis_router_close(struct redis_router *r, void (*closed)(void *arg), void *arg);
 

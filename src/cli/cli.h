@@ -44,6 +44,8 @@ int cli_help(const struct verb *verb);
 struct config *cli_config(const struct verb *verb, const char *path, bool partial);
 /* Connects or prints why not. NULL: the caller returns EXIT_NO_REDIS. */
 redisContext *cli_redis(const struct verb *verb, const struct config *config);
+/* The same to the node of the queue's keys, should Redis be a cluster. Prints nothing: NULL and `err`. */
+redisContext *cli_redis_of(const struct config *config, const char *queue, struct err *err);
 
 /* Prints one line a fault: prefix, "order.orderItemsList[2].quantity: must be at least 1". */
 void cli_print_faults(FILE *out, const char *prefix, const struct faults *faults);

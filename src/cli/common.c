@@ -34,6 +34,12 @@ redisContext *cli_redis(const struct verb *verb, const struct config *config) {
     return redis;
 }
 
+redisContext *cli_redis_of(const struct config *config, const char *queue, struct err *err) {
+    char key[256];
+    snprintf(key, sizeof(key), "%s:{%s}:jobs", config->redis_prefix, queue);
+    return redis_connect_sync_key(&config->redis, key, err);
+}
+
 static void print_list(FILE *out, const char *prefix, const struct json_doc *list) {
     char path[1024], rule[1024];
     for (uint32_t i = json_first(list, 0); i != JSON_NONE; i = json_next(list, 0, i)) {

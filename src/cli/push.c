@@ -203,7 +203,7 @@ static int report_done(const struct push *p, const struct outcome_of_push *out) 
 static int push_checked(struct push *p) {
     struct outcome_of_push out = {.changed_line = 0};
     struct err err = {""};
-    redisContext *redis = redis_connect_sync(&p->config->redis, &err);
+    redisContext *redis = cli_redis_of(p->config, p->queue->name, &err);
     if (redis == NULL)
         return nothing_pushed(p, EXIT_NO_REDIS, err.text);
     int code;

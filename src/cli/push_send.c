@@ -113,7 +113,7 @@ static bool is_passing(const char *error) {
     return false;
 }
 
-enum answer { ANSWERED, BROKEN, PASSING };
+enum answer { ANSWERED, BROKEN, PASSING, ELSEWHERE };
 
 /* Sends the batch once. ANSWERED: s->state says what became of it. `unsure`: it was sent before,
  * and whether that went in is not known. */
@@ -136,6 +136,8 @@ static enum answer send_once(struct sender *s, bool unsure) {
         err_set(&s->err, "Redis: %s", error);
         if (is_passing(error))
             answer = PASSING;
+        else if (strncmp(error, "MOVED ", 6) == 0)
+            answer = ELSEWHERE; /* the slot has moved since */
         else
             stop(s, unsure ? SEND_UNSURE : SEND_REFUSED);
     }
@@ -145,7 +147,7 @@ static enum answer send_once(struct sender *s, bool unsure) {
 
 static void connect_again(struct sender *s) {
     redisFree(s->redis);
-    s->redis = redis_connect_sync(&s->config->redis, &s->err);
+    s->redis = cli_redis_of(s->config, s->keys.queue, &s->err);
 }
 
 enum send_state sender_flush(struct sender *s) {
@@ -166,7 +168,7 @@ enum send_state sender_flush(struct sender *s) {
         if (cli_interrupted || clock_boot_ns() > until)
             return stop(s, unsure ? SEND_UNSURE : SEND_REFUSED);
         nanosleep(&gap, NULL);
-        if (answer == BROKEN)
+        if (answer == BROKEN || answer == ELSEWHERE)
             connect_again(s);
     }
 }

@@ -43,6 +43,15 @@ struct reader {
 
 enum step { STEP_DONE, STEP_EMPTY, STEP_BROKEN, STEP_FAILED };
 
+/* Connecting again may find it well: it is loading, or the slot is moving or has moved. */
+static bool is_passing(const char *error) {
+    static const char *const codes[] = {"LOADING", "MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"};
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+        if (strncmp(error, codes[i], strlen(codes[i])) == 0)
+            return true;
+    return false;
+}
+
 static enum step check_reply(struct reader *r, const redisReply *reply) {
     if (reply == NULL) {
         err_set(&r->err, "Redis: %s", r->redis->errstr);
@@ -50,7 +59,7 @@ static enum step check_reply(struct reader *r, const redisReply *reply) {
     }
     if (reply->type == REDIS_REPLY_ERROR) {
         err_set(&r->err, "Redis: %s", reply->str);
-        return strncmp(reply->str, "LOADING", 7) == 0 ? STEP_BROKEN : STEP_FAILED;
+        return is_passing(reply->str) ? STEP_BROKEN : STEP_FAILED;
     }
     return reply->type == REDIS_REPLY_NIL ? STEP_EMPTY : STEP_DONE;
 }
@@ -147,7 +156,7 @@ static bool connect_once(struct reader *r) {
                                       BLOCK_S + r->config->redis.command_timeout_ms / 1000 + 1};
     if (r->redis != NULL)
         redisFree(r->redis);
-    r->redis = redis_connect_sync(&r->config->redis, &r->err);
+    r->redis = redis_connect_sync_key(&r->config->redis, r->from, &r->err);
     if (r->redis != NULL)
         redisSetTimeout(r->redis, limit);
     return r->redis != NULL;

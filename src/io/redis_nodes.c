@@ -23,6 +23,20 @@ static void tell(struct redis_router *r, struct redis_node *n, enum redis_state 
         r->on_state(r->arg, state, redis_conn_place(n->conn), reason);
 }
 
+static void on_client_id(void *arg, const redisReply *reply, const char *error) {
+    struct redis_node *n = arg;
+    (void)error;
+    n->under_way--;
+    if (reply != NULL && reply->type == REDIS_REPLY_INTEGER)
+        n->client_id = reply->integer;
+}
+
+/* For redis_router_unblock. */
+static void ask_client_id(struct redis_node *n) {
+    n->under_way++;
+    redis_command(n->conn, on_client_id, n, "CLIENT ID");
+}
+
 static void on_node_state(void *arg, enum redis_state state, const char *reason) {
     struct redis_node *n = arg;
     struct redis_router *r = n->router;
@@ -30,6 +44,9 @@ static void on_node_state(void *arg, enum redis_state state, const char *reason)
         return;
     if (n->seed && state == REDIS_DOWN && r->mode == REDIS_MODE_SINGLE)
         r->mode = REDIS_MODE_UNKNOWN; /* what comes back there may be something else */
+    n->client_id = 0;
+    if (state == REDIS_UP)
+        ask_client_id(n);
     if (state != REDIS_CONNECTING) {
         if (state == REDIS_UP || r->mode == REDIS_MODE_CLUSTER)
             redis_slots_refresh(r);
@@ -218,6 +235,26 @@ static struct redis_node *informant(struct redis_router *r) {
             return r->nodes[i];
     }
     return NULL;
+}
+
+/* Of `by`, the node that `n` is connected to; NULL while it has no connection to it. */
+static struct redis_node *same_node(struct redis_router *by, const struct redis_node *n) {
+    struct redis_node *peer =
+        n->seed ? by->nodes[0] : redis_node_get(by, n->options.host, n->options.port);
+    if (peer == NULL || redis_node_connect(peer, NULL) != 0 ||
+        redis_conn_state(peer->conn) != REDIS_UP ||
+        strcmp(redis_conn_place(peer->conn), redis_conn_place(n->conn)) != 0)
+        return NULL; /* not yet, or Sentinel has named another master since */
+    return peer;
+}
+
+void redis_router_unblock(struct redis_router *blocked, struct redis_router *by) {
+    for (size_t i = 0; i < blocked->node_count && !blocked->closing && !by->closing; i++) {
+        const struct redis_node *n = blocked->nodes[i];
+        struct redis_node *peer = n->client_id != 0 ? same_node(by, n) : NULL;
+        if (peer != NULL)
+            redis_command(peer->conn, NULL, NULL, "CLIENT UNBLOCK %lld", n->client_id);
+    }
 }
 
 void redis_slots_refresh(struct redis_router *r) {

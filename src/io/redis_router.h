@@ -35,6 +35,7 @@ struct redis_node {
     bool seed;               /* connects to the address in the router's options */
     bool fresh;              /* has been neither UP nor DOWN: calls are held */
     size_t under_way;        /* calls sent and not answered */
+    long long client_id;     /* the server's id of this connection; 0: not known */
     struct redis_calls held; /* until the first connection is UP or DOWN */
 };
 

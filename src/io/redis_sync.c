@@ -1,12 +1,15 @@
 /* A blocking connection for the CLI: runs one attempt of the asynchronous connection on a loop of
  * its own, so that resolving, TLS, AUTH and Sentinel are the same code, and takes the context out.
  *
- * Happy path: redis_conn_new → UP → detach → blocking, with timeouts.
+ * Happy path: redis_conn_new → UP → detach → blocking, with timeouts. A key's node: TYPE is asked, and
+ * the MOVED that answers it is followed, once.
  * Failure modes: the first DOWN ends it, with its reason. */
 #include "dray/redis.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "io/redis_parts.h"
 
@@ -73,4 +76,37 @@ redisContext *redis_connect_sync(const struct redis_options *options, struct err
     if (ctx != NULL)
         make_blocking(ctx, options);
     return ctx;
+}
+
+/* The "host:port" of "MOVED 3999 127.0.0.1:6381"; an empty host is that of who said so. 0 or -1. */
+static int read_moved(const char *text, struct redis_options *o, char host[static 256]) {
+    const char *at = strrchr(text, ' '), *colon = strrchr(text, ':');
+    if (strncmp(text, "MOVED ", 6) != 0 || at == NULL || colon == NULL || colon < at)
+        return -1;
+    size_t len = (size_t)(colon - at) - 1;
+    unsigned long port = strtoul(colon + 1, NULL, 10);
+    if (port == 0 || port > UINT16_MAX || len >= 256)
+        return -1;
+    memcpy(host, at + 1, len);
+    host[len] = '\0';
+    if (len > 0)
+        o->host = host;
+    o->port = (uint16_t)port;
+    o->unix_path = NULL;
+    return o->host != NULL ? 0 : -1;
+}
+
+redisContext *redis_connect_sync_key(const struct redis_options *options, const char *key,
+                                     struct err *err) {
+    redisContext *ctx = redis_connect_sync(options, err);
+    redisReply *reply = ctx != NULL ? redisCommand(ctx, "TYPE %s", key) : NULL;
+    struct redis_options node = *options;
+    char host[256];
+    bool moved = reply != NULL && reply->type == REDIS_REPLY_ERROR &&
+                 read_moved(reply->str, &node, host) == 0;
+    freeReplyObject(reply);
+    if (!moved)
+        return ctx; /* any other answer is the caller's to meet */
+    redisFree(ctx);
+    return redis_connect_sync(&node, err);
 }

@@ -173,5 +173,5 @@ void batch_send(struct batch *b, struct queue_caller *caller, const struct queue
     else
         compose_settle(b, k);
     buf_add_span(&b->cmd, buf_span(&b->args));
-    queue_call(caller, b->script, &b->cmd, done, arg);
+    queue_call(caller, k->slot, b->script, &b->cmd, done, arg);
 }

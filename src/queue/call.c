@@ -12,21 +12,22 @@ struct call {
     struct queue_caller *caller;
     struct buf cmd;
     enum script_id script;
-    bool reloaded;
+    uint16_t slot;
+    bool again; /* sent as EVAL */
     queue_reply_fn done;
     void *arg;
 };
 
 struct queue_caller {
-    struct redis_conn *conn;
+    struct redis_router *router;
     struct call *pool;
     unsigned pooled;
 };
 
-struct queue_caller *queue_caller_new(struct redis_conn *conn) {
+struct queue_caller *queue_caller_new(struct redis_router *router) {
     struct queue_caller *c = calloc(1, sizeof(*c));
     if (c != NULL)
-        c->conn = conn;
+        c->router = router;
     return c;
 }
 
@@ -58,7 +59,7 @@ static struct call *call_get(struct queue_caller *c) {
         call->caller = c;
         buf_init(&call->cmd, CALL_MAX);
     }
-    call->reloaded = false;
+    call->again = false;
     buf_reset(&call->cmd);
     return call;
 }
@@ -74,25 +75,35 @@ static void call_put(struct call *call) {
     c->pooled++;
 }
 
-static void load_script(struct queue_caller *c, const struct script *s) {
-    struct buf cmd;
-    buf_init(&cmd, s->len + 128);
-    redis_resp_begin(&cmd, 3);
-    redis_resp_str(&cmd, "SCRIPT");
-    redis_resp_str(&cmd, "LOAD");
-    redis_resp_arg(&cmd, (struct span){s->text, s->len});
-    if (buf_ok(&cmd))
-        redis_send(c->conn, buf_span(&cmd), 0, NULL, NULL);
-    buf_deinit(&cmd);
+static void on_reply(void *arg, const redisReply *reply, const char *error);
+
+/* "*n EVALSHA sha keys …" as "*n EVAL text keys …". */
+static void send_as_eval(struct call *call) {
+    static const size_t evalsha = sizeof("$7\r\nEVALSHA\r\n$40\r\n") - 1 + 40 + 2;
+    const struct script *s = &scripts[call->script];
+    struct span cmd = buf_span(&call->cmd);
+    size_t head = (size_t)((const char *)memchr(cmd.ptr, '\n', cmd.len) + 1 - cmd.ptr);
+    struct buf eval;
+    buf_init(&eval, CALL_MAX);
+    buf_add(&eval, cmd.ptr, head);
+    redis_resp_str(&eval, "EVAL");
+    redis_resp_arg(&eval, (struct span){s->text, s->len});
+    buf_add(&eval, cmd.ptr + head + evalsha, cmd.len - head - evalsha);
+    if (!buf_ok(&eval))
+        abort();
+    redis_router_send(call->caller->router, call->slot, buf_span(&eval), 0, on_reply, call);
+    buf_deinit(&eval);
+}
+
+static bool is_noscript(const redisReply *reply) {
+    return reply != NULL && reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOSCRIPT", 8) == 0;
 }
 
 static void on_reply(void *arg, const redisReply *reply, const char *error) {
     struct call *call = arg;
-    if (reply != NULL && reply->type == REDIS_REPLY_ERROR && !call->reloaded &&
-        strncmp(reply->str, "NOSCRIPT", 8) == 0) {
-        call->reloaded = true;
-        load_script(call->caller, &scripts[call->script]);
-        redis_send(call->caller->conn, buf_span(&call->cmd), 0, on_reply, call);
+    if (is_noscript(reply) && !call->again) {
+        call->again = true;
+        send_as_eval(call);
         return;
     }
     if (reply != NULL && reply->type == REDIS_REPLY_ERROR)
@@ -113,21 +124,17 @@ void queue_cmd_key(struct buf *cmd, const struct queue_keys *k, enum queue_key k
 }
 
 /* Out of memory here ends the process: Redis holds every job's state, another worker recovers. */
-void queue_call(struct queue_caller *c, enum script_id script, const struct buf *cmd, queue_reply_fn done,
-                void *arg) {
+void queue_call(struct queue_caller *c, uint16_t slot, enum script_id script, const struct buf *cmd,
+                queue_reply_fn done, void *arg) {
     struct call *call = call_get(c);
     if (call == NULL)
         abort();
     call->script = script;
+    call->slot = slot;
     call->done = done;
     call->arg = arg;
     buf_add_span(&call->cmd, buf_span(cmd));
     if (!buf_ok(&call->cmd))
         abort();
-    redis_send(c->conn, buf_span(&call->cmd), 0, on_reply, call);
-}
-
-void queue_load_scripts(struct queue_caller *c) {
-    for (int i = 0; i < SCRIPT_COUNT; i++)
-        load_script(c, &scripts[i]);
+    redis_router_send(c->router, slot, buf_span(&call->cmd), 0, on_reply, call);
 }

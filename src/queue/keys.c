@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dray/redis_cluster.h"
+
 static const char *const suffixes[KEY_COUNT] = {
     [KEY_JOBS] = "jobs",
     [KEY_RESULTS] = "results",
@@ -44,6 +46,7 @@ int queue_keys_init(struct queue_keys *k, const char *prefix, const char *queue,
     strcpy(k->queue, queue);
     strcpy(k->worker, worker);
     snprintf(k->hash_tag, sizeof(k->hash_tag), "{%s}", queue);
+    k->slot = redis_slot(span_str(k->hash_tag));
     size_t start[KEY_COUNT], at[KEY_COUNT], len[KEY_COUNT], end[KEY_COUNT];
     char name[512];
     for (int i = 0; i < KEY_COUNT; i++) {

@@ -30,6 +30,7 @@ struct queue_keys {
     char queue[NAME_MAX_LEN + 1];
     char worker[128];
     char hash_tag[NAME_MAX_LEN + 3]; /* "{queue}" */
+    uint16_t slot;                   /* of every key here, in a cluster */
     struct buf text;                 /* where the spans below point */
     struct span key[KEY_COUNT];
     struct span bulk[KEY_COUNT];     /* the same as RESP bulk strings */

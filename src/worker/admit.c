@@ -184,6 +184,6 @@ bool admit_picked(struct lane *lane, struct span text) {
     redis_resp_arg(cmd, text);
     order_move(o, ORDER_BEGINNING);
     lane->claim_out = true;
-    queue_call(lane->worker->caller, SCRIPT_PICK, cmd, on_picked, o);
+    queue_call(lane->worker->caller, lane->keys.slot, SCRIPT_PICK, cmd, on_picked, o);
     return true;
 }

@@ -32,7 +32,7 @@ struct batch *lane_batch(struct lane *lane, enum script_id script) {
     if (*slot != NULL && batch_full(*slot)) {
         struct batch *full = *slot;
         *slot = NULL;
-        if (lane->resend != NULL || redis_conn_state(lane->worker->redis) != REDIS_UP)
+        if (lane->resend != NULL || !lane_is_up(lane))
             lane_unanswered(lane, full);
         else
             send_batch(lane, full);
@@ -81,7 +81,7 @@ static void on_batch(void *arg, const redisReply *reply, const char *error) {
 
 /* Sends what came up in this turn. */
 void lane_flush(struct lane *lane) {
-    if (lane->resend != NULL || !lane->leased || redis_conn_state(lane->worker->redis) != REDIS_UP)
+    if (lane->resend != NULL || !lane->leased || !lane_is_up(lane))
         return;
     struct batch *settle = lane->settle, *begin = lane->begin;
     if (settle != NULL && settle->count > 0) {
@@ -97,7 +97,7 @@ void lane_flush(struct lane *lane) {
 /* After a reconnect or an error: everything unanswered goes out again, in order. */
 void lane_resend(struct lane *lane, uint64_t now_ns) {
     if (lane->resend == NULL || !lane->leased || now_ns < lane->resend_at_ns || lane->batches_out > 0 ||
-        redis_conn_state(lane->worker->redis) != REDIS_UP)
+        !lane_is_up(lane))
         return;
     struct batch *b = lane->resend;
     lane->resend = lane->resend_last = NULL;

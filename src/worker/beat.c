@@ -138,7 +138,7 @@ static void on_begun_read(void *arg, const redisReply *r, const char *error) {
     redis_resp_u64(cmd, RECOVER_BATCH);
     for (size_t i = 0; i < begun; i++)
         redis_resp_arg(cmd, (struct span){r->element[picked[i]]->str, r->element[picked[i]]->len});
-    queue_call(lane->worker->caller, SCRIPT_RECOVER, cmd, on_recovered, rec);
+    queue_call(lane->worker->caller, lane->keys.slot, SCRIPT_RECOVER, cmd, on_recovered, rec);
 }
 
 static void recover_read(struct recovery *rec) {
@@ -146,7 +146,7 @@ static void recover_read(struct recovery *rec) {
     struct buf *key = &lane->worker->text_path;
     buf_reset(key);
     queue_keys_of_worker(&lane->keys, KEY_CLAIMS, span_str(rec->dead), key);
-    redis_command(lane->worker->redis, on_begun_read, rec, "HGETALL %b", key->data, key->len);
+    redis_router_command(lane->worker->redis, lane->keys.slot, on_begun_read, rec, "HGETALL %b", key->data, key->len);
 }
 
 static void recover(struct lane *lane, const redisReply *name) {
@@ -205,7 +205,7 @@ static void on_beat(void *arg, const redisReply *r, const char *error) {
 void lane_beat(struct lane *lane) {
     static const enum queue_key keys[] = {KEY_WORKERS, KEY_WORKERS_INFO, KEY_DELAYED, KEY_GATES, KEY_TAKEN};
     struct worker *w = lane->worker;
-    if (lane->beat_out || lane->left || redis_conn_state(w->redis) != REDIS_UP)
+    if (lane->beat_out || lane->left || !lane_is_up(lane))
         return;
     struct buf *cmd = &w->text_cmd, *info = &w->text_path;
     buf_reset(cmd);
@@ -220,7 +220,7 @@ void lane_beat(struct lane *lane) {
     redis_resp_arg(cmd, buf_span(info));
     lane->beat_out = true;
     lane->beat_sent_ns = clock_boot_ns();
-    queue_call(w->caller, SCRIPT_BEAT, cmd, on_beat, lane);
+    queue_call(w->caller, lane->keys.slot, SCRIPT_BEAT, cmd, on_beat, lane);
 }
 
 static void on_limits(void *arg, const redisReply *r, const char *error) {
@@ -245,5 +245,5 @@ void lane_send_limits(struct lane *lane) {
         redis_resp_str(cmd, a->name);
         redis_resp_str(cmd, text);
     }
-    redis_send(lane->worker->redis, buf_span(cmd), 0, on_limits, lane);
+    redis_router_send(lane->worker->redis, lane->keys.slot, buf_span(cmd), 0, on_limits, lane);
 }

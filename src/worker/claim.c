@@ -140,14 +140,14 @@ static void send_claim(struct lane *lane, uint32_t n) {
     lane->claim_out = true;
     lane->claim_n = n;
     lane->look_now = false;
-    queue_call(lane->worker->caller, SCRIPT_CLAIM, cmd, on_claimed, lane);
+    queue_call(lane->worker->caller, lane->keys.slot, SCRIPT_CLAIM, cmd, on_claimed, lane);
 }
 
 static bool may_claim(const struct lane *lane, uint64_t now_ns) {
     const struct worker *w = lane->worker;
     return w->mode == WORKER_RUNNING && !lane->retiring && lane->leased && now_ns < lane->lease_until_ns && !lane->claim_out &&
            !lane->claim_lost && !lane->orphans_out && lane->resend == NULL &&
-           now_ns >= lane->claim_not_before_ns && redis_conn_state(w->redis) == REDIS_UP;
+           now_ns >= lane->claim_not_before_ns && lane_is_up(lane);
 }
 
 void lane_claim_if_due(struct lane *lane, uint64_t now_ns) {
@@ -164,7 +164,7 @@ void lane_claim_if_due(struct lane *lane, uint64_t now_ns) {
 
 /* Gives back what a pick-up took that nobody will claim here any more. */
 void lane_untake(struct lane *lane) {
-    if (!lane->claim_out && lane->leased && redis_conn_state(lane->worker->redis) == REDIS_UP)
+    if (!lane->claim_out && lane->leased && lane_is_up(lane))
         send_claim(lane, 0);
 }
 
@@ -180,7 +180,7 @@ static void take_picked(struct lane *lane, struct span text) {
         lane->look_now = false;
     else
         send_claim(lane, n > 0 ? n : 1);
-    redis_flush(lane->worker->redis);
+    redis_router_flush(lane->worker->redis);
 }
 
 static void on_picked_up(void *arg, const redisReply *r, const char *error) {
@@ -204,8 +204,8 @@ static void on_picked_up(void *arg, const redisReply *r, const char *error) {
 }
 
 void lane_block_if_idle(struct lane *lane) {
-    if (lane->blocker_id == 0 || lane->blocking || lane->look_now || lane->more || lane->claim_out ||
-        redis_conn_state(lane->blocker) != REDIS_UP)
+    if (lane->blocking || lane->look_now || lane->more || lane->claim_out ||
+        redis_router_state(lane->blocker, lane->keys.slot) != REDIS_UP)
         return;
     uint64_t now = clock_boot_ns();
     if (!may_claim(lane, now) || free_slots(lane) == 0 || lane->paused)
@@ -224,8 +224,8 @@ void lane_block_if_idle(struct lane *lane) {
     redis_resp_str(cmd, seconds);
     lane->blocking = true;
     lane->armed_ns = now;
-    redis_send(lane->blocker, buf_span(cmd), ms, on_picked_up, lane);
-    redis_flush(lane->blocker);
+    redis_router_send(lane->blocker, lane->keys.slot, buf_span(cmd), ms, on_picked_up, lane);
+    redis_router_flush(lane->blocker);
 }
 
 static bool is_ours(const struct lane *lane, struct span token) {
@@ -258,5 +258,5 @@ void lane_give_back_orphans(struct lane *lane) {
     struct span key = lane->keys.key[KEY_CLAIMS];
     lane->claim_lost = false;
     lane->orphans_out = true;
-    redis_command(lane->worker->redis, on_orphans, lane, "HGETALL %b", key.ptr, key.len);
+    redis_router_command(lane->worker->redis, lane->keys.slot, on_orphans, lane, "HGETALL %b", key.ptr, key.len);
 }

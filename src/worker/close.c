@@ -28,11 +28,11 @@ void worker_close(struct worker *w) {
         if (w->lanes[i]->blocker == NULL)
             continue;
         w->open_handles++;
-        redis_conn_close(w->lanes[i]->blocker, worker_closed_one, w);
+        redis_router_close(w->lanes[i]->blocker, worker_closed_one, w);
     }
     if (w->redis != NULL) {
         w->open_handles++;
-        redis_conn_close(w->redis, worker_closed_one, w);
+        redis_router_close(w->redis, worker_closed_one, w);
     }
 }
 

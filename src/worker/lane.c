@@ -8,21 +8,6 @@
 
 #include <stdlib.h>
 
-static void on_client_id(void *arg, const redisReply *r, const char *error) {
-    struct lane *lane = arg;
-    (void)error;
-    if (r != NULL && r->type == REDIS_REPLY_INTEGER)
-        lane->blocker_id = r->integer;
-}
-
-static void on_blocker_state(void *arg, enum redis_state state, const char *reason) {
-    struct lane *lane = arg;
-    (void)reason; /* the command connection tells the same */
-    lane->blocker_id = 0;
-    if (state == REDIS_UP)
-        redis_command(lane->blocker, on_client_id, lane, "CLIENT ID");
-}
-
 struct lane *lane_new(struct worker *w, const struct queue_config *config, struct err *err) {
     struct lane *lane = calloc(1, sizeof(*lane));
     if (lane == NULL) {
@@ -35,7 +20,7 @@ struct lane *lane_new(struct worker *w, const struct queue_config *config, struc
     if (queue_keys_init(&lane->keys, w->boot->redis_prefix, config->name, w->id) < 0)
         err_set(err, "queue %s: out of memory", config->name);
     else if (lane_set_ports(lane, err) == 0)
-        lane->blocker = redis_conn_new(w->loop, &w->boot->redis, &w->rng, on_blocker_state, lane, err);
+        lane->blocker = redis_router_new(w->loop, &w->boot->redis, &w->rng, NULL, NULL, err);
     if (lane->blocker != NULL)
         return lane;
     lane_free(lane);
@@ -66,16 +51,24 @@ void lane_free(struct lane *lane) {
     free(lane);
 }
 
-void lane_start(struct lane *lane) {
+bool lane_is_up(const struct lane *lane) {
+    return redis_router_state(lane->worker->redis, lane->keys.slot) == REDIS_UP;
+}
+
+/* Limits and lease, each time the node has come (back). A slot that only moved brings both along. */
+void lane_follow(struct lane *lane) {
+    bool was = lane->up;
+    lane->up = lane_is_up(lane);
+    if (!lane->up || was)
+        return;
     lane->leased = false; /* until a beat says what became of it */
     lane_send_limits(lane);
     lane_beat(lane);
 }
 
 void lane_stop_pickup(struct lane *lane) {
-    struct worker *w = lane->worker;
-    if (lane->blocking && lane->blocker_id != 0 && redis_conn_state(w->redis) == REDIS_UP)
-        redis_command(w->redis, NULL, NULL, "CLIENT UNBLOCK %lld", lane->blocker_id);
+    if (lane->blocking)
+        redis_router_unblock(lane->blocker, lane->worker->redis);
 }
 
 bool lane_is_empty(const struct lane *lane) {
@@ -99,7 +92,7 @@ void lane_leave(struct lane *lane) {
         lane->left = true;
         return;
     }
-    if (redis_conn_state(w->redis) != REDIS_UP)
+    if (!lane_is_up(lane))
         return;
     struct buf *cmd = &w->text_cmd;
     buf_reset(cmd);
@@ -108,5 +101,5 @@ void lane_leave(struct lane *lane) {
         queue_cmd_key(cmd, &lane->keys, keys[i]);
     redis_resp_str(cmd, lane->keys.worker);
     lane->leaving = true;
-    queue_call(w->caller, SCRIPT_LEAVE, cmd, on_left, lane);
+    queue_call(w->caller, lane->keys.slot, SCRIPT_LEAVE, cmd, on_left, lane);
 }

@@ -68,7 +68,7 @@ static void reopen(struct lane *lane, const struct config *old) {
     for (uint32_t i = 0; i < lane->port_count; i++)
         if (credentials_changed(old, lane->ports[i]->account))
             redis_resp_str(cmd, lane->ports[i]->account->name);
-    queue_call(lane->worker->caller, SCRIPT_REOPEN, cmd, on_reopened, lane);
+    queue_call(lane->worker->caller, lane->keys.slot, SCRIPT_REOPEN, cmd, on_reopened, lane);
 }
 
 static struct lane *find_lane(const struct worker *w, const char *queue) {
@@ -87,8 +87,6 @@ static int add_lane(struct worker *w, const struct queue_config *config, struct 
     if (lane == NULL)
         return -1;
     w->lanes[w->lane_count++] = lane;
-    if (redis_conn_state(w->redis) == REDIS_UP)
-        lane_start(lane);
     return 0;
 }
 
@@ -111,7 +109,7 @@ static void update_lane(struct lane *lane, const struct queue_config *config, co
         return;
     }
     lane->look_now = true;
-    if (redis_conn_state(lane->worker->redis) != REDIS_UP)
+    if (!lane_is_up(lane))
         return;
     lane_send_limits(lane);
     reopen(lane, old);
@@ -196,7 +194,7 @@ void worker_reload(struct worker *w, const char *why) {
 static void drop_lane(struct worker *w, uint32_t at) {
     struct lane *lane = w->lanes[at];
     w->lanes[at] = w->lanes[--w->lane_count];
-    redis_conn_close(lane->blocker, NULL, NULL);
+    redis_router_close(lane->blocker, NULL, NULL);
     struct config *held = lane->config_held;
     lane_free(lane);
     config_unref(held);

@@ -68,7 +68,7 @@ void worker_dump(const struct worker *w) {
         if (!log_begin(&l, LOG_INFO, "state"))
             return;
         log_str(&l, "queue", lane->config->name);
-        log_bool(&l, "redis_up", redis_conn_state(w->redis) == REDIS_UP);
+        log_bool(&l, "redis_up", lane_is_up(lane));
         log_bool(&l, "leased", lane->leased);
         log_u64(&l, "beginning", lane->orders[ORDER_BEGINNING].count);
         log_u64(&l, "sending", lane->orders[ORDER_SENDING].count);

@@ -1,7 +1,7 @@
 /* The worker as a whole: its start, its turns, its end.
  *
- *   STARTING ─ every lane leased → RUNNING ⇄ QUIET
- *       └──────────────┬──────────────┴──────┘
+ *   STARTING ─ a lane is leased → RUNNING ⇄ QUIET
+ *       └──────────────┬─────────────┴──────┘
  *                      └ TERM → DRAINING ─ nothing held, every lane left → STOPPED
  *
  * A turn (uv_prepare, once per loop iteration, before the loop sleeps): send again what was
@@ -56,16 +56,17 @@ void worker_turn(struct worker *w) {
     uint64_t now = clock_boot_ns();
     for (uint32_t i = 0; i < w->lane_count; i++) {
         struct lane *lane = w->lanes[i];
+        lane_follow(lane);
         lane_resend(lane, now);
         lane_flush(lane);
         if (lane->claim_lost && !lane->orphans_out && !lane->claim_out && lane->leased &&
-            redis_conn_state(w->redis) == REDIS_UP)
+            lane_is_up(lane))
             lane_give_back_orphans(lane);
         lane_claim_if_due(lane, now);
         lane_block_if_idle(lane);
     }
     worker_check_retired(w);
-    redis_flush(w->redis);
+    redis_router_flush(w->redis);
     set_wake(w, now);
     worker_check_drained(w);
 }
@@ -76,16 +77,18 @@ static void on_beat_timer(uv_timer_t *handle) {
         lane_beat(w->lanes[i]);
         if (w->mode == WORKER_QUIET)
             lane_untake(w->lanes[i]);
+        if (w->mode == WORKER_QUIET || w->mode == WORKER_DRAINING || w->lanes[i]->retiring)
+            lane_stop_pickup(w->lanes[i]); /* the first time may have come too early */
     }
-    redis_flush(w->redis);
+    redis_router_flush(w->redis);
 }
 
 void worker_became_ready(struct worker *w) {
-    for (uint32_t i = 0; i < w->lane_count; i++)
-        if (!w->lanes[i]->leased)
-            return;
     if (w->mode == WORKER_STARTING)
         w->mode = WORKER_RUNNING;
+    for (uint32_t i = 0; i < w->lane_count && !w->ready_logged; i++)
+        if (!w->lanes[i]->leased)
+            return;
     if (w->ready_logged)
         return;
     w->ready_logged = true;
@@ -110,22 +113,21 @@ static void start_failed(struct worker *w, const char *reason) {
     worker_close(w);
 }
 
-static void on_redis_state(void *arg, enum redis_state state, const char *reason) {
+static void on_redis_state(void *arg, enum redis_state state, const char *place, const char *reason) {
     struct worker *w = arg;
     if (w->mode == WORKER_STOPPED)
         return;
     if (state == REDIS_UP) {
-        if (w->redis_was_up)
-            log_msg(LOG_INFO, "redis_up", "Redis answers again");
-        w->redis_was_up = true;
-        queue_load_scripts(w->caller);
-        for (uint32_t i = 0; i < w->lane_count; i++)
-            lane_start(w->lanes[i]);
+        if (w->redis_is_down)
+            log_msg(LOG_INFO, "redis_up", "Redis at %s answers again", place);
+        w->redis_is_down = false;
+        w->redis_was_up = true; /* each lane goes on in worker_turn, when its own node is there */
     } else if (state == REDIS_DOWN) {
         if (!w->redis_was_up && !w->wait_for_redis)
             start_failed(w, reason);
         else
-            log_msg(LOG_WARN, "redis_down", "%s", reason != NULL ? reason : "");
+            log_msg(LOG_WARN, "redis_down", "Redis at %s: %s", place, reason != NULL ? reason : "");
+        w->redis_is_down = true;
     }
 }
 
@@ -155,7 +157,7 @@ static int worker_init(struct worker *w, struct err *err) {
     snprintf(w->id, sizeof(w->id), "%s.%08llx", w->boot->worker_name,
              (unsigned long long)(rng_u64(&w->rng) & 0xffffffffu));
     w->http = http_pool_new(w->loop, w->boot->max_inflight, err);
-    w->redis = redis_conn_new(w->loop, &w->boot->redis, &w->rng, on_redis_state, w, err);
+    w->redis = redis_router_new(w->loop, &w->boot->redis, &w->rng, on_redis_state, w, err);
     if (w->http == NULL || w->redis == NULL)
         return -1;
     w->caller = queue_caller_new(w->redis);

@@ -1,5 +1,6 @@
-/* A worker: lanes (one a queue) on one loop, one Redis connection for commands, one per lane for the
- * blocking pick-up, one HTTP pool. Private to src/worker but for the functions at the end. */
+/* A worker: lanes (one a queue) on one loop, one router to Redis for commands, one per lane for the
+ * blocking pick-up (which holds its connection up), one HTTP pool. Each queue lives on one node; in a
+ * cluster, some lanes may work while the nodes of others are away. Private to src/worker but for the functions at the end. */
 #ifndef DRAY_WORKER_WORKER_H
 #define DRAY_WORKER_WORKER_H
 
@@ -7,6 +8,7 @@
 
 #include "dray/clock.h"
 #include "dray/config.h"
+#include "dray/redis_cluster.h"
 #include "worker/stats.h"
 
 #define ORDER_POOL_MAX 256   /* orders kept for reuse per lane */
@@ -42,8 +44,7 @@ struct lane {
     const struct queue_config *config; /* of worker->config; of config_held where that is set */
     struct config *config_held;
     struct queue_keys keys;
-    struct redis_conn *blocker;
-    long long blocker_id; /* Redis's client id of the blocker; 0: not known yet */
+    struct redis_router *blocker;
     bool blocker_lost;    /* a pick-up was unanswered when its connection went: Redis may still serve it */
     struct port **ports;  /* sorted by account name */
     struct port *default_port;
@@ -59,6 +60,7 @@ struct lane {
     struct batch *spare;
     uint32_t batches_out;
 
+    bool up;                   /* its node was there in the last turn */
     bool leased;               /* Redis knows us */
     uint64_t lease_until_ns;   /* boot clock; nothing may be sent after it */
     uint32_t lease_epoch;      /* one more each time that others may have recovered what we held */
@@ -96,7 +98,7 @@ struct worker {
     struct rng rng;
     char id[128]; /* name and random: one incarnation */
     enum worker_mode mode;
-    struct redis_conn *redis;
+    struct redis_router *redis;
     struct queue_caller *caller;
     struct http_pool *http;
     struct lane **lanes;
@@ -118,7 +120,7 @@ struct worker {
 
     uint64_t error_logged_ns, errors_unlogged;
     bool ready_logged;
-    bool redis_was_up;
+    bool redis_was_up, redis_is_down;
     uint64_t started_unix_ms;
     uint64_t last_claim_ns; /* boot clock: the last answered claim or pick-up, for liveness */
 
@@ -153,7 +155,8 @@ void lane_drop_ports(struct lane *lane);
 /* lane.c: a queue comes and goes */
 struct lane *lane_new(struct worker *w, const struct queue_config *config, struct err *err);
 void lane_free(struct lane *lane);
-void lane_start(struct lane *lane);       /* Redis is there: limits, lease */
+bool lane_is_up(const struct lane *lane); /* the node of its slot is there */
+void lane_follow(struct lane *lane);      /* each turn: the node came or went */
 void lane_stop_pickup(struct lane *lane); /* ends a blocking pick-up under way */
 bool lane_is_empty(const struct lane *lane);
 void lane_leave(struct lane *lane);
