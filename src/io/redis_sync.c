@@ -1,9 +1,9 @@
 /* A blocking connection for the CLI: runs one attempt of the asynchronous connection on a loop of
  * its own, so that resolving, TLS, AUTH and Sentinel are the same code, and takes the context out.
  *
- * Happy path: redis_conn_new → UP → detach → blocking, with timeouts. A key's node: TYPE is asked, and
- * the MOVED that answers it is followed, once.
- * Failure modes: the first DOWN ends it, with its reason. */
+ * Happy path: redis_conn_new → UP → detach → blocking, with timeouts. A key's node: TYPE is asked,
+ * and the MOVED that answers it is followed, once. Failure modes: the first DOWN ends it, with its
+ * reason. */
 #include "dray/redis.h"
 
 #include <fcntl.h>

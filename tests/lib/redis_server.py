@@ -40,6 +40,15 @@ class RedisServer:
             self.options["requirepass"] = password
         self.options.update({k.replace("_", "-"): v for k, v in options.items()})
         self._client = None
+        self._sentinel = None  # its configuration file
+
+    def as_sentinel(self, path, text):
+        """Starts it as a sentinel with that configuration, which it rewrites."""
+        self.port = free_port()
+        with open(path, "w") as f:
+            f.write(f"port {self.port}\nbind 127.0.0.1\ndir {self.dir}\nunixsocket {self.socket}\n{text}")
+        self._sentinel = path
+        return self.start()
 
     @property
     def url(self):
@@ -57,6 +66,8 @@ class RedisServer:
         return self._client
 
     def _args(self):
+        if self._sentinel:
+            return [self.binary, self._sentinel, "--sentinel"]
         args = [self.binary, "--port", str(self.port or 0), "--bind", "127.0.0.1"]
         for name, value in self.options.items():
             args += ["--" + name, str(value)]
