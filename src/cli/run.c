@@ -10,6 +10,7 @@
 #include <curl/curl.h>
 #include <uv.h>
 
+#include "dray/admin.h"
 #include "dray/notify.h"
 #include "worker/worker.h"
 
@@ -23,6 +24,7 @@ struct program {
     uv_signal_t handles[SIGNAL_COUNT];
     uv_timer_t watchdog; /* a loop that hangs lets systemd's run out */
     struct worker *worker;
+    struct admin *admin; /* NULL: off */
     bool ending;
     int exit_code;
 };
@@ -33,6 +35,7 @@ static void on_stopped(void *arg, int exit_code) {
     for (size_t i = 0; i < SIGNAL_COUNT; i++)
         uv_close((uv_handle_t *)&p->handles[i], NULL);
     uv_close((uv_handle_t *)&p->watchdog, NULL);
+    admin_close(p->admin);
 }
 
 /* The second TERM or INT ends at once: the lease runs out and others recover what is left. */
@@ -95,7 +98,7 @@ static void raise_file_limit(uint32_t needed) {
     setrlimit(RLIMIT_NOFILE, &limit);
     if (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < needed + 64)
         log_msg(LOG_WARN, "file_limit",
-                "the limit of open files is %llu, max_inflight wants %u: raise it (ulimit -n, "
+                "the limit of open files is %llu, max_inflight and the admin server want %u: raise it (ulimit -n, "
                 "LimitNOFILE=)",
                 (unsigned long long)limit.rlim_cur, needed + 64);
 }
@@ -105,7 +108,11 @@ static int run_worker(const struct verb *self, struct config *config, bool wait)
     struct err err = {""};
     uv_loop_init(&p.loop);
     log_start(config->log_level, config->log_format);
-    raise_file_limit(config->max_inflight);
+    raise_file_limit(config->max_inflight + ADMIN_CONNECTIONS);
+    if (admin_new(&p.admin, &p.loop, config, &err) < 0) {
+        log_stop();
+        return cli_fail(self, "%s", err.text);
+    }
     watch_signals(&p);
     feed_watchdog(&p);
     p.worker = worker_new(&p.loop, config, wait, on_stopped, &p, &err);
@@ -113,6 +120,7 @@ static int run_worker(const struct verb *self, struct config *config, bool wait)
         return cli_fail(self, "%s", err.text);
     if (err.text[0] != '\0')
         log_msg(LOG_ERROR, "start_failed", "%s", err.text);
+    admin_watch(p.admin, p.worker);
     uv_run(&p.loop, UV_RUN_DEFAULT);
     worker_free(p.worker);
     uv_loop_close(&p.loop);

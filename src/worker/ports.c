@@ -87,6 +87,11 @@ int lane_set_ports(struct lane *lane, struct err *err) {
         count++;
     }
     qsort(ports, count, sizeof(struct port *), compare);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct port *old = lane_port(lane, ports[i]->account->name);
+        if (old != NULL)
+            ports[i]->stats = old->stats;
+    }
     lane_drop_ports(lane);
     lane->ports = ports;
     lane->port_count = lane->idle_ports = count;

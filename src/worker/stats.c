@@ -2,15 +2,17 @@
 
 #include <string.h>
 
-const uint64_t http_bounds_us[HISTOGRAM_MAX] = {5000,   10000,   25000,   50000,   100000,   250000,  500000,
-                                                1000000, 2500000, 5000000, 10000000, 30000000, 60000000};
-const uint64_t pickup_bounds_us[HISTOGRAM_MAX] = {1000,     5000,     10000,     50000,     100000,
-                                                  500000,   1000000,  5000000,   10000000,  60000000,
-                                                  300000000, 1800000000, 3600000000};
+const uint64_t http_bounds_us[HISTOGRAM_MAX] = {5000,     10000,    25000,   50000,   100000,
+                                                250000,   500000,   1000000, 2500000, 5000000,
+                                                10000000, 30000000, 60000000};
+const uint64_t pickup_bounds_us[HISTOGRAM_MAX] = {
+    1000,    5000,     10000,    50000,     100000,     500000,    1000000,
+    5000000, 10000000, 60000000, 300000000, 1800000000, 3600000000};
 const char *const dead_reason_names[DEAD_REASONS] = {"invalid", "rejected",        "exhausted",
                                                      "expired", "unknown_outcome", "poison"};
 
-void histogram_add(struct histogram *h, const uint64_t bounds_us[static HISTOGRAM_MAX], uint64_t us) {
+void histogram_add(struct histogram *h, const uint64_t bounds_us[static HISTOGRAM_MAX],
+                   uint64_t us) {
     size_t i = 0;
     while (i < HISTOGRAM_MAX && us > bounds_us[i])
         i++;
@@ -19,8 +21,7 @@ void histogram_add(struct histogram *h, const uint64_t bounds_us[static HISTOGRA
 }
 
 static struct port_stats *stats_of(struct order *o) {
-    struct port *port = o->account != NULL ? lane_port(o->lane, o->account->name) : NULL;
-    return port != NULL ? &port->stats : NULL;
+    return o->port != NULL ? &o->port->stats : NULL;
 }
 
 void stats_picked_up(struct order *o, uint64_t now_unix_ms) {

@@ -9,7 +9,8 @@
 #define VERDICTS      (VERDICT_ABSENT + 1)
 #define HISTOGRAM_MAX 13
 
-/* Upper bounds in microseconds, ascending; the last slot of `count` is for what is above them all. */
+/* Upper bounds in microseconds, ascending; the last slot of `count` is for what is above them all.
+ */
 extern const uint64_t http_bounds_us[HISTOGRAM_MAX];   /* 5 ms to 60 s */
 extern const uint64_t pickup_bounds_us[HISTOGRAM_MAX]; /* 1 ms to 1 h */
 
@@ -17,7 +18,8 @@ struct histogram {
     uint64_t count[HISTOGRAM_MAX + 1];
     uint64_t sum_us;
 };
-void histogram_add(struct histogram *h, const uint64_t bounds_us[static HISTOGRAM_MAX], uint64_t us);
+void histogram_add(struct histogram *h, const uint64_t bounds_us[static HISTOGRAM_MAX],
+                   uint64_t us);
 
 enum dead_reason {
     DEAD_INVALID,

@@ -1,0 +1,268 @@
+/* /metrics: Prometheus text format 0.0.4. docs/admin.md lists the names. Label values are names of
+ * queues and accounts ([A-Za-z0-9_.-], so that nothing is to be escaped) and words of dray's own;
+ * never an id. */
+#include "admin/metrics.h"
+
+#include <string.h>
+
+#include "admin/process.h"
+
+void metrics_head(struct buf *b, const char *name, const char *type, const char *help) {
+    buf_addf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void value(struct buf *b, const char *name, const char *labels, uint64_t v) {
+    buf_add_str(b, name);
+    buf_add_str(b, labels);
+    buf_add_char(b, ' ');
+    buf_add_u64(b, v);
+    buf_add_char(b, '\n');
+}
+
+static void one(struct buf *b, const char *name, const char *type, const char *help, uint64_t v) {
+    metrics_head(b, name, type, help);
+    value(b, name, "", v);
+}
+
+/* ---- queues ---- */
+
+static void queue_value(struct buf *b, const char *name, const char *queue, uint64_t v) {
+    buf_addf(b, "%s{queue=\"%s\"} %llu\n", name, queue, (unsigned long long)v);
+}
+
+struct queue_metric {
+    const char *name, *type, *help;
+    uint64_t (*get)(const struct lane *lane,
+                    const struct view *view); /* `view` may be NULL: lane only */
+    bool from_redis;
+};
+
+static uint64_t get_jobs(const struct lane *l, const struct view *v) {
+    return (void)l, v->jobs;
+}
+static uint64_t get_results(const struct lane *l, const struct view *v) {
+    return (void)l, v->results;
+}
+static uint64_t get_dead(const struct lane *l, const struct view *v) {
+    return (void)l, v->dead;
+}
+static uint64_t get_delayed(const struct lane *l, const struct view *v) {
+    return (void)l, v->delayed;
+}
+static uint64_t get_waiting(const struct lane *l, const struct view *v) {
+    return (void)l, v->waiting;
+}
+static uint64_t get_workers(const struct lane *l, const struct view *v) {
+    return (void)l, v->workers_alive;
+}
+static uint64_t get_paused(const struct lane *l, const struct view *v) {
+    return (void)l, v->pause.on;
+}
+static uint64_t get_full(const struct lane *l, const struct view *v) {
+    return l->config->results_high_water > 0 && v->results >= l->config->results_high_water;
+}
+static uint64_t get_leased(const struct lane *l, const struct view *v) {
+    return (void)v, l->leased && clock_boot_ns() < l->lease_until_ns;
+}
+static uint64_t get_inflight(const struct lane *l, const struct view *v) {
+    return (void)v, lane_active(l);
+}
+static uint64_t get_settling(const struct lane *l, const struct view *v) {
+    return (void)v, l->orders[ORDER_SETTLING].count;
+}
+static uint64_t get_claimed(const struct lane *l, const struct view *v) {
+    return (void)v, l->stats.claimed;
+}
+static uint64_t get_settled(const struct lane *l, const struct view *v) {
+    return (void)v, l->stats.settled;
+}
+static uint64_t get_fenced(const struct lane *l, const struct view *v) {
+    return (void)v, l->stats.fenced;
+}
+static uint64_t get_invalid(const struct lane *l, const struct view *v) {
+    return (void)v, l->stats.invalid;
+}
+
+static const struct queue_metric queue_metrics[] = {
+    {"dray_queue_jobs", "gauge", "Jobs pushed and not yet taken.", get_jobs, true},
+    {"dray_queue_results", "gauge", "Results that no consumer has taken yet.", get_results, true},
+    {"dray_queue_dead", "gauge", "Dead letters.", get_dead, true},
+    {"dray_queue_delayed", "gauge", "Jobs that wait for a time (retry, not_before).", get_delayed,
+     true},
+    {"dray_queue_waiting", "gauge", "Jobs that wait for their account.", get_waiting, true},
+    {"dray_queue_workers", "gauge", "Workers with a lease on the queue.", get_workers, true},
+    {"dray_queue_paused", "gauge", "1 while an operator has paused the queue.", get_paused, true},
+    {"dray_queue_results_full", "gauge", "1 while claiming stops because results are not consumed.",
+     get_full, true},
+    {"dray_queue_leased", "gauge", "1 while this worker's lease on the queue holds.", get_leased,
+     false},
+    {"dray_inflight_orders", "gauge", "Orders that this worker has claimed and not yet settled.",
+     get_inflight, false},
+    {"dray_settling_orders", "gauge", "Orders whose outcome waits for Redis to take it.",
+     get_settling, false},
+    {"dray_claimed_jobs_total", "counter", "Jobs this worker has claimed.", get_claimed, false},
+    {"dray_settled_jobs_total", "counter", "Claims this worker has settled.", get_settled, false},
+    {"dray_fenced_claims_total", "counter", "Claims that another worker had meanwhile.", get_fenced,
+     false},
+    {"dray_unattributed_failures_total", "counter",
+     "Failed results of jobs without a known account.", get_invalid, false},
+};
+
+static void add_queues(struct buf *b, const struct admin *a) {
+    for (size_t m = 0; m < sizeof(queue_metrics) / sizeof(queue_metrics[0]); m++) {
+        const struct queue_metric *metric = &queue_metrics[m];
+        metrics_head(b, metric->name, metric->type, metric->help);
+        for (uint32_t i = 0; i < a->worker->lane_count; i++) {
+            const struct lane *lane = a->worker->lanes[i];
+            const struct view *view = views_find(&a->views, lane->keys.queue);
+            if (!metric->from_redis || (view != NULL && view->at_ms > 0))
+                queue_value(b, metric->name, lane->keys.queue, metric->get(lane, view));
+        }
+    }
+}
+
+static void add_ages(struct buf *b, const struct admin *a) {
+    uint64_t now = clock_unix_ms();
+    metrics_head(
+        b, "dray_queue_oldest_job_age_seconds", "gauge",
+        "Age of the job at the queue's head: since enqueued_at, or since it was first seen there.");
+    for (uint32_t i = 0; i < a->views.count; i++) {
+        const struct view *v = a->views.list[i];
+        uint64_t since = v->head_since_ms > 0 && v->head_since_ms < now ? v->head_since_ms : now;
+        if (v->at_ms > 0)
+            buf_addf(b, "dray_queue_oldest_job_age_seconds{queue=\"%s\"} %.3f\n", v->queue,
+                     (double)(now - since) / 1000);
+    }
+    metrics_head(b, "dray_queue_read_timestamp_seconds", "gauge",
+                 "When the queue's figures were last read from Redis.");
+    for (uint32_t i = 0; i < a->views.count; i++)
+        if (a->views.list[i]->at_ms > 0)
+            buf_addf(b, "dray_queue_read_timestamp_seconds{queue=\"%s\"} %.3f\n",
+                     a->views.list[i]->queue, (double)a->views.list[i]->at_ms / 1000);
+}
+
+static void add_dead_reasons(struct buf *b, const struct admin *a) {
+    metrics_head(b, "dray_dead_letters_total", "counter",
+                 "Jobs this worker has moved to the dead letters, by reason.");
+    for (uint32_t i = 0; i < a->worker->lane_count; i++)
+        for (size_t k = 0; k < DEAD_REASONS; k++)
+            buf_addf(b, "dray_dead_letters_total{queue=\"%s\",reason=\"%s\"} %llu\n",
+                     a->worker->lanes[i]->keys.queue, dead_reason_names[k],
+                     (unsigned long long)a->worker->lanes[i]->stats.dead[k]);
+}
+
+static void add_histogram(struct buf *b, const char *name, const char *queue,
+                          const struct histogram *h, const uint64_t *bounds_us) {
+    uint64_t below = 0;
+    for (size_t i = 0; i < HISTOGRAM_MAX; i++) {
+        below += h->count[i];
+        buf_addf(b, "%s_bucket{queue=\"%s\",le=\"%g\"} %llu\n", name, queue,
+                 (double)bounds_us[i] / 1e6, (unsigned long long)below);
+    }
+    below += h->count[HISTOGRAM_MAX];
+    buf_addf(b,
+             "%s_bucket{queue=\"%s\",le=\"+Inf\"} %llu\n%s_sum{queue=\"%s\"} "
+             "%.6f\n%s_count{queue=\"%s\"} %llu\n",
+             name, queue, (unsigned long long)below, name, queue, (double)h->sum_us / 1e6, name,
+             queue, (unsigned long long)below);
+}
+
+static void add_histograms(struct buf *b, const struct admin *a) {
+    metrics_head(b, "dray_http_request_duration_seconds", "histogram",
+                 "Requests to providers, look-ups included, from the start to the whole answer.");
+    for (uint32_t i = 0; i < a->worker->lane_count; i++)
+        add_histogram(b, "dray_http_request_duration_seconds", a->worker->lanes[i]->keys.queue,
+                      &a->worker->lanes[i]->stats.http, http_bounds_us);
+    metrics_head(b, "dray_pickup_duration_seconds", "histogram",
+                 "From enqueued_at (where a job has none: from its claim) to its first attempt.");
+    for (uint32_t i = 0; i < a->worker->lane_count; i++)
+        add_histogram(b, "dray_pickup_duration_seconds", a->worker->lanes[i]->keys.queue,
+                      &a->worker->lanes[i]->stats.pickup, pickup_bounds_us);
+}
+
+/* ---- the worker ---- */
+
+static void add_redis(struct buf *b, const struct worker *w) {
+    struct redis_stats sum = redis_router_stats(w->redis);
+    for (uint32_t i = 0; i < w->lane_count; i++) {
+        if (w->lanes[i]->blocker == NULL)
+            continue;
+        struct redis_stats s = redis_router_stats(w->lanes[i]->blocker);
+        sum.commands += s.commands;
+        sum.writes += s.writes;
+        sum.reconnects += s.reconnects;
+        sum.errors += s.errors;
+    }
+    one(b, "dray_redis_up", "gauge", "1 while the Redis of every queue is there.",
+        redis_away(w) == NULL);
+    one(b, "dray_redis_commands_total", "counter", "Commands sent to Redis.", sum.commands);
+    one(b, "dray_redis_writes_total", "counter", "Writes to Redis's sockets: round trips, about.",
+        sum.writes);
+    one(b, "dray_redis_reconnects_total", "counter", "Connections made again.", sum.reconnects);
+    one(b, "dray_redis_errors_total", "counter", "Error replies and lost connections.", sum.errors);
+}
+
+static void add_http(struct buf *b, const struct worker *w) {
+    struct http_stats s = http_pool_stats(w->http);
+    one(b, "dray_http_requests_total", "counter", "Requests to providers, look-ups included.",
+        s.requests);
+    one(b, "dray_http_connections_total", "counter", "Connections made to providers.",
+        s.connections);
+    one(b, "dray_http_replays_refused_total", "counter",
+        "Orders that libcurl would have sent twice.", s.replays_refused);
+    one(b, "dray_http_guards_refused_total", "counter",
+        "Orders not sent because the lease had run out.", s.guards_refused);
+    one(b, "dray_http_inflight_requests", "gauge", "Requests to providers under way.",
+        http_inflight(w->http));
+}
+
+static void add_process(struct buf *b, const struct admin *a) {
+    struct process_stats p;
+    process_read(&p);
+    metrics_head(b, "dray_process_cpu_seconds_total", "counter", "CPU time of this process.");
+    buf_addf(b, "dray_process_cpu_seconds_total %.3f\n", p.cpu_seconds);
+    one(b, "dray_process_resident_memory_bytes", "gauge", "Memory of this process.", p.rss_bytes);
+    one(b, "dray_process_open_fds", "gauge", "Open file descriptors.", p.open_fds);
+    one(b, "dray_process_max_fds", "gauge", "The limit of open file descriptors.", p.max_fds);
+    metrics_head(b, "dray_process_start_time_seconds", "gauge",
+                 "When this worker started, Unix time.");
+    buf_addf(b, "dray_process_start_time_seconds %.3f\n",
+             (double)a->worker->started_unix_ms / 1000);
+    one(b, "dray_log_lines_dropped_total", "counter",
+        "Log lines dropped because stderr was too slow.", log_dropped());
+    one(b, "dray_admin_requests_total", "counter", "Requests to this admin server.", a->requests);
+    one(b, "dray_admin_refused_requests_total", "counter", "Of these, answered with 400 or above.",
+        a->refused);
+    one(b, "dray_admin_connections", "gauge", "Open connections to this admin server.", a->clients);
+    one(b, "dray_admin_connections_cut_total", "counter", "Slow connections that were cut off.",
+        a->cut);
+}
+
+static void add_worker(struct buf *b, const struct worker *w) {
+    metrics_head(b, "dray_build_info", "gauge", "1, with the version as a label.");
+    buf_addf(b, "dray_build_info{version=\"%s\",libmicrohttpd=\"%s\",libuv=\"%s\"} 1\n",
+             DRAY_VERSION, MHD_get_version(), uv_version_string());
+    metrics_head(b, "dray_worker_mode", "gauge", "1 at the worker's mode.");
+    static const char *const modes[] = {"starting", "running", "quiet", "draining"};
+    for (size_t i = 0; i < 4; i++)
+        buf_addf(b, "dray_worker_mode{mode=\"%s\"} %d\n", modes[i],
+                 strcmp(mode_name(w), modes[i]) == 0);
+    one(b, "dray_ready", "gauge", "1 while /readyz answers 200.", not_ready(w) == NULL);
+    one(b, "dray_max_inflight_orders", "gauge", "max_inflight.", w->boot->max_inflight);
+}
+
+void handle_metrics(struct request *r) {
+    const struct admin *a = r->admin;
+    struct buf *b = &r->out;
+    add_worker(b, a->worker);
+    add_queues(b, a);
+    add_ages(b, a);
+    add_dead_reasons(b, a);
+    add_histograms(b, a);
+    metrics_accounts(b, a);
+    add_redis(b, a->worker);
+    add_http(b, a->worker);
+    add_process(b, a);
+    r->status = 200;
+    r->content_type = "text/plain; version=0.0.4; charset=utf-8";
+}

@@ -1,0 +1,137 @@
+/* Metrics of accounts. At most ACCOUNTS_MAX accounts have series of their own; the counters of a
+ * queue's others are summed up as account="_others". */
+#include "admin/metrics.h"
+
+#define ACCOUNTS_MAX 1000
+
+/* Calls `each` for every account, at most ACCOUNTS_MAX by name; then, where there are more, once a
+ * queue with the sum of the rest. */
+typedef void (*account_fn)(struct buf *b, const char *queue, const char *account,
+                           const struct port *port, const struct account_view *view);
+
+static void sum_stats(struct port *sum, const struct port *p) {
+    for (size_t v = 0; v < VERDICTS; v++) {
+        sum->stats.attempts[v] += p->stats.attempts[v];
+        sum->stats.lookups[v] += p->stats.lookups[v];
+    }
+    for (size_t s = 0; s <= RESULT_FAILED; s++)
+        sum->stats.results[s] += p->stats.results[s];
+    sum->active += p->active;
+}
+
+static void each_account(struct buf *b, const struct admin *a, bool states, account_fn each) {
+    uint32_t shown = 0;
+    for (uint32_t i = 0; i < a->worker->lane_count; i++) {
+        const struct lane *lane = a->worker->lanes[i];
+        const struct view *view = views_find(&a->views, lane->keys.queue);
+        struct port rest = {.active = 0};
+        bool more = false;
+        for (uint32_t k = 0; k < lane->port_count; k++) {
+            const struct port *port = lane->ports[k];
+            const struct account_view *av =
+                view != NULL ? view_account(view, port->account->name) : NULL;
+            if (shown < ACCOUNTS_MAX) {
+                each(b, lane->keys.queue, port->account->name, port, av);
+                shown++;
+            } else {
+                more = true;
+                sum_stats(&rest, port);
+            }
+        }
+        if (more && !states)
+            each(b, lane->keys.queue, "_others", &rest, NULL);
+    }
+}
+
+static void add_by_verdict(struct buf *b, const char *name, const char *queue, const char *account,
+                           const uint64_t *counts) {
+    for (int v = 0; v < VERDICTS; v++)
+        if (counts[v] > 0 || v == VERDICT_CREATED)
+            buf_addf(b, "%s{queue=\"%s\",account=\"%s\",verdict=\"%s\"} %llu\n", name, queue,
+                     account, verdict_name((enum verdict)v), (unsigned long long)counts[v]);
+}
+
+static void account_attempts(struct buf *b, const char *queue, const char *account,
+                             const struct port *p, const struct account_view *av) {
+    (void)av;
+    add_by_verdict(b, "dray_attempts_total", queue, account, p->stats.attempts);
+}
+
+static void account_lookups(struct buf *b, const char *queue, const char *account,
+                            const struct port *p, const struct account_view *av) {
+    (void)av;
+    for (int v = 0; v < VERDICTS; v++)
+        if (p->stats.lookups[v] > 0)
+            buf_addf(b, "dray_lookups_total{queue=\"%s\",account=\"%s\",verdict=\"%s\"} %llu\n",
+                     queue, account, verdict_name((enum verdict)v),
+                     (unsigned long long)p->stats.lookups[v]);
+}
+
+static void account_results(struct buf *b, const char *queue, const char *account,
+                            const struct port *p, const struct account_view *av) {
+    static const char *const names[] = {
+        [RESULT_CREATED] = "created", [RESULT_DUPLICATE] = "duplicate", [RESULT_FAILED] = "failed"};
+    (void)av;
+    for (int s = RESULT_CREATED; s <= RESULT_FAILED; s++)
+        if (p->stats.results[s] > 0 || s == RESULT_CREATED)
+            buf_addf(b, "dray_results_total{queue=\"%s\",account=\"%s\",status=\"%s\"} %llu\n",
+                     queue, account, names[s], (unsigned long long)p->stats.results[s]);
+}
+
+static void account_inflight(struct buf *b, const char *queue, const char *account,
+                             const struct port *p, const struct account_view *av) {
+    (void)av;
+    buf_addf(b, "dray_account_inflight_orders{queue=\"%s\",account=\"%s\"} %u\n", queue, account,
+             p->active);
+}
+
+static void account_waiting(struct buf *b, const char *queue, const char *account,
+                            const struct port *p, const struct account_view *av) {
+    (void)p;
+    if (av != NULL)
+        buf_addf(b, "dray_account_waiting_jobs{queue=\"%s\",account=\"%s\"} %llu\n", queue, account,
+                 (unsigned long long)av->waiting);
+}
+
+/* One state at a time; a pause whose time is over is none. */
+static void account_state(struct buf *b, const char *queue, const char *account,
+                          const struct port *p, const struct account_view *av) {
+    (void)p;
+    if (av == NULL)
+        return;
+    uint64_t now = clock_unix_ms();
+    bool paused = av->mode == 'p' && now < av->until_ms;
+    bool operator_paused = av->pause.on && (av->pause.until_ms == 0 || now < av->pause.until_ms);
+    buf_addf(b, "dray_account_state{queue=\"%s\",account=\"%s\",state=\"held\"} %d\n", queue,
+             account, av->mode == 'h');
+    buf_addf(b, "dray_account_state{queue=\"%s\",account=\"%s\",state=\"breaker_open\"} %d\n",
+             queue, account, av->mode == 'b');
+    buf_addf(b, "dray_account_state{queue=\"%s\",account=\"%s\",state=\"paused_by_provider\"} %d\n",
+             queue, account, paused);
+    buf_addf(b, "dray_account_state{queue=\"%s\",account=\"%s\",state=\"paused_by_operator\"} %d\n",
+             queue, account, operator_paused);
+}
+
+void metrics_accounts(struct buf *b, const struct admin *a) {
+    static const struct {
+        const char *name, *type, *help;
+        bool states;
+        account_fn each;
+    } metrics[] = {
+        {"dray_attempts_total", "counter", "Orders sent, by what the answer meant.", false,
+         account_attempts},
+        {"dray_lookups_total", "counter", "Look-ups, by what the answer meant.", false,
+         account_lookups},
+        {"dray_results_total", "counter", "Results, by status.", false, account_results},
+        {"dray_account_inflight_orders", "gauge", "Requests of this worker under way.", false,
+         account_inflight},
+        {"dray_account_waiting_jobs", "gauge", "Jobs that wait for the account, over all workers.",
+         true, account_waiting},
+        {"dray_account_state", "gauge", "1 where the account is in that state.", true,
+         account_state},
+    };
+    for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
+        metrics_head(b, metrics[i].name, metrics[i].type, metrics[i].help);
+        each_account(b, a, metrics[i].states, metrics[i].each);
+    }
+}

@@ -1,0 +1,138 @@
+#include "admin/view.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/view_read.h"
+
+#define NODES_MAX (1u << 20)
+
+const char *const queue_counter_names[QUEUE_COUNTERS] = {
+    "taken",   "settled", "died",      "results",           "created",        "duplicate",
+    "retried", "fenced",  "recovered", "recovered_unknown", "breaker_opened",
+};
+
+void views_init(struct views *v, struct worker *w, void (*read)(void *arg), void *arg) {
+    *v = (struct views){.worker = w, .read = read, .arg = arg};
+    json_init(&v->doc, NODES_MAX);
+}
+
+static void view_free(struct view *view) {
+    if (view == NULL)
+        return;
+    free(view->accounts);
+    free(view->workers);
+    free(view);
+}
+
+void views_deinit(struct views *v) {
+    for (uint32_t i = 0; i < v->count; i++)
+        view_free(v->list[i]);
+    free(v->list);
+    json_deinit(&v->doc);
+}
+
+const struct view *views_find(const struct views *v, const char *queue) {
+    for (uint32_t i = 0; i < v->count; i++)
+        if (strcmp(v->list[i]->queue, queue) == 0)
+            return v->list[i];
+    return NULL;
+}
+
+const struct account_view *view_account(const struct view *view, const char *account) {
+    size_t from = 0, to = view->account_count;
+    while (from < to) {
+        size_t mid = (from + to) / 2;
+        int order = strcmp(account, view->accounts[mid].name);
+        if (order == 0)
+            return &view->accounts[mid];
+        if (order < 0)
+            to = mid;
+        else
+            from = mid + 1;
+    }
+    return NULL;
+}
+
+struct lane *view_lane(const struct view *view) {
+    const struct worker *w = view->views->worker;
+    for (uint32_t i = 0; i < w->lane_count; i++)
+        if (strcmp(w->lanes[i]->keys.queue, view->queue) == 0)
+            return w->lanes[i];
+    return NULL;
+}
+
+uint64_t views_read_at(const struct views *v) {
+    uint64_t at = UINT64_MAX;
+    for (uint32_t i = 0; i < v->count; i++)
+        at = v->list[i]->at_ms < at ? v->list[i]->at_ms : at;
+    return v->count > 0 ? at : 0;
+}
+
+/* Queues that a reload brought; those that it took away are kept until no reply is owed. */
+static void follow_lanes(struct views *v) {
+    const struct worker *w = v->worker;
+    for (uint32_t i = 0; i < v->count;) {
+        if (view_lane(v->list[i]) != NULL) {
+            i++;
+            continue;
+        }
+        view_free(v->list[i]);
+        v->list[i] = v->list[--v->count];
+    }
+    for (uint32_t i = 0; i < w->lane_count; i++) {
+        if (views_find(v, w->lanes[i]->keys.queue) != NULL)
+            continue;
+        struct view **list = realloc(v->list, (v->count + 1) * sizeof(struct view *));
+        struct view *view = calloc(1, sizeof(*view));
+        if (list != NULL)
+            v->list = list;
+        if (view != NULL)
+            view->workers = calloc(VIEW_WORKERS_MAX, sizeof(*view->workers));
+        if (list == NULL || view == NULL || view->workers == NULL) {
+            view_free(view);
+            return; /* the next beat tries again */
+        }
+        view->views = v;
+        strcpy(view->queue, w->lanes[i]->keys.queue);
+        v->list[v->count++] = view;
+    }
+}
+
+void views_read(struct views *v) {
+    if (v->reading > 0)
+        return;
+    follow_lanes(v);
+    for (uint32_t i = 0; i < v->count; i++)
+        v->reading += view_read_start(v->list[i]) ? 1 : 0;
+}
+
+static bool redis_refuses(const struct worker *w, uint64_t now_ns) {
+    return w->error_logged_ns != 0 && now_ns - w->error_logged_ns < 3 * w->boot->lease_ms * 1000000;
+}
+
+/* Whether jobs wait that this lane could take. */
+static bool could_claim(const struct view *view, const struct lane *lane, uint64_t now_ns) {
+    const struct worker *w = lane->worker;
+    return view->jobs > 0 && w->mode == WORKER_RUNNING && lane_is_up(lane) && !lane->paused &&
+           !lane->retiring && !view->pause.on && !redis_refuses(w, now_ns) &&
+           lane_held(lane) < lane->config->concurrency && w->active < w->boot->max_inflight;
+}
+
+void view_progress(struct view *view, uint64_t now_ns) {
+    const struct lane *lane = view_lane(view);
+    uint64_t claimed = lane != NULL ? lane->stats.claimed : 0;
+    if (lane == NULL || !could_claim(view, lane, now_ns) || claimed != view->claimed)
+        view->stuck_since_ns = 0;
+    else if (view->stuck_since_ns == 0)
+        view->stuck_since_ns = now_ns;
+    view->claimed = claimed;
+}
+
+uint64_t view_stuck_ns(const struct view *view, uint64_t now_ns) {
+    const struct lane *lane = view_lane(view);
+    if (view->stuck_since_ns == 0 || lane == NULL || lane->stats.claimed != view->claimed ||
+        !could_claim(view, lane, now_ns))
+        return 0;
+    return now_ns - view->stuck_since_ns;
+}

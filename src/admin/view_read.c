@@ -1,0 +1,314 @@
+/* One reading of a queue: commands that go out together, and one more round for the accounts with
+ * waiting jobs. No reply at all (connection lost) fails the reading: the old figures stay, and so
+ * does their time. An error reply (a key of the wrong type) leaves what it was about at zero. */
+#include "admin/view_read.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "dray/timefmt.h"
+
+static void ended(struct view *view) {
+    struct views *v = view->views;
+    if (--view->replies_out > 0)
+        return;
+    if (!view->failed)
+        view->at_ms = clock_unix_ms();
+    view_progress(view, clock_boot_ns());
+    if (--v->reading == 0)
+        v->read(v->arg);
+}
+
+/* Each reply's function reads it and then calls ended(). */
+static const redisReply *usable(struct view *view, const redisReply *r, int type) {
+    view->failed |= r == NULL;
+    return r != NULL && r->type == type ? r : NULL;
+}
+
+static uint64_t number(struct view *view, const redisReply *r) {
+    return usable(view, r, REDIS_REPLY_INTEGER) != NULL && r->integer > 0 ? (uint64_t)r->integer
+                                                                          : 0;
+}
+
+#define NUMBER_REPLY(field)                                                                        \
+    static void on_##field(void *arg, const redisReply *r, const char *error) {                    \
+        struct view *view = arg;                                                                   \
+        (void)error;                                                                               \
+        view->field = number(view, r);                                                             \
+        ended(view);                                                                               \
+    }
+NUMBER_REPLY(jobs)
+NUMBER_REPLY(results)
+NUMBER_REPLY(dead)
+NUMBER_REPLY(delayed)
+NUMBER_REPLY(waiting)
+NUMBER_REPLY(workers_alive)
+
+static uint64_t text_u64(const redisReply *r) {
+    return r->type == REDIS_REPLY_STRING ? strtoull(r->str, NULL, 10) : 0;
+}
+
+static void on_time(void *arg, const redisReply *r, const char *error) {
+    struct view *view = arg;
+    (void)error;
+    if (usable(view, r, REDIS_REPLY_ARRAY) != NULL && r->elements == 2)
+        view->redis_ms = text_u64(r->element[0]) * 1000 + text_u64(r->element[1]) / 1000;
+    ended(view);
+}
+
+static void on_counters(void *arg, const redisReply *r, const char *error) {
+    struct view *view = arg;
+    (void)error;
+    if (usable(view, r, REDIS_REPLY_ARRAY) != NULL && r->elements == QUEUE_COUNTERS)
+        for (size_t i = 0; i < QUEUE_COUNTERS; i++)
+            view->counters[i] = text_u64(r->element[i]);
+    ended(view);
+}
+
+/* "tokens ts conc fails mode until cool probe", or nil: never used. */
+static void read_gate(struct account_view *a, const redisReply *r) {
+    unsigned long long conc = 0, fails = 0, until = 0;
+    double tokens = 0;
+    char mode = 'n';
+    if (r->type == REDIS_REPLY_STRING)
+        sscanf(r->str, "%lf %*s %llu %llu %c %llu", &tokens, &conc, &fails, &mode, &until);
+    a->mode = mode;
+    a->tokens = tokens;
+    a->concurrency = conc;
+    a->failures = fails;
+    a->until_ms = until;
+}
+
+static void on_gates_of_accounts(void *arg, const redisReply *r, const char *error) {
+    struct view *view = arg;
+    (void)error;
+    if (usable(view, r, REDIS_REPLY_ARRAY) != NULL)
+        for (size_t i = 0; i < r->elements && i < view->account_count; i++)
+            read_gate(&view->accounts[i], r->element[i]);
+    ended(view);
+}
+
+static void read_pause(struct pause_view *p, const redisReply *r) {
+    char *end;
+    p->on = true;
+    p->until_ms = strtoull(r->str, &end, 10);
+    snprintf(p->reason, sizeof(p->reason), "%s", *end == ' ' ? end + 1 : end);
+}
+
+static struct account_view *account_of(struct view *view, const char *name) {
+    const struct account_view *a = view_account(view, name);
+    return a != NULL ? &view->accounts[a - view->accounts] : NULL;
+}
+
+static void on_pauses(void *arg, const redisReply *r, const char *error) {
+    struct view *view = arg;
+    (void)error;
+    if (usable(view, r, REDIS_REPLY_ARRAY) != NULL) {
+        view->pause.on = false;
+        for (uint32_t i = 0; i < view->account_count; i++)
+            view->accounts[i].pause.on = false;
+        for (size_t i = 0; i + 1 < r->elements; i += 2) {
+            struct account_view *a = account_of(view, r->element[i]->str);
+            if (r->element[i]->len == 0)
+                read_pause(&view->pause, r->element[i + 1]);
+            else if (a != NULL)
+                read_pause(&a->pause, r->element[i + 1]);
+        }
+    }
+    ended(view);
+}
+
+static void on_workers(void *arg, const redisReply *r, const char *error) {
+    struct view *view = arg;
+    (void)error;
+    if (usable(view, r, REDIS_REPLY_ARRAY) != NULL) {
+        view->worker_count = 0;
+        for (size_t i = 0; i + 1 < r->elements && view->worker_count < VIEW_WORKERS_MAX; i += 2) {
+            struct worker_view *w = &view->workers[view->worker_count++];
+            snprintf(w->id, sizeof(w->id), "%s", r->element[i]->str);
+            w->lease_until_ms = text_u64(r->element[i + 1]);
+            w->info[0] = '\0';
+        }
+    }
+    ended(view);
+}
+
+static void on_infos(void *arg, const redisReply *r, const char *error) {
+    struct view *view = arg;
+    (void)error;
+    if (usable(view, r, REDIS_REPLY_ARRAY) != NULL)
+        for (size_t i = 0; i + 1 < r->elements; i += 2)
+            for (uint32_t k = 0; k < view->worker_count; k++)
+                if (strcmp(view->workers[k].id, r->element[i]->str) == 0 &&
+                    r->element[i + 1]->len < sizeof(view->workers[k].info))
+                    strcpy(view->workers[k].info, r->element[i + 1]->str);
+    ended(view);
+}
+
+/* When the job was pushed, as it says itself; 0: it does not. */
+static uint64_t enqueued_at(struct view *view, const redisReply *r) {
+    struct json_doc *doc = &view->views->doc;
+    int64_t ms = 0;
+    uint64_t parsed = 0;
+    if (json_parse(doc, r->str, r->len, NULL) < 0)
+        return 0;
+    uint32_t node = json_get(doc, 0, "enqueued_at");
+    if (node == JSON_NONE)
+        return 0;
+    if (json_i64(doc, node, &ms))
+        return ms > 0 ? (uint64_t)ms : 0;
+    if (json_type(doc, node) == JSON_STRING && rfc3339_parse(json_inner(doc, node), &parsed) == 0)
+        return parsed;
+    return 0;
+}
+
+static void on_head(void *arg, const redisReply *r, const char *error) {
+    struct view *view = arg;
+    (void)error;
+    view->failed |= r == NULL;
+    if (r != NULL && r->type == REDIS_REPLY_STRING) {
+        uint64_t hash = XXH3_64bits(r->str, r->len);
+        uint64_t at = hash == view->head_hash && view->head_since_ms > 0 ? view->head_since_ms
+                                                                         : enqueued_at(view, r);
+        view->head_since_ms = at > 0 ? at : clock_unix_ms();
+        view->head_hash = hash;
+    } else if (r != NULL) {
+        view->head_since_ms = view->head_hash = 0;
+    }
+    ended(view);
+}
+
+/* Members of `waiting` are "<account> <position>", all of one score. */
+static void on_waiting_of_account(void *arg, const redisReply *r, const char *error) {
+    struct account_view *a = arg;
+    (void)error;
+    a->waiting = number(a->view, r);
+    ended(a->view);
+}
+
+static void on_gates(void *arg, const redisReply *r, const char *error) {
+    struct view *view = arg;
+    const struct lane *lane = view_lane(view);
+    (void)error;
+    if (usable(view, r, REDIS_REPLY_ARRAY) != NULL && lane != NULL) {
+        struct span key = lane->keys.key[KEY_WAITING];
+        for (uint32_t i = 0; i < view->account_count; i++)
+            view->accounts[i].waiting = 0;
+        for (size_t i = 0; i < r->elements; i++) {
+            struct account_view *a = account_of(view, r->element[i]->str);
+            if (a == NULL)
+                continue;
+            a->view = view;
+            view->replies_out++;
+            redis_router_command(lane->worker->redis, lane->keys.slot, on_waiting_of_account, a,
+                                 "ZLEXCOUNT %b [%s%s (%s!", key.ptr, key.len, a->name, " ",
+                                 a->name);
+        }
+    }
+    ended(view);
+}
+
+struct reading {
+    struct view *view;
+    const struct lane *lane;
+    struct buf *cmd;
+};
+
+static void begin(const struct reading *g, size_t args, const char *command, enum queue_key key) {
+    buf_reset(g->cmd);
+    redis_resp_begin(g->cmd, 2 + args);
+    redis_resp_str(g->cmd, command);
+    redis_resp_arg(g->cmd, g->lane->keys.key[key]);
+}
+
+static void send_read(const struct reading *g, redis_reply_fn done) {
+    g->view->replies_out++;
+    redis_router_send(g->lane->worker->redis, g->lane->keys.slot, buf_span(g->cmd), 0, done,
+                      g->view);
+}
+
+/* `rest` is more arguments, each after a space. */
+static void ask(const struct reading *g, redis_reply_fn done, const char *command,
+                enum queue_key key, const char *rest) {
+    size_t args = 0;
+    for (const char *p = rest; *p != '\0'; p++)
+        args += *p == ' ';
+    begin(g, args, command, key);
+    while (*rest != '\0') {
+        size_t n = strcspn(++rest, " ");
+        redis_resp_arg(g->cmd, (struct span){rest, n});
+        rest += n;
+    }
+    send_read(g, done);
+}
+
+static void ask_counters(const struct reading *g) {
+    begin(g, QUEUE_COUNTERS, "HMGET", KEY_STATS);
+    for (size_t i = 0; i < QUEUE_COUNTERS; i++)
+        redis_resp_str(g->cmd, queue_counter_names[i]);
+    send_read(g, on_counters);
+}
+
+static void ask_accounts(const struct reading *g) {
+    begin(g, g->view->account_count, "HMGET", KEY_ACCOUNTS);
+    for (uint32_t i = 0; i < g->view->account_count; i++)
+        redis_resp_str(g->cmd, g->view->accounts[i].name);
+    send_read(g, on_gates_of_accounts);
+}
+
+/* A reload may have changed which accounts there are. */
+static bool same_accounts(const struct view *view, const struct lane *lane) {
+    bool same = view->account_count == lane->port_count;
+    for (uint32_t i = 0; same && i < lane->port_count; i++)
+        same = strcmp(view->accounts[i].name, lane->ports[i]->account->name) == 0;
+    return same;
+}
+
+static bool take_accounts(struct view *view, const struct lane *lane) {
+    if (same_accounts(view, lane))
+        return true;
+    struct account_view *accounts = calloc(lane->port_count + 1, sizeof(*accounts));
+    if (accounts == NULL)
+        return false;
+    for (uint32_t i = 0; i < lane->port_count; i++) {
+        accounts[i].view = view;
+        accounts[i].mode = 'n';
+        strcpy(accounts[i].name, lane->ports[i]->account->name);
+    }
+    free(view->accounts);
+    view->accounts = accounts;
+    view->account_count = lane->port_count;
+    return true;
+}
+
+bool view_read_start(struct view *view) {
+    const struct lane *lane = view_lane(view);
+    if (lane == NULL || lane->worker->mode == WORKER_STOPPED || !lane_is_up(lane) ||
+        !take_accounts(view, lane)) {
+        view_progress(view, clock_boot_ns());
+        return false;
+    }
+    struct worker *w = lane->worker;
+    struct reading g = {.view = view, .lane = lane, .cmd = &w->text_cmd};
+    view->failed = false;
+    view->replies_out = 1;
+    redis_router_command(w->redis, lane->keys.slot, on_time, view, "TIME");
+    ask(&g, on_jobs, "LLEN", KEY_JOBS, "");
+    ask(&g, on_results, "LLEN", KEY_RESULTS, "");
+    ask(&g, on_dead, "ZCARD", KEY_DEAD, "");
+    ask(&g, on_delayed, "ZCARD", KEY_DELAYED, "");
+    ask(&g, on_waiting, "ZCARD", KEY_WAITING, "");
+    ask(&g, on_workers_alive, "ZCARD", KEY_WORKERS, "");
+    ask(&g, on_head, "LINDEX", KEY_JOBS, " -1");
+    ask_counters(&g);
+    if (view->account_count > 0)
+        ask_accounts(&g);
+    ask(&g, on_pauses, "HGETALL", KEY_PAUSES, "");
+    ask(&g, on_workers, "ZRANGE", KEY_WORKERS, " 0 255 WITHSCORES");
+    ask(&g, on_infos, "HGETALL", KEY_WORKERS_INFO, "");
+    ask(&g, on_gates, "ZRANGE", KEY_GATES,
+        " 0 199"); /* so many accounts' waiting jobs are counted */
+    return true;
+}
