@@ -35,6 +35,16 @@ const char *redis_router_error(struct redis_router *r, uint16_t slot);
 /* As redis_send, redis_command and redis_flush. */
 void redis_router_send(struct redis_router *r, uint16_t slot, struct span resp, uint32_t block_ms,
                        redis_reply_fn done, void *arg);
+/* A command whose outcome must be on replicas: right behind it, on the same connection, wherever
+ * redirections lead both, goes WAIT for so many, at most `wait_ms`. `done` gets the command's reply;
+ * then `waited` is told how many replicas have it, or -1 where that is not known. Each is called once.
+ * Other commands of that node wait meanwhile: keep to one at a time. */
+struct redis_wait {
+    uint32_t replicas, wait_ms;
+    void (*waited)(void *arg, long long replicas);
+};
+void redis_router_send_wait(struct redis_router *r, uint16_t slot, struct span resp,
+                            const struct redis_wait *wait, redis_reply_fn done, void *arg);
 void redis_router_command(struct redis_router *r, uint16_t slot, redis_reply_fn done, void *arg,
                           const char *format, ...);
 void redis_router_flush(struct redis_router *r);

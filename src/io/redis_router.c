@@ -36,8 +36,10 @@ static struct redis_call *pop(struct redis_calls *list) {
 }
 
 static void finish(struct redis_call *call, const redisReply *reply, const char *error) {
-    if (call->done != NULL)
+    if (call->done != NULL && !call->answered)
         call->done(call->arg, reply, error);
+    if (call->wait.waited != NULL)
+        call->wait.waited(call->arg, -1);
     free(call);
 }
 
@@ -52,6 +54,21 @@ static void fail_all(struct redis_calls *list, const char *error) {
 /* --- sending, and being redirected --- */
 
 static void on_reply(void *arg, const redisReply *reply, const char *error);
+static void on_waited(void *arg, const redisReply *reply, const char *error);
+
+static void send_wait(struct redis_node *n, struct redis_call *call) {
+    struct buf b;
+    buf_init(&b, 128);
+    redis_resp_begin(&b, 3);
+    redis_resp_str(&b, "WAIT");
+    redis_resp_u64(&b, call->wait.replicas);
+    redis_resp_u64(&b, call->wait.wait_ms);
+    if (!buf_ok(&b))
+        abort(); /* as in redis_router_send */
+    n->under_way++;
+    redis_send(n->conn, buf_span(&b), call->wait.wait_ms, on_waited, call);
+    buf_deinit(&b);
+}
 
 static void send_to(struct redis_node *n, struct redis_call *call) {
     if (redis_node_connect(n, NULL) != 0)
@@ -66,6 +83,8 @@ static void send_to(struct redis_node *n, struct redis_call *call) {
     call->asking = false;
     n->under_way++;
     redis_send(n->conn, (struct span){call->resp, call->len}, call->block_ms, on_reply, call);
+    if (call->wait.waited != NULL)
+        send_wait(n, call);
 }
 
 void redis_calls_release(struct redis_node *n, const char *error) {
@@ -127,12 +146,68 @@ static bool redirect(struct redis_call *call, const char *text) {
     return true;
 }
 
+/* With a wait, the call goes on elsewhere only after WAIT's answer, which belongs to it. */
+static void on_first_reply(struct redis_call *call, const redisReply *reply, const char *error) {
+    static const char *const elsewhere[] = {"MOVED ", "ASK ", "TRYAGAIN", NULL};
+    for (size_t i = 0; reply != NULL && reply->type == REDIS_REPLY_ERROR && elsewhere[i] != NULL; i++) {
+        if (strncmp(reply->str, elsewhere[i], strlen(elsewhere[i])) != 0)
+            continue;
+        call->redirection = strdup(reply->str);
+        if (call->redirection != NULL)
+            return;
+    }
+    call->answered = true;
+    if (call->done != NULL)
+        call->done(call->arg, reply, error);
+}
+
 static void on_reply(void *arg, const redisReply *reply, const char *error) {
     struct redis_call *call = arg;
     call->node->under_way--;
+    if (call->wait.waited != NULL) {
+        on_first_reply(call, reply, error);
+        return;
+    }
     if (reply != NULL && reply->type == REDIS_REPLY_ERROR && redirect(call, reply->str))
         return;
     finish(call, reply, error);
+}
+
+static void on_waited(void *arg, const redisReply *reply, const char *error) {
+    struct redis_call *call = arg;
+    char *redirection = call->redirection;
+    call->redirection = NULL;
+    call->node->under_way--;
+    bool goes_on = redirection != NULL && reply != NULL && redirect(call, redirection);
+    free(redirection);
+    if (goes_on)
+        return;
+    if (!call->answered || reply == NULL || reply->type != REDIS_REPLY_INTEGER) {
+        finish(call, NULL, error != NULL ? error : "redirected too often");
+        return;
+    }
+    call->wait.waited(call->arg, reply->integer);
+    free(call);
+}
+
+static struct redis_call *call_new(struct redis_router *r, uint16_t slot, struct span resp,
+                                   redis_reply_fn done, void *arg) {
+    struct redis_call *call = malloc(sizeof(*call) + resp.len);
+    if (call == NULL)
+        abort(); /* the callback is owed; what is in Redis survives a process that ends */
+    *call = (struct redis_call){
+        .router = r, .done = done, .arg = arg, .slot = slot % REDIS_SLOTS, .len = resp.len};
+    memcpy(call->resp, resp.ptr, resp.len);
+    return call;
+}
+
+static void start(struct redis_call *call, uint32_t block_ms) {
+    struct redis_router *r = call->router;
+    call->block_ms = block_ms;
+    if (r->closing)
+        push(&r->later, call);
+    else
+        send_to(redis_node_of(r, call->slot), call);
 }
 
 void redis_router_send(struct redis_router *r, uint16_t slot, struct span resp, uint32_t block_ms,
@@ -141,20 +216,14 @@ void redis_router_send(struct redis_router *r, uint16_t slot, struct span resp, 
         redis_send(r->nodes[0]->conn, resp, block_ms, done, arg);
         return;
     }
-    struct redis_call *call = malloc(sizeof(*call) + resp.len);
-    if (call == NULL)
-        abort(); /* the callback is owed; what is in Redis survives a process that ends */
-    *call = (struct redis_call){.router = r,
-                                .done = done,
-                                .arg = arg,
-                                .block_ms = block_ms,
-                                .slot = slot % REDIS_SLOTS,
-                                .len = resp.len};
-    memcpy(call->resp, resp.ptr, resp.len);
-    if (r->closing)
-        push(&r->later, call);
-    else
-        send_to(redis_node_of(r, slot), call);
+    start(call_new(r, slot, resp, done, arg), block_ms);
+}
+
+void redis_router_send_wait(struct redis_router *r, uint16_t slot, struct span resp,
+                            const struct redis_wait *wait, redis_reply_fn done, void *arg) {
+    struct redis_call *call = call_new(r, slot, resp, done, arg);
+    call->wait = *wait;
+    start(call, 0);
 }
 
 void redis_router_command(struct redis_router *r, uint16_t slot, redis_reply_fn done, void *arg,

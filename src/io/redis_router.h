@@ -19,6 +19,9 @@ struct redis_call {
     uint16_t slot;
     uint8_t redirections;
     bool asking; /* the next try is preceded by ASKING */
+    struct redis_wait wait;  /* .waited NULL: none */
+    bool answered;           /* with a wait: `done` was called */
+    char *redirection;       /* with a wait: the error, kept until WAIT is answered too */
     size_t len;
     char resp[];
 };

@@ -37,7 +37,7 @@ static void shrink(struct buf *b) {
 void batch_reset(struct batch *b) {
     b->count = 0;
     b->arg_count = 0;
-    b->sent = b->repeated = false;
+    b->sent = b->repeated = b->waits = b->answered = false;
     shrink(&b->keys);
     b->more_count = 0;
     shrink(&b->more_keys);
@@ -164,7 +164,7 @@ static void compose_settle(struct batch *b, const struct queue_keys *k) {
 }
 
 void batch_send(struct batch *b, struct queue_caller *caller, const struct queue_keys *k,
-                queue_reply_fn done, void *arg) {
+                const struct redis_wait *wait, queue_reply_fn done, void *arg) {
     buf_reset(&b->cmd);
     b->repeated = b->sent;
     b->sent = true;
@@ -173,5 +173,5 @@ void batch_send(struct batch *b, struct queue_caller *caller, const struct queue
     else
         compose_settle(b, k);
     buf_add_span(&b->cmd, buf_span(&b->args));
-    queue_call(caller, k->slot, b->script, &b->cmd, done, arg);
+    queue_call_wait(caller, k->slot, b->script, &b->cmd, wait, done, arg);
 }

@@ -42,6 +42,8 @@ struct batch {
     double jitter;
     bool sent;     /* once at least */
     bool repeated; /* the last time it was sent was not the first */
+    bool waits;    /* WAIT's answer is still to come */
+    bool answered; /* … and the script's came */
 };
 
 struct batch *batch_new(enum script_id script); /* SCRIPT_BEGIN or SCRIPT_SETTLE; NULL: out of memory */
@@ -55,8 +57,8 @@ bool batch_add_begin(struct batch *b, void *item, const char *token, char kind, 
 bool batch_add_settlement(struct batch *b, void *item, const struct queue_keys *k, const char *token,
                           const struct settlement *s);
 
-/* Composes and sends the batch. Calling it again sends the same items again. */
+/* Composes and sends the batch. Calling it again sends the same items again. `wait` may be NULL. */
 void batch_send(struct batch *b, struct queue_caller *caller, const struct queue_keys *k,
-                queue_reply_fn done, void *arg);
+                const struct redis_wait *wait, queue_reply_fn done, void *arg);
 
 #endif

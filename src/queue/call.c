@@ -14,6 +14,8 @@ struct call {
     enum script_id script;
     uint16_t slot;
     bool again; /* sent as EVAL */
+    struct redis_wait wait; /* .waited NULL: none */
+    bool resend;            /* as EVAL, once WAIT is answered */
     queue_reply_fn done;
     void *arg;
 };
@@ -59,7 +61,8 @@ static struct call *call_get(struct queue_caller *c) {
         call->caller = c;
         buf_init(&call->cmd, CALL_MAX);
     }
-    call->again = false;
+    call->again = call->resend = false;
+    call->wait = (struct redis_wait){0};
     buf_reset(&call->cmd);
     return call;
 }
@@ -76,6 +79,18 @@ static void call_put(struct call *call) {
 }
 
 static void on_reply(void *arg, const redisReply *reply, const char *error);
+static void on_waited(void *arg, long long replicas);
+
+static void send_call(struct call *call, struct span cmd) {
+    struct redis_router *r = call->caller->router;
+    struct redis_wait wait = call->wait;
+    if (wait.waited == NULL) {
+        redis_router_send(r, call->slot, cmd, 0, on_reply, call);
+        return;
+    }
+    wait.waited = on_waited;
+    redis_router_send_wait(r, call->slot, cmd, &wait, on_reply, call);
+}
 
 /* "*n EVALSHA sha keys …" as "*n EVAL text keys …". */
 static void send_as_eval(struct call *call) {
@@ -91,7 +106,7 @@ static void send_as_eval(struct call *call) {
     buf_add(&eval, cmd.ptr + head + evalsha, cmd.len - head - evalsha);
     if (!buf_ok(&eval))
         abort();
-    redis_router_send(call->caller->router, call->slot, buf_span(&eval), 0, on_reply, call);
+    send_call(call, buf_span(&eval));
     buf_deinit(&eval);
 }
 
@@ -103,12 +118,26 @@ static void on_reply(void *arg, const redisReply *reply, const char *error) {
     struct call *call = arg;
     if (is_noscript(reply) && !call->again) {
         call->again = true;
-        send_as_eval(call);
+        call->resend = call->wait.waited != NULL;
+        if (!call->resend)
+            send_as_eval(call);
         return;
     }
     if (reply != NULL && reply->type == REDIS_REPLY_ERROR)
         error = reply->str;
     call->done(call->arg, reply, error != NULL ? error : "");
+    if (call->wait.waited == NULL)
+        call_put(call);
+}
+
+static void on_waited(void *arg, long long replicas) {
+    struct call *call = arg;
+    if (call->resend) {
+        call->resend = false;
+        send_as_eval(call);
+        return;
+    }
+    call->wait.waited(call->arg, replicas);
     call_put(call);
 }
 
@@ -124,8 +153,8 @@ void queue_cmd_key(struct buf *cmd, const struct queue_keys *k, enum queue_key k
 }
 
 /* Out of memory here ends the process: Redis holds every job's state, another worker recovers. */
-void queue_call(struct queue_caller *c, uint16_t slot, enum script_id script, const struct buf *cmd,
-                queue_reply_fn done, void *arg) {
+void queue_call_wait(struct queue_caller *c, uint16_t slot, enum script_id script, const struct buf *cmd,
+                     const struct redis_wait *wait, queue_reply_fn done, void *arg) {
     struct call *call = call_get(c);
     if (call == NULL)
         abort();
@@ -133,8 +162,15 @@ void queue_call(struct queue_caller *c, uint16_t slot, enum script_id script, co
     call->slot = slot;
     call->done = done;
     call->arg = arg;
+    if (wait != NULL)
+        call->wait = *wait;
     buf_add_span(&call->cmd, buf_span(cmd));
     if (!buf_ok(&call->cmd))
         abort();
-    redis_router_send(c->router, slot, buf_span(&call->cmd), 0, on_reply, call);
+    send_call(call, buf_span(&call->cmd));
+}
+
+void queue_call(struct queue_caller *c, uint16_t slot, enum script_id script, const struct buf *cmd,
+                queue_reply_fn done, void *arg) {
+    queue_call_wait(c, slot, script, cmd, NULL, done, arg);
 }

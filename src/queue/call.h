@@ -29,4 +29,8 @@ void queue_cmd_key(struct buf *cmd, const struct queue_keys *k, enum queue_key k
 void queue_call(struct queue_caller *c, uint16_t slot, enum script_id script, const struct buf *cmd,
                 queue_reply_fn done, void *arg);
 
+/* The same, and then WAIT for replicas on the node that ran the script (redis_router_send_wait). */
+void queue_call_wait(struct queue_caller *c, uint16_t slot, enum script_id script, const struct buf *cmd,
+                     const struct redis_wait *wait, queue_reply_fn done, void *arg);
+
 #endif

@@ -23,7 +23,10 @@ static void send_batch(struct lane *lane, struct batch *b) {
     b->lane = lane;
     b->jitter = (double)rng_below(&lane->worker->rng, 1000) / 1000.0;
     lane->batches_out++;
-    batch_send(b, lane->worker->caller, &lane->keys, on_batch, b);
+    if (replicas_wanted(lane, b))
+        replicas_send(lane, b, on_batch);
+    else
+        batch_send(b, lane->worker->caller, &lane->keys, NULL, on_batch, b);
 }
 
 /* The batch being filled, or NULL when memory ran out. */
@@ -32,7 +35,7 @@ struct batch *lane_batch(struct lane *lane, enum script_id script) {
     if (*slot != NULL && batch_full(*slot)) {
         struct batch *full = *slot;
         *slot = NULL;
-        if (lane->resend != NULL || !lane_is_up(lane))
+        if (lane->resend != NULL || !lane_is_up(lane) || (script == SCRIPT_BEGIN && !replicas_may_begin(lane)))
             lane_unanswered(lane, full);
         else
             send_batch(lane, full);
@@ -61,7 +64,7 @@ void lane_unanswered(struct lane *lane, struct batch *b) {
 static void on_batch(void *arg, const redisReply *reply, const char *error) {
     struct batch *b = arg;
     struct lane *lane = b->lane;
-    lane->batches_out--;
+    lane->batches_out -= b->waits ? 0 : 1;
     if (reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements == b->count) {
         lane->failures = 0;
         if (b->script == SCRIPT_BEGIN)
@@ -88,7 +91,7 @@ void lane_flush(struct lane *lane) {
         lane->settle = NULL;
         send_batch(lane, settle);
     }
-    if (begin != NULL && begin->count > 0) {
+    if (begin != NULL && begin->count > 0 && replicas_may_begin(lane)) {
         lane->begin = NULL;
         send_batch(lane, begin);
     }
@@ -99,12 +102,14 @@ void lane_resend(struct lane *lane, uint64_t now_ns) {
     if (lane->resend == NULL || !lane->leased || now_ns < lane->resend_at_ns || lane->batches_out > 0 ||
         !lane_is_up(lane))
         return;
-    struct batch *b = lane->resend;
-    lane->resend = lane->resend_last = NULL;
-    while (b != NULL) {
-        struct batch *next = b->next;
+    while (lane->resend != NULL) {
+        struct batch *b = lane->resend;
+        if (replicas_wanted(lane, b) && !replicas_may_begin(lane))
+            return;
+        lane->resend = b->next;
+        if (lane->resend == NULL)
+            lane->resend_last = NULL;
         b->next = NULL;
         send_batch(lane, b);
-        b = next;
     }
 }

@@ -175,7 +175,8 @@ static void take_picked(struct lane *lane, struct span text) {
     if (!may_claim(lane, now))
         return;
     uint32_t n = free_slots(lane);
-    bool lone = n > 0 && now - lane->armed_ns > LONE_NS && lane->config->results_high_water == 0;
+    bool lone = n > 0 && now - lane->armed_ns > LONE_NS && lane->config->results_high_water == 0 &&
+                lane->worker->boot->min_replicas == 0;
     if (lone && admit_picked(lane, text))
         lane->look_now = false;
     else

@@ -149,18 +149,22 @@ static void refused(struct order *o, const redisReply *r) {
     settle(o, &c);
 }
 
+void dispatch_held(struct order *o, bool may_go) {
+    if (!may_go || o->lane->worker->mode != WORKER_RUNNING)
+        hand_back(o, true);
+    else if (o->looking_up)
+        look_up(o);
+    else
+        send_order(o);
+}
+
 void dispatch_one(struct order *o, const redisReply *r) {
     struct lane *lane = o->lane;
     char letter = r->type == REDIS_REPLY_STRING && r->len > 0 ? r->str[0] : 'L';
     switch (letter) {
     case 'G':
         o->lease_epoch = lane->lease_epoch;
-        if (lane->worker->mode != WORKER_RUNNING)
-            hand_back(o, true);
-        else if (o->looking_up)
-            look_up(o);
-        else
-            send_order(o);
+        dispatch_held(o, true);
         return;
     case 'W':
         lane->parked = true;
@@ -177,9 +181,17 @@ void dispatch_one(struct order *o, const redisReply *r) {
 }
 
 void dispatch_begun(struct lane *lane, struct batch *b, const redisReply *reply) {
-    for (uint32_t i = 0; i < b->count; i++)
-        dispatch_one(b->items[i], reply->element[i]);
-    batch_done(lane, b);
+    b->answered = b->waits;
+    for (uint32_t i = 0; i < b->count; i++) {
+        struct order *o = b->items[i];
+        o->lease_epoch = lane->lease_epoch;
+        if (b->waits && !o->looking_up && reply->element[i]->len > 0 && reply->element[i]->str[0] == 'G')
+            continue; /* held until replicas know of it */
+        b->items[i] = NULL;
+        dispatch_one(o, reply->element[i]);
+    }
+    if (!b->waits)
+        batch_done(lane, b);
     if (lane->lost_begins > 0) {
         log_lost(lane, "begin", lane->lost_begins);
         lane->lost_begins = 0;

@@ -83,6 +83,7 @@ struct lane {
     uint64_t claim_not_before_ns; /* after an error */
     uint64_t resend_at_ns;
     uint32_t failures;         /* consecutive error replies */
+    uint32_t replica_failures; /* consecutive begins that too few replicas knew of */
     bool paused;               /* by an operator, or results are not consumed */
     uint32_t lost_begins;      /* of the batch being read */
     bool retiring;             /* its queue is gone from the configuration */
@@ -119,6 +120,8 @@ struct worker {
     uint64_t wake_at_ns;
 
     uint64_t error_logged_ns, errors_unlogged;
+    uint64_t replicas_logged_ns; /* 0: enough answer */
+    bool replicas_waiting;       /* a begin's WAIT is unanswered */
     bool ready_logged;
     bool redis_was_up, redis_is_down;
     uint64_t started_unix_ms;
@@ -176,6 +179,7 @@ bool admit_picked(struct lane *lane, struct span text);
 /* dispatch.c: begun orders leave, answers come in */
 void dispatch_begun(struct lane *lane, struct batch *b, const redisReply *reply);
 void dispatch_one(struct order *o, const redisReply *answer);
+void dispatch_held(struct order *o, bool may_go); /* begun, and replicas have answered */
 void dispatch_cancel_all(struct lane *lane);
 
 /* settle.c: decisions become settlements */
@@ -198,6 +202,11 @@ void lane_flush(struct lane *lane);
 void lane_resend(struct lane *lane, uint64_t now_ns);
 void lane_unanswered(struct lane *lane, struct batch *b);
 void batch_done(struct lane *lane, struct batch *b);
+
+/* replicas.c: nothing leaves before enough replicas know */
+bool replicas_wanted(const struct lane *lane, const struct batch *b); /* the batch has orders to send */
+bool replicas_may_begin(const struct lane *lane); /* no other batch waits */
+void replicas_send(struct lane *lane, struct batch *b, queue_reply_fn done);
 
 /* beat.c: lease and recovery */
 void lane_beat(struct lane *lane);

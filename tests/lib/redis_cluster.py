@@ -167,8 +167,13 @@ class ReplicatedRedis:
 
     def _are_linked(self):
         info = self.primary.client.info("replication")
-        return info["connected_slaves"] == len(self.replicas) and all(
+        online = info["connected_slaves"] == len(self.replicas) and all(
             info[f"slave{i}"]["state"] == "online" for i in range(len(self.replicas)))
+        if not online:
+            return False
+        self.primary.client.set("in-step", 1)  # a replica that is online may not have acknowledged yet
+        return self.primary.client.wait(len(self.replicas), 1000) == len(self.replicas) and \
+            self.primary.client.delete("in-step")
 
     def _start_sentinel(self, sentinel):
         path = sentinel.dir + "/sentinel.conf"

@@ -1,0 +1,91 @@
+/* min_replicas: an order is POSTed only when so many replicas know that it is about to be, so that a
+ * failover to one of them cannot make us send it twice.
+ *
+ * Happy path: WAIT follows the begin script on its connection; begin's reply comes first, and orders
+ * that may go are held (BEGINNING) in their batch; enough replicas answer WAIT: they leave.
+ * Failure modes: too few within min_replicas_timeout, or no answer: nothing was sent; the orders are
+ * handed back as they came, their ledger entries dropped, and claiming pauses, with backoff. WAIT holds
+ * up all commands of its connection, beats too, hence one at a time per worker. */
+#include "worker/worker.h"
+
+#include "policy/backoff.h"
+
+#define MS_NS        1000000ull
+#define LOG_EVERY_NS 5000000000ull
+
+bool replicas_wanted(const struct lane *lane, const struct batch *b) {
+    if (lane->worker->boot->min_replicas == 0 || b->script != SCRIPT_BEGIN)
+        return false;
+    for (uint32_t i = 0; i < b->count; i++)
+        if (!((const struct order *)b->items[i])->looking_up)
+            return true;
+    return false;
+}
+
+bool replicas_may_begin(const struct lane *lane) {
+    return !lane->worker->replicas_waiting;
+}
+
+static void log_missing(struct lane *lane, long long replicas) {
+    struct worker *w = lane->worker;
+    uint64_t now = clock_boot_ns();
+    struct log_line l;
+    if (w->replicas_logged_ns != 0 && now - w->replicas_logged_ns < LOG_EVERY_NS)
+        return;
+    w->replicas_logged_ns = now;
+    if (!log_begin(&l, LOG_WARN, "replicas_missing"))
+        return;
+    log_str(&l, "queue", lane->config->name);
+    if (replicas >= 0)
+        log_i64(&l, "replicas", replicas);
+    log_u64(&l, "min_replicas", w->boot->min_replicas);
+    log_str(&l, "message",
+            replicas >= 0 ? "too few replicas had the orders in time; nothing is sent until they do"
+                          : "Redis did not say how many replicas had the orders; nothing was sent");
+    log_end(&l);
+}
+
+static void missing(struct lane *lane, long long replicas) {
+    struct worker *w = lane->worker;
+    lane->replica_failures++;
+    lane->claim_not_before_ns =
+        clock_boot_ns() + (100 + backoff_ms(100, 5000, lane->replica_failures, &w->rng)) * MS_NS;
+    lane->look_now = true;
+    log_missing(lane, replicas);
+}
+
+static void enough(struct lane *lane) {
+    if (lane->replica_failures > 0 && lane->worker->replicas_logged_ns != 0)
+        log_msg(LOG_INFO, "replicas_back", "queue %s: enough replicas answer again", lane->config->name);
+    lane->replica_failures = 0;
+    lane->worker->replicas_logged_ns = 0;
+}
+
+static void on_waited(void *arg, long long replicas) {
+    struct batch *b = arg;
+    struct lane *lane = b->lane;
+    bool answered = b->answered;
+    lane->batches_out--;
+    lane->worker->replicas_waiting = false;
+    b->waits = b->answered = false;
+    if (!answered)
+        return; /* it is to be sent again */
+    bool may_go = replicas >= (long long)lane->worker->boot->min_replicas;
+    if (may_go)
+        enough(lane);
+    else
+        missing(lane, replicas);
+    for (uint32_t i = 0; i < b->count; i++)
+        if (b->items[i] != NULL)
+            dispatch_held(b->items[i], may_go);
+    batch_done(lane, b);
+    lane_flush(lane);
+}
+
+void replicas_send(struct lane *lane, struct batch *b, queue_reply_fn done) {
+    struct worker *w = lane->worker;
+    struct redis_wait wait = {w->boot->min_replicas, w->boot->min_replicas_timeout_ms, on_waited};
+    b->waits = true;
+    w->replicas_waiting = true;
+    batch_send(b, w->caller, &lane->keys, &wait, done, b);
+}
