@@ -149,7 +149,8 @@ static bool redirect(struct redis_call *call, const char *text) {
 /* With a wait, the call goes on elsewhere only after WAIT's answer, which belongs to it. */
 static void on_first_reply(struct redis_call *call, const redisReply *reply, const char *error) {
     static const char *const elsewhere[] = {"MOVED ", "ASK ", "TRYAGAIN", NULL};
-    for (size_t i = 0; reply != NULL && reply->type == REDIS_REPLY_ERROR && elsewhere[i] != NULL; i++) {
+    for (size_t i = 0; reply != NULL && reply->type == REDIS_REPLY_ERROR && elsewhere[i] != NULL;
+         i++) {
         if (strncmp(reply->str, elsewhere[i], strlen(elsewhere[i])) != 0)
             continue;
         call->redirection = strdup(reply->str);

@@ -266,6 +266,70 @@ static void test_moved_before_the_map_is_known(void **state) {
     stop_router();
 }
 
+struct waited {
+    struct result first;
+    unsigned calls;
+    long long replicas;
+};
+
+static void on_waited(void *arg, long long replicas) {
+    struct waited *w = arg;
+    assert_int_equal(w->first.calls, 1); /* in this order */
+    w->calls++;
+    w->replicas = replicas;
+}
+
+static bool has_waited(void *arg) {
+    return ((struct waited *)arg)->calls > 0;
+}
+
+static struct waited set_and_wait(const char *key, uint32_t replicas) {
+    struct waited w = {.replicas = -2};
+    struct redis_wait wait = {.replicas = replicas, .wait_ms = 300, .waited = on_waited};
+    struct buf b;
+    buf_init(&b, 1024);
+    redis_resp_begin(&b, 3);
+    redis_resp_str(&b, "SET");
+    redis_resp_str(&b, key);
+    redis_resp_str(&b, "1");
+    redis_router_send_wait(router, redis_slot(span_str(key)), buf_span(&b), &wait, on_result, &w);
+    buf_deinit(&b);
+    assert_true(client_wait(&c, has_waited, &w));
+    assert_int_equal(w.first.calls, 1);
+    assert_int_equal(w.calls, 1);
+    return w;
+}
+
+/* The seed has no replica; the node that it names has one, whose answer counts. */
+static void test_wait_goes_where_its_command_goes(void **state) {
+    (void)state;
+    char key[64];
+    key_of(2, key, sizeof(key));
+    start_router(nodes[0].port);
+    struct waited w = set_and_wait(key, 1); /* before the map is known: MOVED */
+    assert_string_equal(w.first.text, "OK");
+    assert_int_equal(w.replicas, 1);
+    w = set_and_wait(key, 2);
+    assert_string_equal(w.first.text, "OK");
+    assert_int_equal(w.replicas, 1);
+    stop_router();
+}
+
+static void test_wait_on_a_lost_connection(void **state) {
+    (void)state;
+    struct redis_server single;
+    redis_server_start(&single, NULL);
+    start_router(single.port);
+    wait_for_slot(7);
+    assert_int_equal(set_and_wait("k", 0).replicas, 0);
+    redis_server_kill(&single);
+    struct waited w = set_and_wait("k", 0);
+    assert_false(w.first.got_reply);
+    assert_int_equal(w.replicas, -1);
+    stop_router();
+    redis_server_stop(&single);
+}
+
 static void test_close_with_commands_pending(void **state) {
     (void)state;
     char key[64];
@@ -423,6 +487,8 @@ int main(void) {
         cmocka_unit_test(test_single_server),
         cmocka_unit_test(test_each_key_on_its_node),
         cmocka_unit_test(test_moved_before_the_map_is_known),
+        cmocka_unit_test(test_wait_goes_where_its_command_goes),
+        cmocka_unit_test(test_wait_on_a_lost_connection),
         cmocka_unit_test(test_close_with_commands_pending),
         cmocka_unit_test(test_slot_migrates_under_load),
         cmocka_unit_test(test_follows_a_failover),
