@@ -15,11 +15,14 @@ static const struct verb verb_version = {
     .name = "version", .arguments = "", .summary = "print the version", .help = "", .run = run_version};
 
 const struct verb *const verbs[] = {
+    &verb_audit,
     &verb_config,
     &verb_demo,
+    &verb_pause,
     &verb_providers,
     &verb_push,
     &verb_results,
+    &verb_resume,
     &verb_run,
     &verb_sandbox,
     &verb_validate,

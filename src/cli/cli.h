@@ -19,11 +19,14 @@ struct verb {
     int (*run)(const struct verb *self, int argc, char **argv); /* argv[0] is the verb's name */
 };
 
+extern const struct verb verb_audit;
 extern const struct verb verb_config;
 extern const struct verb verb_demo;
+extern const struct verb verb_pause;
 extern const struct verb verb_providers;
 extern const struct verb verb_push;
 extern const struct verb verb_results;
+extern const struct verb verb_resume;
 extern const struct verb verb_run;
 extern const struct verb verb_sandbox;
 extern const struct verb verb_validate;

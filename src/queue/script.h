@@ -14,6 +14,15 @@ enum script_id {
     SCRIPT_LEAVE,
     SCRIPT_PICK,
     SCRIPT_REOPEN,
+    SCRIPT_WORKER_COUNT, /* a worker uses those above; the command line these: */
+    SCRIPT_AUDIT = SCRIPT_WORKER_COUNT,
+    SCRIPT_AUDIT_HOLDER,
+    SCRIPT_DEAD_RETRY,
+    SCRIPT_DEAD_RESOLVE,
+    SCRIPT_DEAD_DROP,
+    SCRIPT_DEAD_IMPORT,
+    SCRIPT_PAUSE,
+    SCRIPT_STATUS,
     SCRIPT_COUNT,
 };
 

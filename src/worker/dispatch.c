@@ -168,6 +168,7 @@ void dispatch_one(struct order *o, const redisReply *r) {
         return;
     case 'W':
         lane->parked = true;
+        lane->look_now = true; /* a claim says when its gate may open */
         order_move(o, ORDER_FREE);
         return;
     case 'L':

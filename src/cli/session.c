@@ -1,0 +1,157 @@
+/* A queue's keys and the scripts on a synchronous connection, for the operator's verbs. Any error
+ * is printed once, here; the caller returns `code`. */
+#include "cli/session.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "queue/call.h"
+
+#define CMD_MAX (512u << 20)
+
+int session_open(struct session *s, const struct verb *verb, const char *config_path) {
+    memset(s, 0, sizeof(*s));
+    s->verb = verb;
+    buf_init(&s->cmd, CMD_MAX);
+    s->config = cli_config(verb, config_path, true);
+    if (s->config == NULL) {
+        s->code = EXIT_USAGE;
+        return -1;
+    }
+    s->redis = cli_redis(verb, s->config);
+    if (s->redis == NULL) {
+        s->code = EXIT_NO_REDIS;
+        return -1;
+    }
+    return 0;
+}
+
+void session_close(struct session *s) {
+    if (s->redis != NULL)
+        redisFree(s->redis);
+    if (s->has_keys)
+        queue_keys_deinit(&s->keys);
+    buf_deinit(&s->cmd);
+    config_unref(s->config);
+}
+
+static bool name_ok(const char *name) {
+    static const char allowed[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+    size_t n = strlen(name);
+    return n > 0 && n <= NAME_MAX_LEN && strspn(name, allowed) == n;
+}
+
+int session_queue(struct session *s, const char *queue) {
+    if (s->has_keys)
+        queue_keys_deinit(&s->keys);
+    s->has_keys = false;
+    if (!name_ok(queue)) {
+        s->code = cli_usage(s->verb, "'%s' is no queue's name", queue);
+        return -1;
+    }
+    s->has_keys = true;
+    if (queue_keys_init(&s->keys, s->config->redis_prefix, queue, NULL) == 0)
+        return 0;
+    s->code = cli_fail(s->verb, "out of memory");
+    return -1;
+}
+
+void session_begin(struct session *s, enum script_id script, size_t keys, size_t args) {
+    buf_reset(&s->cmd);
+    queue_cmd_begin(&s->cmd, script, keys, args);
+}
+
+void session_key(struct session *s, enum queue_key key) {
+    queue_cmd_key(&s->cmd, &s->keys, key);
+}
+
+void session_keys(struct session *s, const enum queue_key *keys, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        session_key(s, keys[i]);
+}
+
+int session_send(struct session *s) {
+    if (!buf_ok(&s->cmd)) {
+        s->code = cli_fail(s->verb, "out of memory");
+        return -1;
+    }
+    redisAppendFormattedCommand(s->redis, s->cmd.data, s->cmd.len);
+    return 0;
+}
+
+static redisReply *broken(struct session *s) {
+    s->code =
+        cli_fail(s->verb, "Redis: %s; what was done stays done, the command may be given again",
+                 s->redis->errstr);
+    return NULL;
+}
+
+static redisReply *read_reply(struct session *s) {
+    void *reply = NULL;
+    return redisGetReply(s->redis, &reply) == REDIS_OK ? reply : broken(s);
+}
+
+static redisReply *checked(struct session *s, redisReply *reply) {
+    if (reply == NULL || reply->type != REDIS_REPLY_ERROR)
+        return reply;
+    s->code = cli_fail(s->verb, "Redis: %s", reply->str);
+    freeReplyObject(reply);
+    return NULL;
+}
+
+redisReply *session_reply(struct session *s) {
+    return checked(s, read_reply(s));
+}
+
+redisReply *session_call(struct session *s, enum script_id script) {
+    if (session_send(s) < 0)
+        return NULL;
+    redisReply *reply = read_reply(s);
+    if (reply == NULL || reply->type != REDIS_REPLY_ERROR ||
+        strncmp(reply->str, "NOSCRIPT", 8) != 0)
+        return checked(s, reply);
+    freeReplyObject(reply);
+    reply = session_command(s, "SCRIPT LOAD %b", scripts[script].text, scripts[script].len);
+    if (reply == NULL)
+        return NULL;
+    freeReplyObject(reply);
+    return session_send(s) == 0 ? session_reply(s) : NULL;
+}
+
+redisReply *session_command(struct session *s, const char *format, ...) {
+    va_list ap;
+    va_start(ap, format);
+    redisReply *reply = redisvCommand(s->redis, format, ap);
+    va_end(ap);
+    return reply != NULL ? checked(s, reply) : broken(s);
+}
+
+struct span reply_span(const redisReply *r, char scratch[static 24]) {
+    if (r->type == REDIS_REPLY_INTEGER)
+        return (struct span){scratch, (size_t)snprintf(scratch, 24, "%lld", r->integer)};
+    if (r->type != REDIS_REPLY_STRING && r->type != REDIS_REPLY_STATUS)
+        return SPAN_LIT("");
+    return (struct span){r->str, r->len};
+}
+
+uint64_t reply_u64(const redisReply *r) {
+    if (r->type == REDIS_REPLY_INTEGER)
+        return r->integer > 0 ? (uint64_t)r->integer : 0;
+    return r->type == REDIS_REPLY_STRING ? strtoull(r->str, NULL, 10) : 0;
+}
+
+bool ask(const char *question_format, ...) {
+    char answer[16];
+    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+        return false;
+    va_list ap;
+    va_start(ap, question_format);
+    vfprintf(stderr, question_format, ap);
+    va_end(ap);
+    fputs(" [y/N] ", stderr);
+    return fgets(answer, sizeof(answer), stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
+}

@@ -1,0 +1,47 @@
+/* What the operator's verbs share: a queue's keys and the scripts on a synchronous connection. */
+#ifndef DRAY_CLI_SESSION_H
+#define DRAY_CLI_SESSION_H
+
+#include "cli/cli.h"
+#include "queue/keys.h"
+#include "queue/script.h"
+
+struct session {
+    const struct verb *verb;
+    struct config *config;
+    redisContext *redis;
+    struct queue_keys keys; /* of the queue chosen last */
+    bool has_keys;
+    struct buf cmd; /* the command being written */
+    int code;       /* why session_open or a call failed, for the caller to return */
+};
+
+/* Loads the configuration and connects. 0, or -1 with a message printed and `code` set;
+ * session_close() in both cases. */
+int session_open(struct session *s, const struct verb *verb, const char *config_path);
+void session_close(struct session *s);
+/* Chooses the queue whose keys are meant from now on. */
+int session_queue(struct session *s, const char *queue);
+
+/* Begins a script call in s->cmd; the caller appends keys (session_key and redis_resp_arg), then
+ * arguments, as many as it said. */
+void session_begin(struct session *s, enum script_id script, size_t keys, size_t args);
+void session_key(struct session *s, enum queue_key key);
+void session_keys(struct session *s, const enum queue_key *keys, size_t count);
+/* Runs it, loading it where Redis lacks it. NULL: a message was printed. freeReplyObject() the
+ * reply. */
+redisReply *session_call(struct session *s, enum script_id script);
+/* One command, printf-style as in hiredis. NULL: a message was printed. */
+redisReply *session_command(struct session *s, const char *format, ...);
+/* Sends what is in s->cmd (whole commands), `count` replies are then read by session_reply(). */
+int session_send(struct session *s);
+redisReply *session_reply(struct session *s);
+
+/* A reply's text, or its number as text in `scratch`. */
+struct span reply_span(const redisReply *r, char scratch[static 24]);
+uint64_t reply_u64(const redisReply *r);
+
+/* True if a person answers "y" to the question on the terminal. False where there is none. */
+bool ask(const char *question_format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,21 @@
+-- An operator pauses a queue or one of its accounts, or lifts that; waiting jobs come back at once.
+-- uses: kinds gate
+-- KEYS  1 pauses  2 gates  3 accounts  4 limits
+-- ARGV  1 account ("" is the queue)  2 pause or resume  3 pause: for how many ms (0: until resumed)  4 reason
+-- Returns  { was: the entry that stood or "", is: the entry that stands or "" }
+local wrong = wrong_kind({ 'hash', 'zset', 'hash', 'hash' })
+if wrong then return wrong end
+local account, length = ARGV[1], tonumber(ARGV[3])
+local was, is = redis.call('HGET', KEYS[1], account) or '', ''
+if was ~= '' and not paused_till(KEYS[1], account) then was = '' end
+if ARGV[2] == 'pause' then
+  is = (length > 0 and ms(now + length) or '0') .. ' ' .. ARGV[4]
+  redis.call('HSET', KEYS[1], account, is)
+else
+  redis.call('HDEL', KEYS[1], account)
+  if redis.call('ZSCORE', KEYS[2], account) then
+    local l = limits_of(KEYS[4], account)
+    gate_schedule(KEYS[2], account, gate_load(KEYS[3], account, l), l)
+  end
+end
+return { was, is }

@@ -1,0 +1,48 @@
+-- A queue at a glance: sizes, accounts, workers; never looks at jobs one by one. Changes nothing.
+-- uses: gate
+-- KEYS  1 jobs  2 taken  3 delayed  4 waiting  5 parked  6 dead  7 results  8 stats  9 workers  10 workers:info
+--       11 accounts  12 limits  13 pauses  14 gates; from 15 on, per worker: inflight:<worker>, claims:<worker>
+-- ARGV  the workers, as they were a moment ago
+-- Returns  { now ms, { name, number, … } sizes and counters, { account, state as gate.lua keeps it, limits, pause
+--   or "", waiting, … }, { worker, lease ends at (ms), what it said of itself, in flight, … }, the job to be
+--   taken next or "", when the first delayed job is due or "", when the oldest dead letter died or "", the queue's pause or "" }
+local function first_score(key)
+  local pair = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  return pair[2] or ''
+end
+
+local sizes = { 'jobs', ms(redis.call('LLEN', KEYS[1])), 'picked_up', ms(redis.call('LLEN', KEYS[2])),
+  'delayed', ms(redis.call('ZCARD', KEYS[3])), 'waiting', ms(redis.call('ZCARD', KEYS[4])),
+  'dead', ms(redis.call('ZCARD', KEYS[6])), 'results', ms(redis.call('LLEN', KEYS[7])) }
+for _, word in ipairs(redis.call('HGETALL', KEYS[8])) do sizes[#sizes + 1] = word end
+
+local accounts, names = {}, {}
+for _, key in ipairs({ KEYS[11], KEYS[12] }) do
+  for _, name in ipairs(redis.call('HKEYS', key)) do names[name] = true end
+end
+for name in pairs(names) do
+  local l = limits_of(KEYS[12], name)
+  local g = gate_load(KEYS[11], name, l)
+  gate_closed(g, l) -- a pause that is over is over
+  local paused = paused_till(KEYS[13], name) and redis.call('HGET', KEYS[13], name) or ''
+  accounts[#accounts + 1] = name
+  accounts[#accounts + 1] = string.format('%.3f %.0f %.0f %.0f %s %.0f %.0f %s', g.tokens, g.ts, g.conc, g.fails, g.mode,
+    g.till, g.cool, g.probe)
+  accounts[#accounts + 1] = string.format('%.6f %.0f %.0f %.0f', l.rate, l.burst, l.conc, l.failures)
+  accounts[#accounts + 1] = paused
+  accounts[#accounts + 1] = ms(redis.call('ZLEXCOUNT', KEYS[4], '[' .. name .. ' ', '(' .. name .. '!'))
+end
+local queue_paused = paused_till(KEYS[13], '') and redis.call('HGET', KEYS[13], '') or ''
+
+local workers, at = {}, {}
+for i = 1, #ARGV do at[ARGV[i]] = i end
+local ends = redis.call('ZRANGE', KEYS[9], 0, -1, 'WITHSCORES')
+for i = 1, #ends, 2 do
+  local place = at[ends[i]]
+  workers[#workers + 1] = ends[i]
+  workers[#workers + 1] = ms(tonumber(ends[i + 1]))
+  workers[#workers + 1] = redis.call('HGET', KEYS[10], ends[i]) or ''
+  workers[#workers + 1] = ms(place and redis.call('HLEN', KEYS[13 + 2 * place]) or 0)
+end
+return { ms(now), sizes, accounts, workers, redis.call('LINDEX', KEYS[1], -1) or '', first_score(KEYS[3]),
+  first_score(KEYS[6]), queue_paused }
