@@ -1,0 +1,325 @@
+"""The admin server: health, readiness, who may ask, and that nobody who asks can hurt the worker."""
+
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from lib.admin import TOKEN, AdminWorld
+from lib.peer import Answer, Silence
+from lib.redis_rewriter import RedisRewriter
+from lib.redis_server import RedisServer
+from lib.wait import stays_true, wait_until
+from lib.world import created
+
+# A lease of a second, so that "nothing claimed for four leases" is soon.
+SHORT = {"worker": {"lease": "1s"}, "config_redis": {"command_timeout": "500ms"}}
+
+
+@pytest.fixture
+def world(empty_redis, peer):
+    peer.default = lambda request: Answer(200, one.provider.answer(request.json))
+    one = AdminWorld(empty_redis, peer)
+    with one:
+        yield one
+
+
+# -- health ------------------------------------------------------------------------------------------
+
+
+def test_an_idle_worker_is_healthy_and_ready(world):
+    health = world.get("/healthz", token=None)
+    assert health == {"healthy": True, "mode": "running", "redis": "up", "reason": None}
+    assert world.get("/readyz", token=None) == {"ready": True, "reason": None}
+
+
+def test_a_worker_whose_slots_are_all_taken_is_healthy(empty_redis, peer):
+    """Jobs wait and nothing is claimed, but nothing could be."""
+    peer.default = Silence()
+    with AdminWorld(empty_redis, peer, queue={"concurrency": "1"}, **SHORT) as world:
+        for n in range(5):
+            world.send(f"j{n}")
+        peer.wait_posts(1)
+        wait_until(lambda: world.metrics().get('dray_queue_jobs{queue="orders"}') == 4, 10, "the figures to be read")
+        stays_true(lambda: world.ask("/healthz").status == 200, 5.5, "healthy")
+        peer.default = lambda request: created(world.provider, request)
+
+
+def test_redis_away_is_healthy_and_not_ready(peer):
+    with RedisServer() as redis, AdminWorld(redis, peer, **SHORT) as world:
+        redis.stop()
+        away = world.wait_status("/readyz", 503)
+        assert away.json == {"ready": False, "reason": "Redis is away"}
+        stays_true(lambda: world.ask("/healthz").status == 200, 5, "healthy")
+        assert world.get("/healthz")["redis"] == "away"
+        status = world.get("/api/v1/status")
+        assert status["redis"]["up"] is False and status["redis"]["error"]
+        redis.start()
+        world.wait_status("/readyz", 200)
+
+
+def test_a_worker_that_no_longer_claims_is_unhealthy(redis_server, peer):
+    """As if it had lost track of the queue: its claims find nothing, its pick-ups look elsewhere."""
+    peer.default = lambda request: created(world.provider, request)
+
+    def rewrite(args):
+        if args[0] == b"EVALSHA" and any(a.endswith(b":taken") for a in args) and any(a.endswith(b":results") for a in args):
+            return [b"EVAL", b"return {'OK', '%d', '-1'}" % (time.time() * 1000), b"0"]
+        if args[0] == b"BLMOVE":
+            return [args[0], args[1] + b"-not", *args[2:]]
+        return args
+
+    with RedisRewriter(redis_server.port) as proxy:
+        short = {**SHORT, "config_redis": {**SHORT["config_redis"], "url": proxy.url}}
+        with AdminWorld(redis_server, peer, **short) as world:
+            world.alive()
+            proxy.rewrite = rewrite
+            wait_until(lambda: not redis_server.client.client_list() or
+                       any(c["cmd"] == "blmove" for c in redis_server.client.client_list()), 10, "a pick-up")
+            time_of_push = time.monotonic()
+            world.send("stuck-1")  # the armed pick-up may still take one
+            world.send("stuck-2")
+            world.send("stuck-3")
+            sick = world.wait_status("/healthz", 503, 30)
+            assert time.monotonic() - time_of_push > 4
+            assert sick.json["healthy"] is False
+            assert "orders" in sick.json["reason"] and "nothing was claimed" in sick.json["reason"]
+            proxy.rewrite = None
+            world.wait_status("/healthz", 200, 30)
+            world.results(3)
+
+
+def test_a_quiet_or_draining_worker_is_healthy_and_not_ready(world, peer):
+    world.daemon.send(signal.SIGUSR1)
+    assert "quiet" in world.wait_status("/readyz", 503).json["reason"]
+    assert world.ask("/healthz").status == 200
+    world.daemon.send(signal.SIGHUP)
+    world.wait_status("/readyz", 200)
+    peer.default = lambda request: Answer(200, world.provider.answer(request.json), delay=2.0)
+    world.send("slow")
+    peer.wait_posts(1)
+    world.daemon.send(signal.SIGTERM)
+    assert "draining" in world.wait_status("/readyz", 503).json["reason"]
+    assert world.ask("/healthz").json["mode"] == "draining"
+    assert world.daemon.wait(15) == 0
+    assert world.result()["status"] == "created"
+
+
+# -- who may ask -------------------------------------------------------------------------------------
+
+
+READS = ["/api/v1/status", "/api/v1/queues", "/api/v1/accounts", "/api/v1/workers"]
+
+
+@pytest.mark.parametrize("path", READS)
+def test_the_api_needs_the_token(world, path):
+    assert world.ask(path).status == 200
+    for wrong in (None, "open-sesam", "open-sesame1", "x" * 5000, "Open-sesame"):
+        answer = world.ask(path, token=wrong)
+        assert answer.status == 401, wrong
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+        assert answer.json["error"]["code"] == "token_needed"
+    assert world.ask(path, token=None, headers={"Authorization": TOKEN}).status == 401
+    assert world.ask(path, token=None, headers={"Authorization": f"bearer {TOKEN}"}).status == 200
+    assert TOKEN not in "".join(world.daemon.process.stderr_lines)
+
+
+def test_without_a_token_this_host_may_read(empty_redis, peer):
+    with AdminWorld(empty_redis, peer, token=None) as world:
+        for path in READS:
+            assert world.ask(path).status == 200
+            assert world.ask(path, headers={"Host": "localhost:9780"}).status == 200
+            assert world.ask(path, headers={"Host": "[::1]"}).status == 200
+            for host in ("evil.example", "127.0.0.1.evil.example", "localhost.evil.example:9780"):
+                answer = world.ask(path, headers={"Host": host})
+                assert (answer.status, answer.json["error"]["code"]) == (403, "foreign_host")
+        assert world.get("/api/v1/status")["access"] == {"token_configured": False, "may_act": False}
+
+
+def test_methods_paths_and_heads(world):
+    assert world.ask("/healthz", "HEAD").body == b""
+    assert world.ask("/healthz", "HEAD").status == 200
+    for path in ("/healthz", "/metrics", "/api/v1/status"):
+        for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
+            answer = world.ask(path, method)
+            assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD"), (path, method)
+    for path in ("/nothing", "/api", "/api/v1/statuses", "/healthz/", "//healthz", "/api/v1/../v1/status"):
+        assert world.ask(path).status == 404, path
+
+
+def test_security_headers_on_every_answer(world):
+    for path, token in (("/healthz", None), ("/metrics", None), ("/api/v1/status", True), ("/nothing", None),
+                        ("/api/v1/status", None)):
+        headers = world.ask(path, token=token, headers={"Origin": "https://evil.example"}).headers
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Cache-Control"] == "no-store"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert not [name for name in headers if name.lower().startswith("access-control-")]
+
+
+def test_the_port_is_taken(empty_redis, peer):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        world = AdminWorld(empty_redis, peer)
+        world.config["admin"]["listen"] = f"127.0.0.1:{taken.getsockname()[1]}"
+        world.daemon.set_config(world.config)
+        world.daemon.launch()
+        assert world.daemon.wait(10) == 1
+        said = "".join(world.daemon.process.stderr_lines)
+        assert "[admin] listen" in said and "in use" in said
+        world.daemon.close()
+
+
+# -- figures -----------------------------------------------------------------------------------------
+
+
+def test_the_figures_are_right(world, peer):
+    for n in range(20):
+        world.send(f"j{n}", f"K{n}", enqueued_at=int(time.time() * 1000) - 2000)
+    world.results(20)
+    world.push("no json at all")
+    world.wait_dead(1)
+    queue = wait_until(lambda: (q := world.get("/api/v1/queues")["queues"][0])["dead"] == 1 and q, 10, "the figures")
+    assert (queue["queue"], queue["jobs"], queue["results"], queue["delayed"], queue["waiting"]) == ("orders", 0, 0, 0, 0)
+    assert queue["totals"]["taken"] == 21 and queue["totals"]["created"] == 20
+    assert sum(queue["here"]["http"]["counts"]) == 20
+    [account] = world.get("/api/v1/accounts")["accounts"]["list"]
+    assert account["state"] == "ok" and account["here"]["attempts"] == {"created": 20}
+    [worker] = world.get("/api/v1/workers")["workers"]
+    assert worker["this"] and worker["alive"] and worker["info"]["pid"] == world.daemon.pid
+    metrics = world.metrics()
+    assert metrics['dray_attempts_total{queue="orders",account="shop",verdict="created"}'] == 20
+    assert metrics['dray_results_total{queue="orders",account="shop",status="created"}'] == 20
+    assert metrics['dray_dead_letters_total{queue="orders",reason="invalid"}'] == 1
+    assert metrics['dray_http_request_duration_seconds_count{queue="orders"}'] == 20
+    assert metrics['dray_pickup_duration_seconds_bucket{queue="orders",le="1"}'] == 0
+    assert metrics['dray_pickup_duration_seconds_bucket{queue="orders",le="60"}'] == 20
+    assert metrics["dray_http_requests_total"] == 20
+    assert metrics["dray_redis_up"] == 1 and metrics["dray_redis_commands_total"] > 0
+
+
+def test_an_account_in_trouble_says_why(empty_redis, peer):
+    peer.default = lambda request: Answer(401, {"message": "no"})
+    with AdminWorld(empty_redis, peer) as world:
+        world.send("held")
+        peer.wait_posts(1)
+        account = wait_until(lambda: (a := world.get("/api/v1/accounts?state=troubled")["accounts"])["total"] == 1 and a,
+                             15, "the account to be held")["list"][0]
+        assert account["state"] == "held" and "401" in account["reason"] and account["until"] > time.time() * 1000
+        name = 'dray_account_state{queue="orders",account="shop",state="held"}'
+        wait_until(lambda: world.metrics()[name] == 1, 10, "the metric")
+        peer.default = lambda request: created(world.provider, request)
+
+
+def promtool(text):
+    return subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, timeout=60)
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed (package prometheus)")
+def test_promtool_finds_nothing_wrong(world):
+    for n in range(5):
+        world.send(f"j{n}")
+    world.results(5)
+    text = world.ask("/metrics").body
+    checked = promtool(text)
+    assert checked.returncode == 0 and not checked.stderr, checked.stderr.decode()
+    assert promtool(text.replace(b"_total", b"_count")).stderr, "promtool checks nothing"
+
+
+def test_a_thousand_accounts_do_not_blow_up_the_metrics(empty_redis, peer):
+    many = {f"a{n:04}": {} for n in range(1100)}
+    with AdminWorld(empty_redis, peer, accounts=many) as world:
+        wait_until(lambda: any("account_state" in name for name in world.metrics()), 15, "the figures")
+        began = time.monotonic()
+        answer = world.ask("/metrics")
+        assert time.monotonic() - began < 2
+        assert len(answer.body) < 1_500_000
+        assert answer.body.count(b"dray_account_inflight_orders{") == 1001
+        assert b'account="_others"' in answer.body
+        page = world.get("/api/v1/accounts?limit=200&offset=1000")["accounts"]
+        assert page["total"] == 1101 and len(page["list"]) == 101
+        assert len(world.get("/api/v1/status")["accounts"]["list"]) == 50
+
+
+# -- limits ------------------------------------------------------------------------------------------
+
+
+def test_headers_and_bodies_have_limits(world):
+    with world.connect() as s:
+        s.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + b"X-Filler: " + b"a" * 40000 + b"\r\n\r\n")
+        assert s.recv(100).split()[1] in (b"431", b"400", b"413")
+    answer = world.ask("/api/v1/status?" + "a" * 20000)
+    assert answer.status in (414, 431)
+    assert world.ask("/healthz").status == 200
+
+
+def test_slow_clients_are_cut_off(world):
+    """One byte a second would keep a connection for ever if only silence counted."""
+    def drip(text):
+        s = world.connect()
+        s.setblocking(False)
+        return {"socket": s, "rest": text, "open": True, "began": time.monotonic()}
+
+    clients = [drip(b"GET /healthz HTTP/1.1\r\nX-A: " + b"a" * 1000), drip(b""),
+               drip(b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n" + b"a" * 999)]
+
+    def step():
+        for c in clients:
+            if not c["open"]:
+                continue
+            try:
+                if c["rest"]:
+                    c["socket"].send(c["rest"][:1])
+                    c["rest"] = c["rest"][1:]
+                if c["socket"].recv(1000) == b"":
+                    c["open"] = False
+            except BlockingIOError:
+                pass
+            except OSError:
+                c["open"] = False
+        return not any(c["open"] for c in clients)
+
+    wait_until(step, 40, "the slow clients to be cut off")
+    assert world.metrics()["dray_admin_connections_cut_total"] >= 1
+
+
+def test_a_thousand_idle_connections_do_not_hurt(world, peer):
+    idle = [world.connect() for _ in range(1000)]
+    for s in idle[::2]:
+        s.sendall(b"GET /healthz HTTP/1.1\r\nHo")
+    for n in range(200):
+        world.send(f"j{n}", f"K{n}")
+    results = world.results(200, 10)
+    assert {r["status"] for r in results} == {"created"}
+    assert world.ask("/healthz").status == 200
+    assert world.metrics()["dray_admin_connections"] >= 1000
+    for s in idle:
+        s.close()
+    wait_until(lambda: world.metrics()["dray_admin_connections"] < 10, 15, "the connections to be gone")
+
+
+def test_many_clients_at_once_share_one_reading(world):
+    """Dashboards must not multiply what Redis is asked."""
+    before = world.db.info("commandstats").get("cmdstat_llen", {"calls": 0})["calls"]
+    for _ in range(50):
+        world.get("/api/v1/status")
+    took = world.db.info("commandstats")["cmdstat_llen"]["calls"] - before
+    assert took <= 20, took
+
+
+def test_a_redis_that_hangs_does_not_hang_the_api(peer):
+    peer.default = lambda request: created(world.provider, request)
+    with RedisServer() as redis, AdminWorld(redis, peer, worker={"lease": "60s"}) as world:
+        world.get("/api/v1/status")
+        redis.sigstop()
+        try:
+            began = time.monotonic()
+            wait_until(lambda: world.ask("/api/v1/status").status == 503, 12, "503 while Redis hangs")
+            assert time.monotonic() - began < 12
+            assert world.ask("/healthz").status == 200
+        finally:
+            redis.sigcont()
+        world.alive()
