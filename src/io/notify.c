@@ -37,7 +37,7 @@ static int make_address(const char *name, struct sockaddr_un *address, socklen_t
 int notify_send(const char *state, struct err *err) {
     const char *name = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address;
-    socklen_t len;
+    socklen_t len = 0;
     if (name == NULL || name[0] == '\0')
         return 0;
     if (make_address(name, &address, &len, err) < 0)
