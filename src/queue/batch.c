@@ -85,26 +85,23 @@ bool batch_add_begin(struct batch *b, void *item, const char *token, char kind, 
     return commit(b, item, mark);
 }
 
-static void add_op(struct batch *b, const struct settlement *s) {
+/* "op:counter@list account effect": one text, as many settlements of a batch share it. */
+static void add_what(struct batch *b, const struct settlement *s) {
     static const char *const names[] = {
         [SETTLE_DONE] = "done", [SETTLE_DEAD] = "dead", [SETTLE_RETRY] = "retry",
         [SETTLE_WAIT] = "wait", [SETTLE_BACK] = "back",
     };
-    char text[64], list[16] = "";
+    char text[192], list[16] = "", arg[24] = "";
     if (s->results_key.ptr != NULL) {
         redis_resp_arg(&b->more_keys, s->results_key);
         snprintf(list, sizeof(list), "@%u", b->more_count + 1);
     }
-    int n = snprintf(text, sizeof(text), "%s%s%s%s", names[s->op], s->counter != NULL ? ":" : "",
-                     s->counter != NULL ? s->counter : "", list);
+    if (s->gate_ms > 0)
+        snprintf(arg, sizeof(arg), "%llu", (unsigned long long)s->gate_ms);
+    int n = snprintf(text, sizeof(text), "%s%s%s%s %s %c%s", names[s->op], s->counter != NULL ? ":" : "",
+                     s->counter != NULL ? s->counter : "", list, s->account != NULL ? s->account : "", s->gate,
+                     arg);
     redis_resp_arg(&b->args, (struct span){text, (size_t)n});
-}
-
-static void add_effect(struct buf *args, const struct settlement *s) {
-    char text[24];
-    int n = s->gate_ms > 0 ? snprintf(text, sizeof(text), "%c%llu", s->gate, (unsigned long long)s->gate_ms)
-                           : snprintf(text, sizeof(text), "%c", s->gate);
-    redis_resp_arg(args, (struct span){text, (size_t)n});
 }
 
 static void add_or_empty(struct buf *args, struct span s) {
@@ -116,12 +113,10 @@ bool batch_add_settlement(struct batch *b, void *item, const struct queue_keys *
     struct mark mark = mark_of(b);
     redis_resp_arg(&b->keys, s->ledger_key.ptr != NULL ? s->ledger_key : k->key[KEY_JOBS]);
     redis_resp_str(&b->args, token);
-    add_op(b, s);
-    redis_resp_str(&b->args, s->account != NULL ? s->account : "");
-    add_effect(&b->args, s);
+    add_what(b, s);
     add_or_empty(&b->args, s->result);
     add_or_empty(&b->args, s->ledger);
-    b->arg_count += 6;
+    b->arg_count += 4;
     if (s->op != SETTLE_DONE && s->op != SETTLE_BACK) {
         if (s->op == SETTLE_DEAD)
             redis_resp_str(&b->args, s->dead_id);

@@ -104,7 +104,7 @@ class Scripts:
                 lists.append(job["results"])
                 op += f"@{len(lists)}"
             keys.append(self.order_key(account, job["key"]) if "key" in job else self.key("jobs"))
-            args += [job["token"], op, account, job.get("effect", "s"), job.get("result", ""), job.get("ledger", "")]
+            args += [job["token"], f"{op} {account} {job.get('effect', 's')}", job.get("result", ""), job.get("ledger", "")]
             if op.startswith(("dead", "retry", "wait")):
                 args += [job.get("due", 0), job.get("body", "")]
         return self.call("settle", [jitter, int(again), len(jobs), *args], worker, keys + lists)[:len(jobs)]

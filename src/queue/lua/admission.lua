@@ -47,11 +47,22 @@ local function ledger_refuses(entry, kind, hash)
   return 'B'
 end
 
+local kinds, accounts = {}, {} -- many jobs of a batch share kind and account
+
+local function split(kind_account)
+  local kind = kinds[kind_account]
+  if not kind then
+    kind = string.sub(kind_account, 1, 1)
+    kinds[kind_account], accounts[kind_account] = kind, string.sub(kind_account, 2)
+  end
+  return kind, accounts[kind_account]
+end
+
 -- claim: what claims:<worker> holds for the token; entry: the ledger's.
 local function admit(token, claim, key, entry, kind_account, hash)
   if not claim then return 'L' end
   if claim ~= '' then return 'G' end
-  local kind, account = string.sub(kind_account, 1, 1), string.sub(kind_account, 2)
+  local kind, account = split(kind_account)
   local refused = ledger_refuses(sent_now[key] or entry, kind, hash)
   if refused then return refused end
   local g, l = account_state(account)

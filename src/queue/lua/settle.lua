@@ -6,11 +6,13 @@
 -- KEYS  1 jobs  2 dead  3 dead:entries  4 delayed  5 parked  6 waiting  7 gates  8 accounts  9 limits
 --       10 stats  11 inflight:<worker>  12 claims:<worker>  13 results; then per job
 --       order:<account>:<key> (or jobs where there is none); then further results lists
--- ARGV  1 jitter, 0 to 1  2 "1" if this batch is sent again  3 number of jobs; then per job: token, op,
---       account ("" where unknown), gate effect and its argument in one (p5000), result ("" for none),
---       ledger; and for dead, retry and wait two more: due (retry: ms from now; dead: entry id), body
---   op      done | dead | retry | wait (due > 0: not before) | back; a counter's name may follow a
---           colon (done:created); "@2" at the end: the result goes to the second further list
+-- ARGV  1 jitter, 0 to 1  2 "1" if this batch is sent again  3 number of jobs; then per job: token, what,
+--       result ("" for none), ledger; and for dead, retry and wait two more: due (retry: ms from now;
+--       dead: entry id), body
+--   what    "op account effect" in one text, as many jobs share it: "done:created shop s"
+--           op: done | dead | retry | wait (due > 0: not before) | back; a counter's name may follow a
+--           colon; "@2" behind it: the result goes to the second further list
+--           account: nothing where unknown; effect: the gate's (gate.lua) and its argument ("p5000")
 --   body    retry, wait: state letter, a space, header JSON ("" leaves the header); dead: the entry
 --   ledger  "" leave, "D" delete, or the entry's new value
 -- Returns  per job: OK; LOST: the claim is not ours any more (a created order's id goes into the
@@ -29,8 +31,9 @@ local counts, replies, ended, pushes, list_ok, ops = {}, {}, {}, {}, {}, {}
 local function op_of(text)
   local op = ops[text]
   if op then return op end
-  local verb, counter, list = string.match(text, '^(%a+):?([%a_]*)@?(%d*)$')
-  op = { verb = verb, counter = counter ~= '' and counter, args = (verb == 'done' or verb == 'back') and 6 or 8,
+  local verb, counter, list, account, effect, arg = string.match(text, '^(%a+):?([%a_]*)@?(%d*) (%S*) (.)(%d*)$')
+  op = { verb = verb, counter = counter ~= '' and counter, args = (verb == 'done' or verb == 'back') and 4 or 6,
+         account = account, effect = effect, arg = tonumber(arg) or 0,
          results = list ~= '' and KEYS[FIXED + n + tonumber(list)] or KEYS[FIXED] }
   ops[text] = op
   return op
@@ -76,12 +79,12 @@ local function learn_of_lost(key, account, ledger)
   return 'LOST'
 end
 
-local function gate_update(account, token, begun, effect)
-  local l = limits_of(KEYS[9], account)
-  local g = gate_load(KEYS[8], account, l)
+local function gate_update(op, token, begun)
+  local l = limits_of(KEYS[9], op.account)
+  local g = gate_load(KEYS[8], op.account, l)
   local was = g.mode
   if begun then g.conc = math.max(0, g.conc - 1) end
-  gate_learn(g, l, string.sub(effect, 1, 1), tonumber(string.sub(effect, 2)) or 0, token, jitter)
+  gate_learn(g, l, op.effect, op.arg, token, jitter)
   if was ~= 'b' and g.mode == 'b' then count('breaker_opened') end
   return g
 end
@@ -120,22 +123,23 @@ end
 
 local function settle(i)
   local a, token, key = at[i], tokens[i], KEYS[FIXED + i]
-  local op, account, result, ledger = op_of(ARGV[a + 1]), ARGV[a + 2], ARGV[a + 4], ARGV[a + 5]
+  local op, result, ledger = ops[ARGV[a + 1]], ARGV[a + 2], ARGV[a + 3]
+  local account = op.account
   if not claims[i] then return learn_of_lost(key, account, ledger) end
   local results = op.results
   if result ~= '' and not is_list(results) then
     results = KEYS[FIXED]
     if not is_list(results) then return 'WRONGTYPE' end
   end
-  local g = account ~= '' and gate_update(account, token, claims[i] ~= '', ARGV[a + 3])
+  local g = account ~= '' and gate_update(op, token, claims[i] ~= '')
   if op.verb == 'done' then
     count('settled')
   elseif op.verb == 'dead' then
-    redis.call('HSET', KEYS[3], ARGV[a + 6], ARGV[a + 7])
-    redis.call('ZADD', KEYS[2], ms(now), ARGV[a + 6])
+    redis.call('HSET', KEYS[3], ARGV[a + 4], ARGV[a + 5])
+    redis.call('ZADD', KEYS[2], ms(now), ARGV[a + 4])
     count('died')
   else
-    put_back(op.verb, token, account, g, ARGV[a + 6], ARGV[a + 7])
+    put_back(op.verb, token, account, g, ARGV[a + 4], ARGV[a + 5])
   end
   ledger_write(key, account, ledger)
   if result ~= '' then
