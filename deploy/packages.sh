@@ -7,6 +7,7 @@ packages_build="gcc libc6-dev meson ninja-build pkgconf libhiredis-dev libuv1-de
 packages_run="redis-server ca-certificates"
 packages_test="libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-pytest-timeout
     python3-redis openssl util-linux
+    chromium chromium-driver python3-selenium
     python3-yaml systemd prometheus groff-base zsh php-cli php-redis ruby-redis node-redis"
 
 say() {

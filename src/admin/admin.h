@@ -122,6 +122,8 @@ void handle_workers(struct request *r);
 /* page.c */
 void handle_page(struct request *r);
 
-struct lane *admin_lane(const struct admin *a, const char *queue); /* NULL: no such queue */
+/* The queue that the first parameter names; NULL: answered already (no such queue, Redis is away).
+ */
+struct lane *request_lane(struct request *r);
 
 #endif

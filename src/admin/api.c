@@ -23,7 +23,7 @@ void api_read(struct admin *a) {
 static void with_view(struct request *r, handler_fn answer) {
     struct admin *a = r->admin;
     uint64_t at = views_read_at(&a->views);
-    if (clock_unix_ms() > at + FRESH_MS)
+    if (a->views.stale || clock_unix_ms() > at + FRESH_MS)
         views_read(&a->views);
     if (a->views.reading == 0) {
         answer(r);
@@ -100,6 +100,13 @@ static void add_here(struct buf *b, const struct lane *lane) {
     buf_add_char(b, ',');
 }
 
+static uint64_t inflight_of(const struct view *v) {
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < v->worker_count; i++)
+        sum += v->workers[i].inflight;
+    return sum;
+}
+
 static void add_queue(struct buf *b, const struct view *v, const struct lane *lane,
                       uint64_t now_ms) {
     buf_add_char(b, '{');
@@ -108,6 +115,7 @@ static void add_queue(struct buf *b, const struct view *v, const struct lane *la
     add_u64(b, "jobs", v->jobs);
     add_u64(b, "waiting", v->waiting);
     add_u64(b, "delayed", v->delayed);
+    add_u64(b, "inflight", inflight_of(v));
     add_u64(b, "dead", v->dead);
     add_u64(b, "results", v->results);
     add_u64(b, "workers", v->workers_alive);
@@ -261,6 +269,7 @@ static void add_workers(struct buf *b, const struct admin *a) {
             add_str(b, "queue", v->queue);
             add_str(b, "worker", w->id);
             add_bool(b, "this", strcmp(w->id, a->worker->id) == 0);
+            add_u64(b, "inflight", w->inflight);
             add_u64(b, "lease_until", w->lease_until_ms);
             add_bool(b, "alive", w->lease_until_ms > v->redis_ms);
             buf_addf(b, "\"info\":%s},", w->info[0] == '{' ? w->info : "null");

@@ -10,6 +10,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "admin/act.h"
+#include "admin/dead.h"
+
 #define DENIED_QUIET_NS 1000000000ull
 
 static const struct route routes[] = {
@@ -20,6 +23,12 @@ static const struct route routes[] = {
     {"GET", "/api/v1/queues", ACCESS_READ, handle_queues},
     {"GET", "/api/v1/accounts", ACCESS_READ, handle_accounts},
     {"GET", "/api/v1/workers", ACCESS_READ, handle_workers},
+    {"GET", "/api/v1/dead/:", ACCESS_READ, handle_dead_list},
+    {"GET", "/api/v1/dead/:/:", ACCESS_CONTENTS, handle_dead_one},
+    {"POST", "/api/v1/queues/:/pause", ACCESS_ACT, handle_pause},
+    {"POST", "/api/v1/queues/:/resume", ACCESS_ACT, handle_resume},
+    {"POST", "/api/v1/queues/:/accounts/:/pause", ACCESS_ACT, handle_pause},
+    {"POST", "/api/v1/queues/:/accounts/:/resume", ACCESS_ACT, handle_resume},
 };
 
 /* True if `path` has the route's form; its parameters go into `r`. */

@@ -302,9 +302,20 @@ void admin_close(struct admin *a) {
         uv_close(handles[i], on_closed);
 }
 
-struct lane *admin_lane(const struct admin *a, const char *queue) {
+static struct lane *find_lane(const struct admin *a, const char *queue) {
     for (uint32_t i = 0; a->worker != NULL && i < a->worker->lane_count; i++)
         if (strcmp(a->worker->lanes[i]->keys.queue, queue) == 0)
             return a->worker->lanes[i];
+    return NULL;
+}
+
+struct lane *request_lane(struct request *r) {
+    struct lane *lane = find_lane(r->admin, r->param[0]);
+    if (lane == NULL)
+        answer_error(r, 404, "no_such_queue", "this worker has no queue of that name");
+    else if (r->admin->worker->mode == WORKER_STOPPED || !lane_is_up(lane))
+        answer_error(r, 503, "redis_away", "Redis is away");
+    else
+        return lane;
     return NULL;
 }

@@ -102,6 +102,7 @@ static void follow_lanes(struct views *v) {
 void views_read(struct views *v) {
     if (v->reading > 0)
         return;
+    v->stale = false;
     follow_lanes(v);
     for (uint32_t i = 0; i < v->count; i++)
         v->reading += view_read_start(v->list[i]) ? 1 : 0;

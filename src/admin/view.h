@@ -32,7 +32,9 @@ struct account_view {
 struct worker_view {
     char id[128];
     uint64_t lease_until_ms;
-    char info[512]; /* JSON as it wrote it, or "" */
+    struct view *view;
+    uint64_t inflight; /* its claims */
+    char info[512];    /* JSON as it wrote it, or "" */
 };
 
 /* Counters of the queue over all workers (the `stats` hash). */
@@ -80,6 +82,7 @@ struct views {
     struct view **list; /* one a queue */
     uint32_t count;
     uint32_t reading; /* queues with a reading under way */
+    bool stale;       /* something was changed: the next request reads again */
     struct json_doc doc;
     void (*read)(void *arg); /* a reading has ended */
     void *arg;

@@ -120,6 +120,25 @@ static void on_pauses(void *arg, const redisReply *r, const char *error) {
     ended(view);
 }
 
+static void on_inflight(void *arg, const redisReply *r, const char *error) {
+    struct worker_view *w = arg;
+    (void)error;
+    w->inflight = number(w->view, r);
+    ended(w->view);
+}
+
+static void ask_inflight(struct view *view) {
+    const struct lane *lane = view_lane(view);
+    for (uint32_t i = 0; lane != NULL && i < view->worker_count; i++) {
+        struct buf *key = &lane->worker->text_path;
+        buf_reset(key);
+        queue_keys_of_worker(&lane->keys, KEY_CLAIMS, span_str(view->workers[i].id), key);
+        view->replies_out++;
+        redis_router_command(lane->worker->redis, lane->keys.slot, on_inflight, &view->workers[i],
+                             "HLEN %b", key->data, key->len);
+    }
+}
+
 static void on_workers(void *arg, const redisReply *r, const char *error) {
     struct view *view = arg;
     (void)error;
@@ -129,8 +148,11 @@ static void on_workers(void *arg, const redisReply *r, const char *error) {
             struct worker_view *w = &view->workers[view->worker_count++];
             snprintf(w->id, sizeof(w->id), "%s", r->element[i]->str);
             w->lease_until_ms = text_u64(r->element[i + 1]);
+            w->view = view;
+            w->inflight = 0;
             w->info[0] = '\0';
         }
+        ask_inflight(view);
     }
     ended(view);
 }

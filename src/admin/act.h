@@ -1,0 +1,21 @@
+/* What changes something: by POST, with the token, and told in the log. The answer of one whose
+ * script was sent but not answered says that it may have been done. */
+#ifndef DRAY_ADMIN_ACT_H
+#define DRAY_ADMIN_ACT_H
+
+#include "admin/admin.h"
+
+void handle_pause(struct request *r);
+void handle_resume(struct request *r);
+
+/* A script call on a request's behalf; `done` gets the request (NULL: answered otherwise) and the
+ * reply (an array or a string; errors are answered here). */
+typedef void (*act_fn)(struct request *r, const redisReply *reply);
+void act_call(struct request *r, const struct lane *lane, enum script_id script,
+              const struct buf *cmd, act_fn done);
+void act_log(const struct request *r, const char *what, const char *result);
+
+/* The body as a JSON object, or empty. False: answered with 400 already. */
+bool act_body(struct request *r, struct json_doc *doc);
+
+#endif

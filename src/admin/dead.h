@@ -1,0 +1,10 @@
+/* Dead letters: read page by page, and acted on one by one. */
+#ifndef DRAY_ADMIN_DEAD_H
+#define DRAY_ADMIN_DEAD_H
+
+#include "admin/admin.h"
+
+void handle_dead_list(struct request *r);
+void handle_dead_one(struct request *r);
+
+#endif

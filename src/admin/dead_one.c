@@ -1,0 +1,57 @@
+/* /api/v1/dead/QUEUE/ID: one dead letter whole, as it stands in Redis: the order's text, the
+ * history of attempts, the provider's answers. */
+#include <stdlib.h>
+
+#include "admin/dead.h"
+
+struct fetch {
+    struct request *request; /* NULL: answered otherwise */
+};
+
+static void write_entry(struct request *r, const redisReply *entry) {
+    struct json_doc *doc = &r->admin->views.doc;
+    buf_add_str(&r->out, "{\"queue\":");
+    buf_add_json_str(&r->out, span_str(r->param[0]));
+    buf_add_str(&r->out, ",\"dead_id\":");
+    buf_add_json_str(&r->out, span_str(r->param[1]));
+    if (json_parse(doc, entry->str, entry->len, NULL) == 0) {
+        buf_add_str(&r->out, ",\"entry\":");
+        buf_add(&r->out, entry->str, entry->len);
+    } else { /* not dray's: for a person to look at */
+        buf_add_str(&r->out, ",\"entry\":null,\"text\":");
+        buf_add_json_str(&r->out, (struct span){entry->str, entry->len});
+    }
+    buf_add_char(&r->out, '}');
+    answer_json(r, 200);
+}
+
+static void on_entry(void *arg, const redisReply *reply, const char *error) {
+    struct fetch *f = arg;
+    struct request *r = f->request;
+    if (r != NULL) {
+        if (reply == NULL || reply->type == REDIS_REPLY_ERROR)
+            answer_error(r, 503, "redis", "Redis: %s", reply != NULL ? reply->str : error);
+        else if (reply->type == REDIS_REPLY_STRING)
+            write_entry(r, reply);
+        else
+            answer_error(r, 404, "no_such_letter",
+                         "no dead letter of that id; was it retried or dropped?");
+        request_done(r);
+    }
+    free(f);
+}
+
+void handle_dead_one(struct request *r) {
+    const struct lane *lane = request_lane(r);
+    if (lane == NULL)
+        return;
+    struct fetch *f = calloc(1, sizeof(*f));
+    if (f == NULL) {
+        answer_error(r, 500, "memory", "out of memory");
+        return;
+    }
+    const struct span key = lane->keys.key[KEY_DEAD_ENTRIES];
+    redis_router_command(lane->worker->redis, lane->keys.slot, on_entry, f, "HGET %b %s", key.ptr,
+                         key.len, r->param[1]);
+    request_wait(r, &f->request);
+}
