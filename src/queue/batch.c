@@ -130,7 +130,8 @@ bool batch_add_settlement(struct batch *b, void *item, const struct queue_keys *
 
 static void compose_begin(struct batch *b, const struct queue_keys *k) {
     static const enum queue_key fixed[] = {KEY_WORKERS, KEY_INFLIGHT, KEY_CLAIMS,  KEY_PARKED, KEY_WAITING,
-                                           KEY_GATES,   KEY_ACCOUNTS, KEY_LIMITS, KEY_PAUSES, KEY_STATS};
+                                           KEY_GATES,   KEY_ACCOUNTS, KEY_LIMITS, KEY_PAUSES, KEY_STATS,
+                                           KEY_DELAYED};
     size_t fixed_count = sizeof(fixed) / sizeof(fixed[0]);
     queue_cmd_begin(&b->cmd, SCRIPT_BEGIN, fixed_count + b->count, 2 + b->arg_count);
     for (size_t i = 0; i < fixed_count; i++)

@@ -41,6 +41,7 @@ struct batch {
     size_t arg_count;
     double jitter;
     bool sent;     /* once at least */
+    uint64_t sent_ns; /* boot clock, the first time */
     bool repeated; /* the last time it was sent was not the first */
     bool waits;    /* WAIT's answer is still to come */
     bool answered; /* … and the script's came */

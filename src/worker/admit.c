@@ -152,6 +152,8 @@ static void on_picked(void *arg, const redisReply *r, const char *error) {
         return;
     }
     lane->stats.claimed++;
+    if (r->elements >= 4)
+        lane_look(lane, r, 2);
     set_token(o, (struct span){r->element[0]->str, r->element[0]->len});
     dispatch_one(o, r->element[1]);
     lane_flush(lane);
@@ -159,7 +161,8 @@ static void on_picked(void *arg, const redisReply *r, const char *error) {
 
 bool admit_picked(struct lane *lane, struct span text) {
     static const enum queue_key keys[] = {KEY_WORKERS, KEY_INFLIGHT, KEY_CLAIMS, KEY_PARKED, KEY_WAITING, KEY_GATES,
-                                          KEY_ACCOUNTS, KEY_LIMITS,  KEY_PAUSES, KEY_STATS,  KEY_TAKEN};
+                                          KEY_ACCOUNTS, KEY_LIMITS,  KEY_PAUSES, KEY_STATS,  KEY_TAKEN,
+                                          KEY_DELAYED};
     struct order *o = order_get(lane);
     struct decision d;
     if (o == NULL)
@@ -183,6 +186,7 @@ bool admit_picked(struct lane *lane, struct span text) {
     redis_resp_str(cmd, o->hash);
     redis_resp_arg(cmd, text);
     order_move(o, ORDER_BEGINNING);
+    order_set_deadline(o, clock_boot_ns());
     lane->claim_out = true;
     queue_call(lane->worker->caller, lane->keys.slot, SCRIPT_PICK, cmd, on_picked, o);
     return true;

@@ -23,6 +23,8 @@ static void send_batch(struct lane *lane, struct batch *b) {
     b->lane = lane;
     b->jitter = (double)rng_below(&lane->worker->rng, 1000) / 1000.0;
     lane->batches_out++;
+    if (!b->sent)
+        b->sent_ns = clock_boot_ns();
     if (replicas_wanted(lane, b))
         replicas_send(lane, b, on_batch);
     else
@@ -65,7 +67,7 @@ static void on_batch(void *arg, const redisReply *reply, const char *error) {
     struct batch *b = arg;
     struct lane *lane = b->lane;
     lane->batches_out -= b->waits ? 0 : 1;
-    if (reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements == b->count) {
+    if (reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements >= b->count) {
         lane->failures = 0;
         if (b->script == SCRIPT_BEGIN)
             dispatch_begun(lane, b, reply);

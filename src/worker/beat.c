@@ -6,6 +6,8 @@
  * The reply says E: the lease had run out but nobody recovered us: nothing is lost. N, though we were
  * known: we were recovered. Redis refuses what we still hold, claim by claim; what begin let go before
  * and has not left yet must not leave under the new lease: the lane's lease_epoch moves on.
+ * What was begun too long ago must not leave either: its token was of another time, and the provider would
+ * see more at once than the account's rate allows.
  * Not caught: a process stopped between order_may_send and the kernel taking the bytes (some
  * microseconds) sends when it is resumed. Recovery therefore waits request_timeout before it looks such
  * an order up; a longer stop at that very place is docs/guarantees.md's "stop window".
@@ -20,6 +22,7 @@
 
 #define RECOVER_BATCH 200 /* jobs moved by one script call, so that Redis is not held up */
 #define MS_NS         1000000ull
+#define SEND_SLACK_MS 1000ull /* beyond connect_timeout: until a request that was begun leaves or does not */
 
 struct recovery {
     struct lane *lane;
@@ -30,7 +33,14 @@ struct recovery {
 bool order_may_send(void *arg) {
     const struct order *o = arg;
     const struct lane *lane = o->lane;
-    return o->lease_epoch == lane->lease_epoch && lane->leased && clock_boot_ns() < lane->lease_until_ns;
+    uint64_t now = clock_boot_ns();
+    return o->lease_epoch == lane->lease_epoch && lane->leased && now < lane->lease_until_ns && now < o->send_by_ns;
+}
+
+void order_set_deadline(struct order *o, uint64_t begun_ns) {
+    const struct config *c = o->lane->worker->boot;
+    uint64_t replicas_ms = c->min_replicas > 0 ? c->min_replicas_timeout_ms : 0;
+    o->send_by_ns = begun_ns + (o->account->connect_timeout_ms + replicas_ms + SEND_SLACK_MS) * MS_NS;
 }
 
 static void write_info(const struct lane *lane, struct buf *out) {
@@ -188,15 +198,7 @@ static void on_beat(void *arg, const redisReply *r, const char *error) {
         return;
     }
     leased(lane, r->element[2]->str[0]);
-    long long next = strtoll(r->element[1]->str, NULL, 10);
-    if (next == 0) {
-        lane->look_now = true;
-    } else if (next > 0) {
-        long long now = strtoll(r->element[0]->str, NULL, 10);
-        uint64_t at = clock_boot_ns() + (next > now ? (uint64_t)(next - now) : 1) * MS_NS;
-        if (lane->look_at_ns == 0 || at < lane->look_at_ns)
-            lane->look_at_ns = at;
-    }
+    lane_look(lane, r, 0);
     if (r->elements > 3 && !lane->recovering && lane->worker->mode != WORKER_DRAINING)
         recover(lane, r->element[3]);
     worker_became_ready(lane->worker);
@@ -221,29 +223,4 @@ void lane_beat(struct lane *lane) {
     lane->beat_out = true;
     lane->beat_sent_ns = clock_boot_ns();
     queue_call(w->caller, lane->keys.slot, SCRIPT_BEAT, cmd, on_beat, lane);
-}
-
-static void on_limits(void *arg, const redisReply *r, const char *error) {
-    if (r != NULL && r->type == REDIS_REPLY_ERROR)
-        log_redis_error(arg, "limits", error != NULL && error[0] != '\0' ? error : r->str);
-}
-
-/* The accounts' limits, for the scripts (gate.lua). */
-void lane_send_limits(struct lane *lane) {
-    struct buf *cmd = &lane->worker->text_cmd;
-    char text[160];
-    buf_reset(cmd);
-    redis_resp_begin(cmd, 2 + 2 * (size_t)lane->port_count);
-    redis_resp_str(cmd, "HSET");
-    queue_cmd_key(cmd, &lane->keys, KEY_LIMITS);
-    for (uint32_t i = 0; i < lane->port_count; i++) {
-        const struct account *a = lane->ports[i]->account;
-        uint64_t probe_ms = a->connect_timeout_ms + a->request_timeout_ms + 2 * lane->worker->boot->lease_ms;
-        snprintf(text, sizeof(text), "%.6f %u %u %u %llu %llu %llu", a->rate, a->burst > 0 ? a->burst : 1,
-                 a->concurrency, a->breaker_failures, (unsigned long long)a->breaker_cooldown_ms,
-                 (unsigned long long)probe_ms, (unsigned long long)a->ledger_ttl_ms);
-        redis_resp_str(cmd, a->name);
-        redis_resp_str(cmd, text);
-    }
-    redis_router_send(lane->worker->redis, lane->keys.slot, buf_span(cmd), 0, on_limits, lane);
 }

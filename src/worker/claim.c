@@ -60,22 +60,16 @@ static void set_look(struct lane *lane, int64_t redis_now_ms, int64_t next_ms) {
                            (next_ms > redis_now_ms ? (uint64_t)(next_ms - redis_now_ms) : 1) * MS_NS;
 }
 
-static bool has_concurrency_limit(const struct lane *lane) {
-    for (uint32_t i = 0; i < lane->port_count; i++)
-        if (lane->ports[i]->account->concurrency > 0)
-            return true;
-    return false;
-}
-
-/* Nothing is known to come, and nothing is on its way to be parked. Jobs that wait for a slot of their
- * account have no time; a settlement of ours may free it. */
-static void note_parked(struct lane *lane, int64_t next_ms) {
-    if (next_ms < 0 && lane->settle == NULL && lane->batches_out == 0 && !has_concurrency_limit(lane))
-        lane->parked = false;
-}
-
 static int64_t reply_int(const redisReply *r) {
     return r->type == REDIS_REPLY_INTEGER ? r->integer : strtoll(r->str, NULL, 10);
+}
+
+void lane_look(struct lane *lane, const redisReply *r, size_t at) {
+    set_look(lane, reply_int(r->element[at]), reply_int(r->element[at + 1]));
+}
+
+static enum lane_closed closed_of(const char *status) {
+    return strcmp(status, "PAUSED") == 0 ? LANE_PAUSED : strcmp(status, "FULL") == 0 ? LANE_FULL : LANE_OPEN;
 }
 
 static void claim_failed(struct lane *lane, const char *error) {
@@ -101,9 +95,9 @@ static void on_claimed(void *arg, const redisReply *r, const char *error) {
     lane->failures = 0;
     lane->worker->last_claim_ns = clock_boot_ns();
     const char *status = r->element[0]->str;
-    lane->paused = strcmp(status, "PAUSED") == 0 || strcmp(status, "FULL") == 0;
-    set_look(lane, reply_int(r->element[1]), reply_int(r->element[2]));
-    note_parked(lane, reply_int(r->element[2]));
+    log_closed(lane, closed_of(status));
+    lane->closed = closed_of(status);
+    lane_look(lane, r, 1);
     if (strcmp(status, "LOST") == 0) {
         lane->leased = false;
         lane_beat(lane);
@@ -209,7 +203,7 @@ void lane_block_if_idle(struct lane *lane) {
         redis_router_state(lane->blocker, lane->keys.slot) != REDIS_UP)
         return;
     uint64_t now = clock_boot_ns();
-    if (!may_claim(lane, now) || free_slots(lane) == 0 || lane->paused)
+    if (!may_claim(lane, now) || free_slots(lane) == 0 || lane->closed != LANE_OPEN)
         return;
     struct buf *cmd = &lane->worker->text_cmd;
     buf_reset(cmd);

@@ -63,11 +63,23 @@ static struct http_call *start_lookup(struct order *o) {
     return call;
 }
 
+/* Refused credentials that were replaced meanwhile say nothing of the new ones; else the files are
+ * looked at now, not at the next second. */
+static void credentials_refused(const struct order *o, struct decision *d) {
+    if (d->gate != 'h')
+        return;
+    if (o->port->current)
+        worker_check_secrets(o->lane->worker);
+    else
+        d->gate = '-';
+}
+
 static void settle_lookup(struct order *o, const struct outcome *outcome, struct span answer, uint64_t ms) {
     struct worker *w = o->lane->worker;
     struct decision d;
     life_looked_up(&o->past, o->account, life_max_attempts(o->account, &o->envelope), outcome, clock_unix_ms(),
                    &w->rng, &d);
+    credentials_refused(o, &d);
     log_attempt(o, outcome, &d, ms);
     settle(o, &(struct settle_context){
                   .decision = &d, .outcome = outcome, .answer = answer, .ms = ms, .attempt = true});
@@ -86,6 +98,11 @@ static void look_up(struct order *o) {
     memset(&o->cursor, 0, sizeof(o->cursor));
     o->cursor.window_from_ms = o->past.sent_ms;
     o->cursor.window_to_ms = o->begun_unix_ms;
+    if (o->past.page > 0) {
+        o->cursor.page = o->past.page;
+        o->cursor.seen = o->past.seen;
+        o->cursor.window_to_ms = o->past.window_to_ms;
+    }
     order_move(o, ORDER_SENDING);
     o->lane->stats.lookups++;
     o->call = start_lookup(o);
@@ -104,9 +121,9 @@ static void on_lookup_answer(void *arg, const struct http_exchange *x) {
     }
     bool more = classify_lookup(o->account, &o->envelope, x, clock_unix_ms(), &w->doc, &o->cursor, &outcome);
     if (more) {
-        o->call = start_lookup(o);
-        if (o->call == NULL)
-            lookup_impossible(o);
+        struct decision d;
+        life_next_page(&o->past, o->cursor.page, o->cursor.seen, o->cursor.window_to_ms, &d);
+        settle(o, &(struct settle_context){.decision = &d});
         return;
     }
     stats_answered(o, outcome.verdict, x->duration_us);
@@ -123,6 +140,7 @@ static void on_answer(void *arg, const struct http_exchange *x) {
     classify_create(o->account, &o->envelope, x, now, &w->doc, &outcome);
     life_answered(&o->past, o->account, life_max_attempts(o->account, &o->envelope), x, &outcome,
                   o->begun_unix_ms, &w->rng, &d);
+    credentials_refused(o, &d);
     stats_answered(o, outcome.verdict, x->duration_us);
     log_attempt(o, &outcome, &d, x->duration_us / 1000);
     settle(o, &(struct settle_context){.decision = &d, .outcome = &outcome, .answer = x->body,
@@ -167,8 +185,6 @@ void dispatch_one(struct order *o, const redisReply *r) {
         dispatch_held(o, true);
         return;
     case 'W':
-        lane->parked = true;
-        lane->look_now = true; /* a claim says when its gate may open */
         order_move(o, ORDER_FREE);
         return;
     case 'L':
@@ -186,11 +202,14 @@ void dispatch_begun(struct lane *lane, struct batch *b, const redisReply *reply)
     for (uint32_t i = 0; i < b->count; i++) {
         struct order *o = b->items[i];
         o->lease_epoch = lane->lease_epoch;
+        order_set_deadline(o, b->sent_ns);
         if (b->waits && !o->looking_up && reply->element[i]->len > 0 && reply->element[i]->str[0] == 'G')
             continue; /* held until replicas know of it */
         b->items[i] = NULL;
         dispatch_one(o, reply->element[i]);
     }
+    if (reply->elements >= b->count + 2)
+        lane_look(lane, reply, b->count);
     if (!b->waits)
         batch_done(lane, b);
     if (lane->lost_begins > 0) {

@@ -162,6 +162,17 @@ void life_refused(const struct past *past, char letter, struct rng *rng, struct 
     }
 }
 
+void life_next_page(const struct past *past, uint32_t page, uint64_t seen, uint64_t window_to_ms,
+                    struct decision *d) {
+    *d = start(past);
+    d->op = SETTLE_WAIT;
+    d->gate = 's';
+    d->counter = "lookup_pages";
+    d->past.page = page;
+    d->past.seen = seen;
+    d->past.window_to_ms = window_to_ms;
+}
+
 void life_hand_back(const struct past *past, bool begun, struct decision *d) {
     *d = start(past);
     d->op = SETTLE_BACK;
@@ -182,10 +193,10 @@ static void gate_of(const struct http_exchange *x, const struct outcome *o, stru
         return;
     case VERDICT_RETRY:
     case VERDICT_UNKNOWN:
-    case VERDICT_LOOKUP:
         d->gate = x->answered ? 'f' : 't';
-        if (o->http_status >= 200 && o->http_status < 500 && x->answered)
-            d->gate = 's';
+        return;
+    case VERDICT_LOOKUP:
+        d->gate = !x->answered ? 't' : o->http_status == 409 ? 's' : 'f';
         return;
     default:
         d->gate = 's';
@@ -262,6 +273,8 @@ void life_looked_up(const struct past *past, const struct account *a, uint32_t m
     *d = start(past);
     d->gate = 's';
     d->past.lookups++;
+    if (o->verdict != VERDICT_HOLD)
+        d->past.page = 0;
     if (o->verdict == VERDICT_CREATED) {
         d->op = SETTLE_DONE;
         d->ledger = LEDGER_CREATED;

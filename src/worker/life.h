@@ -62,6 +62,11 @@ uint32_t life_max_attempts(const struct account *account, const struct envelope 
 void life_looked_up(const struct past *past, const struct account *account, uint32_t max_attempts,
                     const struct outcome *outcome, uint64_t now_ms, struct rng *rng, struct decision *d);
 
+/* A page of a look-up was read and there are more: the next one passes the account's gate like any other
+ * request. */
+void life_next_page(const struct past *past, uint32_t page, uint64_t seen, uint64_t window_to_ms,
+                    struct decision *d);
+
 /* The job is handed back as it came: never sent by this claim. */
 void life_hand_back(const struct past *past, bool begun, struct decision *d);
 

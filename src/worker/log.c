@@ -2,9 +2,11 @@
  * but the provider's code. */
 #include "worker/worker.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-#define QUIET_NS 1000000000ull /* between two lines of one kind */
+#define QUIET_NS 1000000000ull  /* between two lines of one kind */
+#define FULL_NS  60000000000ull /* between two reminders that results are not consumed */
 
 static const char *op_name(const struct decision *d) {
     static const char *const names[] = {
@@ -50,6 +52,36 @@ void log_lost(const struct lane *lane, const char *what, uint32_t count) {
     log_u64(&l, "orders", count);
     log_str(&l, "message", "another worker has these orders; the lease had run out");
     log_end(&l);
+}
+
+void log_turns(const struct lane *lane, const redisReply *r, size_t from) {
+    for (size_t i = from; i + 2 < r->elements; i += 3) {
+        struct log_line l;
+        const char *turn = r->element[i]->str;
+        bool over = strcmp(turn, "breaker_closed") == 0 || strcmp(turn, "account_released") == 0;
+        if (!log_begin(&l, over ? LOG_INFO : LOG_WARN, turn))
+            continue;
+        log_str(&l, "queue", lane->config->name);
+        log_str(&l, "account", r->element[i + 1]->str);
+        if (!over)
+            log_u64(&l, "for_ms", strtoull(r->element[i + 2]->str, NULL, 10));
+        log_end(&l);
+    }
+}
+
+void log_closed(struct lane *lane, enum lane_closed closed) {
+    const char *queue = lane->config->name;
+    uint64_t now = clock_boot_ns();
+    if (lane->closed != closed && lane->closed != LANE_OPEN)
+        log_msg(LOG_INFO, lane->closed == LANE_FULL ? "results_drained" : "queue_resumed", "queue %s: claiming again", queue);
+    if (closed == LANE_PAUSED && lane->closed != closed)
+        log_msg(LOG_INFO, "queue_paused", "queue %s: an operator has paused it; nothing is claimed", queue);
+    if (closed != LANE_FULL || (lane->closed == closed && now - lane->closed_logged_ns < FULL_NS))
+        return;
+    lane->closed_logged_ns = now;
+    log_msg(LOG_WARN, "results_full",
+            "queue %s: results stand at results_high_water (%llu); nothing is claimed until they are consumed", queue,
+            (unsigned long long)lane->config->results_high_water);
 }
 
 void log_redis_error(const struct lane *lane, const char *what, const char *error) {

@@ -32,6 +32,9 @@ struct past {
     uint32_t lookups;       /* since the phase began */
     uint64_t first_ms;      /* Unix ms of the first claim; 0: this is it */
     uint64_t sent_ms;       /* Unix ms when the order whose outcome is unknown was sent */
+    uint32_t page;          /* of a look-up of several pages: the next one; 0: none was read */
+    uint64_t seen;          /* items on the pages read */
+    uint64_t window_to_ms;  /* Unix ms: the end of what the first page asked for */
     struct span history;    /* attempts so far: JSON objects, comma-separated, or empty */
 };
 
@@ -53,6 +56,7 @@ struct order {
     struct buf ledger_key;
     struct lookup_cursor cursor;
     struct http_call *call;
+    uint64_t send_by_ns;    /* boot clock; it leaves before this or is handed back */
     uint32_t lease_epoch;   /* the lane's when begin let the order go; it may not leave in another */
     uint64_t begun_unix_ms; /* when this attempt was sent */
     bool looking_up;

@@ -54,10 +54,10 @@ static void count_active(struct order *o, int by) {
     struct port *port = o->port;
     if (port == NULL)
         return;
-    if (by > 0 && port->active == 0)
+    if (by > 0 && port->active == 0 && port->current)
         lane->idle_ports--;
     port->active += (uint32_t)by;
-    if (by < 0 && port->active == 0)
+    if (by < 0 && port->active == 0 && port->current)
         lane->idle_ports++;
 }
 

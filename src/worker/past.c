@@ -17,6 +17,9 @@ static int read_json(struct past *past, struct span text, struct json_doc *doc) 
     past->lookups = (uint32_t)get_u64(doc, "l");
     past->first_ms = get_u64(doc, "f");
     past->sent_ms = get_u64(doc, "s");
+    past->page = (uint32_t)get_u64(doc, "p");
+    past->seen = get_u64(doc, "i");
+    past->window_to_ms = get_u64(doc, "w");
     uint32_t history = json_get(doc, 0, "h");
     if (history != JSON_NONE && json_type(doc, history) == JSON_ARRAY) {
         struct span raw = json_raw(doc, history);
@@ -54,6 +57,9 @@ void past_write(const struct past *past, struct buf *out) {
     buf_add_u64(out, past->first_ms);
     buf_add_str(out, ",\"s\":");
     buf_add_u64(out, past->sent_ms);
+    if (past->page > 0)
+        buf_addf(out, ",\"p\":%u,\"i\":%llu,\"w\":%llu", past->page, (unsigned long long)past->seen,
+                 (unsigned long long)past->window_to_ms);
     buf_add_str(out, ",\"h\":[");
     buf_add_span(out, past->history);
     buf_add_str(out, "]}");

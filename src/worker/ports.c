@@ -27,6 +27,7 @@ static struct port *port_new(struct worker *w, const struct account *account, st
     port->refs = 1;
     port->config = config_ref(w->config);
     port->account = account;
+    port->current = true;
     if (target_spec_init(&spec, account, HTTP_POST, path, err) == 0)
         port->create = http_target_new(w->http, &spec.options, err);
     target_spec_deinit(&spec);
@@ -57,8 +58,10 @@ struct port *lane_port(const struct lane *lane, const char *account) {
 }
 
 static void drop(struct port **ports, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
+        ports[i]->current = false;
         port_unref(ports[i]);
+    }
     free(ports);
 }
 

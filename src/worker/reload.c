@@ -40,37 +40,6 @@ static void tell_restart(const struct config *old, const struct config *new) {
                 "[redis], [admin], lease and max_inflight change with a restart only; they stay as they were");
 }
 
-static bool credentials_changed(const struct config *old, const struct account *new) {
-    const struct account *a = config_account(old, new->name);
-    return a == NULL || !same(a->token, new->token) || !same(a->key, new->key) ||
-           !same(a->secret, new->secret) || !same(a->organization, new->organization) ||
-           !same(a->base_url, new->base_url);
-}
-
-static void on_reopened(void *arg, const redisReply *r, const char *error) {
-    if (r != NULL && r->type == REDIS_REPLY_ERROR)
-        log_redis_error(arg, "reopen", error);
-}
-
-/* Held accounts of the lane with new credentials: one probe at once. */
-static void reopen(struct lane *lane, const struct config *old) {
-    static const enum queue_key keys[] = {KEY_ACCOUNTS, KEY_LIMITS, KEY_GATES};
-    struct buf *cmd = &lane->worker->text_cmd;
-    size_t changed = 0;
-    for (uint32_t i = 0; i < lane->port_count; i++)
-        changed += credentials_changed(old, lane->ports[i]->account);
-    if (changed == 0)
-        return;
-    buf_reset(cmd);
-    queue_cmd_begin(cmd, SCRIPT_REOPEN, 3, changed);
-    for (size_t i = 0; i < 3; i++)
-        queue_cmd_key(cmd, &lane->keys, keys[i]);
-    for (uint32_t i = 0; i < lane->port_count; i++)
-        if (credentials_changed(old, lane->ports[i]->account))
-            redis_resp_str(cmd, lane->ports[i]->account->name);
-    queue_call(lane->worker->caller, lane->keys.slot, SCRIPT_REOPEN, cmd, on_reopened, lane);
-}
-
 static struct lane *find_lane(const struct worker *w, const char *queue) {
     for (uint32_t i = 0; i < w->lane_count; i++)
         if (strcmp(w->lanes[i]->keys.queue, queue) == 0)
@@ -90,29 +59,56 @@ static int add_lane(struct worker *w, const struct queue_config *config, struct 
     return 0;
 }
 
+/* Keeps the configuration that the lane's own is part of. */
+static void hold_config(struct lane *lane, struct config *config) {
+    if (lane->config_held == NULL)
+        lane->config_held = config_ref(config);
+}
+
 /* A lane keeps the configuration it retires with until it is gone. */
 static void retire(struct lane *lane) {
     lane->retiring = true;
-    lane->config_held = config_ref(lane->worker->config);
+    hold_config(lane, lane->worker->config);
     lane_stop_pickup(lane);
     log_msg(LOG_INFO, "queue_retired", "queue %s is no longer configured; what is in flight is finished",
             lane->keys.queue);
 }
 
-static void update_lane(struct lane *lane, const struct queue_config *config, const struct config *old) {
+/* Orders under way keep the provider they were begun with; later look-ups of theirs ask the new one. */
+static void warn_of_moves(const struct lane *lane, const struct config *old) {
+    for (uint32_t i = 0; i < lane->port_count; i++) {
+        const struct account *a = lane->ports[i]->account, *before = config_account(old, a->name);
+        if (before != NULL && before->provider != a->provider)
+            log_msg(LOG_WARN, "provider_changed",
+                    "account %s: %s is now %s; orders whose outcome is unknown are looked up there: better use a new "
+                    "account name", a->name, before->provider->name, a->provider->name);
+    }
+}
+
+static void update_lane(struct lane *lane, const struct queue_config *config, struct config *old) {
     struct err err;
     const struct queue_config *before = lane->config;
     lane->config = config;
     if (lane_set_ports(lane, &err) < 0) {
         lane->config = before;
-        log_msg(LOG_ERROR, "reload_failed", "%s", err.text);
+        hold_config(lane, old);
+        log_msg(LOG_ERROR, "reload_failed", "queue %s stays as it was: %s", config->name, err.text);
         return;
     }
+    config_unref(lane->config_held);
+    lane->config_held = NULL;
+    lane->retiring = false;
     lane->look_now = true;
+    warn_of_moves(lane, old);
     if (!lane_is_up(lane))
         return;
     lane_send_limits(lane);
-    reopen(lane, old);
+    lane_reopen(lane, old);
+}
+
+/* It has signed off, or is about to: too late to take it back. */
+static bool has_left(const struct lane *lane) {
+    return lane->leaving || lane->left;
 }
 
 static void take_over(struct worker *w, struct config *new) {
@@ -126,7 +122,7 @@ static void take_over(struct worker *w, struct config *new) {
     log_set_level(new->log_level);
     for (uint32_t i = 0; i < new->queue_count; i++) {
         struct lane *lane = find_lane(w, new->queues[i].name);
-        if (lane != NULL && !lane->retiring)
+        if (lane != NULL && !has_left(lane))
             update_lane(lane, &new->queues[i], old);
         else if (lane != NULL)
             w->queue_returned = true; /* its predecessor is still leaving */

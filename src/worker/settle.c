@@ -72,7 +72,6 @@ void settle(struct order *o, const struct settle_context *c) {
     bool ok = buf_ok(&w->text_body) && buf_ok(&w->text_result) && buf_ok(&w->text_history) &&
               buf_ok(&w->text_ledger);
     order_move(o, ORDER_SETTLING);
-    lane->parked |= d->op == SETTLE_RETRY || d->op == SETTLE_WAIT;
     if (b != NULL && ok && batch_add_settlement(b, o, &lane->keys, o->token, &s))
         return;
     /* Out of memory: the claim stays in Redis as begun; recovery makes it unknown, never lost. */
@@ -124,7 +123,10 @@ void settled(struct lane *lane, struct batch *b, const redisReply *reply) {
             order_move(o, ORDER_FREE);
         b->items[i] = NULL;
     }
-    lane->look_now |= lane->parked; /* the claim's reply says when the next is due */
+    if (reply->elements >= b->count + 2) {
+        lane_look(lane, reply, b->count);
+        log_turns(lane, reply, b->count + 2);
+    }
     if (lost > 0) {
         lane->stats.fenced += lost;
         log_lost(lane, "settle", lost);

@@ -71,9 +71,8 @@ static void on_looked(uv_work_t *work, int status) {
         w->open_handles--;
 }
 
-static void on_watch(uv_timer_t *handle) {
-    struct worker *w = handle->data;
-    if (w->secrets_checking || !has_files(w->config))
+void worker_check_secrets(struct worker *w) {
+    if (w->mode == WORKER_STOPPED || w->secrets_checking || !has_files(w->config))
         return;
     struct check *c = calloc(1, sizeof(*c));
     if (c == NULL)
@@ -84,6 +83,10 @@ static void on_watch(uv_timer_t *handle) {
     w->secrets_checking = true;
     w->open_handles++;
     uv_queue_work(w->loop, &c->work, look, on_looked);
+}
+
+static void on_watch(uv_timer_t *handle) {
+    worker_check_secrets(handle->data);
 }
 
 void worker_watch_secrets(struct worker *w) {

@@ -31,8 +31,11 @@ struct port {
     const struct account *account;
     struct http_target *create;
     uint32_t active; /* orders of this lane that are BEGINNING or SENDING */
+    bool current;    /* one of the lane's ports; false: a reload has replaced it */
     struct port_stats stats;
 };
+
+enum lane_closed { LANE_OPEN, LANE_PAUSED, LANE_FULL };
 
 struct order_list {
     struct order *first, *last;
@@ -79,12 +82,13 @@ struct lane {
     uint64_t armed_ns;         /* since when */
     bool look_now;             /* there may be work */
     uint64_t look_at_ns;       /* 0: nothing known to come */
-    bool parked;               /* jobs may wait for a time or a gate: look after each settlement */
     uint64_t claim_not_before_ns; /* after an error */
     uint64_t resend_at_ns;
     uint32_t failures;         /* consecutive error replies */
     uint32_t replica_failures; /* consecutive begins that too few replicas knew of */
-    bool paused;               /* by an operator, or results are not consumed */
+    enum lane_closed closed;   /* why nothing may be claimed */
+    uint64_t closed_logged_ns;
+    uint32_t asides;           /* unanswered calls that nothing else waits for: limits, reopen */
     uint32_t lost_begins;      /* of the batch being read */
     bool retiring;             /* its queue is gone from the configuration */
     bool leaving;
@@ -165,6 +169,9 @@ bool lane_is_empty(const struct lane *lane);
 void lane_leave(struct lane *lane);
 
 /* claim.c: from Redis into orders */
+/* What a script's reply says of the future, from element `at` on: now, and when to claim again. The last
+ * reply is the truth. */
+void lane_look(struct lane *lane, const redisReply *r, size_t at);
 void lane_claim_if_due(struct lane *lane, uint64_t now_ns);
 void lane_block_if_idle(struct lane *lane);
 void lane_untake(struct lane *lane);
@@ -210,15 +217,25 @@ void replicas_send(struct lane *lane, struct batch *b, queue_reply_fn done);
 
 /* beat.c: lease and recovery */
 void lane_beat(struct lane *lane);
-void lane_send_limits(struct lane *lane);
-/* Asked right before an order's first byte leaves: is the lease alive, and the one it was begun in? */
+/* Asked right before an order's first byte leaves: is the lease alive, and the one it was begun in, and
+ * is that not too long ago? */
 bool order_may_send(void *order);
+void order_set_deadline(struct order *o, uint64_t begun_ns);
+
+/* limits.c: what accounts may do, told to Redis */
+void lane_send_limits(struct lane *lane);
+/* Held accounts whose credentials are not those of `old`: one probe at once. */
+void lane_reopen(struct lane *lane, const struct config *old);
 
 /* log lines of the life of a job */
 void log_attempt(const struct order *o, const struct outcome *outcome, const struct decision *d, uint64_t ms);
 /* At most one line a second and event; the number left out goes into the next. */
 void log_lost(const struct lane *lane, const char *what, uint32_t count);
 void log_redis_error(const struct lane *lane, const char *what, const char *error);
+/* What settlements of ours did to accounts: triples as settle.lua ends its reply with. */
+void log_turns(const struct lane *lane, const redisReply *r, size_t from);
+/* The lane is closed for claims, still closed, or open again. */
+void log_closed(struct lane *lane, enum lane_closed closed);
 
 /* tell.c: to the service manager, if there is one */
 void tell_ready(const struct worker *w);
@@ -235,6 +252,7 @@ void worker_resume(struct worker *w);
 /* HUP, or a changed secret: reads the configuration again (in a thread), checks it, takes it over. */
 void worker_reload(struct worker *w, const char *why);
 void worker_watch_secrets(struct worker *w);
+void worker_check_secrets(struct worker *w); /* now */
 void worker_dump(const struct worker *w); /* USR2 */
 void worker_turn(struct worker *w);
 void worker_became_ready(struct worker *w);

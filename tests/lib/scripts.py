@@ -92,7 +92,7 @@ class Scripts:
             token, key, account, kind, digest = (list(job) + ["shop", "P", HASH][len(job) - 2:])[:5]
             keys.append(self.order_key(account, key))
             args += [token, kind + account, digest]
-        return self.call("begin", args, worker, keys)
+        return self.call("begin", args, worker, keys)[:len(jobs)]
 
     def settle(self, *jobs, worker="w", again=False, jitter=0):
         """Each job a dict: token, op, and what it needs of account, effect, result, ledger, key, due,
@@ -112,7 +112,7 @@ class Scripts:
     def pick(self, text, key="k", worker="w", account="shop", digest=HASH):
         """As an idle worker whose blocking pick-up moved `text`: (token, answer), or None."""
         return self.call("pick", [worker, len(self.prefix) + len("order:"), "P" + account, digest, text], worker,
-                         [self.order_key(account, key)]) or None
+                         [self.order_key(account, key)])[:2] or None
 
     def recover(self, dead="w", most=200):
         """One call as a worker makes it: it reads the begun claims first."""

@@ -113,7 +113,7 @@ def test_long_jobs_are_not_all_popped_at_once(q):
     q.push(*["x" * 200_000] * 200)
     q.db.config_resetstat()
     assert len(q.claim(200, room=1 << 20)) == 6
-    assert q.db.info("commandstats")["cmdstat_rpush"]["calls"] < 32
+    assert q.db.info("commandstats").get("cmdstat_rpush", {"calls": 0})["calls"] < 32
     assert len(q.jobs()) == 194
 
 

@@ -1,8 +1,8 @@
 -- Admission of one claim, shared by the scripts that say "-- uses: admission" (after gate and record).
 -- KEYS, ARGV, what it returns: those of the script that uses it.
 -- They set ADMIT before: keys inflight, claims, parked, waiting, gates, accounts, limits, pauses, stats;
--- worker, and key_start: where the account begins in a ledger key.
--- The answers are begin.lua's; admission_end() writes what was decided.
+-- worker, and key_start: where the account begins in a ledger key. accounts_fetch() comes before the
+-- first admit(). The answers are begin.lua's; admission_end() writes what was decided.
 
 local ADMIT = {}
 local sent_now = {}                    -- ledger key -> entry, of this batch
@@ -10,18 +10,18 @@ local ledger_sets, claim_sets = {}, {} -- written at once at the end
 local busy = {}                        -- account -> why its jobs wait, from before this batch
 local waits = 0
 
-local function account_state(account)
-  local l = limits_of(ADMIT.limits, account)
-  local g = gate_load(ADMIT.accounts, account, l)
-  if busy[account] == nil then
-    busy[account] = redis.call('ZSCORE', ADMIT.gates, account) and 'q' or false
-    local till = paused_till(ADMIT.pauses, account)
-    if till then
-      busy[account] = 'm'
-      g.manual = paused_look(till)
-    end
+-- Reads what is stored of the batch's accounts, each once, in as many calls as for one account.
+local function accounts_fetch(list)
+  if #list == 0 then return end
+  gates_fetch(ADMIT.accounts, ADMIT.limits, list)
+  local queued = redis.call('ZMSCORE', ADMIT.gates, unpack(list))
+  local pauses = redis.call('HMGET', ADMIT.pauses, unpack(list))
+  for i, account in ipairs(list) do
+    local g = gate_load(ADMIT.accounts, account, limits_of(ADMIT.limits, account))
+    local till = pause_end(pauses[i])
+    busy[account] = till and 'm' or queued[i] and 'q'
+    if till then g.manual = paused_look(till) end
   end
-  return g, l
 end
 
 local function wait(token, account, why)
@@ -65,16 +65,12 @@ local function admit(token, claim, key, entry, kind_account, hash)
   local kind, account = split(kind_account)
   local refused = ledger_refuses(sent_now[key] or entry, kind, hash)
   if refused then return refused end
-  local g, l = account_state(account)
-  if string.sub(token, -1) ~= 'g' then
-    local why = busy[account] or gate_closed(g, l)
-    if why then return wait(token, account, why) end
-    gate_take_token(g, l, token)
-  elseif busy[account] == 'm' then
-    return wait(token, account, 'm')
-  elseif l.conc > 0 and g.conc >= l.conc then
-    return wait(token, account, 'c')
-  end
+  local g, l = gates_seen[account], limits_seen[account]
+  local passed, why = string.sub(token, -1) == 'g', nil
+  if passed then why = busy[account] == 'm' and 'm' or gate_closed_behind(g, l, token)
+  else why = busy[account] or gate_closed(g, l) end
+  if why then return wait(token, account, why) end
+  if not passed then gate_take_token(g, l, token) end
   g.conc = g.conc + 1
   g.dirty = true
   if kind == 'P' then
@@ -90,8 +86,8 @@ end
 
 local function admission_end()
   if #ledger_sets > 0 then redis.call('MSET', unpack(ledger_sets)) end
+  gates_save(ADMIT.accounts, function(g) return g.dirty or g.touched end)
   for account, g in pairs(gates_seen) do
-    if g.dirty or g.touched then gate_save(ADMIT.accounts, account, g) end
     if g.touched then
       if g.manual then redis.call('ZADD', ADMIT.gates, 'XX', g.manual, account)
       else gate_schedule(ADMIT.gates, account, g, limits_seen[account]) end

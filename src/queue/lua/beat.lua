@@ -12,9 +12,7 @@ local expired = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ms(now), 'LIMIT', 0
 local was = redis.call('ZSCORE', KEYS[1], ARGV[1])
 redis.call('ZADD', KEYS[1], ms(now + tonumber(ARGV[2])), ARGV[1])
 if ARGV[3] ~= '' then redis.call('HSET', KEYS[2], ARGV[1], ARGV[3]) end
-local delayed = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2]
-local gate = redis.call('ZRANGE', KEYS[4], 0, 0, 'WITHSCORES')[2]
-local next = redis.call('LLEN', KEYS[5]) > 0 and '0' or look_again(delayed, gate)
+local next = redis.call('LLEN', KEYS[5]) > 0 and '0' or look_again(KEYS[3], KEYS[4])
 local reply = { ms(now), next, (not was or tonumber(was) == 0) and 'N' or 'K' }
 for _, name in ipairs(expired) do
   if name == ARGV[1] then reply[3] = reply[3] == 'K' and 'E' or 'N' else reply[#reply + 1] = name end

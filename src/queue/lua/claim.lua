@@ -1,5 +1,7 @@
 -- Takes up to n jobs into this worker's in-flight set. In this order: what blocking pick-ups took,
--- jobs whose delay is due, jobs whose account's gate has opened, fresh jobs.
+-- jobs whose delay is due, jobs whose account's gate has opened, fresh jobs. Of what a claim takes a
+-- quarter is kept for fresh jobs while there are any, so that accounts that always have jobs waiting
+-- do not keep the others out.
 -- uses: kinds gate record
 -- KEYS  1 jobs  2 delayed  3 parked  4 waiting  5 gates  6 accounts  7 limits  8 pauses  9 workers
 --       10 stats  11 results  12 inflight:<worker>  13 taken  14 claims:<worker>
@@ -41,9 +43,9 @@ local function add(record, letter, gate_passed)
 end
 
 -- Jobs as they were pushed; `list`'s right end is its head. What doesn't fit goes back; nobody knows
--- how long they are, so they are popped a few at a time.
+-- how long they are, so one is popped first, then as many as fit if all were that long.
 local function take_fresh(list)
-  local some = 32
+  local longest, some = 1, 1
   while n > #records and bytes < room_bytes do
     local want = math.min(some, n - #records)
     local raws = redis.call('RPOP', list, want)
@@ -53,10 +55,11 @@ local function take_fresh(list)
       if bytes >= room_bytes then last = i - 1 break end
       add(raws[i], 'f', false)
       fresh = fresh + 1
+      longest = math.max(longest, #raws[i])
     end
     for i = #raws, last + 1, -1 do redis.call('RPUSH', list, raws[i]) end
     if #raws < want then return end
-    some = some * 2
+    some = math.max(1, math.floor((room_bytes - bytes) / longest))
   end
 end
 
@@ -66,8 +69,8 @@ local function take_parked(id, gate_passed)
   if record then add(record, gate_passed and 'g' or '', gate_passed) end
 end
 
-local function take_delayed()
-  local want = n - #records
+local function take_delayed(most)
+  local want = most - #records
   if want <= 0 then return end
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ms(now), 'LIMIT', 0, want)) do
     if bytes >= room_bytes then return end
@@ -78,39 +81,57 @@ end
 
 -- Accounts whose gate is due, the longest due first; each gives what its gate lets through and goes
 -- to the back of the line.
-local function take_waiting()
-  local want = n - #records
+local function take_waiting(most)
+  local want = most - #records
   if want <= 0 then return end
   local due = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', ms(now), 'LIMIT', 0, want)
-  local share = #due > 0 and math.max(1, math.floor(want / #due)) or 0
-  for _, account in ipairs(due) do
-    if n <= #records or bytes >= room_bytes then return end
+  if #due == 0 then return end
+  local share = math.max(1, math.floor(want / #due))
+  gates_fetch(KEYS[6], KEYS[7], due)
+  local pauses = redis.call('HMGET', KEYS[8], unpack(due))
+  for i, account in ipairs(due) do
+    if most <= #records or bytes >= room_bytes then return end
     local l = limits_of(KEYS[7], account)
     local g = gate_load(KEYS[6], account, l)
-    local paused = paused_till(KEYS[8], account)
+    local paused = pause_end(pauses[i])
     if paused then
       redis.call('ZADD', KEYS[5], paused_look(paused), account)
     else
-      local room = gate_room(g, l, math.min(share, n - #records))
+      local room = math.min(share, most - #records, gate_room(g, l) - (g.given or 0))
       local from, to = '[' .. account .. ' ', '(' .. account .. '!'
       local members = room > 0 and redis.call('ZRANGEBYLEX', KEYS[4], from, to, 'LIMIT', 0, room) or {}
+      g.given = (g.given or 0) + #members
+      if #members > 0 then redis.call('ZREM', KEYS[4], unpack(members)) end
       for _, member in ipairs(members) do
-        redis.call('ZREM', KEYS[4], member)
         take_parked(string.match(member, ' 0*(%d+)$'), account)
       end
       if #members < room or (room > 0 and #redis.call('ZRANGEBYLEX', KEYS[4], from, to, 'LIMIT', 0, 1) == 0) then
         redis.call('ZREM', KEYS[5], account)
       else
-        gates_seen[account].reschedule = true
+        g.reschedule = true
       end
     end
   end
 end
 
+-- How many of n are for jobs that wait, where fresh ones do too. A claim of less than four keeps the
+-- whole quarter or nothing: by the microsecond, which is as good as by chance.
+local function most_parked()
+  if redis.call('EXISTS', KEYS[1]) == 0 then return n end
+  if n >= 4 then return n - math.floor(n / 4) end
+  return time[2] % 4 == 0 and n - 1 or n
+end
+
 take_fresh(KEYS[13])
-take_delayed()
-take_waiting()
+local most = most_parked()
+take_delayed(most)
+take_waiting(most)
+local cut = most < n and #records >= most
 take_fresh(KEYS[1])
+if cut then
+  take_delayed(n)
+  take_waiting(n)
+end
 
 local reply = { 'OK', ms(now), '-1' }
 if #records > 0 then
@@ -134,9 +155,7 @@ if #records > 0 then
 end
 for account, g in pairs(gates_seen) do
   if g.reschedule then gate_schedule(KEYS[5], account, g, limits_seen[account]) end
-  gate_save(KEYS[6], account, g)
 end
-local delayed = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
-local gate = redis.call('ZRANGE', KEYS[5], 0, 0, 'WITHSCORES')[2]
-reply[3] = look_again(delayed, gate)
+gates_save(KEYS[6])
+reply[3] = look_again(KEYS[2], KEYS[5])
 return reply

@@ -24,22 +24,29 @@ local function ms(n)
   return string.format('%.0f', n)
 end
 
--- When to claim again, from the first scores of `delayed` and `gates` (nil where empty): ms, "0" for
--- at once, "-1" where nothing is known to come.
-local function look_again(delayed, gate)
+-- When to claim again, by the first of `delayed` and of `gates`: ms, "0" for at once, "-1" where
+-- nothing is known to come. Every script that may change it ends its reply with it, so that whoever
+-- caused a change knows of it.
+local function look_again(delayed_key, gates_key)
+  local delayed = redis.call('ZRANGE', delayed_key, 0, 0, 'WITHSCORES')[2]
+  local gate = redis.call('ZRANGE', gates_key, 0, 0, 'WITHSCORES')[2]
   local at = math.min(tonumber(delayed) or math.huge, gate ~= 'inf' and tonumber(gate) or math.huge)
   if at == math.huge then return '-1' end
   return at <= now and '0' or ms(math.ceil(at))
 end
 
--- Until when an operator has paused the account ("" is the queue): ms, 0 without end, nil if not at
--- all. What cannot be read counts as a pause: somebody wanted one.
-local function paused_till(key, account)
-  local text = redis.call('HGET', key, account)
+-- Until when an operator's pause lasts, given its text: ms, 0 without end, nil if there is none. What
+-- cannot be read counts as a pause: somebody wanted one.
+local function pause_end(text)
   if not text then return nil end
   local till = tonumber(string.match(text, '^%d+')) or 0
   if till > 0 and till <= now then return nil end
   return till
+end
+
+-- The same of an account, or of the queue ("").
+local function paused_till(key, account)
+  return pause_end(redis.call('HGET', key, account))
 end
 
 -- When a paused account is looked at again: within a second, so that any worker notices its end.
@@ -48,6 +55,7 @@ local function paused_look(till)
 end
 
 local limits_seen, gates_seen = {}, {}
+local limits_text, gates_text = {}, {} -- of the accounts that gates_fetch read at once
 local NO_LIMITS = { 0, 1, 0, 0, 30000, 60000, 604800000 }
 local TTL_MAX = 1e13 -- ms; SET refuses what would overflow
 
@@ -61,10 +69,21 @@ local function numbers(text, defaults)
   return list
 end
 
+-- Reads what is stored of several accounts in two calls.
+local function gates_fetch(accounts_key, limits_key, list)
+  local states = redis.call('HMGET', accounts_key, unpack(list))
+  local limits = redis.call('HMGET', limits_key, unpack(list))
+  for i, account in ipairs(list) do
+    gates_text[account], limits_text[account] = states[i], limits[i]
+  end
+end
+
 local function limits_of(key, account)
   local l = limits_seen[account]
   if l then return l end
-  local n = numbers(redis.call('HGET', key, account), NO_LIMITS)
+  local text = limits_text[account]
+  if text == nil then text = redis.call('HGET', key, account) end
+  local n = numbers(text, NO_LIMITS)
   l = { rate = n[1], burst = n[2], conc = n[3], failures = n[4], cooldown = n[5], probe_ms = n[6],
         ledger_ttl = ms(math.min(math.max(n[7], 1), TTL_MAX)) }
   limits_seen[account] = l
@@ -74,9 +93,10 @@ end
 local function gate_load(key, account, l)
   local g = gates_seen[account]
   if g then return g end
-  local text = redis.call('HGET', key, account) or ''
+  local text = gates_text[account]
+  if text == nil then text = redis.call('HGET', key, account) end
   local t, s, c, f, m, u, o, p =
-    string.match(text, '^(%-?[%d.]+) ([%d.]+) (%d+) (%d+) ([nphb]) ([%d.]+) (%d+) (%S+)')
+    string.match(text or '', '^(%-?[%d.]+) ([%d.]+) (%d+) (%d+) ([nphb]) ([%d.]+) (%d+) (%S+)')
   if t then
     g = { tokens = tonumber(t), ts = tonumber(s), conc = tonumber(c), fails = tonumber(f), mode = m,
           till = tonumber(u), cool = tonumber(o), probe = p }
@@ -91,10 +111,17 @@ local function gate_load(key, account, l)
   return g
 end
 
-local function gate_save(key, account, g)
-  redis.call('HSET', key, account,
-    string.format('%.6f %.3f %.0f %.0f %s %.3f %.0f %s', g.tokens, g.ts, g.conc, g.fails, g.mode,
-      g.till, g.cool, g.probe))
+-- Writes the gates that were loaded, if `changed` says so of them.
+local function gates_save(key, changed)
+  local fields = {}
+  for account, g in pairs(gates_seen) do
+    if not changed or changed(g) then
+      fields[#fields + 1] = account
+      fields[#fields + 1] = string.format('%.9f %.3f %.0f %.0f %s %.3f %.0f %s', g.tokens, g.ts, g.conc,
+        g.fails, g.mode, g.till, g.cool, g.probe)
+    end
+  end
+  if #fields > 0 then redis.call('HSET', key, unpack(fields)) end
 end
 
 -- nil: one more request may leave now. Else why not, and when to look again (ms, or '+inf').
@@ -103,6 +130,15 @@ local function gate_closed(g, l)
   if g.mode ~= 'n' and now < g.till then return g.mode, ms(math.ceil(g.till)) end
   if l.conc > 0 and g.conc >= l.conc then return 'c', '+inf' end
   if l.rate > 0 and g.tokens < 1 then return 'r', ms(math.ceil(now + (1 - g.tokens) * 1000 / l.rate)) end
+  return nil
+end
+
+-- The same for a claim that has passed the gate already, when it was claimed: the account may have been
+-- stopped since, or its slots been taken.
+local function gate_closed_behind(g, l, token)
+  if g.mode == 'p' and now >= g.till then g.mode = 'n' end
+  if g.mode ~= 'n' and g.probe ~= token then return g.mode end
+  if l.conc > 0 and g.conc >= l.conc then return 'c' end
   return nil
 end
 
@@ -115,10 +151,11 @@ local function gate_take_token(g, l, token)
   end
 end
 
--- How many more may leave now, at most n: for claiming waiting jobs.
-local function gate_room(g, l, n)
+-- How many more may leave now: for claiming waiting jobs.
+local function gate_room(g, l)
   if gate_closed(g, l) then return 0 end
   if g.mode ~= 'n' then return 1 end
+  local n = math.huge
   if l.conc > 0 then n = math.min(n, l.conc - g.conc) end
   if l.rate > 0 then n = math.min(n, math.floor(g.tokens)) end
   return n
@@ -129,6 +166,24 @@ local function gate_schedule(gates_key, account, g, l)
   local why, at = gate_closed(g, l)
   redis.call('ZADD', gates_key, 'XX', why and at or ms(math.floor(now)), account)
 end
+
+-- The same for all loaded gates that have jobs waiting, but for those that `skip` says.
+local function gates_schedule(gates_key, skip)
+  local list = {}
+  for account, g in pairs(gates_seen) do
+    if not (skip and skip(g)) then list[#list + 1] = account end
+  end
+  if #list == 0 then return end
+  for i, score in ipairs(redis.call('ZMSCORE', gates_key, unpack(list))) do
+    if score then gate_schedule(gates_key, list[i], gates_seen[list[i]], limits_seen[list[i]]) end
+  end
+end
+
+-- What becomes of an account, by the modes before and after: told to the worker whose settlement did
+-- it, which logs it, and counted under the same name.
+local TURNS = { nb = 'breaker_opened', pb = 'breaker_opened', hb = 'breaker_opened', bn = 'breaker_closed',
+                bp = 'breaker_closed', nh = 'account_held', ph = 'account_held', bh = 'account_held',
+                hn = 'account_released', hp = 'account_released', np = 'account_paused' }
 
 -- What the end of a request says of its account.
 --   s   the provider answered sensibly       f   it answered, but failed (5xx)
@@ -151,7 +206,7 @@ local function gate_learn(g, l, effect, arg, token, jitter)
   elseif effect == 'h' then
     if g.mode ~= 'h' then g.cool = l.cooldown
     elseif probing then g.cool = math.min(g.cool * 2, l.cooldown * MAX_COOL) end
-    if g.mode ~= 'h' or probing then g.mode, g.till = 'h', now + g.cool end
+    if g.mode ~= 'h' or probing then g.mode, g.till = 'h', now + g.cool * (1 + jitter / 4) end
   elseif effect == 'f' or effect == 't' then
     if probing and g.mode ~= 'n' then
       g.cool = math.min(math.max(g.cool, 1) * 2, l.cooldown * MAX_COOL)

@@ -2,12 +2,12 @@
 -- an idle worker does, so that a lone job costs one round trip less. The worker has read the job.
 -- uses: kinds gate record admission
 -- KEYS  1 workers  2 inflight:<worker>  3 claims:<worker>  4 parked  5 waiting  6 gates  7 accounts
---       8 limits  9 pauses  10 stats  11 taken  12 order:<account>:<key>
+--       8 limits  9 pauses  10 stats  11 taken  12 delayed  13 order:<account>:<key>
 -- ARGV  1 worker  2 length of the ledger keys' common beginning  3 P and account in one  4 hash of the
 --       order's bytes  5 the job's text, as the pick-up gave it
--- Returns  { token, answer as of begin }; or {} where it is to be claimed the long way: nothing was
---   done. After a lost reply the worker does not ask again; it looks for claims it does not know.
-local wrong = wrong_kind({ 'zset', 'hash', 'hash', 'hash', 'zset', 'zset', 'hash', 'hash', 'hash', 'hash', 'list' })
+-- Returns  { token, answer as of begin, now ms, next ms (as claim) }; or {} where it is to be claimed the
+--   long way: nothing was done. After a lost reply the worker does not ask again; it looks for claims it does not know.
+local wrong = wrong_kind({ 'zset', 'hash', 'hash', 'hash', 'zset', 'zset', 'hash', 'hash', 'hash', 'hash', 'list', 'zset' })
 if wrong then return wrong end
 local lease = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not lease or tonumber(lease) <= now or paused_till(KEYS[9], '') then return {} end
@@ -20,7 +20,8 @@ redis.call('HSET', KEYS[2], token, ARGV[5])
 redis.call('HSET', KEYS[3], token, '')
 redis.call('LREM', KEYS[11], -1, ARGV[5])
 redis.call('HINCRBY', KEYS[10], 'taken', 1)
-local entry = redis.call('MGET', KEYS[12])[1] -- as begin does: what is no text counts as nothing
-local answer = admit(token, '', KEYS[12], entry, ARGV[3], ARGV[4])
+local entry = redis.call('MGET', KEYS[13])[1] -- as begin does: what is no text counts as nothing
+accounts_fetch({ string.sub(ARGV[3], 2) })
+local answer = admit(token, '', KEYS[13], entry, ARGV[3], ARGV[4])
 admission_end()
-return { token, answer }
+return { token, answer, ms(now), look_again(KEYS[12], ADMIT.gates) }

@@ -70,10 +70,8 @@ end
 
 for i = 1, #KEYS - 11 do recover_begun(KEYS[11 + i], ARGV[2 + i]) end
 recover_claimed()
-for account, g in pairs(gates_seen) do
-  gate_save(KEYS[5], account, g)
-  if redis.call('ZSCORE', KEYS[4], account) then gate_schedule(KEYS[4], account, g, limits_seen[account]) end
-end
+gates_schedule(KEYS[4])
+gates_save(KEYS[5])
 if fresh > 0 then redis.call('HINCRBY', KEYS[9], 'taken', -fresh) end
 if unknown > 0 then redis.call('HINCRBY', KEYS[9], 'recovered_unknown', unknown) end
 if given > 0 then redis.call('HINCRBY', KEYS[9], 'recovered', given) end

@@ -18,6 +18,8 @@
 -- Returns  per job: OK; LOST: the claim is not ours any more (a created order's id goes into the
 --   ledger all the same); WRONGTYPE: results is no list (nothing was done). A reply_to that is no
 --   list gives way to results.
+--   Then now ms, next ms (as claim); then, for each account whose gate turned: what it did (gate.lua's
+--   TURNS), the account, for how many ms
 -- "C" in the ledger is the truth whoever wrote it: nothing but another "C" takes its place.
 -- Jobs are put where they go first and taken out of the in-flight set last, so that an error half-way
 -- (a key of the wrong type) leaves every job in its claim.
@@ -82,10 +84,9 @@ end
 local function gate_update(op, token, begun)
   local l = limits_of(KEYS[9], op.account)
   local g = gate_load(KEYS[8], op.account, l)
-  local was = g.mode
+  g.was = g.was or g.mode
   if begun then g.conc = math.max(0, g.conc - 1) end
   gate_learn(g, l, op.effect, op.arg, token, jitter)
-  if was ~= 'b' and g.mode == 'b' then count('breaker_opened') end
   return g
 end
 
@@ -155,11 +156,29 @@ local function settle(i)
   return 'OK'
 end
 
+local function fetch_accounts()
+  local list, known = {}, {}
+  for _, op in pairs(ops) do
+    if op.account ~= '' and not known[op.account] then
+      known[op.account] = true
+      list[#list + 1] = op.account
+    end
+  end
+  if #list > 0 then gates_fetch(KEYS[8], KEYS[9], list) end
+end
+
+fetch_accounts()
 for i = 1, n do replies[i] = settle(i) end
+gates_schedule(KEYS[7], function(g) return g.spaced end)
+gates_save(KEYS[8])
+local turns = {}
 for account, g in pairs(gates_seen) do
-  gate_save(KEYS[8], account, g)
-  if not g.spaced and redis.call('ZSCORE', KEYS[7], account) then
-    gate_schedule(KEYS[7], account, g, limits_seen[account])
+  local turn = TURNS[(g.was or g.mode) .. g.mode]
+  if turn then
+    count(turn)
+    turns[#turns + 1] = turn
+    turns[#turns + 1] = account
+    turns[#turns + 1] = ms(math.max(0, g.till - now))
   end
 end
 for results, list in pairs(pushes) do
@@ -173,4 +192,6 @@ end
 for name, by in pairs(counts) do
   if by ~= 0 then redis.call('HINCRBY', KEYS[10], name, by) end
 end
+replies[n + 1], replies[n + 2] = ms(now), look_again(KEYS[4], KEYS[7])
+for _, word in ipairs(turns) do replies[#replies + 1] = word end
 return replies

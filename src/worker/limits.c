@@ -1,0 +1,86 @@
+/* What the configuration says of accounts, told to Redis for the scripts (gate.lua): their limits, each
+ * time Redis comes back and after a reload; and whose credentials have changed.
+ *
+ * Failure modes: a lost call is made again when the connection is back, as the whole of it is. Workers
+ * with different configurations overwrite each other's limits: the last one told is in force. */
+#include <stdio.h>
+#include <string.h>
+
+#include "worker/worker.h"
+
+#define LIMITS_CALL 500 /* accounts of one call, so that Redis is not held up */
+
+static void on_told(void *arg, const redisReply *r, const char *error) {
+    struct lane *lane = arg;
+    lane->asides--;
+    if (r != NULL && r->type == REDIS_REPLY_ERROR)
+        log_redis_error(lane, "limits", error);
+}
+
+static void tell(struct lane *lane, enum script_id script) {
+    lane->asides++;
+    queue_call(lane->worker->caller, lane->keys.slot, script, &lane->worker->text_cmd, on_told, lane);
+}
+
+static void add_limits(const struct lane *lane, const struct account *a, struct buf *cmd) {
+    char text[160];
+    uint64_t probe_ms = a->connect_timeout_ms + a->request_timeout_ms + 2 * lane->worker->boot->lease_ms;
+    snprintf(text, sizeof(text), "%.6f %u %u %u %llu %llu %llu", a->rate, a->burst > 0 ? a->burst : 1, a->concurrency,
+             a->breaker_failures, (unsigned long long)a->breaker_cooldown_ms, (unsigned long long)probe_ms,
+             (unsigned long long)a->ledger_ttl_ms);
+    redis_resp_str(cmd, a->name);
+    redis_resp_str(cmd, text);
+}
+
+void lane_send_limits(struct lane *lane) {
+    struct buf *cmd = &lane->worker->text_cmd;
+    for (uint32_t from = 0; from < lane->port_count; from += LIMITS_CALL) {
+        uint32_t n = lane->port_count - from < LIMITS_CALL ? lane->port_count - from : LIMITS_CALL;
+        buf_reset(cmd);
+        queue_cmd_begin(cmd, SCRIPT_LIMITS, 2, 2 * (size_t)n);
+        queue_cmd_key(cmd, &lane->keys, KEY_LIMITS);
+        queue_cmd_key(cmd, &lane->keys, KEY_GATES);
+        for (uint32_t i = from; i < from + n; i++)
+            add_limits(lane, lane->ports[i]->account, cmd);
+        tell(lane, SCRIPT_LIMITS);
+    }
+}
+
+static bool same(const char *a, const char *b) {
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static bool credentials_changed(const struct config *old, const struct account *new) {
+    const struct account *a = config_account(old, new->name);
+    return a == NULL || !same(a->token, new->token) || !same(a->key, new->key) || !same(a->secret, new->secret) ||
+           !same(a->organization, new->organization) || !same(a->base_url, new->base_url);
+}
+
+static void reopen_some(struct lane *lane, const char *const names[static LIMITS_CALL], size_t n) {
+    static const enum queue_key keys[] = {KEY_ACCOUNTS, KEY_LIMITS, KEY_GATES};
+    struct buf *cmd = &lane->worker->text_cmd;
+    if (n == 0)
+        return;
+    buf_reset(cmd);
+    queue_cmd_begin(cmd, SCRIPT_REOPEN, 3, n);
+    for (size_t i = 0; i < 3; i++)
+        queue_cmd_key(cmd, &lane->keys, keys[i]);
+    for (size_t i = 0; i < n; i++)
+        redis_resp_str(cmd, names[i]);
+    tell(lane, SCRIPT_REOPEN);
+}
+
+void lane_reopen(struct lane *lane, const struct config *old) {
+    const char *names[LIMITS_CALL];
+    size_t n = 0;
+    for (uint32_t i = 0; i < lane->port_count; i++) {
+        if (!credentials_changed(old, lane->ports[i]->account))
+            continue;
+        names[n++] = lane->ports[i]->account->name;
+        if (n == LIMITS_CALL) {
+            reopen_some(lane, names, n);
+            n = 0;
+        }
+    }
+    reopen_some(lane, names, n);
+}
