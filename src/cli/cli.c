@@ -17,6 +17,7 @@ static const struct verb verb_version = {
 const struct verb *const verbs[] = {
     &verb_audit,
     &verb_config,
+    &verb_dead,
     &verb_demo,
     &verb_pause,
     &verb_providers,

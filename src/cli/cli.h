@@ -21,6 +21,7 @@ struct verb {
 
 extern const struct verb verb_audit;
 extern const struct verb verb_config;
+extern const struct verb verb_dead;
 extern const struct verb verb_demo;
 extern const struct verb verb_pause;
 extern const struct verb verb_providers;

@@ -4,7 +4,8 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <xxhash.h>
+
+#include "queue/order_hash.h"
 
 #define RESERVE_SHARE 2 /* at most concurrency / this many slots are kept free for idle accounts */
 
@@ -18,17 +19,6 @@ static const struct account *find_account(void *arg, const char *name) {
     port_ref(port);
     o->port = port;
     return port->account;
-}
-
-static void hash_order(struct span order, char out[static 33]) {
-    XXH128_canonical_t c;
-    XXH128_canonicalFromHash(&c, XXH3_128bits(order.ptr, order.len));
-    static const char hex[] = "0123456789abcdef";
-    for (size_t i = 0; i < sizeof(c.digest); i++) {
-        out[2 * i] = hex[c.digest[i] >> 4];
-        out[2 * i + 1] = hex[c.digest[i] & 15];
-    }
-    out[32] = '\0';
 }
 
 static void read_envelope(struct order *o, struct span raw) {
@@ -51,7 +41,7 @@ static void read_envelope(struct order *o, struct span raw) {
     }
     if (faults > 0 || o->account == NULL)
         return;
-    hash_order(o->envelope.order, o->hash);
+    order_hash(o->envelope.order, o->hash);
     queue_keys_order(&lane->keys, span_str(o->account->name), o->envelope.order_key, &o->ledger_key);
 }
 
