@@ -87,10 +87,6 @@ bool batch_add_begin(struct batch *b, void *item, const char *token, char kind, 
 
 /* "op:counter@list account effect": one text, as many settlements of a batch share it. */
 static void add_what(struct batch *b, const struct settlement *s) {
-    static const char *const names[] = {
-        [SETTLE_DONE] = "done", [SETTLE_DEAD] = "dead", [SETTLE_RETRY] = "retry",
-        [SETTLE_WAIT] = "wait", [SETTLE_BACK] = "back",
-    };
     char text[192], list[16] = "", arg[24] = "";
     if (s->results_key.ptr != NULL) {
         redis_resp_arg(&b->more_keys, s->results_key);
@@ -98,7 +94,7 @@ static void add_what(struct batch *b, const struct settlement *s) {
     }
     if (s->gate_ms > 0)
         snprintf(arg, sizeof(arg), "%llu", (unsigned long long)s->gate_ms);
-    int n = snprintf(text, sizeof(text), "%s%s%s%s %s %c%s", names[s->op], s->counter != NULL ? ":" : "",
+    int n = snprintf(text, sizeof(text), "%s%s%s%s %s %c%s", settle_op_names[s->op], s->counter != NULL ? ":" : "",
                      s->counter != NULL ? s->counter : "", list, s->account != NULL ? s->account : "", s->gate,
                      arg);
     redis_resp_arg(&b->args, (struct span){text, (size_t)n});

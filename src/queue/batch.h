@@ -12,7 +12,10 @@
 
 struct lane;
 
-enum settle_op { SETTLE_DONE, SETTLE_DEAD, SETTLE_RETRY, SETTLE_WAIT, SETTLE_BACK };
+enum settle_op { SETTLE_DONE, SETTLE_DEAD, SETTLE_RETRY, SETTLE_WAIT, SETTLE_BACK, SETTLE_OPS };
+
+extern const char *const settle_op_names[SETTLE_OPS];
+int settle_op_parse(struct span name); /* -1: none */
 
 /* One settlement, as src/queue/lua/settle.lua describes it. */
 struct settlement {
@@ -57,6 +60,14 @@ bool batch_add_begin(struct batch *b, void *item, const char *token, char kind, 
                      const char hash[static 33], struct span ledger_key);
 bool batch_add_settlement(struct batch *b, void *item, const struct queue_keys *k, const char *token,
                           const struct settlement *s);
+
+/* batch_read.c: walks a batch's settlements. Texts of `s` lie in the reader, spans in the batch. */
+struct batch_reader {
+    struct span keys, lists, args;
+    char token[TOKEN_SIZE], what[256], dead_id[128];
+};
+void batch_reader_init(struct batch_reader *r, const struct batch *b);
+bool batch_read(struct batch_reader *r, const struct queue_keys *k, struct settlement *s); /* false: no more */
 
 /* Composes and sends the batch. Calling it again sends the same items again. `wait` may be NULL. */
 void batch_send(struct batch *b, struct queue_caller *caller, const struct queue_keys *k,

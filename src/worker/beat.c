@@ -13,7 +13,7 @@
  * an order up; a longer stop at that very place is docs/guarantees.md's "stop window".
  * Names of other workers in the reply: theirs ran out; one at a time is recovered: its begun claims are
  * read, then moved in one script call per RECOVER_BATCH jobs. */
-#include "worker/worker.h"
+#include "worker/spool.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -199,7 +199,7 @@ static void on_beat(void *arg, const redisReply *r, const char *error) {
     }
     leased(lane, r->element[2]->str[0]);
     lane_look(lane, r, 0);
-    if (r->elements > 3 && !lane->recovering && lane->worker->mode != WORKER_DRAINING)
+    if (r->elements > 3 && !lane->recovering && lane->worker->mode != WORKER_DRAINING && !spool_holds(lane))
         recover(lane, r->element[3]);
     worker_became_ready(lane->worker);
 }

@@ -6,7 +6,7 @@
  * Failure modes: a claim's reply is lost: what it took lies in our in-flight set without an order
  * here; after the reconnect such orphans are given back. BLMOVE's reply is lost, or it is served
  * after its worker died: the job lies in `taken`, which anyone's next claim empties. An error reply: claims pause, with backoff. */
-#include "worker/worker.h"
+#include "worker/spool.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,7 +141,7 @@ static bool may_claim(const struct lane *lane, uint64_t now_ns) {
     const struct worker *w = lane->worker;
     return w->mode == WORKER_RUNNING && !lane->retiring && lane->leased && now_ns < lane->lease_until_ns && !lane->claim_out &&
            !lane->claim_lost && !lane->orphans_out && lane->resend == NULL &&
-           now_ns >= lane->claim_not_before_ns && lane_is_up(lane);
+           now_ns >= lane->claim_not_before_ns && lane_is_up(lane) && !spool_holds(lane);
 }
 
 void lane_claim_if_due(struct lane *lane, uint64_t now_ns) {

@@ -1,11 +1,16 @@
-/* Closing everything that the loop holds, in any order; the last one to close tells. */
-#include "worker/worker.h"
+/* Closing everything that the loop holds, in any order; when the last one is closed, what Redis did not
+ * take is spooled, then the worker has stopped. */
+#include "worker/spool.h"
 
 #include <stdlib.h>
 
 void worker_closed_one(void *arg) {
     struct worker *w = arg;
-    if (--w->open_handles == 0)
+    if (--w->open_handles > 0)
+        return;
+    bool spool = w->spool_wanted;
+    w->spool_wanted = false;
+    if (!spool || !spool_write(w))
         w->stopped(w->stopped_arg, w->exit_code);
 }
 
@@ -13,8 +18,14 @@ static void on_handle_closed(uv_handle_t *handle) {
     worker_closed_one(handle->data);
 }
 
-/* Callbacks owed (requests, commands) are called while this goes on; they find mode STOPPED and settle
- * nothing more. */
+static void on_router_closed(void *arg) {
+    struct worker *w = arg;
+    w->redis = NULL;
+    worker_closed_one(w);
+}
+
+/* Callbacks owed (requests, commands) are called while this goes on; they find mode STOPPED; what
+ * they settle goes to the spool, if it is wanted. */
 void worker_close(struct worker *w) {
     uv_handle_t *handles[] = {(uv_handle_t *)&w->turn, (uv_handle_t *)&w->wake, (uv_handle_t *)&w->beat,
                               (uv_handle_t *)&w->drain, (uv_handle_t *)&w->watch};
@@ -32,7 +43,7 @@ void worker_close(struct worker *w) {
     }
     if (w->redis != NULL) {
         w->open_handles++;
-        redis_router_close(w->redis, worker_closed_one, w);
+        redis_router_close(w->redis, on_router_closed, w);
     }
 }
 
@@ -42,6 +53,7 @@ void worker_free(struct worker *w) {
     for (uint32_t i = 0; i < w->lane_count; i++)
         lane_free(w->lanes[i]);
     free(w->lanes);
+    spool_free(w);
     queue_caller_free(w->caller);
     struct buf *texts[] = {&w->text_body,   &w->text_result, &w->text_history,
                            &w->text_ledger, &w->text_cmd,    &w->text_path};

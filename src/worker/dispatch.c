@@ -222,6 +222,11 @@ void dispatch_begun(struct lane *lane, struct batch *b, const redisReply *reply)
     lane_flush(lane);
 }
 
+void dispatch_hand_back_begun(struct lane *lane) {
+    while (lane->orders[ORDER_BEGINNING].first != NULL)
+        hand_back(lane->orders[ORDER_BEGINNING].first, true);
+}
+
 void dispatch_cancel_all(struct lane *lane) {
     while (lane->orders[ORDER_SENDING].first != NULL)
         http_cancel(lane->orders[ORDER_SENDING].first->call);

@@ -52,7 +52,8 @@ void lane_free(struct lane *lane) {
 }
 
 bool lane_is_up(const struct lane *lane) {
-    return redis_router_state(lane->worker->redis, lane->keys.slot) == REDIS_UP;
+    struct redis_router *r = lane->worker->redis; /* NULL once it is closed */
+    return r != NULL && redis_router_state(r, lane->keys.slot) == REDIS_UP;
 }
 
 /* Limits and lease, each time the node has come (back). A slot that only moved brings both along. */

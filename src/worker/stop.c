@@ -3,8 +3,8 @@
  * Drain: nothing is claimed or sent any more; orders not begun are given back as they came; requests
  * under way may end within drain_timeout, then they are cut off and become unknown (looked up by
  * others). When nothing is held, each lane leaves its queue's workers; then connections close.
- * Redis away: after LEAVE_GRACE_MS more the worker ends all the same; its lease runs out and what it
- * held is recovered. */
+ * Redis away, or refusing: LEAVE_GRACE_MS after the last request has ended the worker ends all the same.
+ * What it could not settle goes to the spool; the rest is recovered when its lease runs out. */
 #include "worker/worker.h"
 
 #include <stdlib.h>
@@ -13,9 +13,12 @@
 
 static void on_grace_over(uv_timer_t *handle) {
     struct worker *w = handle->data;
-    log_msg(LOG_ERROR, "drain_incomplete",
-            "Redis did not take everything in time; what is left is recovered when the lease runs out");
+    uint32_t held = 0;
+    for (uint32_t i = 0; i < w->lane_count; i++)
+        held += lane_held(w->lanes[i]);
+    log_msg(LOG_WARN, "drain_incomplete", "Redis did not take everything in time; %u orders are not settled", held);
     w->mode = WORKER_STOPPED;
+    w->spool_wanted = true;
     worker_close(w);
 }
 
@@ -28,6 +31,17 @@ static void on_drain_timeout(uv_timer_t *handle) {
     }
     if (cut > 0)
         log_msg(LOG_WARN, "drain_timeout", "%u requests were cut off; their outcome is looked up", cut);
+    worker_check_drained(w);
+}
+
+/* Nothing more can come: all that is left is for Redis to take it. */
+static void end_if_idle(struct worker *w) {
+    uint32_t sending = 0;
+    for (uint32_t i = 0; i < w->lane_count; i++)
+        sending += w->lanes[i]->orders[ORDER_SENDING].count;
+    if (w->ending || sending > 0)
+        return;
+    w->ending = true;
     uv_timer_start(&w->drain, on_grace_over, LEAVE_GRACE_MS, 0);
 }
 
@@ -84,6 +98,7 @@ void worker_dump(const struct worker *w) {
 void worker_check_drained(struct worker *w) {
     if (w->mode != WORKER_DRAINING)
         return;
+    end_if_idle(w);
     bool all_left = true;
     for (uint32_t i = 0; i < w->lane_count; i++) {
         lane_leave(w->lanes[i]);

@@ -6,7 +6,7 @@
  *
  * A turn (uv_prepare, once per loop iteration, before the loop sleeps): send again what was
  * unanswered, send the batches, claim, arm the blocking pick-up, set the timer for what is due next. */
-#include "worker/worker.h"
+#include "worker/spool.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +41,7 @@ static void set_wake(struct worker *w, uint64_t now) {
         if (lane->resend != NULL)
             earlier(&at, lane->resend_at_ns > now ? lane->resend_at_ns : 0);
     }
+    earlier(&at, spool_wake_ns(w, now));
     if (at == w->wake_at_ns)
         return;
     w->wake_at_ns = at;
@@ -54,6 +55,7 @@ void worker_turn(struct worker *w) {
     if (w->mode == WORKER_STOPPED)
         return;
     uint64_t now = clock_boot_ns();
+    spool_turn(w, now);
     for (uint32_t i = 0; i < w->lane_count; i++) {
         struct lane *lane = w->lanes[i];
         lane_follow(lane);
@@ -197,5 +199,6 @@ struct worker *worker_new(uv_loop_t *loop, struct config *config, bool wait_for_
         return w;
     }
     worker_watch_secrets(w);
+    spool_start(w);
     return w;
 }

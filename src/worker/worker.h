@@ -115,6 +115,9 @@ struct worker {
     uv_timer_t beat;
     uv_timer_t drain;
     uv_timer_t watch;
+    struct spool *spool;    /* what earlier workers left to settle; NULL: nothing */
+    bool ending;            /* nothing is under way any more; Redis has a moment left */
+    bool spool_wanted;      /* the end came before Redis had taken everything */
     struct reload *reload;  /* under way; NULL: none */
     bool reload_again;      /* asked for meanwhile */
     bool queue_returned;    /* a queue is configured again whose lane is still leaving */
@@ -188,6 +191,7 @@ void dispatch_begun(struct lane *lane, struct batch *b, const redisReply *reply)
 void dispatch_one(struct order *o, const redisReply *answer);
 void dispatch_held(struct order *o, bool may_go); /* begun, and replicas have answered */
 void dispatch_cancel_all(struct lane *lane);
+void dispatch_hand_back_begun(struct lane *lane); /* at the end: begins that were never answered */
 
 /* settle.c: decisions become settlements */
 struct settle_context {

@@ -14,7 +14,7 @@
 --           colon; "@2" behind it: the result goes to the second further list
 --           account: nothing where unknown; effect: the gate's (gate.lua) and its argument ("p5000")
 --   body    retry, wait: state letter, a space, header JSON ("" leaves the header); dead: the entry
---   ledger  "" leave, "D" delete, or the entry's new value
+--   ledger  "" leave, "D" delete, or the entry's new value; back of a claim that never began leaves it
 -- Returns  per job: OK; LOST: the claim is not ours any more (a created order's id goes into the
 --   ledger all the same); WRONGTYPE: results is no list (nothing was done). A reply_to that is no
 --   list gives way to results.
@@ -142,7 +142,7 @@ local function settle(i)
   else
     put_back(op.verb, token, account, g, ARGV[a + 4], ARGV[a + 5])
   end
-  ledger_write(key, account, ledger)
+  if op.verb ~= 'back' or claims[i] ~= '' then ledger_write(key, account, ledger) end
   if result ~= '' then
     local list = pushes[results]
     if not list then

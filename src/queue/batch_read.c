@@ -1,0 +1,98 @@
+/* Reads settlements back out of a batch, which holds them as RESP: what batch.c's
+ * batch_add_settlement wrote, argument by argument. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "queue/batch.h"
+
+const char *const settle_op_names[SETTLE_OPS] = {
+    [SETTLE_DONE] = "done", [SETTLE_DEAD] = "dead", [SETTLE_RETRY] = "retry",
+    [SETTLE_WAIT] = "wait", [SETTLE_BACK] = "back",
+};
+
+int settle_op_parse(struct span name) {
+    for (int i = 0; i < SETTLE_OPS; i++)
+        if (span_is(name, settle_op_names[i]))
+            return i;
+    return -1;
+}
+
+/* Takes the next bulk string; false at the end. */
+static bool next_bulk(struct span *rest, struct span *bulk) {
+    const char *line = rest->len > 0 ? memchr(rest->ptr, '\n', rest->len) : NULL;
+    if (line == NULL || rest->ptr[0] != '$')
+        return false;
+    size_t len = strtoull(rest->ptr + 1, NULL, 10), head = (size_t)(line + 1 - rest->ptr);
+    if (len > rest->len || head + len + 2 > rest->len)
+        return false;
+    *bulk = (struct span){rest->ptr + head, len};
+    *rest = (struct span){rest->ptr + head + len + 2, rest->len - head - len - 2};
+    return true;
+}
+
+static bool next_text(struct span *rest, char *out, size_t size) {
+    struct span text;
+    if (!next_bulk(rest, &text) || text.len >= size)
+        return false;
+    memcpy(out, text.ptr, text.len);
+    out[text.len] = '\0';
+    return true;
+}
+
+/* "op[:counter][@list] account effect[ms]", in r->what, which is cut into pieces. */
+static bool read_what(struct batch_reader *r, struct settlement *s) {
+    char *account = strchr(r->what, ' '), *gate = account != NULL ? strchr(account + 1, ' ') : NULL;
+    if (gate == NULL || gate[1] == '\0')
+        return false;
+    *account++ = *gate++ = '\0';
+    char *list = strchr(r->what, '@');
+    if (list != NULL)
+        *list = '\0';
+    char *counter = strchr(r->what, ':');
+    if (counter != NULL)
+        *counter++ = '\0';
+    int op = settle_op_parse(span_str(r->what));
+    if (op < 0 || (list != NULL && !next_bulk(&r->lists, &s->results_key)))
+        return false;
+    s->op = (enum settle_op)op;
+    s->counter = counter;
+    s->account = account[0] != '\0' ? account : NULL;
+    s->gate = gate[0];
+    s->gate_ms = strtoull(gate + 1, NULL, 10);
+    return true;
+}
+
+/* Due or dead_id, and body. */
+static bool read_place(struct batch_reader *r, struct settlement *s) {
+    if (s->op == SETTLE_DONE || s->op == SETTLE_BACK)
+        return true;
+    if (!next_text(&r->args, r->dead_id, sizeof(r->dead_id)) || !next_bulk(&r->args, &s->body))
+        return false;
+    s->dead_id = s->op == SETTLE_DEAD ? r->dead_id : NULL;
+    s->due_ms = s->op == SETTLE_DEAD ? 0 : strtoull(r->dead_id, NULL, 10);
+    return true;
+}
+
+void batch_reader_init(struct batch_reader *r, const struct batch *b) {
+    r->keys = buf_span(&b->keys);
+    r->lists = buf_span(&b->more_keys);
+    r->args = buf_span(&b->args);
+}
+
+static struct span present(struct span s) {
+    return s.len > 0 ? s : (struct span){NULL, 0};
+}
+
+bool batch_read(struct batch_reader *r, const struct queue_keys *k, struct settlement *s) {
+    *s = (struct settlement){.op = SETTLE_DONE};
+    if (!next_bulk(&r->keys, &s->ledger_key) || !next_text(&r->args, r->token, sizeof(r->token)) ||
+        !next_text(&r->args, r->what, sizeof(r->what)) || !read_what(r, s) ||
+        !next_bulk(&r->args, &s->result) || !next_bulk(&r->args, &s->ledger) || !read_place(r, s))
+        return false;
+    s->result = present(s->result);
+    s->ledger = present(s->ledger);
+    if (span_eq(s->ledger_key, k->key[KEY_JOBS]))
+        s->ledger_key = (struct span){NULL, 0};
+    return true;
+}
