@@ -51,11 +51,11 @@ bool batch_full(const struct batch *b) {
 
 /* Where a batch ended before an item was added. */
 struct mark {
-    size_t keys, more_keys, args;
+    size_t keys, more_keys, args, arg_count;
 };
 
 static struct mark mark_of(const struct batch *b) {
-    return (struct mark){b->keys.len, b->more_keys.len, b->args.len};
+    return (struct mark){b->keys.len, b->more_keys.len, b->args.len, b->arg_count};
 }
 
 /* Counts the item, or takes back what a failed append left behind. */
@@ -68,6 +68,7 @@ static bool commit(struct batch *b, void *item, struct mark mark) {
     b->keys.len = mark.keys;
     b->more_keys.len = mark.more_keys;
     b->args.len = mark.args;
+    b->arg_count = mark.arg_count;
     b->keys.failed = b->more_keys.failed = b->args.failed = false;
     return false;
 }

@@ -7,7 +7,9 @@ import pytest
 
 from lib.fates import none_doubled, wait_for_all
 from lib.peer import Answer, Silence
+from lib.redis_cutter import RedisCutter
 from lib.redis_server import RedisServer
+from lib.scripts import SCRIPT_SHA as SCRIPTS
 from lib.wait import wait_until
 from lib.world import QUEUE, World, created
 
@@ -111,6 +113,33 @@ def test_cut_off_requests_are_spooled_as_unknown(redis_server, peer, spool):
         world.start()
         assert world.dead()["reason"] == "unknown_outcome"
         assert len(peer.posts) == 1
+
+
+def test_a_begin_without_an_answer_is_handed_back(redis_server, peer, spool):
+    """Its order never left: though Redis has it as begun, it is sent by the next worker, and not held."""
+    with RedisCutter(redis_server.port) as cutter:
+        def gone():
+            cutter.refusing = True
+        with world_of(redis_server, peer, spool, config_redis={"url": cutter.url},
+                      queue={"results_high_water": "1000000"}) as world:  # no lone pick-ups
+            peer.default = lambda request: created(world.provider, request)
+            world.send("warm")
+            world.result()
+            cutter.cut(SCRIPTS["begin"].encode(), when="after", on_cut=gone)
+            redis_server.client.eval("for i = 1, 3 do redis.call('LPUSH', KEYS[1], ARGV[i]) end", 1, world.key("jobs"),
+                                     *[world.job(f"job-{n}", f"K-{n}") for n in range(3)])
+            assert cutter.was_cut.wait(10)
+            assert world.daemon.stop() == 0
+            [name] = files(spool)
+            ops = [json.loads(line)["op"] for line in (spool / name).read_text().splitlines()]
+            assert set(ops) == {"back"}
+            cutter.refusing = False
+            world.start()
+            ids = ["warm"] + [f"job-{n}" for n in range(3)]
+            for n in range(3):
+                assert world.result()["status"] == "created", world.state()
+            assert len(peer.posts) == len(ids)
+            none_doubled(peer)
 
 
 @pytest.mark.parametrize("damage", ["garbage", "truncated", "other version"])

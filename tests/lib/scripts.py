@@ -5,6 +5,7 @@ embed.py, which is what ships. Every call is made as a Redis user that may touch
 only, so that an undeclared one fails the test (in a cluster it would fail in production).
 """
 
+import hashlib
 import importlib.util
 import os
 import re
@@ -22,6 +23,11 @@ OTHER = "f" * 32
 _spec = importlib.util.spec_from_file_location("embed", os.path.join(LUA, "embed.py"))
 _embed = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_embed)
+
+
+# What EVALSHA is called with, by the script's name.
+SCRIPT_SHA = {f[:-4]: hashlib.sha1(_embed.assemble(os.path.join(LUA, f)).encode()).hexdigest()
+              for f in os.listdir(LUA) if f.endswith(".lua")}
 
 
 def _text(value):

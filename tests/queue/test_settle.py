@@ -67,6 +67,21 @@ def test_back_fresh_is_as_if_it_had_never_been_claimed(q):
     assert q.stat("taken") == 0
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_back_drops_the_ledger_entry_only_where_the_claim_had_begun(q, begun):
+    """A worker that never heard of its begin does not know whose entry stands there."""
+    q.push("job")
+    [(token, _)], key = q.claim(1), q.order_key("shop", "K")
+    if begun:
+        assert q.begin((token, "K")) == ["G"]
+    else:
+        q.db.set(key, "S other w2 77.1f")
+    q.settle({"token": token, "op": "back", "account": "shop", "effect": "-", "ledger": "D", "key": "K"})
+    assert (q.db.get(key) is None) == begun
+    if not begun:
+        q.db.delete(key)
+
+
 def test_back_of_a_job_with_a_past_comes_before_all_others(q):
     token = q.one("old")
     q.settle({"token": token, "op": "retry", "due": 0, "body": 'N {"n":1}', "ledger": "D", "key": "k"})

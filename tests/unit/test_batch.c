@@ -1,0 +1,133 @@
+/* What is written into a batch of settlements is read back as it was. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <string.h>
+
+#include "queue/batch.h"
+
+static struct queue_keys keys;
+
+static int start(void **state) {
+    (void)state;
+    return queue_keys_init(&keys, "dray", "orders", "w.1");
+}
+
+static int stop(void **state) {
+    (void)state;
+    queue_keys_deinit(&keys);
+    return 0;
+}
+
+static void same_span(struct span a, struct span b) {
+    assert_int_equal(a.ptr == NULL, b.ptr == NULL);
+    assert_int_equal(a.len, b.len);
+    assert_memory_equal(a.ptr != NULL ? a.ptr : "", b.ptr != NULL ? b.ptr : "", a.len);
+}
+
+static void same_text(const char *a, const char *b) {
+    assert_int_equal(a == NULL, b == NULL);
+    assert_string_equal(a != NULL ? a : "", b != NULL ? b : "");
+}
+
+static void same(const struct settlement *a, const struct settlement *b) {
+    assert_int_equal(a->op, b->op);
+    same_text(a->counter, b->counter);
+    same_text(a->account, b->account);
+    assert_int_equal(a->gate, b->gate);
+    assert_int_equal(a->gate_ms, b->gate_ms);
+    assert_int_equal(a->due_ms, b->due_ms);
+    same_text(a->dead_id, b->dead_id);
+    same_span(a->body, b->body);
+    same_span(a->result, b->result);
+    same_span(a->results_key, b->results_key);
+    same_span(a->ledger, b->ledger);
+    same_span(a->ledger_key, b->ledger_key);
+}
+
+#define S(text)                                                                                    \
+    { text, sizeof(text) - 1 } /* SPAN_LIT is no constant */
+
+static const struct settlement samples[] = {
+    {.op = SETTLE_DONE,
+     .counter = "created",
+     .account = "shop",
+     .gate = 's',
+     .result = S("{\"id\":\"$5\\r\\n\"}"),
+     .ledger = S("C h 1 [\"2\"]"),
+     .ledger_key = S("dray:{orders}:order:shop:a b:c@1 d")},
+    {.op = SETTLE_DONE,
+     .gate = '-',
+     .result = S("\r\n$3\r\n"),
+     .results_key = S("dray:{orders}:mine")},
+    {.op = SETTLE_DEAD,
+     .counter = "rejected",
+     .account = "a.b_c-d",
+     .gate = 'p',
+     .gate_ms = 3600000,
+     .dead_id = "1700000000000-12.345f",
+     .body = S("{}"),
+     .ledger = S("D"),
+     .results_key = S("dray:{orders}:yours"),
+     .result = S("{}"),
+     .ledger_key = S("k")},
+    {.op = SETTLE_RETRY,
+     .counter = "retried",
+     .account = "shop",
+     .gate = 'f',
+     .due_ms = 300000,
+     .body = S("N {\"n\":1}")},
+    {.op = SETTLE_WAIT, .counter = "held", .account = "shop", .gate = 'h', .body = S("")},
+    {.op = SETTLE_BACK, .counter = "handed_back", .gate = '-'},
+};
+#define SAMPLES (sizeof(samples) / sizeof(samples[0]))
+
+static void test_each_is_read_as_it_was_written(void **state) {
+    (void)state;
+    struct batch *b = batch_new(SCRIPT_SETTLE);
+    struct batch_reader r;
+    struct settlement s;
+    char token[TOKEN_SIZE] = "0.1f";
+    for (size_t i = 0; i < SAMPLES; i++) {
+        token[0] = (char)('0' + i);
+        assert_true(batch_add_settlement(b, NULL, &keys, token, &samples[i]));
+    }
+    batch_reader_init(&r, b);
+    for (size_t i = 0; i < SAMPLES; i++) {
+        token[0] = (char)('0' + i);
+        assert_true(batch_read(&r, &keys, &s));
+        assert_string_equal(r.token, token);
+        same(&samples[i], &s);
+    }
+    assert_false(batch_read(&r, &keys, &s));
+    batch_free(b);
+}
+
+static void test_of_an_empty_batch_nothing(void **state) {
+    (void)state;
+    struct batch *b = batch_new(SCRIPT_SETTLE);
+    struct batch_reader r;
+    struct settlement s;
+    batch_reader_init(&r, b);
+    assert_false(batch_read(&r, &keys, &s));
+    batch_free(b);
+}
+
+static void test_ops_by_name(void **state) {
+    (void)state;
+    for (int i = 0; i < SETTLE_OPS; i++)
+        assert_int_equal(settle_op_parse(span_str(settle_op_names[i])), i);
+    assert_int_equal(settle_op_parse(SPAN_LIT("don")), -1);
+    assert_int_equal(settle_op_parse((struct span){NULL, 0}), -1);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_each_is_read_as_it_was_written),
+        cmocka_unit_test(test_of_an_empty_batch_nothing),
+        cmocka_unit_test(test_ops_by_name),
+    };
+    return cmocka_run_group_tests_name("batch", tests, start, stop);
+}
