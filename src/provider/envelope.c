@@ -162,6 +162,16 @@ static void read_order(struct reader *r) {
         r->e->order = json_raw(r->doc, node);
 }
 
+/* The one value that a fault quotes, and only where it has the form of a name: whoever reads the dead
+ * letter must know which account is missing. */
+static void unknown_account(const struct reader *r, const char *name) {
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+    char rule[NAME_MAX_LEN + 40] = "names no account of this queue";
+    if (name[0] != '\0' && name[strspn(name, letters)] == '\0')
+        snprintf(rule, sizeof(rule), "names no account of this queue: %s", name);
+    fault(r, PART_ACCOUNT, rule);
+}
+
 static const struct account *
 read_account(struct reader *r, const struct account *(*find)(void *arg, const char *name),
              void *arg) {
@@ -179,8 +189,10 @@ read_account(struct reader *r, const struct account *(*find)(void *arg, const ch
     const struct account *account = NULL;
     if (json_copy(r->doc, node, name, sizeof(name)) > 0)
         account = find(arg, name);
+    else
+        name[0] = '\0';
     if (account == NULL)
-        fault(r, PART_ACCOUNT, "names no account of this queue");
+        unknown_account(r, name);
     return account;
 }
 

@@ -208,7 +208,7 @@ static void test_wrong_members(void **state) {
     expect_bad("\"priority\":1", "priority", "is no field of a job");
     expect_bad("\"id\":\"a\"", "id", "is given twice");
     expect_bad("\"meta\":1,\"meta\":2", "meta", "is given twice");
-    expect_bad("\"account\":\"nobody\"", "account", "names no account");
+    expect_bad("\"account\":\"nobody\"", "account", "names no account of this queue: nobody");
     expect_bad("\"account\":\"\"", "account", "names no account");
     expect_bad("\"account\":1", "account", "must be a string");
     expect_bad("\"account\":null", "account", "must be a string");
