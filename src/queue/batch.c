@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #define BATCH_BUF_MAX (256u << 20)
+#define BATCH_WHAT_MAX 256
 #define KEEP_BYTES    (1u << 20) /* larger buffers are not kept from batch to batch */
 
 struct batch *batch_new(enum script_id script) {
@@ -13,6 +14,7 @@ struct batch *batch_new(enum script_id script) {
     b->script = script;
     buf_init(&b->keys, BATCH_BUF_MAX);
     buf_init(&b->more_keys, BATCH_BUF_MAX);
+    buf_init(&b->what, BATCH_WHAT_MAX);
     buf_init(&b->args, BATCH_BUF_MAX);
     buf_init(&b->cmd, BATCH_BUF_MAX);
     return b;
@@ -23,6 +25,7 @@ void batch_free(struct batch *b) {
         return;
     buf_deinit(&b->keys);
     buf_deinit(&b->more_keys);
+    buf_deinit(&b->what);
     buf_deinit(&b->args);
     buf_deinit(&b->cmd);
     free(b);
@@ -60,7 +63,7 @@ static struct mark mark_of(const struct batch *b) {
 
 /* Counts the item, or takes back what a failed append left behind. */
 static bool commit(struct batch *b, void *item, struct mark mark) {
-    if (buf_ok(&b->keys) && buf_ok(&b->more_keys) && buf_ok(&b->args)) {
+    if (buf_ok(&b->keys) && buf_ok(&b->more_keys) && buf_ok(&b->args) && buf_ok(&b->what)) {
         b->more_count += b->more_keys.len > mark.more_keys ? 1 : 0;
         b->items[b->count++] = item;
         return true;
@@ -76,11 +79,12 @@ static bool commit(struct batch *b, void *item, struct mark mark) {
 bool batch_add_begin(struct batch *b, void *item, const char *token, char kind, const char *account,
                      const char hash[static 33], struct span ledger_key) {
     struct mark mark = mark_of(b);
-    char kind_account[NAME_MAX_LEN + 2];
-    int n = snprintf(kind_account, sizeof(kind_account), "%c%s", kind, account);
+    buf_reset(&b->what);
+    buf_add_char(&b->what, kind);
+    buf_add_str(&b->what, account);
     redis_resp_arg(&b->keys, ledger_key);
     redis_resp_str(&b->args, token);
-    redis_resp_arg(&b->args, (struct span){kind_account, (size_t)n});
+    redis_resp_arg(&b->args, buf_span(&b->what));
     redis_resp_arg(&b->args, (struct span){hash, 32});
     b->arg_count += 3;
     return commit(b, item, mark);
@@ -88,17 +92,25 @@ bool batch_add_begin(struct batch *b, void *item, const char *token, char kind, 
 
 /* "op:counter@list account effect": one text, as many settlements of a batch share it. */
 static void add_what(struct batch *b, const struct settlement *s) {
-    char text[192], list[16] = "", arg[24] = "";
+    struct buf *what = &b->what;
+    buf_reset(what);
+    buf_add_str(what, settle_op_names[s->op]);
+    if (s->counter != NULL) {
+        buf_add_char(what, ':');
+        buf_add_str(what, s->counter);
+    }
     if (s->results_key.ptr != NULL) {
         redis_resp_arg(&b->more_keys, s->results_key);
-        snprintf(list, sizeof(list), "@%u", b->more_count + 1);
+        buf_add_char(what, '@');
+        buf_add_u64(what, b->more_count + 1);
     }
+    buf_add_char(what, ' ');
+    buf_add_str(what, s->account != NULL ? s->account : "");
+    buf_add_char(what, ' ');
+    buf_add_char(what, s->gate);
     if (s->gate_ms > 0)
-        snprintf(arg, sizeof(arg), "%llu", (unsigned long long)s->gate_ms);
-    int n = snprintf(text, sizeof(text), "%s%s%s%s %s %c%s", settle_op_names[s->op], s->counter != NULL ? ":" : "",
-                     s->counter != NULL ? s->counter : "", list, s->account != NULL ? s->account : "", s->gate,
-                     arg);
-    redis_resp_arg(&b->args, (struct span){text, (size_t)n});
+        buf_add_u64(what, s->gate_ms);
+    redis_resp_arg(&b->args, buf_span(what));
 }
 
 static void add_or_empty(struct buf *args, struct span s) {

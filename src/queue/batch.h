@@ -40,6 +40,7 @@ struct batch {
     uint32_t count;
     void *items[BATCH_ITEMS]; /* the caller's, in the order of the replies */
     struct buf keys, more_keys, args, cmd;
+    struct buf what; /* scratch */
     uint32_t more_count; /* further results lists */
     size_t arg_count;
     double jitter;

@@ -50,7 +50,10 @@ bool buf_reserve(struct buf *b, size_t n) {
 }
 
 void buf_add(struct buf *b, const void *data, size_t n) {
-    if (n == 0 || !buf_reserve(b, n))
+    if (n == 0)
+        return;
+    bool fits = !b->failed && n <= b->cap - b->len && n <= b->max - b->len;
+    if (!fits && !buf_reserve(b, n))
         return;
     memcpy(b->data + b->len, data, n);
     b->len += n;
