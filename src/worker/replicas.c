@@ -1,11 +1,11 @@
-/* min_replicas: an order is POSTed only when so many replicas know that it is about to be, so that a
- * failover to one of them cannot make us send it twice.
+/* min_replicas: an order is POSTed only when so many replicas know that it is about to be, so that
+ * a failover to one of them cannot make us send it twice.
  *
- * Happy path: WAIT follows the begin script on its connection; begin's reply comes first, and orders
- * that may go are held (BEGINNING) in their batch; enough replicas answer WAIT: they leave.
- * Failure modes: too few within min_replicas_timeout, or no answer: nothing was sent; the orders are
- * handed back as they came, their ledger entries dropped, and claiming pauses, with backoff. WAIT holds
- * up all commands of its connection, beats too, hence one at a time per worker. */
+ * Happy path: WAIT follows the begin script on its connection; begin's reply comes first, and
+ * orders that may go are held (BEGINNING) in their batch; enough replicas answer WAIT: they leave.
+ * Failure modes: too few within min_replicas_timeout, or no answer: nothing was sent; the orders
+ * are handed back as they came, their ledger entries dropped, and claiming pauses, with backoff.
+ * WAIT holds up all commands of its connection, beats too, hence one at a time per worker. */
 #include "worker/worker.h"
 
 #include "policy/backoff.h"
@@ -56,7 +56,8 @@ static void missing(struct lane *lane, long long replicas) {
 
 static void enough(struct lane *lane) {
     if (lane->replica_failures > 0 && lane->worker->replicas_logged_ns != 0)
-        log_msg(LOG_INFO, "replicas_back", "queue %s: enough replicas answer again", lane->config->name);
+        log_msg(LOG_INFO, "replicas_back", "queue %s: enough replicas answer again",
+                lane->config->name);
     lane->replica_failures = 0;
     lane->worker->replicas_logged_ns = 0;
 }

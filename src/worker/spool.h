@@ -1,8 +1,8 @@
 /* The spool: what was learned while Redis was away, kept in a file until it is back.
  *
  * A worker that must end while Redis takes no settlements writes them to SPOOL_DIR/WORKER_ID.spool;
- * the next worker with that directory settles them, as the worker that wrote them, before it recovers
- * or claims anything of their queues (docs/spool.md). */
+ * the next worker with that directory settles them, as the worker that wrote them, before it
+ * recovers or claims anything of their queues (docs/spool.md). */
 #ifndef DRAY_WORKER_SPOOL_H
 #define DRAY_WORKER_SPOOL_H
 
@@ -12,8 +12,44 @@
 #define SPOOL_BAD    ".bad"
 #define SPOOL_MAX    (256u << 20) /* bytes of a file; what does not fit is left to recovery */
 
-/* spool_out.c: at the very end, after every callback owed was called. True: writes in a thread and calls
- * worker_closed_one then; false: there is nothing to write. */
+/* What one worker left of one queue. */
+struct spool_group {
+    struct spool_group *next;
+    struct spool_file *file;
+    struct queue_keys keys; /* of the worker that wrote them */
+    struct batch *first, *last;
+    bool out; /* `first` is unanswered */
+    uint32_t failures;
+    uint64_t not_before_ns;
+};
+
+struct spool_file {
+    struct spool_file *next;
+    struct worker *worker;
+    uv_work_t work;
+    char *dir, *path;
+    int fd; /* holds the lock; -1: none */
+    struct spool_group *groups;
+    uint64_t lines, bad, settled, lost;
+    bool ending; /* all is settled: being removed */
+    int error;
+};
+
+struct spool {
+    uv_work_t work;
+    struct worker *worker;
+    char *dir;
+    bool reading;
+    int error;
+    struct spool_file *files;
+};
+
+/* spool_read.c, in a thread: what is in the directory. */
+void spool_read_dir(struct spool *s);
+void spool_file_free(struct spool_file *f);
+
+/* spool_out.c: at the very end, after every callback owed was called. True: writes in a thread and
+ * calls worker_closed_one then; false: there is nothing to write. */
 bool spool_write(struct worker *w);
 
 /* spool_in.c. Reads the directory in a thread. */

@@ -1,10 +1,10 @@
 /* Writing the spool, as the worker's last act.
  *
- * Happy path: grace over → everything closed → orders that had begun without an answer to it are handed
- * back → each settlement in the lanes' batches becomes a line → a thread writes, syncs and renames the
- * file and syncs the directory → the worker has stopped.
- * Failure modes: the directory can't be made or written, the disk is full, or a settlement does not fit:
- * said so, exit 1; those orders are left to recovery, which looks them up: unknown, never lost. */
+ * Happy path: grace over → everything closed → orders that had begun without an answer to it are
+ * handed back → each settlement in the lanes' batches becomes a line → a thread writes, syncs and
+ * renames the file and syncs the directory → the worker has stopped. Failure modes: the directory
+ * can't be made or written, the disk is full, or a settlement does not fit: said so, exit 1; those
+ * orders are left to recovery, which looks them up: unknown, never lost. */
 #include "worker/spool.h"
 
 #include <errno.h>
@@ -37,7 +37,8 @@ static void add_number(struct buf *out, const char *name, uint64_t value) {
         buf_addf(out, ",\"%s\":%llu", name, (unsigned long long)value);
 }
 
-static void add_line(struct buf *out, const struct lane *lane, const char *token, const struct settlement *s) {
+static void add_line(struct buf *out, const struct lane *lane, const char *token,
+                     const struct settlement *s) {
     buf_add_str(out, "{\"v\":1");
     add_field(out, "prefix", span_str(lane->worker->boot->redis_prefix));
     add_field(out, "queue", span_str(lane->keys.queue));
@@ -155,15 +156,18 @@ static void on_written(uv_work_t *work, int status) {
         w->exit_code = 1;
     if (s->failed != NULL)
         log_msg(LOG_ERROR, "spool_failed",
-                "%s: %s: %s; the outcomes of %llu orders are left to recovery, which looks the orders up",
+                "%s: %s: %s; the outcomes of %llu orders are left to recovery, which looks the "
+                "orders up",
                 s->path, s->failed, strerror(s->error), (unsigned long long)s->lines);
     else
         log_msg(LOG_WARN, "spooled",
-                "Redis does not take %llu settlements; they are in %s, and the next worker with this spool_dir "
+                "Redis does not take %llu settlements; they are in %s, and the next worker with "
+                "this spool_dir "
                 "makes them first",
                 (unsigned long long)s->lines, s->path);
     if (s->left_out > 0)
-        log_msg(LOG_ERROR, "spool_full", "%llu settlements did not fit; their orders are left to recovery",
+        log_msg(LOG_ERROR, "spool_full",
+                "%llu settlements did not fit; their orders are left to recovery",
                 (unsigned long long)s->left_out);
     out_free(s);
     worker_closed_one(w);
