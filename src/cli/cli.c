@@ -26,6 +26,7 @@ const struct verb *const verbs[] = {
     &verb_resume,
     &verb_run,
     &verb_sandbox,
+    &verb_status,
     &verb_validate,
     &verb_version,
     NULL,

@@ -30,6 +30,7 @@ extern const struct verb verb_results;
 extern const struct verb verb_resume;
 extern const struct verb verb_run;
 extern const struct verb verb_sandbox;
+extern const struct verb verb_status;
 extern const struct verb verb_validate;
 
 extern const struct verb *const verbs[]; /* NULL-terminated */

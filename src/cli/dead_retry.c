@@ -189,7 +189,7 @@ static int report(const struct dead *d, const struct tally *t) {
     return left > 0 || (d->o.id_count > 0 && t->gone > 0) ? EXIT_FAILED : EXIT_FINE;
 }
 
-static int move_all(struct dead *d, struct tally *t, const char *question) {
+static int move_all(struct dead *d, struct tally *t, const char *question, const char *doing) {
     if (d->o.id_count == 0 && !d->o.all && !dead_filtered(&d->o))
         return cli_usage(d->s.verb, "which? name IDs, give filters, or --all");
     if (dead_select(d) < 0)
@@ -197,7 +197,7 @@ static int move_all(struct dead *d, struct tally *t, const char *question) {
     if (!d->o.dry_run && !dead_confirm(d, question))
         return cli_fail(d->s.verb, "nothing was done");
     t->step_ms = d->count > 0 ? (double)d->o.over_ms / (double)d->count : 0;
-    if (dead_batches(d, question, move_batch, t) < 0)
+    if (dead_batches(d, doing, move_batch, t) < 0)
         return d->s.code;
     return report(d, t);
 }
@@ -235,7 +235,7 @@ int dead_retry(struct dead *d) {
         t.new_job = buf_span(&job);
     }
     if (code < 0)
-        code = move_all(d, &t, "retrying");
+        code = move_all(d, &t, "retry", "retrying");
     buf_deinit(&job);
     tally_deinit(&t);
     return code;
@@ -244,7 +244,7 @@ int dead_retry(struct dead *d) {
 int dead_drop(struct dead *d) {
     struct tally t;
     tally_init(&t, "drop");
-    int code = move_all(d, &t, "dropping");
+    int code = move_all(d, &t, "drop", "dropping");
     tally_deinit(&t);
     return code;
 }

@@ -338,7 +338,7 @@ def test_a_bulk_change_asks_on_a_terminal(world, peer, answer):
     seen = b""
     while b"[y/N]" not in seen:
         seen += os.read(main, 1000)
-    assert b"dropping 1 dead letter of queue orders?" in seen
+    assert b"drop 1 dead letter of queue orders?" in seen
     os.write(main, answer.encode() + b"\n")
     assert child.wait(20) == (0 if answer == "y" else 1)
     assert world.dead_ids() == ([] if answer == "y" else [one])

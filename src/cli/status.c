@@ -1,0 +1,217 @@
+/* `dray status`: queues, accounts and workers from one script a queue, which costs Redis the same
+ * however many jobs there are. Rates come from two looks, half a second apart; --watch keeps
+ * looking. */
+#include "cli/status.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "dray/timefmt.h"
+
+#define OUT_MAX  (64u << 20)
+#define FIRST_NS 500000000 /* between the two looks of a single status */
+#define WATCH_NS 1000000000
+
+struct status {
+    struct session s;
+    struct sample *samples; /* of the last look, one a queue */
+    char **queues;
+    size_t count;
+    bool json, watch;
+    struct json_doc doc;
+    struct buf out;
+};
+
+/* enqueued_at of the job to be taken next, if its producer said it. */
+static int64_t oldest_age(struct json_doc *doc, const redisReply *job, int64_t now_ms) {
+    int64_t at = 0;
+    uint64_t unix_ms = 0;
+    char text[64];
+    if (job->len == 0 || json_parse(doc, job->str, job->len, NULL) < 0)
+        return -1;
+    uint32_t node = json_get(doc, 0, "enqueued_at");
+    if (node == JSON_NONE)
+        return -1;
+    if (!json_i64(doc, node, &at) && json_copy(doc, node, text, sizeof(text)) > 0 &&
+        rfc3339_parse(span_str(text), &unix_ms) == 0)
+        at = (int64_t)unix_ms;
+    return at <= 0 ? -1 : at < now_ms ? now_ms - at : 0;
+}
+
+static void add_worker_keys(struct session *s, const redisReply *workers) {
+    struct buf name;
+    buf_init(&name, 4096);
+    for (size_t i = 0; i < workers->elements; i++) {
+        struct span worker = {workers->element[i]->str, workers->element[i]->len};
+        static const enum queue_key own[] = {KEY_INFLIGHT, KEY_CLAIMS};
+        for (size_t k = 0; k < 2; k++) {
+            buf_reset(&name);
+            queue_keys_of_worker(&s->keys, own[k], worker, &name);
+            redis_resp_arg(&s->cmd, buf_span(&name));
+        }
+    }
+    buf_deinit(&name);
+}
+
+static redisReply *look(struct session *s, const char *queue) {
+    static const enum queue_key fixed[] = {
+        KEY_JOBS,  KEY_TAKEN,   KEY_DELAYED,      KEY_WAITING,  KEY_PARKED, KEY_DEAD,   KEY_RESULTS,
+        KEY_STATS, KEY_WORKERS, KEY_WORKERS_INFO, KEY_ACCOUNTS, KEY_LIMITS, KEY_PAUSES, KEY_GATES};
+    if (session_queue(s, queue) < 0)
+        return NULL;
+    struct span key = s->keys.key[KEY_WORKERS];
+    redisReply *workers = session_command(s, "ZRANGE %b 0 -1", key.ptr, key.len);
+    if (workers == NULL)
+        return NULL;
+    session_begin(s, SCRIPT_STATUS, 14 + 2 * workers->elements, workers->elements);
+    session_keys(s, fixed, 14);
+    add_worker_keys(s, workers);
+    for (size_t i = 0; i < workers->elements; i++)
+        redis_resp_arg(&s->cmd, (struct span){workers->element[i]->str, workers->element[i]->len});
+    freeReplyObject(workers);
+    return session_call(s, SCRIPT_STATUS);
+}
+
+static double per_second(int64_t now, int64_t before, int64_t ms) {
+    return ms > 0 && now > before ? (double)(now - before) * 1000 / (double)ms : 0;
+}
+
+static void fill(struct status *st, size_t i, const redisReply *r, struct snapshot *n) {
+    struct sample *last = &st->samples[i];
+    *n = (struct snapshot){.queue = st->queues[i], .reply = r, .in_per_s = -1, .out_per_s = -1};
+    n->now_ms = strtoll(r->element[0]->str, NULL, 10);
+    n->oldest_ms = oldest_age(&st->doc, r->element[4], n->now_ms);
+    n->sample = (struct sample){
+        .at_ms = n->now_ms,
+        .jobs = snapshot_number(n, "jobs") + snapshot_number(n, "picked_up"),
+        .taken = snapshot_number(n, "taken"),
+        .ended = snapshot_number(n, "settled") + snapshot_number(n, "died"),
+    };
+    if (last->at_ms > 0) {
+        int64_t ms = n->now_ms - last->at_ms;
+        n->in_per_s = per_second(n->sample.jobs + n->sample.taken, last->jobs + last->taken, ms);
+        n->out_per_s = per_second(n->sample.ended, last->ended, ms);
+    }
+    *last = n->sample;
+}
+
+/* Looks at every queue into st->out. 0, or -1. */
+static int look_at_all(struct status *st) {
+    buf_reset(&st->out);
+    buf_add_str(&st->out, st->json ? "{\"queues\":[" : "");
+    for (size_t i = 0; i < st->count; i++) {
+        struct snapshot n;
+        redisReply *r = look(&st->s, st->queues[i]);
+        if (r == NULL)
+            return -1;
+        fill(st, i, r, &n);
+        buf_add_str(&st->out, i == 0 ? "" : st->json ? "," : "\n");
+        (st->json ? status_json : status_text)(&n, &st->doc, &st->out);
+        freeReplyObject(r);
+    }
+    buf_add_str(&st->out, st->json ? "]}\n" : "");
+    return 0;
+}
+
+/* Over what was there: nothing flickers. */
+static void redraw(struct status *st) {
+    fputs("\033[H", stdout);
+    for (const char *line = buf_cstr(&st->out); *line != '\0';) {
+        int n = (int)strcspn(line, "\n");
+        printf("%.*s\033[K\n", n, line);
+        line += n + (line[n] == '\n');
+    }
+    fputs("\033[J", stdout);
+}
+
+static int show(struct status *st) {
+    const struct timespec first = {.tv_nsec = FIRST_NS}, gap = {.tv_sec = WATCH_NS / 1000000000};
+    if (look_at_all(st) < 0)
+        return st->s.code;
+    nanosleep(&first, NULL);
+    cli_catch_interrupt();
+    if (st->watch && !st->json)
+        fputs("\033[2J", stdout);
+    do {
+        if (look_at_all(st) < 0)
+            return st->s.code;
+        if (st->watch && !st->json)
+            redraw(st);
+        else
+            fputs(buf_cstr(&st->out), stdout);
+        if (fflush(stdout) != 0)
+            return EXIT_FAILED;
+        if (st->watch)
+            nanosleep(&gap, NULL);
+    } while (st->watch && !cli_interrupted);
+    return EXIT_FINE;
+}
+
+/* The queues that were named, else all that are configured. */
+static int choose_queues(struct status *st, char **named, int count) {
+    const struct config *c = st->s.config;
+    st->count = count > 0 ? (size_t)count : c->queue_count;
+    if (st->count == 0)
+        return cli_usage(st->s.verb, "name a queue: the configuration has none");
+    st->queues = calloc(st->count, sizeof(*st->queues));
+    st->samples = calloc(st->count, sizeof(*st->samples));
+    if (st->queues == NULL || st->samples == NULL)
+        return cli_fail(st->s.verb, "out of memory");
+    for (size_t i = 0; i < st->count; i++)
+        st->queues[i] = count > 0 ? named[i] : c->queues[i].name;
+    return -1;
+}
+
+static int run_status(const struct verb *self, struct status *st, const char *path, char **named,
+                      int count) {
+    json_init(&st->doc, UINT32_MAX);
+    buf_init(&st->out, OUT_MAX);
+    int code = session_open(&st->s, self, path) < 0 ? st->s.code : choose_queues(st, named, count);
+    if (code < 0)
+        code = show(st);
+    session_close(&st->s);
+    json_deinit(&st->doc);
+    buf_deinit(&st->out);
+    free(st->queues);
+    free(st->samples);
+    return code;
+}
+
+static int run(const struct verb *self, int argc, char **argv) {
+    static const struct option longs[] = {{"config", required_argument, NULL, 'c'},
+                                          {"json", no_argument, NULL, 'j'},
+                                          {"watch", no_argument, NULL, 'w'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
+    struct status st = {.json = false};
+    const char *path = NULL;
+    optind = 1;
+    for (int c; (c = getopt_long(argc, argv, "c:wh", longs, NULL)) != -1;) {
+        if (c == 'h' || c == '?')
+            return c == 'h' ? cli_help(self) : EXIT_USAGE;
+        path = c == 'c' ? optarg : path;
+        st.json |= c == 'j';
+        st.watch |= c == 'w';
+    }
+    return run_status(self, &st, path, argv + optind, argc - optind);
+}
+
+const struct verb verb_status = {
+    .name = "status",
+    .arguments = "[QUEUE …] [--watch] [--json]",
+    .summary = "show queues, accounts and workers",
+    .help =
+        "Accounts say what keeps them: an operator's pause, the provider's Retry-After, refused\n"
+        "credentials, an open breaker, their rate or concurrency. `oldest` is the age of the job "
+        "to\n"
+        "be taken next, where its producer gave enqueued_at.\n"
+        "\n"
+        "  --watch   redraw every second until interrupted (with --json: a line a second)\n"
+        "  --json    for machines: "
+        "{\"queues\":[{\"queue\":…,\"accounts\":[…],\"workers\":[…],…}]}\n",
+    .run = run,
+};

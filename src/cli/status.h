@@ -1,0 +1,51 @@
+/* What `dray status` knows of a queue at one moment, and its two ways of saying it. */
+#ifndef DRAY_CLI_STATUS_H
+#define DRAY_CLI_STATUS_H
+
+#include "cli/session.h"
+#include "dray/json.h"
+
+/* Numbers of two moments make a rate. */
+struct sample {
+    int64_t at_ms, jobs, taken, ended;
+};
+
+struct snapshot {
+    const char *queue;
+    const redisReply *reply; /* of queue/lua/status.lua */
+    int64_t now_ms;          /* Redis's clock */
+    int64_t oldest_ms;       /* age of the job to be taken next; -1: not known, or none */
+    struct sample sample;
+    double in_per_s, out_per_s; /* -1: not known */
+};
+
+struct account_view {
+    const char *name, *pause; /* pause: "until reason", or "" */
+    double tokens, rate;
+    long long conc, fails, till, cool, burst, limit, failures, waiting;
+    char mode;
+    bool probing;
+};
+
+struct worker_view {
+    const char *name;
+    char host[128], version[32], mode[16];
+    int64_t lease_left_ms, uptime_ms, pid, inflight;
+};
+
+int64_t snapshot_number(const struct snapshot *s, const char *name); /* 0 where it is missing */
+size_t snapshot_accounts(const struct snapshot *s);
+void snapshot_account(const struct snapshot *s, size_t i, struct account_view *a);
+size_t snapshot_workers(const struct snapshot *s);
+void snapshot_worker(const struct snapshot *s, size_t i, struct json_doc *doc,
+                     struct worker_view *w);
+const char *snapshot_pause(const struct snapshot *s);
+/* Splits "until reason"; until 0: no end. */
+int64_t pause_parts(const char *pause, const char **reason);
+/* One word: open, paused, retry_after, held, breaker, rate, concurrency. */
+const char *account_state(const struct account_view *a);
+
+void status_text(const struct snapshot *s, struct json_doc *doc, struct buf *out);
+void status_json(const struct snapshot *s, struct json_doc *doc, struct buf *out);
+
+#endif

@@ -1,0 +1,149 @@
+/* `dray status` for people: a line of sizes, the accounts with what keeps them, the workers. */
+#include "cli/status.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "dray/timefmt.h"
+
+static void add_age(struct buf *out, int64_t ms) {
+    int64_t s = ms / 1000;
+    if (ms < 0)
+        buf_add_str(out, "-");
+    else if (s < 1)
+        buf_addf(out, "%" PRId64 "ms", ms);
+    else if (s < 120)
+        buf_addf(out, "%" PRId64 "s", s);
+    else if (s < 7200)
+        buf_addf(out, "%" PRId64 "m%02" PRId64 "s", s / 60, s % 60);
+    else
+        buf_addf(out, "%" PRId64 "h%02" PRId64 "m", s / 3600, s / 60 % 60);
+}
+
+static void add_rate(struct buf *out, const char *name, double per_s) {
+    if (per_s >= 0)
+        buf_addf(out, "   %s %.1f/s", name, per_s);
+}
+
+/* An operator's reason without control characters. */
+static void add_plain(struct buf *out, const char *text) {
+    for (; *text != '\0'; text++)
+        buf_add_char(out, (unsigned char)*text < 0x20 || *text == 0x7f ? ' ' : *text);
+}
+
+static void add_pause(struct buf *out, const struct snapshot *s, const char *pause) {
+    const char *reason;
+    int64_t till = pause_parts(pause, &reason);
+    buf_add_str(out, "paused by an operator ");
+    if (till > 0) {
+        buf_add_str(out, "for ");
+        add_age(out, till - s->now_ms);
+    } else {
+        buf_add_str(out, "until resumed");
+    }
+    if (reason[0] != '\0') {
+        buf_add_str(out, ": ");
+        add_plain(out, reason);
+    }
+}
+
+static void add_wait(struct buf *out, const struct snapshot *s, const struct account_view *a,
+                     const char *why) {
+    buf_add_str(out, why);
+    if (a->probing) {
+        buf_add_str(out, "; a probe is under way");
+        return;
+    }
+    buf_add_str(out, a->mode == 'p' ? " for " : "; next probe in ");
+    add_age(out, a->till > s->now_ms ? a->till - s->now_ms : 0);
+}
+
+static void add_why(struct buf *out, const struct snapshot *s, const struct account_view *a) {
+    const char *state = account_state(a);
+    if (strcmp(state, "paused") == 0)
+        add_pause(out, s, a->pause);
+    else if (strcmp(state, "retry_after") == 0)
+        add_wait(out, s, a, "the provider asked to wait");
+    else if (strcmp(state, "held") == 0)
+        add_wait(out, s, a, "HELD: the provider refuses the credentials (401, 403)");
+    else if (strcmp(state, "breaker") == 0)
+        add_wait(out, s, a, "BREAKER OPEN: the provider fails");
+    else if (strcmp(state, "rate") == 0)
+        buf_add_str(out, "at its rate");
+    else if (strcmp(state, "concurrency") == 0)
+        buf_add_str(out, "at its concurrency");
+    else
+        buf_add_str(out, "open");
+}
+
+static void add_accounts(struct buf *out, const struct snapshot *s) {
+    struct account_view a;
+    char under_way[48], tokens[64], fails[48];
+    if (snapshot_accounts(s) > 0)
+        buf_addf(out, "  %-24s %9s %12s %18s %8s  state\n", "account", "waiting", "under way",
+                 "tokens", "failures");
+    for (size_t i = 0; i < snapshot_accounts(s); i++) {
+        snapshot_account(s, i, &a);
+        snprintf(under_way, sizeof(under_way), a.limit > 0 ? "%lld of %lld" : "%lld", a.conc,
+                 a.limit);
+        snprintf(tokens, sizeof(tokens), a.rate > 0 ? "%.0f of %lld, %g/s" : "no limit", a.tokens,
+                 a.burst, a.rate);
+        snprintf(fails, sizeof(fails), a.failures > 0 ? "%lld of %lld" : "%lld", a.fails,
+                 a.failures);
+        buf_addf(out, "  %-24s %9lld %12s %18s %8s  ", a.name, a.waiting, under_way, tokens, fails);
+        add_why(out, s, &a);
+        buf_add_char(out, '\n');
+    }
+}
+
+static void add_workers(struct buf *out, const struct snapshot *s, struct json_doc *doc) {
+    struct worker_view w;
+    if (snapshot_workers(s) == 0) {
+        buf_add_str(out, "  NO WORKER\n");
+        return;
+    }
+    buf_addf(out, "  %-32s %-20s %-9s %9s %10s  lease\n", "worker", "host", "version", "in flight",
+             "up");
+    for (size_t i = 0; i < snapshot_workers(s); i++) {
+        struct buf up;
+        buf_init(&up, 64);
+        snapshot_worker(s, i, doc, &w);
+        add_age(&up, w.uptime_ms);
+        buf_addf(out, "  %-32s %-20s %-9s %9" PRId64 " %10s  ", w.name, w.host, w.version,
+                 w.inflight, buf_cstr(&up));
+        buf_deinit(&up);
+        if (w.lease_left_ms > 0)
+            add_age(out, w.lease_left_ms);
+        else
+            buf_add_str(out, "RAN OUT; others recover its orders");
+        buf_addf(out, "%s%s\n", strcmp(w.mode, "running") == 0 ? "" : "  ",
+                 strcmp(w.mode, "running") == 0 ? "" : w.mode);
+    }
+}
+
+void status_text(const struct snapshot *s, struct json_doc *doc, struct buf *out) {
+    static const char *const sizes[] = {"jobs", "waiting", "delayed"};
+    struct worker_view w;
+    int64_t inflight = 0;
+    for (size_t i = 0; i < snapshot_workers(s); i++) {
+        snapshot_worker(s, i, doc, &w);
+        inflight += w.inflight;
+    }
+    buf_addf(out, "queue %s", s->queue);
+    if (snapshot_pause(s)[0] != '\0') {
+        buf_add_str(out, "   ");
+        add_pause(out, s, snapshot_pause(s));
+    }
+    buf_add_str(out, "\n ");
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+        buf_addf(out, " %s %" PRId64 "  ", sizes[i], snapshot_number(s, sizes[i]));
+    buf_addf(out, " in flight %" PRId64 "   dead %" PRId64 "   results %" PRId64 "   oldest ",
+             inflight, snapshot_number(s, "dead"), snapshot_number(s, "results"));
+    add_age(out, s->oldest_ms);
+    add_rate(out, "in", s->in_per_s);
+    add_rate(out, "out", s->out_per_s);
+    buf_add_char(out, '\n');
+    add_accounts(out, s);
+    add_workers(out, s, doc);
+}
