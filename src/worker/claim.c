@@ -65,7 +65,10 @@ static int64_t reply_int(const redisReply *r) {
 }
 
 void lane_look(struct lane *lane, const redisReply *r, size_t at) {
+    uint64_t before = lane->look_at_ns;
     set_look(lane, reply_int(r->element[at]), reply_int(r->element[at + 1]));
+    if (lane->closed != LANE_OPEN && before != 0 && (lane->look_at_ns == 0 || before < lane->look_at_ns))
+        lane->look_at_ns = before; /* when the claim that was refused told to ask again */
 }
 
 static enum lane_closed closed_of(const char *status) {
@@ -97,6 +100,7 @@ static void on_claimed(void *arg, const redisReply *r, const char *error) {
     const char *status = r->element[0]->str;
     log_closed(lane, closed_of(status));
     lane->closed = closed_of(status);
+    lane->look_at_ns = 0;
     lane_look(lane, r, 1);
     if (strcmp(status, "LOST") == 0) {
         lane->leased = false;
