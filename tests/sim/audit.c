@@ -1,0 +1,278 @@
+/* What must hold after every step, and what at rest. The state is read by audit.lua in the same round
+ * trip as the command that changed it, so that what the last audit saw is what the next command met. */
+#include "sim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct {
+    bool lease_alive;
+    bool held[CLAIMS_MAX]; /* of each job of the batch: the token was this worker's */
+    unsigned claims;
+} before;
+
+static uint64_t redis_now_ms(void) {
+    return START_UNIX_MS + world.now_ns / MS;
+}
+
+static bool place_ok(const char *place, const struct sim_job *j) {
+    static const char *const places[] = {"j", "t", "i", "p", "r", "df"};
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+        if (strcmp(place, places[i]) == 0)
+            return true;
+    return j->kind == JOB_INVALID && strcmp(place, "d") == 0;
+}
+
+static void read_places(char *text) {
+    char *save = NULL, *place = strtok_r(text, ",", &save);
+    for (unsigned i = 0; i < world.job_count; i++, place = strtok_r(NULL, ",", &save)) {
+        struct sim_job *j = &world.jobs[i];
+        if (place == NULL || strlen(place) >= sizeof(j->place))
+            sim_fail("G1: job %u is in too many places: %s", i, place != NULL ? place : "?");
+        else if (!place_ok(place, j))
+            sim_fail("G1: job %u is in '%s' (- nowhere, j jobs, t taken, i in flight, p parked, r result, "
+                     "d dead, f its result), was in '%s'", i, place, j->place);
+        if (place == NULL)
+            return;
+        if (strcmp(place, j->place) != 0)
+            note("  job %u: %s -> %s", i, j->place, place);
+        snprintf(j->place, sizeof(j->place), "%s", place);
+    }
+}
+
+static void read_leases(char *text) {
+    char *save = NULL;
+    world.lease_count = 0;
+    for (char *q = strtok_r(text, " ", &save); q != NULL; q = strtok_r(NULL, " ", &save)) {
+        struct seen_lease *l = &world.leases[world.lease_count++];
+        snprintf(l->queue, sizeof(l->queue), "%s", q);
+        snprintf(l->worker, sizeof(l->worker), "%s", strtok_r(NULL, " ", &save));
+        l->until_ms = strtoull(strtok_r(NULL, " ", &save), NULL, 10);
+    }
+}
+
+static void read_claims(char *text) {
+    char *save = NULL;
+    world.claim_count = 0;
+    for (char *w = strtok_r(text, " ", &save); w != NULL; w = strtok_r(NULL, " ", &save)) {
+        struct seen_claim *c = &world.claims[world.claim_count++];
+        snprintf(c->worker, sizeof(c->worker), "%s", w);
+        snprintf(c->token, sizeof(c->token), "%s", strtok_r(NULL, " ", &save));
+        c->begun = strtok_r(NULL, " ", &save)[0] == 'B';
+    }
+}
+
+static void read_ledger(char *text) {
+    char seen[ACCOUNTS][KEYS_PER_ACCOUNT] = {{0}};
+    char *save = NULL;
+    for (char *a = strtok_r(text, " ", &save); a != NULL; a = strtok_r(NULL, " ", &save)) {
+        unsigned account = (unsigned)atoi(a + 1), key = (unsigned)atoi(strtok_r(NULL, " ", &save));
+        seen[account][key] = strtok_r(NULL, " ", &save)[0];
+    }
+    for (unsigned a = 0; a < ACCOUNTS; a++)
+        for (unsigned k = 0; k < KEYS_PER_ACCOUNT; k++) {
+            if (world.ledger[a][k] == 'C' && seen[a][k] != 'C')
+                sim_fail("the ledger knew that a%u key-%u was created, now it says '%c'", a, k, seen[a][k]);
+            if (world.ledger[a][k] != seen[a][k])
+                note("  ledger a%u key-%u: %c -> %c", a, k, world.ledger[a][k] ? world.ledger[a][k] : '-',
+                     seen[a][k] ? seen[a][k] : '-');
+        }
+    memcpy(world.ledger, seen, sizeof(seen));
+}
+
+void audit_read(const redisReply *r) {
+    if (r->type != REDIS_REPLY_ARRAY || r->elements != 5) {
+        sim_fail("audit: %s", r->str != NULL ? r->str : "an unexpected reply");
+        return;
+    }
+    read_places(r->element[0]->str);
+    if (r->element[1]->len > 0)
+        sim_fail("the books disagree: %s", r->element[1]->str);
+    read_leases(r->element[2]->str);
+    read_claims(r->element[3]->str);
+    read_ledger(r->element[4]->str);
+}
+
+static bool lease_alive(const char *key, const char *worker) {
+    for (unsigned i = 0; i < world.lease_count; i++) {
+        const struct seen_lease *l = &world.leases[i];
+        if (strcmp(l->worker, worker) == 0 && strstr(key, l->queue) != NULL)
+            return l->until_ms > redis_now_ms();
+    }
+    return false;
+}
+
+static bool holds(const char *worker, const char *token) {
+    for (unsigned i = 0; i < world.claim_count; i++)
+        if (strcmp(world.claims[i].worker, worker) == 0 && strcmp(world.claims[i].token, token) == 0)
+            return true;
+    return false;
+}
+
+static const char *text_of(char **argv, const size_t *len, int i) {
+    static char text[2][256];
+    static unsigned turn;
+    char *out = text[turn++ % 2];
+    snprintf(out, sizeof(text[0]), "%.*s", (int)len[i], argv[i]);
+    return out;
+}
+
+/* Where the arguments behind the keys start. */
+static int args_at(char **argv) {
+    return 3 + atoi(argv[2]);
+}
+
+/* The jobs of a settle batch: where each one's arguments start. */
+static unsigned settle_jobs(char **argv, const size_t *len, int at[CLAIMS_MAX]) {
+    int a = args_at(argv);
+    unsigned n = (unsigned)atoi(text_of(argv, len, a + 2));
+    a += 3;
+    for (unsigned i = 0; i < n; i++) {
+        at[i] = a;
+        const char *op = text_of(argv, len, a + 1);
+        a += strncmp(op, "done", 4) == 0 || strncmp(op, "back", 4) == 0 ? 6 : 8;
+    }
+    return n;
+}
+
+static unsigned begun_of(const char *worker) {
+    unsigned n = 0;
+    for (unsigned i = 0; i < world.claim_count; i++)
+        n += strcmp(world.claims[i].worker, worker) == 0;
+    return n;
+}
+
+void audit_before(struct sim_worker *from, int script, char **argv, const size_t *len, int argc) {
+    int a = args_at(argv);
+    (void)argc;
+    if (script == SCRIPT_BEGIN) {
+        char worker[96];
+        snprintf(worker, sizeof(worker), "%s", text_of(argv, len, a));
+        before.lease_alive = lease_alive(text_of(argv, len, 3), worker);
+        for (int i = 0; a + 2 + 3 * i < argc; i++)
+            before.held[i] = holds(worker, text_of(argv, len, a + 2 + 3 * i));
+    } else if (script == SCRIPT_SETTLE) {
+        int at[CLAIMS_MAX];
+        unsigned n = settle_jobs(argv, len, at);
+        /* claims:<worker> is the 12th key */
+        const char *worker = strstr(text_of(argv, len, 3 + 11), "claims:") + strlen("claims:");
+        char name[96];
+        snprintf(name, sizeof(name), "%s", worker);
+        for (unsigned i = 0; i < n; i++)
+            before.held[i] = holds(name, text_of(argv, len, at[i]));
+    } else if (script == SCRIPT_RECOVER) {
+        const char *dead = text_of(argv, len, a);
+        before.lease_alive = lease_alive(text_of(argv, len, 3), dead);
+        before.claims = begun_of(dead);
+    }
+    (void)from;
+}
+
+static void after_begin(struct sim_worker *from, const redisReply *reply) {
+    for (size_t i = 0; i < reply->elements; i++) {
+        char letter = reply->element[i]->str[0];
+        if (letter == 'L')
+            continue;
+        if (!before.lease_alive)
+            sim_fail("G3: w%u began a job (%c) without a lease", from->number, letter);
+        if (!before.held[i])
+            sim_fail("G3: w%u began a job (%c) whose claim it does not hold", from->number, letter);
+    }
+}
+
+static void after_settle(struct sim_worker *from, char **argv, const size_t *len, const redisReply *reply) {
+    int at[CLAIMS_MAX];
+    unsigned n = settle_jobs(argv, len, at);
+    for (unsigned i = 0; i < n && i < reply->elements; i++) {
+        bool lost = strcmp(reply->element[i]->str, "LOST") == 0;
+        if (!lost && !before.held[i])
+            sim_fail("G3: w%u settled a job whose claim it does not hold", from->number);
+        unsigned account, key;
+        const char *ledger_key = strstr(text_of(argv, len, 3 + 13 + (int)i), ":order:");
+        if (!lost || argv[at[i] + 5][0] != 'C' || ledger_key == NULL ||
+            sscanf(ledger_key, ":order:a%u:key-%u", &account, &key) != 2)
+            continue;
+        note("w%u lost the claim, but knows that a%u key-%u was created", from->number, account, key);
+        if (world.ledger[account][key] != 'C')
+            sim_fail("what a zombie learned is lost: a%u key-%u was created, the ledger says '%c'", account,
+                     key, world.ledger[account][key]);
+    }
+}
+
+static void after_recover(char **argv, const size_t *len, const redisReply *reply) {
+    const char *dead = text_of(argv, len, args_at(argv));
+    bool alive = strcmp(reply->element[0]->str, "ALIVE") == 0;
+    if (before.lease_alive && (!alive || begun_of(dead) != before.claims))
+        sim_fail("G3: a worker whose lease is alive was recovered");
+}
+
+void audit_after(struct sim_worker *from, int script, char **argv, const size_t *len, int argc,
+                 const redisReply *reply) {
+    (void)argc;
+    if (script == SCRIPT_BEGIN)
+        after_begin(from, reply);
+    else if (script == SCRIPT_SETTLE)
+        after_settle(from, argv, len, reply);
+    else if (script == SCRIPT_RECOVER)
+        after_recover(argv, len, reply);
+}
+
+bool all_jobs_ended(void) {
+    for (unsigned i = 0; i < world.job_count; i++)
+        if (world.jobs[i].place[0] != 'r' && world.jobs[i].place[0] != 'd')
+            return false;
+    return world.jobs_to_push == 0;
+}
+
+struct fates {
+    unsigned created, ended_well, unknown, jobs;
+};
+
+static void count_texts(const char *queue, const char *command, const char *suffix,
+                        struct fates fates[ACCOUNTS][KEYS_PER_ACCOUNT]) {
+    char key[64];
+    job_queue_key(queue, suffix, key, sizeof(key));
+    bool list = command[0] == 'L';
+    redisReply *r = list ? server_command("LRANGE %s 0 -1", key) : server_command("HVALS %s", key);
+    for (size_t i = 0; i < r->elements; i++) {
+        const char *text = r->element[i]->str;
+        const struct sim_job *j = &world.jobs[atoi(strchr(text, '~') + 1)];
+        if (j->kind == JOB_INVALID)
+            continue;
+        struct fates *f = &fates[j->account][j->key];
+        f->jobs += !list || strstr(text, "\"status\":\"failed\"") == NULL;
+        f->created += list && strstr(text, "\"status\":\"created\"") != NULL;
+        f->ended_well += list && strstr(text, "\"status\":\"failed\"") == NULL;
+        f->unknown += !list && (strstr(text, "\"reason\":\"unknown_outcome\"") != NULL ||
+                                strstr(text, "\"reason\":\"poison\"") != NULL);
+    }
+    freeReplyObject(r);
+}
+
+static void check_key(unsigned a, unsigned k, const struct fates *f) {
+    const struct made_order *m = &world.made[a][k];
+    char l = world.ledger[a][k];
+    if (l == 'S' || l == 'L')
+        sim_fail("at rest the ledger says '%c' of a%u key-%u", l, a, k);
+    if (f->ended_well > 0 && m->count == 0 && !m->preexisting)
+        sim_fail("a%u key-%u ended well, but was never created", a, k);
+    if (m->count > 0 && f->ended_well == 0 && f->unknown == 0 && !world.resend_ok[a])
+        sim_fail("a%u key-%u was created, and nobody was told or warned", a, k);
+    if (f->created > 1)
+        sim_fail("a%u key-%u: %u results say created", a, k, f->created);
+}
+
+void audit_at_rest(void) {
+    struct fates fates[ACCOUNTS][KEYS_PER_ACCOUNT] = {{{0}}};
+    for (unsigned q = 0; q < QUEUES; q++) {
+        count_texts(queue_names[q], "LRANGE", "results", fates);
+        count_texts(queue_names[q], "LRANGE", "results:own", fates);
+        count_texts(queue_names[q], "HVALS", "dead:entries", fates);
+    }
+    if (world.claim_count > 0)
+        sim_fail("at rest %s holds the claim %s", world.claims[0].worker, world.claims[0].token);
+    for (unsigned a = 0; a < ACCOUNTS; a++)
+        for (unsigned k = 0; k < KEYS_PER_ACCOUNT; k++)
+            check_key(a, k, &fates[a][k]);
+}

@@ -1,0 +1,133 @@
+-- Where every pushed text is, and whether dray's own books agree with each other.
+-- ARGV  1 number of jobs pushed (their texts carry "~0~" to "~n-1~")
+-- Returns  { places ("j,i,r,df,…"), faults, leases "queue worker until …", claims "worker token B|- …",
+--   ledger "account key letter …" }
+-- places  j jobs  t taken  i in flight  p parked  r result  d dead  f result of a dead one
+local pushed = tonumber(ARGV[1])
+local place, faults, leases, claimed, ledger = {}, {}, {}, {}, {}
+
+local function fault(...)
+  faults[#faults + 1] = table.concat({...}, ' ')
+end
+
+local function note(text, letter)
+  local n = tonumber(string.match(text, '~(%d+)~'))
+  if not n then return fault('a text without a mark in', letter) end
+  place[n] = (place[n] or '') .. letter
+end
+
+local keys = redis.call('KEYS', 'dray:*')
+table.sort(keys)
+local queues = {}
+local entries = {} -- order key -> entry
+for _, key in ipairs(keys) do
+  local q, kind, rest = string.match(key, '^dray:{(%w+)}:(%a+):?(.*)$')
+  queues[q] = queues[q] or { conc = {}, claims = {}, inflight = {}, parked = {}, held = 0, taken = {} }
+  local s = queues[q]
+  if kind == 'jobs' then
+    for _, t in ipairs(redis.call('LRANGE', key, 0, -1)) do note(t, 'j') end
+  elseif kind == 'taken' then
+    for _, t in ipairs(redis.call('LRANGE', key, 0, -1)) do note(t, 't') end
+  elseif kind == 'inflight' then
+    local all = redis.call('HGETALL', key)
+    for i = 1, #all, 2 do
+      note(all[i + 1], 'i')
+      s.held = s.held + 1
+      s.inflight[rest .. ' ' .. all[i]] = true
+    end
+  elseif kind == 'claims' then
+    local all = redis.call('HGETALL', key)
+    for i = 1, #all, 2 do
+      local begun = all[i + 1]
+      s.claims[rest .. ' ' .. all[i]] = begun
+      claimed[#claimed + 1] = rest .. ' ' .. all[i] .. (begun == '' and ' -' or ' B')
+      if begun ~= '' then
+        local account = string.match(begun, '^%a([^:]+):')
+        s.conc[account] = (s.conc[account] or 0) + 1
+      end
+    end
+  elseif kind == 'parked' then
+    local all = redis.call('HGETALL', key)
+    for i = 1, #all, 2 do
+      note(all[i + 1], 'p')
+      s.parked[all[i]] = true
+    end
+  elseif kind == 'results' then
+    for _, t in ipairs(redis.call('LRANGE', key, 0, -1)) do
+      note(t, string.find(t, '"status":"failed"', 1, true) and 'f' or 'r')
+    end
+  elseif kind == 'dead' and rest == 'entries' then
+    for _, t in ipairs(redis.call('HVALS', key)) do note(t, 'd') end
+  elseif kind == 'workers' and rest == '' then
+    local all = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
+    for i = 1, #all, 2 do leases[#leases + 1] = q .. ' ' .. all[i] .. ' ' .. all[i + 1] end
+  elseif kind == 'order' then
+    entries[key] = redis.call('GET', key)
+    local account, number = string.match(rest, '^(%w+):key%-(%d+)$')
+    if account then
+      ledger[#ledger + 1] = account .. ' ' .. number .. ' ' .. string.sub(entries[key], 1, 1)
+    end
+  end
+end
+
+for q, s in pairs(queues) do
+  local base = 'dray:{' .. q .. '}:'
+  for id in pairs(s.claims) do if not s.inflight[id] then fault('claim without a record', id) end end
+  for id in pairs(s.inflight) do if not s.claims[id] then fault('record without a claim', id) end end
+  -- concurrency counters are the begun claims
+  local accounts = redis.call('HGETALL', base .. 'accounts')
+  for i = 1, #accounts, 2 do
+    local conc = tonumber(string.match(accounts[i + 1], '^%S+ %S+ (%S+)'))
+    if conc ~= (s.conc[accounts[i]] or 0) then
+      fault('concurrency of', accounts[i], 'is', conc, 'with', s.conc[accounts[i]] or 0, 'begun')
+    end
+    s.conc[accounts[i]] = nil
+  end
+  for account in pairs(s.conc) do fault('begun claims without a gate', account) end
+  -- a parked job is in exactly one of delayed and waiting
+  local parked = 0
+  for _ in pairs(s.parked) do parked = parked + 1 end
+  local seen, gates = 0, {}
+  for _, id in ipairs(redis.call('ZRANGE', base .. 'delayed', 0, -1)) do
+    seen = seen + 1
+    if not s.parked[id] then fault('delayed, but not parked:', id) end
+    s.parked[id] = nil
+  end
+  for _, member in ipairs(redis.call('ZRANGE', base .. 'waiting', 0, -1)) do
+    local account, id = string.match(member, '^(%S+) 0*(%d+)$')
+    seen = seen + 1
+    if not s.parked[id] then fault('waiting, but not parked:', member) end
+    s.parked[id] = nil
+    if gates[account] == nil then
+      gates[account] = true
+      if not redis.call('ZSCORE', base .. 'gates', account) then fault('nobody looks at', account) end
+    end
+  end
+  for id in pairs(s.parked) do fault('parked for ever:', id) end
+  -- the books: taken = settled + dead + parked + in flight
+  local stats = redis.call('HMGET', base .. 'stats', 'taken', 'settled', 'died')
+  local taken, ended = tonumber(stats[1] or 0), tonumber(stats[2] or 0) + tonumber(stats[3] or 0)
+  if taken ~= ended + parked + s.held then
+    fault('taken', taken, 'is not ended', ended, '+ parked', parked, '+ in flight', s.held)
+  end
+  -- "sending" has a holder, and who sends has the entry
+  for key, entry in pairs(entries) do
+    local worker, token = string.match(entry, '^S %S+ (%S+) (%S+)$')
+    if worker and string.sub(key, 1, #base) == base then
+      local begun = s.claims[worker .. ' ' .. token]
+      if begun ~= 'P' .. string.sub(key, #base + 7) then fault('sending without a holder', key, entry) end
+    end
+  end
+  for id, begun in pairs(s.claims) do
+    local entry = string.sub(begun, 1, 1) == 'P' and entries[base .. 'order:' .. string.sub(begun, 2)]
+    if entry == nil then fault('begun without an entry', id, begun) end
+    if entry and string.sub(entry, 1, 1) ~= 'C' and string.sub(entry, -#id) ~= id then
+      fault('begun, but the entry says', entry, 'not', id)
+    end
+  end
+end
+
+local places = {}
+for n = 0, pushed - 1 do places[#places + 1] = place[n] or '-' end
+return { table.concat(places, ','), table.concat(faults, '; '), table.concat(leases, ' '),
+         table.concat(claimed, ' '), table.concat(ledger, ' ') }

@@ -1,0 +1,177 @@
+/* The providers' side: counts exactly what it created per order key, and may answer anything. An
+ * answer that promises that nothing was created keeps that promise; a 5xx does only where dray takes
+ * it for one (no exact look-up). */
+#include "sim.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "dray/provider.h"
+
+static const struct account *account_of(const struct http_call *c) {
+    return world.config->accounts[c->account];
+}
+
+static bool is(const struct http_call *c, const char *provider) {
+    return strcmp(account_of(c)->provider->name, provider) == 0;
+}
+
+static struct made_order *made_of(const struct http_call *c) {
+    return &world.made[c->account][c->key];
+}
+
+static void create(struct http_call *c) {
+    struct made_order *m = made_of(c);
+    if (m->count++ == 0) {
+        m->visible_ns = world.now_ns + draw(world.index_lag_ns[c->account] + 1);
+        m->unix_ms = START_UNIX_MS + world.now_ns / MS;
+    }
+    note("h%u CREATES a%u key-%u (%u)", c->number, c->account, c->key, m->count);
+    if (m->count > 1 && !world.resend_ok[c->account])
+        sim_fail("G2: order a%u key-%u was created %u times", c->account, c->key, m->count);
+}
+
+static void answer(struct http_call *c, long status) {
+    c->state = CALL_ANSWERED;
+    c->status = status;
+}
+
+static void answer_created(struct http_call *c) {
+    answer(c, 200);
+    unsigned id = 9000 + c->account * 100 + c->key;
+    if (is(c, "kakaclo-v2"))
+        buf_addf(&c->answer, "{\"code\":10000,\"message\":\"success\",\"data\":%u}", id);
+    else if (is(c, "vu"))
+        buf_addf(&c->answer, "{\"order\":{\"id\":%u,\"order_number\":\"key-%u\"}}", id, c->key);
+    else if (is(c, "s2"))
+        buf_addf(&c->answer, "{\"id\":\"%u\",\"channelOrderId\":\"key-%u\"}", id, c->key);
+    else
+        buf_addf(&c->answer, "{\"id\":%u,\"ref\":\"key-%u\"}", id, c->key);
+}
+
+static void retry_after(struct http_call *c) {
+    snprintf(c->retry_after, sizeof(c->retry_after), "%u", (unsigned)(1 + draw(3)));
+}
+
+static bool exact(const struct http_call *c) {
+    return provider_lookup_kind(account_of(c)) == LOOKUP_EXACT;
+}
+
+/* What may go wrong for one order. */
+static void trouble(struct http_call *c) {
+    switch (draw(11)) {
+    case 0:
+        answer(c, 500 + (long)draw(5));
+        return;
+    case 1: /* the order was made, and then something failed */
+        if (exact(c))
+            create(c);
+        answer(c, 502);
+        return;
+    case 2:
+        answer(c, 429);
+        retry_after(c);
+        return;
+    case 3:
+        answer(c, 503);
+        retry_after(c);
+        return;
+    case 4:
+        answer(c, chance(50) ? 401 : 403);
+        return;
+    case 5:
+        answer(c, 422);
+        buf_add_str(&c->answer, "{\"message\":\"no\"}");
+        return;
+    case 6:
+        answer(c, 200);
+        if (is(c, "kakaclo-v2"))
+            buf_add_str(&c->answer, "{\"code\":40001,\"message\":\"no\"}");
+        else
+            create(c), buf_add_str(&c->answer, "<html>");
+        return;
+    case 7:
+        create(c);
+        c->state = CALL_BROKEN;
+        return;
+    case 8:
+        c->state = CALL_BROKEN;
+        return;
+    case 9:
+        create(c);
+        answer(c, 200);
+        buf_add_str(&c->answer, "{\"cut");
+        return;
+    default:
+        answer(c, 404);
+    }
+}
+
+static bool visible(const struct http_call *c, unsigned key) {
+    const struct made_order *m = &world.made[c->account][key];
+    if (m->preexisting)
+        return true;
+    if (m->count == 0 || world.now_ns < m->visible_ns)
+        return false;
+    return c->window_to_ms == 0 || (m->unix_ms >= c->window_from_ms && m->unix_ms <= c->window_to_ms);
+}
+
+static void list(struct http_call *c, const char *key_name) {
+    unsigned n = 0;
+    for (unsigned k = 0; k < KEYS_PER_ACCOUNT; k++)
+        for (unsigned i = 0; visible(c, k) && i < (world.made[c->account][k].count > 1 ? 2 : 1); i++)
+            buf_addf(&c->answer, "%s{\"id\":%u,\"%s\":\"key-%u\"}", n++ > 0 ? "," : "",
+                     9000 + c->account * 100 + k, key_name, k);
+    buf_addf(&c->answer, "],\"total\":%u}", n);
+}
+
+static void lookup(struct http_call *c) {
+    if (is(c, "kakaclo-v2")) {
+        buf_add_str(&c->answer, "{\"code\":10000,\"data\":{\"list\":[");
+        list(c, "customOrderId");
+        buf_add_str(&c->answer, "}");
+        answer(c, 200);
+    } else if (is(c, "s2")) {
+        buf_add_str(&c->answer, "{\"items\":[");
+        list(c, "channelOrderId");
+        answer(c, 200);
+    } else if (visible(c, c->key)) {
+        answer_created(c);
+    } else {
+        answer(c, 404);
+        buf_add_str(&c->answer, "{\"message\":\"not found\"}");
+    }
+}
+
+static void lookup_trouble(struct http_call *c) {
+    static const long statuses[] = {500, 429, 401, 503, 200};
+    if (chance(30)) {
+        c->state = CALL_BROKEN;
+        return;
+    }
+    answer(c, statuses[draw(5)]);
+    if (c->status == 429)
+        retry_after(c);
+    if (c->status == 200)
+        buf_add_str(&c->answer, "[\"not what was asked for");
+}
+
+void provider_answer(struct http_call *c) {
+    bool bad = !world.settling && world.fault[FAULT_PROVIDER] && chance(world.trouble[c->account]);
+    if (!c->post && bad)
+        lookup_trouble(c);
+    else if (!c->post)
+        lookup(c);
+    else if (made_of(c)->preexisting)
+        answer(c, 409);
+    else if (bad)
+        trouble(c);
+    else {
+        create(c);
+        answer_created(c);
+    }
+    if (c->state == CALL_ANSWERED)
+        note("h%u provider says %ld", c->number, c->status);
+    else
+        note("h%u provider hangs up", c->number);
+}

@@ -1,0 +1,138 @@
+/* One schedule: a world drawn from the seed, a while with faults, then faults off until every job has
+ * ended and nothing is held. */
+#include "sim.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SETTLE_STEPS_MAX 30000
+#define SETTLE_TIME_MAX  (2 * 3600 * SECOND)
+
+struct world world;
+
+uint64_t draw(uint64_t n) {
+    return rng_below(&world.rng, n);
+}
+
+bool chance(unsigned of_100) {
+    return draw(100) < of_100;
+}
+
+static uint64_t one_of(const uint64_t *values, size_t n) {
+    return values[draw(n)];
+}
+#define ONE_OF(...) one_of((const uint64_t[]){__VA_ARGS__}, sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
+
+/* The account's own rules, and with them what its provider may do. */
+static void draw_account(unsigned i) {
+    struct account *a = world.config->accounts[i];
+    bool exact = provider_lookup_kind(a) == LOOKUP_EXACT;
+    a->rate = chance(25) ? 4.0 : 0.0;
+    a->burst = 2;
+    a->concurrency = (uint32_t)ONE_OF(0, 0, 1, 2);
+    a->max_attempts = (uint32_t)ONE_OF(2, 3, 5);
+    a->backoff_base_ms = 200;
+    a->backoff_cap_ms = 3000;
+    a->request_timeout_ms = (uint32_t)ONE_OF(1000, 3000, 8000);
+    a->connect_timeout_ms = 500;
+    a->lookup_delay_ms = ONE_OF(500, 2000);
+    a->lookup_attempts = (uint32_t)ONE_OF(1, 3);
+    a->breaker_failures = (uint32_t)ONE_OF(0, 2, 10);
+    a->breaker_cooldown_ms = ONE_OF(0, 500, 2000);
+    a->retry_after_cap_ms = 3000;
+    a->on_unknown = chance(30) ? ON_UNKNOWN_HOLD : ON_UNKNOWN_LOOKUP;
+    if (i == ACCOUNTS - 1)
+        a->on_unknown = ON_UNKNOWN_RESEND;
+    a->on_absent = exact ? ON_ABSENT_RETRY : ON_ABSENT_HOLD;
+    world.resend_ok[i] = a->on_unknown == ON_UNKNOWN_RESEND;
+    world.index_lag_ns[i] = exact ? 0 : ONE_OF(0, 1000, 6000) * MS;
+    world.trouble[i] = (uint32_t)ONE_OF(10, 40, 70);
+    for (unsigned k = 0; k < KEYS_PER_ACCOUNT; k++)
+        world.made[i][k].preexisting = chance(4);
+}
+
+static void draw_world(void) {
+    struct config *c = world.config;
+    c->lease_ms = ONE_OF(3000, 6000, 15000);
+    c->drain_timeout_ms = ONE_OF(1000, 5000);
+    c->max_inflight = (uint32_t)ONE_OF(2, 8, 64);
+    c->redis.command_timeout_ms = (uint32_t)(c->lease_ms / 3);
+    for (uint32_t i = 0; i < c->queue_count; i++)
+        c->queues[i].concurrency = (uint32_t)ONE_OF(1, 2, 4, 16);
+    for (unsigned i = 0; i < FAULT_KINDS; i++)
+        world.fault[i] = chance(60);
+    for (unsigned i = 0; i < ACCOUNTS; i++)
+        draw_account(i);
+    world.jobs_to_push = 5 + (unsigned)draw(9);
+    for (uint64_t n = 1 + draw(3); n > 0; n--)
+        worker_start();
+}
+
+static void undo_operator(void) {
+    char key[64];
+    for (unsigned q = 0; q < QUEUES; q++) {
+        job_queue_key(queue_names[q], "pauses", key, sizeof(key));
+        freeReplyObject(server_command("DEL %s", key));
+        job_queue_key(queue_names[q], "gates", key, sizeof(key));
+        for (unsigned a = 0; a < ACCOUNTS; a++)
+            freeReplyObject(server_command("ZADD %s XX 0 a%u", key, a));
+    }
+}
+
+static bool at_rest(void) {
+    return all_jobs_ended() && world.claim_count == 0 && world.ghosts == NULL;
+}
+
+static void settle_all(void) {
+    unsigned last = world.steps + SETTLE_STEPS_MAX;
+    uint64_t until = world.now_ns + SETTLE_TIME_MAX;
+    note("faults off");
+    world.settling = true;
+    undo_operator();
+    while (!world.failed && !at_rest()) {
+        if (!step() && !advance_to_next_event())
+            sim_fail("nothing moves, and not all jobs have ended");
+        if (world.steps > last || world.now_ns > until)
+            sim_fail("not at rest after %s", world.steps > last ? "30,000 steps" : "two hours");
+    }
+    for (unsigned i = 0; world.failed && i < world.job_count; i++)
+        if (world.jobs[i].place[0] != 'r' && world.jobs[i].place[0] != 'd')
+            note("job %u (a%u key-%u) is in '%s'", i, world.jobs[i].account, world.jobs[i].key, world.jobs[i].place);
+    for (struct redis_conn *c = world.conns; world.failed && c != NULL; c = c->next)
+        note("w%u c%u: state %d%s%s%s", c->owner->number, c->number, (int)c->state, c->broken ? " broken" : "",
+             c->closing ? " closing" : "", c->first != NULL ? " with commands" : "");
+    for (unsigned i = 0; world.failed && i < world.worker_count; i++)
+        if (world.workers[i].w != NULL)
+            note("w%u: mode %d%s%s", i, (int)world.workers[i].w->mode, world.workers[i].paused ? " paused" : "",
+                 world.workers[i].stopped ? " stopped" : "");
+    if (!world.failed)
+        audit_at_rest();
+}
+
+static void end_world(void) {
+    for (unsigned i = 0; i < world.worker_count; i++)
+        if (world.workers[i].w != NULL)
+            worker_crash(&world.workers[i]);
+    while (world.ghosts != NULL)
+        ghost_end(world.ghosts, false);
+    while (world.calls != NULL)
+        call_lose(world.calls);
+}
+
+void schedule_run(uint64_t seed) {
+    struct config *config = world.config;
+    memset(&world, 0, sizeof(world));
+    world.config = config;
+    world.seed = seed;
+    rng_seed(&world.rng, seed);
+    server_reset();
+    draw_world();
+    for (uint64_t n = 80 + draw(300); n > 0 && !world.failed; n--)
+        if (!step())
+            advance_to_next_event();
+    if (!world.failed)
+        settle_all();
+    end_world();
+}

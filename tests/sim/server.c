@@ -1,0 +1,227 @@
+/* The real redis-server of the simulation. The scripts it runs are the shipped ones but for their
+ * clock, which is the world's, and for a mutation that is to be proven fatal. */
+#include "sim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ARGC_MAX 512
+
+static redisContext *redis;
+static char loaded_sha[SCRIPT_COUNT][41]; /* of the patched script; "": not in the server's cache */
+static char patched_sha[SCRIPT_COUNT][41];
+static char audit_sha[41];
+static uint64_t clock_set_us;
+
+static _Noreturn void die(const char *what) {
+    fprintf(stderr, "sim: %s: %s\n", what, redis != NULL ? redis->errstr : "");
+    exit(99);
+}
+
+static redisReply *must(void *reply) {
+    if (reply == NULL)
+        die("redis-server");
+    return reply;
+}
+
+redisReply *server_command(const char *format, ...) {
+    va_list ap;
+    va_start(ap, format);
+    redisReply *r = must(redisvCommand(redis, format, ap));
+    va_end(ap);
+    if (r->type == REDIS_REPLY_ERROR) {
+        fprintf(stderr, "sim: %s: %s\n", format, r->str);
+        exit(99);
+    }
+    return r;
+}
+
+static void load(const char *text, size_t len, char sha[41]) {
+    redisReply *r = server_command("SCRIPT LOAD %b", text, len);
+    snprintf(sha, 41, "%s", r->str);
+    freeReplyObject(r);
+}
+
+/* Replaces the one place where `from` stands. */
+static void replace(struct buf *text, const char *from, const char *to) {
+    char *at = memmem(text->data, text->len, from, strlen(from));
+    if (at == NULL || memmem(at + 1, text->len - (size_t)(at + 1 - text->data), from, strlen(from)) != NULL) {
+        fprintf(stderr, "sim: this stands not exactly once in the script:\n%s\n", from);
+        exit(99);
+    }
+    struct buf out;
+    buf_init(&out, 1u << 20);
+    buf_add(&out, text->data, (size_t)(at - text->data));
+    buf_add_str(&out, to);
+    at += strlen(from);
+    buf_add(&out, at, text->len - (size_t)(at - text->data));
+    buf_deinit(text);
+    *text = out;
+}
+
+static void load_patched(int id) {
+    struct buf text;
+    buf_init(&text, 1u << 20);
+    buf_add(&text, scripts[id].text, scripts[id].len);
+    if (memmem(text.data, text.len, "'TIME'", 6) != NULL)
+        replace(&text, "redis.call('TIME')", "redis.call('MGET', 'sim:s', 'sim:us')");
+    if (sim_mutation != NULL && sim_mutation->script != NULL &&
+        strcmp(sim_mutation->script, scripts[id].name) == 0)
+        replace(&text, sim_mutation->from, sim_mutation->to);
+    load(text.data, text.len, patched_sha[id]);
+    memcpy(loaded_sha[id], patched_sha[id], sizeof(loaded_sha[id]));
+    buf_deinit(&text);
+}
+
+void server_disconnect(void) {
+    if (redis != NULL)
+        redisFree(redis);
+    redis = NULL;
+}
+
+void server_connect(const char *socket) {
+    server_disconnect();
+    redis = redisConnectUnix(socket);
+    if (redis == NULL || redis->err != 0)
+        die("no redis-server");
+    load(audit_script, strlen(audit_script), audit_sha);
+    for (int i = 0; i < SCRIPT_COUNT; i++)
+        load_patched(i);
+}
+
+void server_reset(void) {
+    freeReplyObject(server_command("FLUSHDB"));
+    clock_set_us = UINT64_MAX;
+}
+
+void server_flush_scripts(void) {
+    freeReplyObject(server_command("SCRIPT FLUSH"));
+    memset(loaded_sha, 0, sizeof(loaded_sha));
+    load(audit_script, strlen(audit_script), audit_sha);
+}
+
+static int script_of_sha(const char *sha) {
+    for (int i = 0; i < SCRIPT_COUNT; i++)
+        if (memcmp(scripts[i].sha, sha, 40) == 0)
+            return i;
+    die("an unknown script");
+}
+
+static int script_of_text(const char *text, size_t len) {
+    for (int i = 0; i < SCRIPT_COUNT; i++)
+        if (scripts[i].len == len && memcmp(scripts[i].text, text, len) == 0)
+            return i;
+    die("an unknown script is loaded");
+}
+
+/* Splits RESP as a client wrote it; the pieces point into it. */
+static int split(const struct command *cmd, char **argv, size_t *len) {
+    char *at = cmd->bytes.data, *end = at + cmd->bytes.len;
+    long argc = strtol(at + 1, &at, 10);
+    if (argc <= 0 || argc > ARGC_MAX)
+        die("a command with too many arguments");
+    at += 2;
+    for (long i = 0; i < argc; i++) {
+        if (at >= end || *at != '$')
+            die("a command that is no RESP");
+        len[i] = strtoul(at + 1, &at, 10);
+        argv[i] = at + 2;
+        at += 2 + len[i] + 2;
+    }
+    if (at != end)
+        die("a command whose length is wrong");
+    return (int)argc;
+}
+
+static unsigned append_clock(void) {
+    uint64_t us = START_UNIX_MS * 1000 + world.now_ns / 1000;
+    if (us == clock_set_us)
+        return 0;
+    clock_set_us = us;
+    redisAppendCommand(redis, "MSET sim:s %llu sim:us %llu", (unsigned long long)(us / 1000000),
+                       (unsigned long long)(us % 1000000));
+    return 1;
+}
+
+static redisReply *next_reply(void) {
+    void *reply = NULL;
+    if (redisGetReply(redis, &reply) != REDIS_OK)
+        die("redis-server");
+    return reply;
+}
+
+/* The command and, where it changes anything, the audit behind it, in one round trip. */
+static redisReply *run(int argc, char **argv, const size_t *len, bool changes) {
+    unsigned before = append_clock();
+    world.commands++;
+    redisAppendCommandArgv(redis, argc, (const char **)(uintptr_t)argv, len);
+    if (changes)
+        redisAppendCommand(redis, "EVALSHA %s 0 %u", audit_sha, world.job_count);
+    while (before-- > 0)
+        freeReplyObject(next_reply());
+    redisReply *reply = next_reply();
+    if (changes) {
+        redisReply *audit = next_reply();
+        audit_read(audit);
+        freeReplyObject(audit);
+    }
+    return reply;
+}
+
+static redisReply *run_script(struct sim_worker *from, int argc, char **argv, size_t *len) {
+    char sha[41];
+    int id = script_of_sha(argv[1]);
+    memcpy(sha, loaded_sha[id][0] != '\0' ? loaded_sha[id] : scripts[id].sha, sizeof(sha));
+    argv[1] = sha;
+    note("w%u runs %s%s", from->number, scripts[id].name, loaded_sha[id][0] != '\0' ? "" : " (NOSCRIPT)");
+    if (loaded_sha[id][0] == '\0')
+        return run(argc, argv, len, false);
+    audit_before(from, id, argv, len, argc);
+    redisReply *reply = run(argc, argv, len, true);
+    if (reply->type == REDIS_REPLY_ERROR)
+        sim_fail("%s: %s", scripts[id].name, reply->str);
+    else
+        audit_after(from, id, argv, len, argc, reply);
+    for (unsigned q = 0; q < QUEUES; q++)
+        world.jobs_waiting[q] = true;
+    return reply;
+}
+
+redisReply *server_execute(struct sim_worker *from, const struct command *cmd) {
+    char *argv[ARGC_MAX];
+    size_t len[ARGC_MAX];
+    int argc = split(cmd, argv, len);
+    if (len[0] == 7 && memcmp(argv[0], "EVALSHA", 7) == 0)
+        return run_script(from, argc, argv, len);
+    if (len[0] == 6 && memcmp(argv[0], "SCRIPT", 6) == 0) {
+        int id = script_of_text(argv[2], len[2]);
+        if (loaded_sha[id][0] == '\0')
+            load_patched(id);
+        redisReply *r = calloc(1, sizeof(*r));
+        r->type = REDIS_REPLY_STATUS;
+        return r;
+    }
+    note("w%u runs %.*s", from->number, (int)len[0], argv[0]);
+    return run(argc, argv, len, false);
+}
+
+/* True: the pick-up ends with what is in *reply. */
+bool server_take_blocked(struct command *cmd, redisReply **reply) {
+    char *argv[ARGC_MAX], move[] = "LMOVE";
+    size_t len[ARGC_MAX];
+    split(cmd, argv, len);
+    if (!world.jobs_waiting[cmd->queue])
+        return false;
+    argv[0] = move;
+    len[0] = 5;
+    *reply = run(5, argv, len, true);
+    if ((*reply)->type == REDIS_REPLY_STRING)
+        return true;
+    if ((*reply)->type == REDIS_REPLY_ERROR)
+        sim_fail("LMOVE: %s", (*reply)->str);
+    world.jobs_waiting[cmd->queue] = false;
+    freeReplyObject(*reply);
+    *reply = NULL;
+    return false;
+}
