@@ -241,7 +241,7 @@ static void conn_actions(struct redis_conn *c) {
     struct command *next = conn_next_command(c);
     bool awake_now = awake(c->owner);
     if (c->state == REDIS_UP && !c->broken && next != NULL) {
-        bool blocked = next->block_until_ns > 0 && world.now_ns < next->block_until_ns;
+        bool blocked = next->block_until_ns > 0 && !next->unblocked && world.now_ns < next->block_until_ns;
         if (!blocked || world.jobs_waiting[next->queue])
             may(do_execute, c, blocked ? 10 : 40);
         may(do_execute_and_break, c, fault(FAULT_DROP, blocked ? 0 : 1));
@@ -296,7 +296,7 @@ static void call_actions(struct http_call *c) {
 
 static void ghost_actions(struct command *g) {
     bool late = world.settling || world.now_ns > g->deadline_ns;
-    if (g->block_until_ns == 0 || world.jobs_waiting[g->queue])
+    if (g->block_until_ns == 0 || g->unblocked || world.jobs_waiting[g->queue])
         may(do_ghost, g, 3);
     may(do_ghost_dies, g, late ? 20 : 1);
 }

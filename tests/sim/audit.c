@@ -152,6 +152,8 @@ void audit_before(struct sim_worker *from, int script, char **argv, const size_t
         before.lease_alive = lease_alive(text_of(argv, len, 3), worker);
         for (int i = 0; a + 2 + 3 * i < argc; i++)
             before.held[i] = holds(worker, text_of(argv, len, a + 2 + 3 * i));
+    } else if (script == SCRIPT_PICK) {
+        before.lease_alive = lease_alive(text_of(argv, len, 3), text_of(argv, len, a));
     } else if (script == SCRIPT_SETTLE) {
         int at[CLAIMS_MAX];
         unsigned n = settle_jobs(argv, len, at);
@@ -212,6 +214,8 @@ void audit_after(struct sim_worker *from, int script, char **argv, const size_t 
     (void)argc;
     if (script == SCRIPT_BEGIN)
         after_begin(from, reply);
+    else if (script == SCRIPT_PICK && reply->elements > 0 && !before.lease_alive)
+        sim_fail("G3: w%u picked a job up without a lease", from->number);
     else if (script == SCRIPT_SETTLE)
         after_settle(from, argv, len, reply);
     else if (script == SCRIPT_RECOVER)

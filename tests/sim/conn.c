@@ -115,7 +115,7 @@ void conn_up(struct redis_conn *c) {
 
 void conn_execute(struct redis_conn *c, struct command *cmd) {
     if (cmd->block_until_ns > 0) {
-        if (world.now_ns < cmd->block_until_ns && !server_take_blocked(cmd, &cmd->reply))
+        if (!cmd->unblocked && world.now_ns < cmd->block_until_ns && !server_take_blocked(cmd, &cmd->reply))
             return;
         if (cmd->reply == NULL) {
             cmd->reply = calloc(1, sizeof(*cmd->reply));
@@ -123,7 +123,7 @@ void conn_execute(struct redis_conn *c, struct command *cmd) {
         }
         note("w%u c%u pick-up ends", c->owner->number, c->number);
     } else {
-        cmd->reply = server_execute(c->owner, cmd);
+        cmd->reply = server_execute(c->owner, c->number, cmd);
     }
     cmd->executed = true;
 }
@@ -139,13 +139,15 @@ void conn_deliver(struct redis_conn *c) {
     command_free(cmd);
 }
 
-static void add_ghost(const struct command *cmd) {
+static void add_ghost(const struct redis_conn *c, const struct command *cmd) {
     if (!world.fault[FAULT_GHOSTS] || world.settling || !chance(60))
         return;
     struct command *g = calloc(1, sizeof(*g));
     buf_init(&g->bytes, COMMAND_MAX);
     buf_add_span(&g->bytes, buf_span(&cmd->bytes));
     g->from = cmd->from;
+    g->conn = c->number;
+    g->unblocked = cmd->unblocked;
     g->block_until_ns = cmd->block_until_ns;
     g->queue = cmd->queue;
     g->deadline_ns = world.now_ns + 20 * SECOND;
@@ -158,12 +160,12 @@ static void add_ghost(const struct command *cmd) {
 void ghost_end(struct command *g, bool execute) {
     redisReply *reply = NULL;
     if (execute && g->block_until_ns > 0) {
-        if (world.now_ns < g->block_until_ns && !server_take_blocked(g, &reply))
+        if (!g->unblocked && world.now_ns < g->block_until_ns && !server_take_blocked(g, &reply))
             return;
         note("ghost pick-up of w%u ends", g->from->number);
     } else if (execute) {
         note("ghost of w%u is executed", g->from->number);
-        reply = server_execute(g->from, g);
+        reply = server_execute(g->from, g->conn, g);
     }
     if (reply != NULL)
         freeReplyObject(reply);
@@ -174,6 +176,21 @@ void ghost_end(struct command *g, bool execute) {
     command_free(g);
 }
 
+/* CLIENT UNBLOCK: ends the pick-up of a connection, also of one that only the server still has. */
+bool conn_unblock(unsigned number) {
+    struct command *cmd = NULL;
+    for (struct redis_conn *c = world.conns; c != NULL; c = c->next)
+        if (c->number == number && !c->broken)
+            cmd = conn_next_command(c);
+    for (struct command *g = world.ghosts; g != NULL; g = g->next)
+        if (g->conn == number)
+            cmd = g;
+    if (cmd == NULL || cmd->block_until_ns == 0)
+        return false;
+    cmd->unblocked = true;
+    return true;
+}
+
 void conn_break(struct redis_conn *c) {
     if (c->broken || c->state != REDIS_UP)
         return;
@@ -181,7 +198,7 @@ void conn_break(struct redis_conn *c) {
     note("w%u c%u breaks", c->owner->number, c->number);
     for (struct command *cmd = c->first; cmd != NULL; cmd = cmd->next)
         if (!cmd->executed && !cmd->refused)
-            add_ghost(cmd);
+            add_ghost(c, cmd);
 }
 
 static void fail_all(struct redis_conn *c, const char *reason) {

@@ -30,20 +30,12 @@ struct sim_worker *worker_start(void) {
     return s;
 }
 
-static void free_targets(struct worker *w) {
-    for (uint32_t i = 0; i < w->lane_count; i++)
-        for (uint32_t k = 0; k < w->lanes[i].port_count; k++)
-            http_target_unref(w->lanes[i].ports[k].create);
-}
-
 void worker_crash(struct sim_worker *s) {
     note("w%u crashes", s->number);
     s->crashed = true;
     enter(s);
     conn_forget(s);
     calls_forget(s);
-    if (s->w->mode != WORKER_STOPPED) /* else worker_close gave them back */
-        free_targets(s->w);
     free(s->pool);
     worker_free(s->w);
     leave();

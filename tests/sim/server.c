@@ -188,7 +188,14 @@ static redisReply *run_script(struct sim_worker *from, int argc, char **argv, si
     return reply;
 }
 
-redisReply *server_execute(struct sim_worker *from, const struct command *cmd) {
+static redisReply *reply_of(int type, long long integer) {
+    redisReply *r = calloc(1, sizeof(*r));
+    r->type = type;
+    r->integer = integer;
+    return r;
+}
+
+redisReply *server_execute(struct sim_worker *from, unsigned conn, const struct command *cmd) {
     char *argv[ARGC_MAX];
     size_t len[ARGC_MAX];
     int argc = split(cmd, argv, len);
@@ -198,10 +205,12 @@ redisReply *server_execute(struct sim_worker *from, const struct command *cmd) {
         int id = script_of_text(argv[2], len[2]);
         if (loaded_sha[id][0] == '\0')
             load_patched(id);
-        redisReply *r = calloc(1, sizeof(*r));
-        r->type = REDIS_REPLY_STATUS;
-        return r;
+        return reply_of(REDIS_REPLY_STATUS, 0);
     }
+    if (len[0] == 6 && memcmp(argv[0], "CLIENT", 6) == 0 && argc == 2)
+        return reply_of(REDIS_REPLY_INTEGER, conn + 1);
+    if (len[0] == 6 && memcmp(argv[0], "CLIENT", 6) == 0)
+        return reply_of(REDIS_REPLY_INTEGER, conn_unblock((unsigned)atoi(argv[2]) - 1));
     note("w%u runs %.*s", from->number, (int)len[0], argv[0]);
     return run(argc, argv, len, false);
 }

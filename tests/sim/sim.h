@@ -70,6 +70,8 @@ struct command {
     uint64_t deadline_ns;
     uint64_t block_until_ns; /* of a BLMOVE; else 0 */
     unsigned queue;          /* of a BLMOVE */
+    unsigned conn;           /* of a ghost: the number of its connection */
+    bool unblocked;          /* of a BLMOVE: CLIENT UNBLOCK ended it */
     struct sim_worker *from;
 };
 
@@ -226,6 +228,7 @@ void conn_deliver(struct redis_conn *c);
 void conn_break(struct redis_conn *c); /* the peer side is gone */
 void conn_down(struct redis_conn *c, const char *reason); /* the owner notices */
 void conn_finish_close(struct redis_conn *c);
+bool conn_unblock(unsigned number);
 void conn_forget(struct sim_worker *s);
 struct command *conn_next_command(const struct redis_conn *c);
 void ghost_end(struct command *g, bool execute);
@@ -235,7 +238,8 @@ void server_connect(const char *socket);
 void server_disconnect(void);
 void server_reset(void);          /* an empty database */
 void server_flush_scripts(void);
-redisReply *server_execute(struct sim_worker *from, const struct command *cmd); /* and checks what it did */
+/* And checks what it did. `conn` is the number of the connection it came by. */
+redisReply *server_execute(struct sim_worker *from, unsigned conn, const struct command *cmd);
 redisReply *server_command(const char *format, ...);
 bool server_take_blocked(struct command *cmd, redisReply **reply); /* LMOVE for a BLMOVE */
 
