@@ -26,7 +26,7 @@ static bool awake(const struct sim_worker *s) {
 }
 
 static unsigned fault(enum fault kind, unsigned weight) {
-    return world.fault[kind] && !world.settling ? weight : 0;
+    return world.fault[kind] && !world.settling && !world.warming ? weight : 0;
 }
 
 static void do_turn(void *what) {
@@ -90,6 +90,7 @@ static void do_pause(void *what) {
     struct sim_worker *s = what;
     note("w%u is stopped", s->number);
     s->paused = true;
+    s->paused_until_ns = world.now_ns + draw(world.config->lease_ms * (chance(70) ? 3 : 1)) * MS;
 }
 
 static void do_resume(void *what) {
@@ -177,6 +178,8 @@ bool advance_to_next_event(void) {
     for (unsigned i = 0; i < world.worker_count; i++)
         if (awake(&world.workers[i]))
             earlier(&at, loop_next_due(&world.workers[i]));
+        else if (world.workers[i].w != NULL && world.workers[i].paused_until_ns > world.now_ns)
+            earlier(&at, world.workers[i].paused_until_ns);
     for (const struct redis_conn *c = world.conns; c != NULL; c = c->next) {
         if (!awake(c->owner))
             continue;
@@ -208,11 +211,20 @@ static void do_stall(void *what) {
     advance(draw(2 * world.config->lease_ms) * MS);
 }
 
+/* A worker with requests under way is the one worth hitting. */
+static unsigned busy(const struct sim_worker *s) {
+    unsigned n = 0;
+    for (uint32_t i = 0; i < s->w->lane_count; i++)
+        n += s->w->lanes[i]->orders[ORDER_SENDING].count + s->w->lanes[i]->orders[ORDER_BEGINNING].count;
+    return n > 0 ? 1 : 0;
+}
+
 static void worker_actions(struct sim_worker *s) {
     if (s->w == NULL)
         return;
     if (s->paused) {
-        may(do_resume, s, world.settling ? 20 : 2);
+        if (world.settling || world.now_ns >= s->paused_until_ns)
+            may(do_resume, s, 20);
         may(do_crash, s, fault(FAULT_CRASH, 1));
         return;
     }
@@ -230,8 +242,8 @@ static void worker_actions(struct sim_worker *s) {
         may(do_deferred, s, 10);
     if (s->pool != NULL && s->pool->closing)
         may(do_pool, s, 10);
-    may(do_crash, s, fault(FAULT_CRASH, 1));
-    may(do_pause, s, fault(FAULT_PAUSE, 3));
+    may(do_crash, s, fault(FAULT_CRASH, 1 + busy(s)));
+    may(do_pause, s, fault(FAULT_PAUSE, 1 + 4 * busy(s)));
     if (!s->draining)
         may(do_drain, s, fault(FAULT_DRAIN, 1));
     may(do_quiet, s, world.settling && s->w->mode == WORKER_QUIET ? 50 : fault(FAULT_QUIET, 1));
@@ -281,7 +293,7 @@ static void call_actions(struct http_call *c) {
     if (!awake(c->owner) || c->owner->stopped)
         return;
     if (c->state == CALL_NEW) {
-        may(do_ready, c, 20);
+        may(do_ready, c, world.settling ? 20 : world.connect_weight);
         may(do_refuse, c, fault(FAULT_HTTP, 2));
     } else if (c->state == CALL_ANSWERED) {
         may(do_answer, c, 20);
@@ -312,13 +324,13 @@ bool step(void) {
         call_actions(c);
     for (struct command *g = world.ghosts; g != NULL; g = g->next)
         ghost_actions(g);
-    if (world.jobs_to_push > 0)
-        may(do_push, NULL, 10);
+    if (world.jobs_to_push > 0 && !world.warming)
+        may(do_push, NULL, world.settling ? 10 : world.push_weight);
     if (workers_alive() < (world.settling ? 1 : 2))
         may(do_start, NULL, 20);
-    else if (workers_alive() < 4 && !world.settling)
+    else if (workers_alive() < 4 && !world.settling && !world.warming)
         may(do_start, NULL, 1);
-    if (!world.settling) {
+    if (!world.settling && !world.warming) {
         may(do_next_event, NULL, 15);
         may(do_a_while, NULL, 8);
         may(do_stall, NULL, fault(FAULT_STALL, 1));

@@ -94,13 +94,35 @@ void audit_read(const redisReply *r) {
     read_ledger(r->element[4]->str);
 }
 
+/* The queue's name out of one of its keys. */
+static void queue_of(const char *key, char out[16]) {
+    const char *from = strchr(key, '{') + 1;
+    snprintf(out, 16, "%.*s", (int)strcspn(from, "}"), from);
+}
+
 static bool lease_alive(const char *key, const char *worker) {
+    char queue[16];
+    queue_of(key, queue);
     for (unsigned i = 0; i < world.lease_count; i++) {
         const struct seen_lease *l = &world.leases[i];
-        if (strcmp(l->worker, worker) == 0 && strstr(key, l->queue) != NULL)
+        if (strcmp(l->worker, worker) == 0 && strcmp(l->queue, queue) == 0)
             return l->until_ms > redis_now_ms();
     }
     return false;
+}
+
+static void renew_lease(const char *key, const char *worker, uint64_t ms) {
+    char queue[16];
+    unsigned i = 0;
+    queue_of(key, queue);
+    while (i < world.lease_count && (strcmp(world.leases[i].worker, worker) != 0 ||
+                                     strcmp(world.leases[i].queue, queue) != 0))
+        i++;
+    struct seen_lease *l = &world.leases[i];
+    world.lease_count += i == world.lease_count;
+    snprintf(l->queue, sizeof(l->queue), "%s", queue);
+    snprintf(l->worker, sizeof(l->worker), "%s", worker);
+    l->until_ms = redis_now_ms() + ms;
 }
 
 static bool holds(const char *worker, const char *token) {
@@ -153,6 +175,8 @@ void audit_before(struct sim_worker *from, int script, char **argv, const size_t
         for (int i = 0; a + 2 + 3 * i < argc; i++)
             before.held[i] = holds(worker, text_of(argv, len, a + 2 + 3 * i));
     } else if (script == SCRIPT_PICK) {
+        before.lease_alive = lease_alive(text_of(argv, len, 3), text_of(argv, len, a));
+    } else if (script == SCRIPT_CLAIM) {
         before.lease_alive = lease_alive(text_of(argv, len, 3), text_of(argv, len, a));
     } else if (script == SCRIPT_SETTLE) {
         int at[CLAIMS_MAX];
@@ -214,12 +238,29 @@ void audit_after(struct sim_worker *from, int script, char **argv, const size_t 
     (void)argc;
     if (script == SCRIPT_BEGIN)
         after_begin(from, reply);
+    else if (script == SCRIPT_CLAIM && reply->elements > 3 && !before.lease_alive)
+        sim_fail("G3: w%u claimed jobs without a lease", from->number);
+    else if (script == SCRIPT_BEAT)
+        renew_lease(text_of(argv, len, 3), text_of(argv, len, args_at(argv)),
+                    strtoull(text_of(argv, len, args_at(argv) + 1), NULL, 10));
     else if (script == SCRIPT_PICK && reply->elements > 0 && !before.lease_alive)
         sim_fail("G3: w%u picked a job up without a lease", from->number);
     else if (script == SCRIPT_SETTLE)
         after_settle(from, argv, len, reply);
     else if (script == SCRIPT_RECOVER)
         after_recover(argv, len, reply);
+}
+
+/* The first byte of an order is about to leave. */
+void audit_sending(const struct http_call *c) {
+    const struct order *o = c->arg;
+    const struct queue_keys *k = &o->lane->keys;
+    char key[64];
+    job_queue_key(k->queue, "workers", key, sizeof(key));
+    if (!lease_alive(key, k->worker))
+        sim_fail("G3: w%u sends an order without a lease (h%u)", c->owner->number, c->number);
+    else if (!holds(k->worker, o->token))
+        sim_fail("G3: w%u sends an order whose claim %s it lost (h%u)", c->owner->number, o->token, c->number);
 }
 
 bool all_jobs_ended(void) {

@@ -49,7 +49,7 @@ void redis_send(struct redis_conn *c, struct span resp, uint32_t block_ms, redis
     cmd->refused = c->state != REDIS_UP || c->owner->crashed;
     cmd->deadline_ns = world.now_ns + (c->command_timeout_ms + (uint64_t)block_ms) * MS;
     cmd->block_until_ns = block_ms > 0 ? world.now_ns + block_ms * MS : 0;
-    for (unsigned q = 0; q < QUEUES; q++)
+    for (unsigned q = 0; block_ms > 0 && q < QUEUES; q++)
         if (memmem(resp.ptr, resp.len, queue_names[q], strlen(queue_names[q])) != NULL)
             cmd->queue = q;
     if (c->last != NULL)

@@ -163,6 +163,8 @@ void call_ready(struct http_call *c) {
         return;
     }
     note("h%u leaves", c->number);
+    if (c->post)
+        audit_sending(c);
     c->state = CALL_SENT;
     c->land_until_ns = c->deadline_ns;
 }

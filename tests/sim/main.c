@@ -150,7 +150,7 @@ static bool run_range(uint64_t from, uint64_t count, bool twice, struct totals *
 static void start(void) {
     static const char *const args[] = {"--save", "", "--appendonly", "no", "--hash-max-listpack-value", "1000000",
                                        "--hash-max-listpack-entries", "100000", "--zset-max-listpack-value",
-                                       "100000", NULL};
+                                       "100000", "--hz", "1", "--slowlog-log-slower-than", "-1", NULL};
     redis_server_start(&server, args);
     server_connect(server.socket);
 }

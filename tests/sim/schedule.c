@@ -65,7 +65,9 @@ static void draw_world(void) {
         world.fault[i] = chance(60);
     for (unsigned i = 0; i < ACCOUNTS; i++)
         draw_account(i);
-    world.jobs_to_push = 5 + (unsigned)draw(9);
+    world.jobs_to_push = 4 + (unsigned)draw(8);
+    world.push_weight = (unsigned)ONE_OF(1, 3, 10);
+    world.connect_weight = (unsigned)ONE_OF(1, 5, 20);
     for (uint64_t n = 1 + draw(3); n > 0; n--)
         worker_start();
 }
@@ -121,6 +123,22 @@ static void end_world(void) {
         call_lose(world.calls);
 }
 
+static bool all_running(void) {
+    for (unsigned i = 0; i < world.worker_count; i++)
+        if (world.workers[i].w->mode != WORKER_RUNNING)
+            return false;
+    return true;
+}
+
+/* So that the steps that follow are spent on jobs. */
+static void warm_up(void) {
+    world.warming = true;
+    for (unsigned i = 0; i < 400 && !world.failed && !all_running(); i++)
+        if (!step())
+            advance_to_next_event();
+    world.warming = false;
+}
+
 void schedule_run(uint64_t seed) {
     struct config *config = world.config;
     memset(&world, 0, sizeof(world));
@@ -129,7 +147,9 @@ void schedule_run(uint64_t seed) {
     rng_seed(&world.rng, seed);
     server_reset();
     draw_world();
-    for (uint64_t n = 80 + draw(300); n > 0 && !world.failed; n--)
+    if (chance(80))
+        warm_up();
+    for (uint64_t n = 60 + draw(240); n > 0 && !world.failed; n--)
         if (!step())
             advance_to_next_event();
     if (!world.failed)

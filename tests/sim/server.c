@@ -151,22 +151,35 @@ static redisReply *next_reply(void) {
     return reply;
 }
 
-/* The command and, where it changes anything, the audit behind it, in one round trip. */
+static void append_audit(void) {
+    redisAppendCommand(redis, "EVALSHA %s 0 %u", audit_sha, world.job_count);
+}
+
+static void read_audit(void) {
+    redisReply *audit = next_reply();
+    audit_read(audit);
+    freeReplyObject(audit);
+}
+
+/* The command and, where it changes places, the audit behind it, in one round trip. */
 static redisReply *run(int argc, char **argv, const size_t *len, bool changes) {
     unsigned before = append_clock();
     world.commands++;
     redisAppendCommandArgv(redis, argc, (const char **)(uintptr_t)argv, len);
     if (changes)
-        redisAppendCommand(redis, "EVALSHA %s 0 %u", audit_sha, world.job_count);
+        append_audit();
     while (before-- > 0)
         freeReplyObject(next_reply());
     redisReply *reply = next_reply();
-    if (changes) {
-        redisReply *audit = next_reply();
-        audit_read(audit);
-        freeReplyObject(audit);
-    }
+    if (changes)
+        read_audit();
     return reply;
+}
+
+/* A claim that found nothing and a beat move no job: what the last audit saw still stands, but for the
+ * lease (audit_after). */
+static bool moved_jobs(int script, const redisReply *reply) {
+    return script == SCRIPT_CLAIM && reply->type == REDIS_REPLY_ARRAY && reply->elements > 3;
 }
 
 static redisReply *run_script(struct sim_worker *from, int argc, char **argv, size_t *len) {
@@ -178,7 +191,11 @@ static redisReply *run_script(struct sim_worker *from, int argc, char **argv, si
     if (loaded_sha[id][0] == '\0')
         return run(argc, argv, len, false);
     audit_before(from, id, argv, len, argc);
-    redisReply *reply = run(argc, argv, len, true);
+    redisReply *reply = run(argc, argv, len, id != SCRIPT_CLAIM && id != SCRIPT_BEAT);
+    if (moved_jobs(id, reply)) {
+        append_audit();
+        read_audit();
+    }
     if (reply->type == REDIS_REPLY_ERROR)
         sim_fail("%s: %s", scripts[id].name, reply->str);
     else

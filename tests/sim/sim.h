@@ -48,6 +48,7 @@ struct sim_worker {
     struct worker *w; /* NULL: gone */
     bool crashed, paused, stopped, draining;
     bool turn_due;
+    uint64_t paused_until_ns;
     uint64_t boot_offset_ns;
     int64_t unix_offset_ms;
     struct timer timers[HANDLES_MAX];
@@ -161,6 +162,7 @@ struct world {
     struct rng rng;
     uint64_t now_ns;
     bool settling; /* faults are off: everything must come to rest */
+    bool warming;  /* faults are off, and no jobs come, until the first workers are ready */
     bool fault[FAULT_KINDS];
     unsigned steps, commands;
     struct config *config;
@@ -177,6 +179,7 @@ struct world {
     uint32_t trouble[ACCOUNTS]; /* of 100 requests, how many meet trouble */
     struct sim_job jobs[JOBS_MAX];
     unsigned job_count, jobs_to_push;
+    unsigned push_weight, connect_weight; /* how soon jobs come; how soon requests leave */
     bool jobs_waiting[QUEUES]; /* a blocked pick-up may find something */
     struct seen_claim claims[CLAIMS_MAX];
     unsigned claim_count;
@@ -249,6 +252,7 @@ void audit_read(const redisReply *reply);
 void audit_before(struct sim_worker *from, int script, char **argv, const size_t *len, int argc);
 void audit_after(struct sim_worker *from, int script, char **argv, const size_t *len, int argc,
                  const redisReply *reply);
+void audit_sending(const struct http_call *c);
 void audit_at_rest(void);
 bool all_jobs_ended(void);
 
