@@ -153,7 +153,7 @@ static unsigned settle_jobs(char **argv, const size_t *len, int at[CLAIMS_MAX]) 
     for (unsigned i = 0; i < n; i++) {
         at[i] = a;
         const char *op = text_of(argv, len, a + 1);
-        a += strncmp(op, "done", 4) == 0 || strncmp(op, "back", 4) == 0 ? 6 : 8;
+        a += strncmp(op, "done", 4) == 0 || strncmp(op, "back", 4) == 0 ? 4 : 6;
     }
     return n;
 }
@@ -216,7 +216,7 @@ static void after_settle(struct sim_worker *from, char **argv, const size_t *len
             sim_fail("G3: w%u settled a job whose claim it does not hold", from->number);
         unsigned account, key;
         const char *ledger_key = strstr(text_of(argv, len, 3 + 13 + (int)i), ":order:");
-        if (!lost || argv[at[i] + 5][0] != 'C' || ledger_key == NULL ||
+        if (!lost || argv[at[i] + 3][0] != 'C' || ledger_key == NULL ||
             sscanf(ledger_key, ":order:a%u:key-%u", &account, &key) != 2)
             continue;
         note("w%u lost the claim, but knows that a%u key-%u was created", from->number, account, key);

@@ -32,6 +32,16 @@ enum redis_state redis_conn_state(const struct redis_conn *c) {
     return c->owner->crashed ? REDIS_DOWN : c->state;
 }
 
+const char *redis_conn_error(const struct redis_conn *c) {
+    (void)c;
+    return "";
+}
+
+const char *redis_conn_place(const struct redis_conn *c) {
+    (void)c;
+    return "the simulation";
+}
+
 static void command_free(struct command *cmd) {
     buf_deinit(&cmd->bytes);
     if (cmd->reply != NULL)
@@ -234,6 +244,7 @@ static void unlink_conn(struct redis_conn *c) {
 }
 
 void conn_finish_close(struct redis_conn *c) {
+    struct sim_worker *s = world.current;
     conn_break(c);
     enter(c->owner);
     while (c->first != NULL)
@@ -244,27 +255,16 @@ void conn_finish_close(struct redis_conn *c) {
     free(c);
     if (closed != NULL)
         closed(arg);
-    leave();
+    world.current = s;
 }
 
 /* Of a worker that crashed: its callbacks only give memory back; what they send goes nowhere. */
 void conn_forget(struct sim_worker *s) {
-    for (struct redis_conn *c = world.conns; c != NULL; c = c->next)
-        if (c->owner == s)
-            conn_break(c);
-    for (struct redis_conn *c = world.conns, *next; c != NULL; c = next) {
-        next = c->next;
-        if (c->owner == s)
-            while (c->first != NULL)
-                fail_all(c, "crashed");
-    }
-    for (struct redis_conn *c = world.conns, *next; c != NULL; c = next) {
-        next = c->next;
-        if (c->owner != s)
-            continue;
-        while (c->first != NULL)
-            fail_all(c, "crashed");
-        unlink_conn(c);
-        free(c);
-    }
+    struct redis_conn *c;
+    do {
+        for (c = world.conns; c != NULL && c->owner != s;)
+            c = c->next;
+        if (c != NULL)
+            conn_finish_close(c);
+    } while (c != NULL);
 }

@@ -30,18 +30,29 @@ struct sim_worker *worker_start(void) {
     return s;
 }
 
+static void close_routers(struct worker *w) {
+    for (uint32_t i = 0; i < w->lane_count; i++)
+        redis_router_close(w->lanes[i]->blocker, NULL, NULL);
+    redis_router_close(w->redis, NULL, NULL);
+}
+
 void worker_crash(struct sim_worker *s) {
     note("w%u crashes", s->number);
     s->crashed = true;
     enter(s);
+    if (s->w->mode != WORKER_STOPPED) /* else it did so itself */
+        close_routers(s->w);
     conn_forget(s);
     calls_forget(s);
+    while (s->deferred_count > 0) {
+        loop_deferred(s);
+        enter(s);
+    }
     free(s->pool);
     worker_free(s->w);
     leave();
     s->w = NULL;
     memset(s->timers, 0, sizeof(s->timers));
-    s->deferred_count = 0;
     s->turn = NULL;
 }
 

@@ -59,6 +59,20 @@ int uv_timer_stop(uv_timer_t *handle) {
     return 0;
 }
 
+int uv_is_active(const uv_handle_t *handle) {
+    return timer_of(handle)->active;
+}
+
+uint64_t uv_timer_get_due_in(const uv_timer_t *handle) {
+    const struct timer *t = timer_of(handle);
+    return t->due_ns > world.now_ns ? (t->due_ns - world.now_ns) / MS : 0;
+}
+
+uint64_t uv_now(const uv_loop_t *loop) {
+    (void)loop;
+    return clock_boot_ns() / MS;
+}
+
 int uv_prepare_init(uv_loop_t *loop, uv_prepare_t *handle) {
     (void)loop;
     world.current->prepare = handle;

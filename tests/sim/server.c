@@ -182,11 +182,11 @@ static bool moved_jobs(int script, const redisReply *reply) {
     return script == SCRIPT_CLAIM && reply->type == REDIS_REPLY_ARRAY && reply->elements > 3;
 }
 
-static redisReply *run_script(struct sim_worker *from, int argc, char **argv, size_t *len) {
+static redisReply *run_script(struct sim_worker *from, int id, int argc, char **argv, size_t *len) {
     char sha[41];
-    int id = script_of_sha(argv[1]);
     memcpy(sha, loaded_sha[id][0] != '\0' ? loaded_sha[id] : scripts[id].sha, sizeof(sha));
     argv[1] = sha;
+    len[1] = 40;
     note("w%u runs %s%s", from->number, scripts[id].name, loaded_sha[id][0] != '\0' ? "" : " (NOSCRIPT)");
     if (loaded_sha[id][0] == '\0')
         return run(argc, argv, len, false);
@@ -217,12 +217,15 @@ redisReply *server_execute(struct sim_worker *from, unsigned conn, const struct 
     size_t len[ARGC_MAX];
     int argc = split(cmd, argv, len);
     if (len[0] == 7 && memcmp(argv[0], "EVALSHA", 7) == 0)
-        return run_script(from, argc, argv, len);
-    if (len[0] == 6 && memcmp(argv[0], "SCRIPT", 6) == 0) {
-        int id = script_of_text(argv[2], len[2]);
+        return run_script(from, script_of_sha(argv[1]), argc, argv, len);
+    if (len[0] == 4 && memcmp(argv[0], "EVAL", 4) == 0) {
+        char evalsha[] = "EVALSHA";
+        int id = script_of_text(argv[1], len[1]);
         if (loaded_sha[id][0] == '\0')
             load_patched(id);
-        return reply_of(REDIS_REPLY_STATUS, 0);
+        argv[0] = evalsha;
+        len[0] = 7;
+        return run_script(from, id, argc, argv, len);
     }
     if (len[0] == 6 && memcmp(argv[0], "CLIENT", 6) == 0 && argc == 2)
         return reply_of(REDIS_REPLY_INTEGER, conn + 1);

@@ -24,7 +24,7 @@
 #define KEYS_PER_ACCOUNT 4
 #define JOBS_MAX       24
 #define WORKERS_MAX    24 /* incarnations in one schedule */
-#define HANDLES_MAX    8
+#define HANDLES_MAX    16
 #define DEFERRED_MAX   32
 #define CLAIMS_MAX     64
 #define TRACE_LINES    60
