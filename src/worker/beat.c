@@ -188,24 +188,33 @@ static void leased(struct lane *lane, char how) {
         lane->look_now = true;
 }
 
+/* A claim that Redis executed after its connection had died holds jobs that no order here knows of. */
+static void notice_strangers(struct lane *lane, uint64_t held) {
+    bool settling = lane->batches_out > 0 || lane->resend != NULL || lane->settle != NULL;
+    if (held > lane_held(lane) && !settling && !lane->claim_out && !lane->orphans_out)
+        lane->claim_lost = true;
+}
+
 static void on_beat(void *arg, const redisReply *r, const char *error) {
     struct lane *lane = arg;
     lane->beat_out = false;
     if (r == NULL)
         return;
-    if (r->type != REDIS_REPLY_ARRAY || r->elements < 3) {
+    if (r->type != REDIS_REPLY_ARRAY || r->elements < 4) {
         log_redis_error(lane, "beat", error);
         return;
     }
     leased(lane, r->element[2]->str[0]);
     lane_look(lane, r, 0);
-    if (r->elements > 3 && !lane->recovering && lane->worker->mode != WORKER_DRAINING && !spool_holds(lane))
-        recover(lane, r->element[3]);
+    notice_strangers(lane, element_u64(r, 3));
+    if (r->elements > 4 && !lane->recovering && lane->worker->mode != WORKER_DRAINING && !spool_holds(lane))
+        recover(lane, r->element[4]);
     worker_became_ready(lane->worker);
 }
 
 void lane_beat(struct lane *lane) {
-    static const enum queue_key keys[] = {KEY_WORKERS, KEY_WORKERS_INFO, KEY_DELAYED, KEY_GATES, KEY_TAKEN};
+    static const enum queue_key keys[] = {KEY_WORKERS, KEY_WORKERS_INFO, KEY_DELAYED,
+                                          KEY_GATES,   KEY_TAKEN,        KEY_CLAIMS};
     struct worker *w = lane->worker;
     if (lane->beat_out || lane->left || !lane_is_up(lane))
         return;
@@ -214,8 +223,8 @@ void lane_beat(struct lane *lane) {
     buf_reset(info);
     if (lane->beats++ % 4 == 0)
         write_info(lane, info);
-    queue_cmd_begin(cmd, SCRIPT_BEAT, 5, 3);
-    for (size_t i = 0; i < 5; i++)
+    queue_cmd_begin(cmd, SCRIPT_BEAT, 6, 3);
+    for (size_t i = 0; i < 6; i++)
         queue_cmd_key(cmd, &lane->keys, keys[i]);
     redis_resp_str(cmd, lane->keys.worker);
     redis_resp_u64(cmd, w->boot->lease_ms);

@@ -195,8 +195,9 @@ void audit_before(struct sim_worker *from, int script, char **argv, const size_t
     (void)from;
 }
 
-static void after_begin(struct sim_worker *from, const redisReply *reply) {
-    for (size_t i = 0; i < reply->elements; i++) {
+static void after_begin(struct sim_worker *from, char **argv, int argc, const redisReply *reply) {
+    size_t n = (size_t)(argc - args_at(argv) - 2) / 3;
+    for (size_t i = 0; i < n; i++) {
         char letter = reply->element[i]->str[0];
         if (letter == 'L')
             continue;
@@ -237,7 +238,7 @@ void audit_after(struct sim_worker *from, int script, char **argv, const size_t 
                  const redisReply *reply) {
     (void)argc;
     if (script == SCRIPT_BEGIN)
-        after_begin(from, reply);
+        after_begin(from, argv, argc, reply);
     else if (script == SCRIPT_CLAIM && reply->elements > 3 && !before.lease_alive)
         sim_fail("G3: w%u claimed jobs without a lease", from->number);
     else if (script == SCRIPT_BEAT)
