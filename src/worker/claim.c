@@ -15,6 +15,7 @@
 #include "policy/backoff.h"
 
 #define PICKUP_SHARE     2   /* a blocking pick-up ends within lease / this, before Redis could think us dead */
+#define CLOSED_LOOK_NS   1000000000ull
 #define LONE_NS          2000000ull /* a pick-up that waited longer found a lone job */
 #define CLAIM_MAX        512 /* jobs of one claim */
 #define SETTLING_FACTOR  4   /* claims pause while so many times the slots wait for Redis to settle */
@@ -49,15 +50,19 @@ static uint32_t free_slots(const struct lane *lane) {
     return n < CLAIM_MAX ? n : CLAIM_MAX;
 }
 
+/* A closed queue (paused, or its results are not consumed) opens without telling anyone: it is looked at
+ * again soon, whatever else is known to come. */
 static void set_look(struct lane *lane, int64_t redis_now_ms, int64_t next_ms) {
-    lane->look_at_ns = 0;
-    if (next_ms < 0)
-        return;
+    uint64_t now = clock_boot_ns(), at = 0;
     if (next_ms == 0)
         lane->look_now = true;
-    else
-        lane->look_at_ns = clock_boot_ns() +
-                           (next_ms > redis_now_ms ? (uint64_t)(next_ms - redis_now_ms) : 1) * MS_NS;
+    else if (next_ms > 0)
+        at = now + (next_ms > redis_now_ms ? (uint64_t)(next_ms - redis_now_ms) : 1) * MS_NS;
+    uint64_t soon = lane->look_at_ns != 0 && lane->look_at_ns < now + CLOSED_LOOK_NS ? lane->look_at_ns
+                                                                                    : now + CLOSED_LOOK_NS;
+    if (lane->closed != LANE_OPEN && (at == 0 || at > soon))
+        at = soon;
+    lane->look_at_ns = at;
 }
 
 static int64_t reply_int(const redisReply *r) {

@@ -55,7 +55,7 @@ static void draw_account(unsigned i) {
 
 static void draw_world(void) {
     struct config *c = world.config;
-    c->lease_ms = ONE_OF(3000, 6000, 15000);
+    c->lease_ms = ONE_OF(1000, 3000, 6000, 15000);
     c->drain_timeout_ms = ONE_OF(1000, 5000);
     c->max_inflight = (uint32_t)ONE_OF(2, 8, 64);
     c->redis.command_timeout_ms = (uint32_t)(c->lease_ms / 3);
@@ -87,6 +87,28 @@ static bool at_rest(void) {
     return all_jobs_ended() && world.claim_count == 0 && world.ghosts == NULL;
 }
 
+/* For the reader of a failing seed. */
+static void note_state(void) {
+    for (unsigned i = 0; i < world.job_count; i++)
+        if (world.jobs[i].place[0] != 'r' && world.jobs[i].place[0] != 'd')
+            note("job %u (a%u key-%u) is in '%s'", i, world.jobs[i].account, world.jobs[i].key, world.jobs[i].place);
+    for (struct redis_conn *c = world.conns; c != NULL; c = c->next)
+        note("w%u c%u: state %d%s%s%s", c->owner->number, c->number, (int)c->state, c->broken ? " broken" : "",
+             c->closing ? " closing" : "", c->first != NULL ? " with commands" : "");
+    for (unsigned i = 0; i < world.worker_count; i++) {
+        const struct sim_worker *s = &world.workers[i];
+        for (uint32_t k = 0; s->w != NULL && k < s->w->lane_count; k++) {
+            const struct lane *l = s->w->lanes[k];
+            note("w%u %s: mode %d%s%s%s%s%s%s%s, %u held, %u batches out, look at %lld ms", i, l->config->name,
+                 (int)s->w->mode, s->paused ? " stopped" : "", l->leased ? " leased" : "",
+                 l->claim_out ? " claim_out" : "", l->claim_lost ? " claim_lost" : "",
+                 l->orphans_out ? " orphans_out" : "", l->resend != NULL ? " resend" : "",
+                 l->look_now ? " look_now" : "", lane_held(l), l->batches_out,
+                 (long long)(l->look_at_ns - s->boot_offset_ns - world.now_ns) / (long long)MS);
+        }
+    }
+}
+
 static void settle_all(void) {
     unsigned last = world.steps + SETTLE_STEPS_MAX;
     uint64_t until = world.now_ns + SETTLE_TIME_MAX;
@@ -99,16 +121,8 @@ static void settle_all(void) {
         if (world.steps > last || world.now_ns > until)
             sim_fail("not at rest after %s", world.steps > last ? "30,000 steps" : "two hours");
     }
-    for (unsigned i = 0; world.failed && i < world.job_count; i++)
-        if (world.jobs[i].place[0] != 'r' && world.jobs[i].place[0] != 'd')
-            note("job %u (a%u key-%u) is in '%s'", i, world.jobs[i].account, world.jobs[i].key, world.jobs[i].place);
-    for (struct redis_conn *c = world.conns; world.failed && c != NULL; c = c->next)
-        note("w%u c%u: state %d%s%s%s", c->owner->number, c->number, (int)c->state, c->broken ? " broken" : "",
-             c->closing ? " closing" : "", c->first != NULL ? " with commands" : "");
-    for (unsigned i = 0; world.failed && i < world.worker_count; i++)
-        if (world.workers[i].w != NULL)
-            note("w%u: mode %d%s%s", i, (int)world.workers[i].w->mode, world.workers[i].paused ? " paused" : "",
-                 world.workers[i].stopped ? " stopped" : "");
+    if (world.failed)
+        note_state();
     if (!world.failed)
         audit_at_rest();
 }
