@@ -129,6 +129,8 @@ static void do_restart(void *what) {
         ghost_end(world.ghosts, false);
     if (chance(50))
         server_flush_scripts();
+    if (chance(50))
+        world.away_until_ns = world.now_ns + draw(20000) * MS;
 }
 
 static void do_start(void *what) {
@@ -180,6 +182,8 @@ bool advance_to_next_event(void) {
             earlier(&at, loop_next_due(&world.workers[i]));
         else if (world.workers[i].w != NULL && world.workers[i].paused_until_ns > world.now_ns)
             earlier(&at, world.workers[i].paused_until_ns);
+    if (world.away_until_ns > world.now_ns)
+        at = world.away_until_ns;
     for (const struct redis_conn *c = world.conns; c != NULL; c = c->next) {
         if (!awake(c->owner))
             continue;
@@ -273,7 +277,7 @@ static void conn_actions(struct redis_conn *c) {
     else if (c->first != NULL && c->state == REDIS_UP && c->first->block_until_ns == 0 &&
              c->first->deadline_ns <= world.now_ns)
         may(do_time_out, c, 20);
-    if (c->first == NULL && c->state == REDIS_CONNECTING)
+    if (c->first == NULL && c->state == REDIS_CONNECTING && world.now_ns >= world.away_until_ns)
         may(do_up, c, 20);
     if (c->first == NULL && c->state == REDIS_DOWN && c->retry_at_ns <= world.now_ns)
         may(do_retry, c, 20);

@@ -85,6 +85,13 @@ int uv_prepare_start(uv_prepare_t *handle, uv_prepare_cb turn) {
     return 0;
 }
 
+static void defer(struct deferred d) {
+    struct sim_worker *s = world.current;
+    if (s->deferred_count == DEFERRED_MAX)
+        abort();
+    s->deferred[s->deferred_count++] = d;
+}
+
 void uv_close(uv_handle_t *handle, uv_close_cb closed) {
     struct sim_worker *s = world.current;
     struct timer *t = timer_of(handle);
@@ -92,9 +99,17 @@ void uv_close(uv_handle_t *handle, uv_close_cb closed) {
         memset(t, 0, sizeof(*t));
     else
         s->turn = NULL;
-    if (s->deferred_count == DEFERRED_MAX)
-        abort();
-    s->deferred[s->deferred_count++] = (struct deferred){.close = closed, .arg = handle};
+    defer((struct deferred){.close = closed, .arg = handle});
+}
+
+/* Done at once; a crashed worker's threads are gone. */
+int uv_queue_work(uv_loop_t *loop, uv_work_t *work, uv_work_cb run, uv_after_work_cb after) {
+    bool crashed = world.current->crashed;
+    (void)loop;
+    if (!crashed)
+        run(work);
+    defer((struct deferred){.after = after, .arg = work, .status = crashed ? UV_ECANCELED : 0});
+    return 0;
 }
 
 void loop_fire(struct sim_worker *s, struct timer *t) {
@@ -114,7 +129,7 @@ void loop_deferred(struct sim_worker *s) {
     if (d.close != NULL)
         d.close(d.arg);
     else
-        d.fn(d.arg);
+        d.after(d.arg, d.status);
     leave();
 }
 

@@ -66,7 +66,7 @@ static void on_abort(int signum) {
 }
 
 static const char settings[] =
-    "[worker]\nname = sim\n"
+    "[worker]\nname = sim\nspool_dir = %s/spool\n"
     "[queue qa]\n[queue qb]\n"
     "[account a0]\nqueue = qa\nprovider = kakaclo-v2\ntoken = t\nbase_url = http://a0.test\n"
     "[account a1]\nqueue = qa\nprovider = vu\nkey = k\nsecret = s\nbase_url = http://a1.test\n"
@@ -77,13 +77,14 @@ static const char settings[] =
     "[account a4]\nqueue = qb\nprovider = vu\nkey = k\nsecret = s\nbase_url = http://a4.test\n"
     "[account a5]\nqueue = qb\nprovider = kakaclo-v2\ntoken = t\nbase_url = http://a5.test\n";
 
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
 static void load_config(void) {
     char path[128];
     char *env[] = {NULL};
     struct config_faults faults;
     snprintf(path, sizeof(path), "%s/dray.ini", server.dir);
     FILE *f = fopen(path, "w");
-    if (f == NULL || fputs(settings, f) < 0 || fclose(f) != 0)
+    if (f == NULL || fprintf(f, settings, server.dir) < 0 || fclose(f) != 0)
         exit(99);
     config_faults_init(&faults);
     world.config = config_load(path, env, &faults, NULL);

@@ -2,10 +2,12 @@
  * ended and nothing is held. */
 #include "sim.h"
 
+#include <dirent.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SETTLE_STEPS_MAX 30000
 #define SETTLE_TIME_MAX  (2 * 3600 * SECOND)
@@ -153,6 +155,14 @@ static void warm_up(void) {
     world.warming = false;
 }
 
+static void empty_spool(void) {
+    DIR *dir = opendir(world.config->spool_dir);
+    for (struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;)
+        unlinkat(dirfd(dir), e->d_name, 0);
+    if (dir != NULL)
+        closedir(dir);
+}
+
 void schedule_run(uint64_t seed) {
     struct config *config = world.config;
     memset(&world, 0, sizeof(world));
@@ -160,6 +170,7 @@ void schedule_run(uint64_t seed) {
     world.seed = seed;
     rng_seed(&world.rng, seed);
     server_reset();
+    empty_spool();
     draw_world();
     if (chance(80))
         warm_up();

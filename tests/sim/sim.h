@@ -36,11 +36,12 @@ struct timer {
     bool active;
 };
 
-/* A close callback owed by the loop. */
+/* A callback owed by the loop: of a handle that was closed, or of work that was done. */
 struct deferred {
-    void (*fn)(void *arg);
     uv_close_cb close;
+    uv_after_work_cb after;
     void *arg;
+    int status;
 };
 
 struct sim_worker {
@@ -161,6 +162,7 @@ struct world {
     uint64_t seed;
     struct rng rng;
     uint64_t now_ns;
+    uint64_t away_until_ns; /* nobody reaches Redis before */
     bool settling; /* faults are off: everything must come to rest */
     bool warming;  /* faults are off, and no jobs come, until the first workers are ready */
     bool fault[FAULT_KINDS];
