@@ -3,6 +3,7 @@
 #include "worker/worker.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "queue/order_hash.h"
@@ -86,6 +87,9 @@ static void wait_for_slot(struct order *o) {
 static void set_token(struct order *o, struct span token) {
     memcpy(o->token, token.ptr, token.len);
     o->token[token.len] = '\0';
+    uint64_t number = strtoull(o->token, NULL, 10);
+    if (number > o->lane->highest_token)
+        o->lane->highest_token = number;
 }
 
 /* Reads the record into `o`; true: nothing stands against beginning it, else `d` says what to do. */

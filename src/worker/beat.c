@@ -121,10 +121,52 @@ static size_t pick_begun(const redisReply *r, size_t picked[static RECOVER_BATCH
     return n;
 }
 
-/* `r`: token, begun or "", token, begun or "", … of the dead worker. */
-static void on_begun_read(void *arg, const redisReply *r, const char *error) {
+/* `r`: token, begun or "", token, begun or "", … of the worker; `picked`: those that had begun. */
+static struct buf *recover_cmd(const struct lane *lane, const char *worker, uint32_t most, const redisReply *r,
+                               const size_t picked[], size_t begun) {
     static const enum queue_key keys[] = {KEY_JOBS,     KEY_DELAYED, KEY_PARKED,  KEY_GATES, KEY_ACCOUNTS,
                                           KEY_LIMITS,   KEY_WORKERS, KEY_WORKERS_INFO, KEY_STATS};
+    size_t fixed = sizeof(keys) / sizeof(keys[0]);
+    struct buf *cmd = &lane->worker->text_cmd, *key = &lane->worker->text_path;
+    buf_reset(cmd);
+    queue_cmd_begin(cmd, SCRIPT_RECOVER, fixed + 2 + begun, 2 + begun);
+    for (size_t i = 0; i < fixed; i++)
+        queue_cmd_key(cmd, &lane->keys, keys[i]);
+    add_dead_keys(lane, span_str(worker), cmd, key);
+    for (size_t i = 0; i < begun; i++)
+        add_ledger_key(lane, r->element[picked[i] + 1], cmd, key);
+    redis_resp_str(cmd, worker);
+    redis_resp_u64(cmd, most);
+    for (size_t i = 0; i < begun; i++)
+        redis_resp_arg(cmd, (struct span){r->element[picked[i]]->str, r->element[picked[i]]->len});
+    return cmd;
+}
+
+static void on_own_recovered(void *arg, const redisReply *r, const char *error) {
+    struct lane *lane = arg;
+    lane->orphans_out = false;
+    lane->look_now = true;
+    if (r != NULL && r->type == REDIS_REPLY_ARRAY)
+        return;
+    lane->claim_lost = true; /* looked for again */
+    if (r != NULL)
+        log_redis_error(lane, "recover", error);
+}
+
+void lane_recover_own(struct lane *lane, const redisReply *claims, const size_t picked[], size_t begun) {
+    struct log_line l;
+    if (log_begin(&l, LOG_WARN, "own_orders_unknown")) {
+        log_str(&l, "queue", lane->config->name);
+        log_u64(&l, "orders", begun);
+        log_str(&l, "message", "Redis holds them as being sent, this worker does not: did Redis lose its last writes?");
+        log_end(&l);
+    }
+    lane->orphans_out = true;
+    struct buf *cmd = recover_cmd(lane, lane->keys.worker, 0, claims, picked, begun);
+    queue_call(lane->worker->caller, lane->keys.slot, SCRIPT_RECOVER, cmd, on_own_recovered, lane);
+}
+
+static void on_begun_read(void *arg, const redisReply *r, const char *error) {
     struct recovery *rec = arg;
     struct lane *lane = rec->lane;
     if (r == NULL || r->type != REDIS_REPLY_ARRAY) {
@@ -135,19 +177,7 @@ static void on_begun_read(void *arg, const redisReply *r, const char *error) {
     }
     size_t picked[RECOVER_BATCH];
     size_t begun = pick_begun(r, picked);
-    size_t fixed = sizeof(keys) / sizeof(keys[0]);
-    struct buf *cmd = &lane->worker->text_cmd, *key = &lane->worker->text_path;
-    buf_reset(cmd);
-    queue_cmd_begin(cmd, SCRIPT_RECOVER, fixed + 2 + begun, 2 + begun);
-    for (size_t i = 0; i < fixed; i++)
-        queue_cmd_key(cmd, &lane->keys, keys[i]);
-    add_dead_keys(lane, span_str(rec->dead), cmd, key);
-    for (size_t i = 0; i < begun; i++)
-        add_ledger_key(lane, r->element[picked[i] + 1], cmd, key);
-    redis_resp_str(cmd, rec->dead);
-    redis_resp_u64(cmd, RECOVER_BATCH);
-    for (size_t i = 0; i < begun; i++)
-        redis_resp_arg(cmd, (struct span){r->element[picked[i]]->str, r->element[picked[i]]->len});
+    struct buf *cmd = recover_cmd(lane, rec->dead, RECOVER_BATCH, r, picked, begun);
     queue_call(lane->worker->caller, lane->keys.slot, SCRIPT_RECOVER, cmd, on_recovered, rec);
 }
 

@@ -4,8 +4,10 @@
  * the queue's `taken` list; its reply makes us claim. Busy, a claim is sent whenever slots
  * are free and none is unanswered; it never asks for more than can be sent at once.
  * Failure modes: a claim's reply is lost: what it took lies in our in-flight set without an order
- * here; after the reconnect such orphans are given back. BLMOVE's reply is lost, or it is served
- * after its worker died: the job lies in `taken`, which anyone's next claim empties. An error reply: claims pause, with backoff. */
+ * here; after the reconnect such orphans are given back. One that had begun and whose number we were
+ * told once was sent (Redis lost its settlement): it becomes unknown. BLMOVE's reply is lost, or it is
+ * served after its worker died: the job lies in `taken`, which anyone's next claim empties. An error
+ * reply: claims pause, with backoff. */
 #include "worker/spool.h"
 
 #include <stdio.h>
@@ -19,6 +21,7 @@
 #define LONE_NS          2000000ull /* a pick-up that waited longer found a lone job */
 #define CLAIM_MAX        512 /* jobs of one claim */
 #define SETTLING_FACTOR  4   /* claims pause while so many times the slots wait for Redis to settle */
+#define RECOVER_OWN_MAX  200 /* begun orphans of one look; there may be more */
 #define MS_NS            1000000ull
 
 /* What is left of max_inflight for this lane. Queues that compete share it by weight: a lane may use more
@@ -249,12 +252,21 @@ static void on_orphans(void *arg, const redisReply *r, const char *error) {
             claim_failed(lane, error != NULL && error[0] != '\0' ? error : r->str);
         return;
     }
+    size_t begun[RECOVER_OWN_MAX], begun_count = 0;
     for (size_t i = 0; i + 1 < r->elements; i += 2) {
         struct span token = {r->element[i]->str, r->element[i]->len};
-        if (!is_ours(lane, token))
-            settle_back(lane, token, (struct span){r->element[i + 1]->str, r->element[i + 1]->len});
+        if (is_ours(lane, token))
+            continue;
+        struct span how = {r->element[i + 1]->str, r->element[i + 1]->len};
+        if (how.len == 0 || strtoull(token.ptr, NULL, 10) > lane->highest_token)
+            settle_back(lane, token, how);
+        else if (begun_count < RECOVER_OWN_MAX)
+            begun[begun_count++] = i;
     }
     lane->look_now = true;
+    if (begun_count > 0)
+        lane_recover_own(lane, r, begun, begun_count);
+    lane->claim_lost |= begun_count == RECOVER_OWN_MAX;
 }
 
 /* Looks for claims in our in-flight set that no order here knows of. */

@@ -80,8 +80,8 @@ void settle(struct order *o, const struct settle_context *c) {
     order_move(o, ORDER_FREE);
 }
 
-/* Gives back a claim that no order here knows of. `begun` ("P<account>:<key>", or empty) was begun by a
- * reply that was lost, so nothing was sent: its ledger entry goes too. */
+/* Gives back a claim that this worker was never told of. `begun` ("P<account>:<key>", or empty): the reply
+ * that would have let it go was lost, so nothing was sent; its ledger entry goes too. */
 void settle_back(struct lane *lane, struct span token, struct span begun) {
     struct settlement s = {.op = SETTLE_BACK, .counter = "handed_back", .gate = '-'};
     struct buf *key = &lane->worker->text_path;

@@ -78,6 +78,7 @@ struct lane {
     bool more;                 /* the last claim got all it asked for: there is more work */
     bool claim_lost;           /* a claim's reply was lost: look for orphans */
     bool orphans_out;
+    uint64_t highest_token;    /* of the claims that this worker was told of */
     bool blocking;             /* BLMOVE is armed */
     uint64_t armed_ns;         /* since when */
     bool look_now;             /* there may be work */
@@ -221,6 +222,9 @@ void replicas_send(struct lane *lane, struct batch *b, queue_reply_fn done);
 
 /* beat.c: lease and recovery */
 void lane_beat(struct lane *lane);
+/* Makes begun claims of our own unknown that no order here knows of. `claims`: token, begun, …; `picked`:
+ * where the tokens stand. Until it is answered, orphans_out. */
+void lane_recover_own(struct lane *lane, const redisReply *claims, const size_t picked[], size_t begun);
 /* Asked right before an order's first byte leaves: is the lease alive, and the one it was begun in, and
  * is that not too long ago? */
 bool order_may_send(void *order);

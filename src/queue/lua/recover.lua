@@ -1,21 +1,25 @@
 -- Takes from a worker whose lease ran out what it held: jobs never begun go back to the head of the
 -- queue and burn nothing; jobs whose request had begun become unknown (state U) and due at once, one
--- recovery counted; look-ups that were under way are due again, one recovery counted too. Works through the dead worker's jobs
--- in pieces; the caller calls again until nothing is left.
+-- recovery counted; look-ups that were under way are due again, one recovery counted too. Works through
+-- the dead worker's jobs in pieces; the caller calls again until nothing is left. A living worker that
+-- found begun claims of its own that it does not know (Redis lost their settlement) does the same to these.
 -- uses: kinds gate record
 -- KEYS  1 jobs  2 delayed  3 parked  4 gates  5 accounts  6 limits  7 workers  8 workers:info  9 stats
 --       10 inflight:<dead>  11 claims:<dead>; from 12 on, per begun claim:
 --       order:<account>:<key>
--- ARGV  1 dead worker  2 how many jobs to move at most; then per begun claim: token
+-- ARGV  1 dead worker  2 how many jobs to move at most; 0: only the begun claims that follow,
+--       of a living worker; then per begun claim: token
 -- Returns  { "ALIVE" } if it renewed its lease meanwhile, else { "OK", claims left, jobs given back, jobs
 --   made unknown }
 local wrong = wrong_kind({ 'list', 'zset', 'hash', 'zset', 'hash', 'hash', 'zset', 'hash', 'hash', 'hash', 'hash' })
 if wrong then return wrong end
 pass_without_memory(KEYS[11])
 local dead, most = ARGV[1], tonumber(ARGV[2])
-local lease = redis.call('ZSCORE', KEYS[7], dead)
-if lease and tonumber(lease) > now then return { 'ALIVE' } end
-redis.call('ZADD', KEYS[7], 'XX', 0, dead) -- should it come back between two pieces, beat tells it
+if most > 0 then
+  local lease = redis.call('ZSCORE', KEYS[7], dead)
+  if lease and tonumber(lease) > now then return { 'ALIVE' } end
+  redis.call('ZADD', KEYS[7], 'XX', 0, dead) -- should it come back between two pieces, beat tells it
+end
 local given, unknown, fresh = 0, 0, 0
 
 local function recover_begun(key, token)
@@ -76,7 +80,7 @@ if fresh > 0 then redis.call('HINCRBY', KEYS[9], 'taken', -fresh) end
 if unknown > 0 then redis.call('HINCRBY', KEYS[9], 'recovered_unknown', unknown) end
 if given > 0 then redis.call('HINCRBY', KEYS[9], 'recovered', given) end
 local left = redis.call('HLEN', KEYS[11])
-if left == 0 then
+if left == 0 and most > 0 then
   redis.call('ZREM', KEYS[7], dead)
   redis.call('HDEL', KEYS[8], dead)
 end
