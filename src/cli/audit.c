@@ -11,8 +11,8 @@
 #include <string.h>
 
 #define SCAN_COUNT 1000
-#define TRIES      10     /* workers may come while we look */
-#define ONE_BY_ONE 100000 /* parked jobs that one script may look at; --deep: all */
+#define TRIES      10    /* workers may come while we look */
+#define ONE_BY_ONE 20000 /* parked jobs that one script may look at; --deep: all */
 #define LIST_MAX   (1u << 30)
 
 struct audit {
@@ -341,7 +341,7 @@ const struct verb verb_audit = {
         "list if the books do not balance.\n"
         "\n"
         "  --deep   look at each delayed and waiting job, however many (one step: with a million,\n"
-        "           Redis answers nobody for some seconds); otherwise beyond 100,000 they are "
+        "           Redis answers nobody for some seconds); otherwise beyond 20,000 they are "
         "counted\n"
         "  --json   "
         "{\"ok\":…,\"queues\":[{\"queue\":…,\"ok\":…,\"taken\":…,…,\"breaches\":[…]}]}\n",

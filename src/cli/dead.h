@@ -6,7 +6,7 @@
 #include "cli/session.h"
 #include "dray/json.h"
 
-#define DEAD_BATCH 500 /* letters read or moved by one command */
+#define DEAD_BATCH 200 /* letters read or moved by one command: Redis is held up for some ms */
 
 struct dead_options {
     const char *config, *queue;

@@ -74,10 +74,10 @@ void settle(struct order *o, const struct settle_context *c) {
     order_move(o, ORDER_SETTLING);
     if (b != NULL && ok && batch_add_settlement(b, o, &lane->keys, o->token, &s))
         return;
-    /* Out of memory: the claim stays in Redis as begun; recovery makes it unknown, never lost. */
+    /* Out of memory: the claim stays in Redis as begun, and the order here, so that nobody takes the claim
+     * for one that was never sent. When this worker ends, recovery makes it unknown, never lost. */
     log_msg(LOG_ERROR, "settle_failed",
             "no memory for a settlement; the order is left to recovery. Lower max_inflight or max_job_bytes");
-    order_move(o, ORDER_FREE);
 }
 
 /* Gives back a claim that this worker was never told of. `begun` ("P<account>:<key>", or empty): the reply

@@ -118,3 +118,20 @@ def test_without_a_queue_to_look_at(shared_redis):
 
 def test_without_redis():
     assert dray("audit", "q", env=clean_env({"DRAY_REDIS_URL": "unix:///nowhere/redis.sock"})).returncode == 3
+
+
+def test_very_many_parked_jobs_are_counted_and_looked_at_one_by_one_only_if_wanted(q):
+    """Half a second in which Redis answers nobody is for --deep only."""
+    pipe = q.db.pipeline(transaction=False)
+    for n in range(100_000, 125_000):
+        pipe.hset(q.key("parked"), n, "0N \nx")
+        pipe.zadd(q.key("delayed"), {n: 5})
+    pipe.hincrby(q.key("stats"), "taken", 25_000)
+    pipe.execute()
+    q.db.zrem(q.key("delayed"), 100_000)
+    q.db.zadd(q.key("delayed"), {"99": 5})  # counts agree, the jobs do not
+    assert report(q)["ok"] and report(q)["looked_at"] == 0
+    code, out, _ = audit(q, "q")
+    assert code == 0 and "--deep" in out
+    code, out, _ = audit(q, "q", "--deep")
+    assert code == 1 and "job 100000 is parked, but neither" in out and "names job 99, which is not parked" in out
