@@ -134,7 +134,11 @@ void settled(struct lane *lane, struct batch *b, const redisReply *reply) {
     if (wrong == 0) {
         batch_done(lane, b);
     } else {
-        log_redis_error(lane, "settle", "the results key is no list; move it away, then results go on");
+        struct span key = lane->keys.key[KEY_RESULTS];
+        char text[256];
+        snprintf(text, sizeof(text), "WRONGTYPE %.*s is no list; nothing was done; rename it, then results go on",
+                 (int)key.len, key.ptr);
+        log_redis_error(lane, "settle", text);
         lane->resend_at_ns = clock_boot_ns() + 1000000000ull;
         lane_unanswered(lane, b);
     }
