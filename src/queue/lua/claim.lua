@@ -97,10 +97,10 @@ local function take_waiting(most)
     if paused then
       redis.call('ZADD', KEYS[5], paused_look(paused), account)
     else
-      local room = math.min(share, most - #records, gate_room(g, l) - (g.given or 0))
+      local room = math.min(share, most - #records, gate_room(g, l) - g.given)
       local from, to = '[' .. account .. ' ', '(' .. account .. '!'
       local members = room > 0 and redis.call('ZRANGEBYLEX', KEYS[4], from, to, 'LIMIT', 0, room) or {}
-      g.given = (g.given or 0) + #members
+      g.given = g.given + #members
       if #members > 0 then redis.call('ZREM', KEYS[4], unpack(members)) end
       for _, member in ipairs(members) do
         take_parked(string.match(member, ' 0*(%d+)$'), account)

@@ -56,6 +56,7 @@ end
 
 local limits_seen, gates_seen = {}, {}
 local limits_text, gates_text = {}, {} -- of the accounts that gates_fetch read at once
+local limits_read = {}                 -- text -> limits: many accounts have the same
 local NO_LIMITS = { 0, 1, 0, 0, 30000, 60000, 604800000 }
 local TTL_MAX = 1e13 -- ms; SET refuses what would overflow
 
@@ -83,11 +84,30 @@ local function limits_of(key, account)
   if l then return l end
   local text = limits_text[account]
   if text == nil then text = redis.call('HGET', key, account) end
-  local n = numbers(text, NO_LIMITS)
-  l = { rate = n[1], burst = n[2], conc = n[3], failures = n[4], cooldown = n[5], probe_ms = n[6],
-        ledger_ttl = ms(math.min(math.max(n[7], 1), TTL_MAX)) }
+  l = limits_read[text]
+  if not l then
+    local n = numbers(text, NO_LIMITS)
+    l = { rate = n[1], burst = n[2], conc = n[3], failures = n[4], cooldown = n[5], probe_ms = n[6],
+          ledger_ttl = ms(math.min(math.max(n[7], 1), TTL_MAX)) }
+    limits_read[text] = l
+  end
   limits_seen[account] = l
   return l
+end
+
+-- Beside what is stored: flags of the script that uses it, here so that setting one does not grow the table.
+local function gate_of(tokens, ts, conc, fails, mode, till, cool, probe)
+  return { tokens = tokens, ts = ts, conc = conc, fails = fails, mode = mode, till = till, cool = cool, probe = probe,
+           dirty = false, touched = false, was = false, spaced = false, given = 0 }
+end
+
+local function gate_parse(text)
+  local t, s, c, f = string.match(text, '^(%-?[%d.]+) ([%d.]+) (%d+) (%d+) n 0 0 %-$')
+  if t then return gate_of(tonumber(t), tonumber(s), tonumber(c), tonumber(f), 'n', 0, 0, '-') end
+  local m, u, o, p
+  t, s, c, f, m, u, o, p = string.match(text, '^(%-?[%d.]+) ([%d.]+) (%d+) (%d+) ([nphb]) ([%d.]+) (%d+) (%S+)')
+  if not t then return nil end
+  return gate_of(tonumber(t), tonumber(s), tonumber(c), tonumber(f), m, tonumber(u), tonumber(o), p)
 end
 
 local function gate_load(key, account, l)
@@ -95,13 +115,9 @@ local function gate_load(key, account, l)
   if g then return g end
   local text = gates_text[account]
   if text == nil then text = redis.call('HGET', key, account) end
-  local t, s, c, f, m, u, o, p =
-    string.match(text or '', '^(%-?[%d.]+) ([%d.]+) (%d+) (%d+) ([nphb]) ([%d.]+) (%d+) (%S+)')
-  if t then
-    g = { tokens = tonumber(t), ts = tonumber(s), conc = tonumber(c), fails = tonumber(f), mode = m,
-          till = tonumber(u), cool = tonumber(o), probe = p }
-  else
-    g = { tokens = l.burst, ts = now, conc = 0, fails = 0, mode = 'n', till = 0, cool = 0, probe = '-' }
+  g = gate_parse(text or '')
+  if not g then
+    g = gate_of(l.burst, now, 0, 0, 'n', 0, 0, '-')
   end
   if l.rate > 0 and now > g.ts then
     g.tokens = math.min(l.burst, g.tokens + (now - g.ts) * l.rate / 1000)
@@ -111,17 +127,29 @@ local function gate_load(key, account, l)
   return g
 end
 
+local now_text = string.format('%.3f', now) -- what every gate's ts is when it is written
+
+-- A gate as it is stored. A quiet one, as most are, costs no formatting but that of its tokens.
+local function gate_text(g, l)
+  local tokens = l.rate > 0 and string.format('%.9f', g.tokens) or math.floor(g.tokens)
+  if g.mode == 'n' and g.till == 0 and g.cool == 0 and g.probe == '-' then
+    return tokens .. ' ' .. now_text .. ' ' .. g.conc .. ' ' .. g.fails .. ' n 0 0 -'
+  end
+  return tokens .. string.format(' %s %.0f %.0f %s %.3f %.0f %s', now_text, g.conc, g.fails, g.mode, g.till, g.cool,
+    g.probe)
+end
+
 -- Writes the gates that were loaded, if `changed` says so of them.
 local function gates_save(key, changed)
-  local fields = {}
+  local fields, n = {}, 0
   for account, g in pairs(gates_seen) do
     if not changed or changed(g) then
-      fields[#fields + 1] = account
-      fields[#fields + 1] = string.format('%.9f %.3f %.0f %.0f %s %.3f %.0f %s', g.tokens, g.ts, g.conc,
-        g.fails, g.mode, g.till, g.cool, g.probe)
+      fields[n + 1] = account
+      fields[n + 2] = gate_text(g, limits_seen[account])
+      n = n + 2
     end
   end
-  if #fields > 0 then redis.call('HSET', key, unpack(fields)) end
+  if n > 0 then redis.call('HSET', key, unpack(fields)) end
 end
 
 -- nil: one more request may leave now. Else why not, and when to look again (ms, or '+inf').
