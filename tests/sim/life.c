@@ -60,6 +60,8 @@ void worker_reap(struct sim_worker *s) {
     for (struct redis_conn *c = world.conns; c != NULL; c = c->next)
         if (c->owner == s)
             return;
+    if (s->deferred_count > 0)
+        return;
     enter(s);
     worker_free(s->w);
     leave();
