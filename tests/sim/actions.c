@@ -71,6 +71,11 @@ static void do_execute(void *what) {
     conn_execute(c, conn_next_command(c));
 }
 
+static void do_error(void *what) {
+    struct redis_conn *c = what;
+    conn_refuse(c, conn_next_command(c));
+}
+
 /* Written, executed, and the connection gone before the reply. */
 static void do_execute_and_break(void *what) {
     struct redis_conn *c = what;
@@ -227,7 +232,7 @@ static void worker_actions(struct sim_worker *s) {
     if (s->w == NULL)
         return;
     if (s->paused) {
-        if (world.settling || world.now_ns >= s->paused_until_ns)
+        if (world.now_ns >= s->paused_until_ns)
             may(do_resume, s, 20);
         may(do_crash, s, fault(FAULT_CRASH, 1));
         return;
@@ -260,6 +265,7 @@ static void conn_actions(struct redis_conn *c) {
         bool blocked = next->block_until_ns > 0 && !next->unblocked && world.now_ns < next->block_until_ns;
         if (!blocked || world.jobs_waiting[next->queue])
             may(do_execute, c, blocked ? 10 : 40);
+        may(do_error, c, fault(FAULT_ERRORS, 3));
         may(do_execute_and_break, c, fault(FAULT_DROP, blocked ? 0 : 1));
     }
     if (c->state == REDIS_UP && !c->broken)

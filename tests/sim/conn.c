@@ -138,6 +138,21 @@ void conn_execute(struct redis_conn *c, struct command *cmd) {
     cmd->executed = true;
 }
 
+void conn_refuse(struct redis_conn *c, struct command *cmd) {
+    static const char *const errors[] = {
+        "OOM command not allowed when used memory > 'maxmemory'.", "READONLY You can't write against a read only replica.",
+        "LOADING Redis is loading the dataset in memory", "MISCONF Redis is configured to save RDB snapshots",
+        "BUSY Redis is busy running a script.", "MASTERDOWN Link with MASTER is down",
+    };
+    const char *error = errors[draw(sizeof(errors) / sizeof(errors[0]))];
+    cmd->reply = calloc(1, sizeof(*cmd->reply));
+    cmd->reply->type = REDIS_REPLY_ERROR;
+    cmd->reply->str = strdup(error);
+    cmd->reply->len = strlen(error);
+    cmd->executed = true;
+    note("w%u c%u error %s", c->owner->number, c->number, error);
+}
+
 /* The first reply, or the first refusal. */
 void conn_deliver(struct redis_conn *c) {
     struct command *cmd = pop(c);

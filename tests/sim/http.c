@@ -212,6 +212,19 @@ void call_lose(struct http_call *c) {
     call_free(c);
 }
 
+void call_repeat_late(const struct http_call *c) {
+    struct http_call *late = calloc(1, sizeof(*late));
+    late->number = c->number;
+    late->account = c->account;
+    late->key = c->key;
+    late->post = true;
+    late->state = CALL_SENT;
+    late->land_until_ns = world.now_ns + world.config->accounts[c->account]->lookup_delay_ms * MS - 1;
+    buf_init(&late->answer, 1u << 20);
+    late->next = world.calls;
+    world.calls = late;
+}
+
 /* Of a worker that crashed: what has left goes on. */
 void calls_forget(struct sim_worker *s) {
     for (struct http_call *c = world.calls, *next; c != NULL; c = next) {

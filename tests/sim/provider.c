@@ -59,7 +59,7 @@ static bool exact(const struct http_call *c) {
 
 /* What may go wrong for one order. */
 static void trouble(struct http_call *c) {
-    switch (draw(11)) {
+    switch (draw(12)) {
     case 0:
         answer(c, 500 + (long)draw(5));
         return;
@@ -67,6 +67,11 @@ static void trouble(struct http_call *c) {
         if (exact(c))
             create(c);
         answer(c, 502);
+        return;
+    case 11: /* a gateway gave up; the provider behind it may still make the order */
+        if (exact(c) && c->owner != NULL)
+            call_repeat_late(c);
+        answer(c, 504);
         return;
     case 2:
         answer(c, 429);

@@ -148,7 +148,8 @@ struct seen_lease {
 
 enum fault {
     FAULT_DROP, FAULT_CRASH, FAULT_PAUSE, FAULT_RESTART, FAULT_DRAIN, FAULT_QUIET, FAULT_OPERATOR,
-    FAULT_PROVIDER, FAULT_HTTP, FAULT_GHOSTS, FAULT_STALL, FAULT_KINDS,
+    FAULT_PROVIDER, FAULT_HTTP, FAULT_GHOSTS, FAULT_STALL, FAULT_ERRORS,
+    FAULT_KINDS,
 };
 
 struct mutation {
@@ -229,6 +230,7 @@ uint64_t loop_next_due(const struct sim_worker *s);
 /* conn.c: redis.h */
 void conn_up(struct redis_conn *c);
 void conn_execute(struct redis_conn *c, struct command *cmd);
+void conn_refuse(struct redis_conn *c, struct command *cmd); /* an error reply; nothing ran */
 void conn_deliver(struct redis_conn *c);
 void conn_break(struct redis_conn *c); /* the peer side is gone */
 void conn_down(struct redis_conn *c, const char *reason); /* the owner notices */
@@ -265,6 +267,7 @@ void call_land(struct http_call *c); /* it reaches the provider */
 void call_deliver(struct http_call *c);
 void call_hang_up(struct http_call *c);
 void call_time_out(struct http_call *c);
+void call_repeat_late(const struct http_call *c); /* the provider goes on after it has answered */
 void call_lose(struct http_call *c); /* a request nobody waits for never arrives */
 void calls_forget(struct sim_worker *s);
 void pool_finish_close(struct sim_worker *s);
