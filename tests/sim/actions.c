@@ -26,7 +26,7 @@ static bool awake(const struct sim_worker *s) {
 }
 
 static unsigned fault(enum fault kind, unsigned weight) {
-    return world.fault[kind] && !world.settling && !world.warming ? weight : 0;
+    return world.fault_now && world.fault[kind] ? weight : 0;
 }
 
 static void do_turn(void *what) {
@@ -255,7 +255,7 @@ static void worker_actions(struct sim_worker *s) {
     may(do_pause, s, fault(FAULT_PAUSE, 1 + 4 * busy(s)));
     if (!s->draining)
         may(do_drain, s, fault(FAULT_DRAIN, 1));
-    may(do_quiet, s, world.settling && s->w->mode == WORKER_QUIET ? 50 : fault(FAULT_QUIET, 1));
+    may(do_quiet, s, world.settling && s->w->mode == WORKER_QUIET ? 50 : fault(FAULT_QUIET, s->w->mode == WORKER_QUIET ? 10 : 1));
 }
 
 static void conn_actions(struct redis_conn *c) {
@@ -326,6 +326,7 @@ static void ghost_actions(struct command *g) {
 /* False: nothing can happen without time going on. */
 bool step(void) {
     action_count = total_weight = 0;
+    world.fault_now = !world.settling && !world.warming && chance(world.fault_rate);
     for (unsigned i = 0; i < world.worker_count; i++)
         worker_actions(&world.workers[i]);
     for (struct redis_conn *c = world.conns; c != NULL; c = c->next)

@@ -68,6 +68,7 @@ static void draw_world(void) {
     for (unsigned i = 0; i < ACCOUNTS; i++)
         draw_account(i);
     world.jobs_to_push = 4 + (unsigned)draw(8);
+    world.fault_rate = (unsigned)ONE_OF(5, 15, 40);
     world.push_weight = (unsigned)ONE_OF(1, 3, 10);
     world.connect_weight = (unsigned)ONE_OF(1, 5, 20);
     for (uint64_t n = 1 + draw(3); n > 0; n--)

@@ -167,6 +167,8 @@ struct world {
     bool settling; /* faults are off: everything must come to rest */
     bool warming;  /* faults are off, and no jobs come, until the first workers are ready */
     bool fault[FAULT_KINDS];
+    unsigned fault_rate; /* of 100 steps, in how many may a fault happen */
+    bool fault_now;
     unsigned steps, commands;
     struct config *config;
     struct sim_worker workers[WORKERS_MAX];
