@@ -234,6 +234,8 @@ static void on_beat(void *arg, const redisReply *r, const char *error) {
         log_redis_error(lane, "beat", error);
         return;
     }
+    if (!lane->leased || lane->beats % EVICTION_BEATS == 0)
+        lane_check_eviction(lane);
     leased(lane, r->element[2]->str[0]);
     lane_look(lane, r, 0);
     notice_strangers(lane, element_u64(r, 3));

@@ -13,6 +13,7 @@
 
 #define ORDER_POOL_MAX 256   /* orders kept for reuse per lane */
 #define CLAIM_BYTES    (4u << 20)
+#define EVICTION_BEATS 60    /* Redis is asked once in so many beats whether it may evict */
 #define SHARE_WAIT_MS  250   /* a job waits so long for a slot that its account may take */
 
 enum worker_mode {
@@ -41,6 +42,8 @@ struct order_list {
     struct order *first, *last;
     uint32_t count;
 };
+
+enum eviction { EVICTION_UNKNOWN, EVICTION_NONE, EVICTION_POSSIBLE };
 
 struct lane {
     struct worker *worker;
@@ -71,6 +74,7 @@ struct lane {
     bool registered;           /* Redis knew us at some time */
     uint32_t beats;
     bool beat_out;
+    enum eviction eviction; /* what its Redis does when it is full */
     bool recovering;
 
     bool claim_out;            /* a claim is unanswered */
@@ -244,6 +248,9 @@ void log_redis_error(const struct lane *lane, const char *what, const char *erro
 void log_turns(const struct lane *lane, const redisReply *r, size_t from);
 /* The lane is closed for claims, still closed, or open again. */
 void log_closed(struct lane *lane, enum lane_closed closed);
+
+/* eviction.c: asks; the answer goes into lane->eviction */
+void lane_check_eviction(struct lane *lane);
 
 /* tell.c: to the service manager, if there is one */
 void tell_ready(const struct worker *w);

@@ -1,0 +1,44 @@
+/* Whether a queue's Redis may throw keys away when it is full.
+ *
+ * Happy path: INFO memory, when the lane got its lease and once in EVICTION_BEATS beats. With
+ * another maxmemory-policy than noeviction, jobs and ledger entries may vanish: orders get lost, or
+ * are created twice. So a warning is logged, when it is first seen and when it comes back. Failure
+ * modes: no reply, or INFO is not allowed (ACL): what was known stays. */
+#include "worker/worker.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The value of an INFO line "name:value\r\n", or an absent span. */
+static struct span info_value(const char *info, const char *name) {
+    size_t n = strlen(name);
+    for (const char *line = info; line != NULL; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, name, n) == 0 && line[n] == ':')
+            return (struct span){line + n + 1, strcspn(line + n + 1, "\r\n")};
+    }
+    return (struct span){NULL, 0};
+}
+
+static void on_info(void *arg, const redisReply *r, const char *error) {
+    struct lane *lane = arg;
+    (void)error;
+    if (r == NULL || r->type != REDIS_REPLY_STRING)
+        return;
+    struct span policy = info_value(r->str, "maxmemory_policy");
+    struct span limit = info_value(r->str, "maxmemory");
+    if (policy.ptr == NULL || limit.ptr == NULL)
+        return;
+    bool evicts = strtoull(limit.ptr, NULL, 10) > 0 && !span_eq(policy, span_str("noeviction"));
+    if (evicts && lane->eviction != EVICTION_POSSIBLE)
+        log_msg(LOG_WARN, "redis_may_evict",
+                "queue %s: Redis has maxmemory-policy %.*s: when it is full, orders get lost or "
+                "are created "
+                "twice; set noeviction",
+                lane->config->name, (int)policy.len, policy.ptr);
+    lane->eviction = evicts ? EVICTION_POSSIBLE : EVICTION_NONE;
+}
+
+void lane_check_eviction(struct lane *lane) {
+    redis_router_command(lane->worker->redis, lane->keys.slot, on_info, lane, "INFO memory");
+}
