@@ -10,7 +10,12 @@ import sys
 import pytest
 import yaml
 
+from lib.admin import AdminWorld
+from lib.peer import Answer, HangUp, Peer
 from lib.process import ROOT
+from lib.redis_server import RedisServer
+from lib.wait import wait_until
+from lib.world import created
 
 DEPLOY = os.path.join(ROOT, "deploy")
 RULES = os.path.join(DEPLOY, "prometheus", "alerts.yml")
@@ -113,3 +118,51 @@ def test_the_compose_prometheus_configuration_is_valid(tmp_path):
     path.write_text(text)
     done = subprocess.run(["promtool", "check", "config", str(path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# ---- against a worker ----------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def exported():
+    """{metric: its labels' names} of a worker that has seen every kind of outcome."""
+    with RedisServer() as redis, Peer() as peer:
+        with AdminWorld(redis, peer, account={"on_unknown": "lookup", "lookup_delay": "0s", "lookup_attempts": "1"}) as world:
+            peer.script = [Answer(500), Answer(422), HangUp("after")]
+            peer.default = lambda request: (created(world.provider, request) if request.method == "POST"
+                                            else Answer(200, {"code": 10000, "data": {"list": []}}))
+            for number in range(3):
+                world.send(f"j{number}")
+                world.result()
+            wait_until(lambda: "dray_redis_noeviction" in world.ask("/metrics").body.decode(), 20, "a reading of Redis")
+            text = world.ask("/metrics").body.decode()
+    found = {}
+    for name, labels in re.findall(r"^(dray_[a-z_]+)(?:\{(.*?)\})? \S+$", text, re.M):
+        found.setdefault(name, set()).update(re.findall(r'(\w+)="', labels))
+    return found
+
+
+def test_every_metric_used_exists(exported):
+    missing = metrics_used() - set(exported)
+    assert not missing, f"alerts or dashboard use {sorted(missing)}, which no worker has; there are {sorted(exported)}"
+
+
+def test_every_label_matched_exists(exported):
+    for expr in expressions():
+        for name, matchers in re.findall(r"\b(dray_[a-z_]+)\{([^}]*)\}", expr):
+            for label in re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers):
+                assert label in exported[name], f"{name} has no label {label}: {expr}"
+
+
+def test_every_value_matched_exists():
+    """States, reasons and verdicts in expressions are words that the program has."""
+    source = ""
+    for folder, _, names in os.walk(os.path.join(ROOT, "src")):
+        for name in names:
+            if name.endswith(".c"):
+                with open(os.path.join(folder, name), encoding="utf-8") as f:
+                    source += f.read()
+    values = {v for e in expressions() for label, text in re.findall(r'\b(state|reason|verdict)(?:=~|!~|!=|=)"([^"]*)"', e)
+              for v in text.split("|")}
+    assert values
+    for value in values:
+        assert re.search(rf'\\?"{value}\\?"', source), value
