@@ -17,6 +17,9 @@ def kind(verb, place):
 
 
 def argument_kind(verb, option):
+    """A kind, or the words themselves as a|b|c."""
+    if "|" in option.argument:
+        return option.argument
     return kind(verb, option.argument) or "none"
 
 
@@ -37,6 +40,7 @@ _dray_of_kind() { # words of a kind that begin with $cur
         return
         ;;
     none) return ;;
+    *) words=${1//|/ } ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 }
@@ -150,7 +154,10 @@ def zsh_verb(verb):
     for option in verb.options:
         argument = ""
         if option.argument:
-            argument = f":{option.argument.replace(':', ' ')}:{ZSH_ACTIONS.get(argument_kind(verb, option), ' ')}"
+            of = argument_kind(verb, option)
+            action = f"({of.replace('|', ' ')})" if "|" in of else ZSH_ACTIONS.get(of, " ")
+            name = "word" if "|" in of else option.argument.replace(":", " ")
+            argument = f":{name}:{action}"
         specs += [f"'{n}[{zsh_text(option.text)}]{argument}'" for n in option.names]
     if verb.subverbs:
         specs.append(f"':what:({' '.join(verb.subverbs)})'")

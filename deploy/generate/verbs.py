@@ -49,12 +49,14 @@ def options(arguments, text):
             option.argument, option.text = option.argument or argument, option.text or words
 
     for line in text.splitlines():
-        match = re.match(r"  (?:(-[a-z])(?:, )?)?(--[a-z][a-z-]*)?(?: ([A-Z][A-Z:]*))?(?:\s{2,}(.*))?$", line)
-        if match and (match.group(1) or match.group(2)):
-            add(match.group(1), match.group(2), match.group(3), (match.group(4) or "").strip())
-    for word, argument in re.findall(r"\[(--?[a-z][a-z-]*)(?: ([A-Z]+))?\]", arguments):
+        parts = re.split(r"\s{2,}", line.strip())
+        for part, after in zip(parts, parts[1:] + [""]):
+            match = re.match(r"(?:(-[a-z])(?:, |(?=\s|$)))?(--[a-z][a-z-]*)?(?: ([A-Z][A-Z_:]*|[a-z_]+(?:\|[a-z_]+)+|\d+[a-z]))?(?: |$)", part)
+            if match and (match.group(1) or match.group(2)):
+                add(match.group(1), match.group(2), match.group(3), "" if after.startswith("-") else after.lstrip("… "))
+    for word, argument in re.findall(r"\[(--?[a-z][a-z-]*)(?: ([A-Z]+|\d+[a-z]))?\]", arguments):
         add(word if not word.startswith("--") else None, word if word.startswith("--") else None, argument or None, "")
-    if "-c" in found or any(o.short == "-c" for o in found.values()):
+    if "QUEUE" in arguments or any(o.short == "-c" for o in found.values()):
         add("-c", "--config", "FILE", "the configuration file")
     add("-h", "--help", None, "say more of the verb")
     for option in found.values():

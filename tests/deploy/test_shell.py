@@ -59,8 +59,11 @@ def test_bash_knows_every_option_and_they_exist(verb):
     if verb == "version":
         return
     said = subprocess.run([DRAY, verb, "--help"], capture_output=True, text=True, check=True).stdout
-    for option in offered - {"--config", "-h", "--help"}:
+    for option in offered - {"-c", "--config", "-h", "--help"}:
         assert re.search(rf"(?<![\w-]){option}(?![\w-])", said), f"{option} is not in the help of {verb}"
+    for option in offered & {"-c", "--config"}:
+        tried = subprocess.run([DRAY, verb, option, "/nonexistent/dray.ini", "ls"], capture_output=True, text=True)
+        assert "invalid option" not in tried.stderr and "unrecognized option" not in tried.stderr
     for option in re.findall(r"\[(--[a-z-]+)", said.split("\n")[0]):
         assert option in offered
     assert "--help" in offered
@@ -72,6 +75,9 @@ def test_bash_completes_names_from_the_configuration(config, tmp_path):
     assert complete_bash(["push", "-c", config, "orders", "--account", "shop"]) == ["shop-eu", "shop-us"]
     assert complete_bash(["config", ""]) == ["check", "show", "keys"]
     assert complete_bash(["config", "s"]) == ["show"]
+    assert "retry" in complete_bash(["dead", ""]) and complete_bash(["dead", "ls", "-c", config, ""]) == ["orders", "vu"]
+    assert complete_bash(["dead", "ls", "orders", "--reason", "ex"]) == ["exhausted", "expired"]
+    assert complete_bash(["pause", "-c", config, "orders", "shop"]) == ["shop-eu", "shop-us"]
     assert "vu" in complete_bash(["validate", ""]) and "kakaclo-v1" in complete_bash(["providers", "kak"])
     (tmp_path / "order one.json").touch()
     assert " ".join(complete_bash(["validate", "vu", "ord"], cwd=tmp_path)) == "order one.json"
@@ -129,6 +135,7 @@ def drain(terminal):
     ("dray sandbox --", {"--latency", "--listen"}),
     ("dray validate kak", {"kakaclo-v1", "kakaclo-v2", "kakaclo-custom"}),
     ("dray config ", {"check", "show", "keys"}),
+    ("dray dead ls orders --reason ", {"exhausted", "unknown_outcome"}),
 ])
 def test_zsh_completes(line, wanted, config, tmp_path):
     found = complete_zsh(line.format(config=config), tmp_path)
