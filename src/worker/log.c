@@ -44,14 +44,24 @@ void log_attempt(const struct order *o, const struct outcome *outcome, const str
 }
 
 void log_lost(const struct lane *lane, const char *what, uint32_t count) {
+    struct worker *w = lane->worker;
     struct log_line l;
+    uint64_t now = clock_boot_ns();
+    if (w->lost_logged_ns != 0 && now - w->lost_logged_ns < QUIET_NS) {
+        w->lost_unlogged += count;
+        return;
+    }
+    w->lost_logged_ns = now;
     if (!log_begin(&l, LOG_WARN, "fenced"))
         return;
     log_str(&l, "queue", lane->config->name);
     log_str(&l, "what", what);
     log_u64(&l, "orders", count);
+    if (w->lost_unlogged > 0)
+        log_u64(&l, "left_out", w->lost_unlogged);
     log_str(&l, "message", "another worker has these orders; the lease had run out");
     log_end(&l);
+    w->lost_unlogged = 0;
 }
 
 void log_turns(const struct lane *lane, const redisReply *r, size_t from) {

@@ -132,6 +132,7 @@ struct worker {
     uint64_t wake_at_ns;
 
     uint64_t error_logged_ns, errors_unlogged;
+    uint64_t lost_logged_ns, lost_unlogged; /* orders */
     uint64_t replicas_logged_ns; /* 0: enough answer */
     bool replicas_waiting;       /* a begin's WAIT is unanswered */
     bool ready_logged;
