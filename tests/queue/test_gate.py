@@ -256,3 +256,21 @@ def test_an_account_whose_name_begins_another_is_not_mixed_up(q):
     q.db.hdel(q.key("pauses"), "shop")
     q.db.zadd(q.key("gates"), {"shop": 1})
     assert [r.rpartition("\n")[2] for _, r in q.claim()] == ["shop-0", "shop-1"]
+
+
+def test_resume_brings_the_waiting_jobs_back_at_once(q):
+    was, stands = q.call("pause", ["shop", "pause", 0, "stock"])
+    assert (was, stands) == ("", "0 stock")
+    go(q, 2)
+    assert q.claim() == []
+    assert q.call("pause", ["shop", "resume", 0, ""]) == ["0 stock", ""]
+    assert [r.rpartition("\n")[2] for _, r in q.claim()] == ["shop-0", "shop-1"]
+    assert q.call("pause", ["shop", "resume", 0, ""]) == ["", ""]
+
+
+def test_resume_does_not_open_a_gate_that_is_held(q):
+    [(token, _)] = go(q, 1)
+    fail(q, token, "h", "shop-0")
+    q.call("pause", ["shop", "pause", 60000, "stock"])
+    q.call("pause", ["shop", "resume", 0, ""])
+    assert q.claim() == [] and q.gate().mode == "h"
