@@ -7,6 +7,7 @@
 
 #include "admin/view.h"
 #include "dray/admin.h"
+#include "queue/letter.h"
 #include "worker/worker.h"
 
 #define ADMIN_PARAMS    3
@@ -74,6 +75,7 @@ struct admin {
     uint64_t requests, refused, cut;
     uint64_t denied_logged_ns;
     struct views views;
+    struct letter letter; /* scratch */
 };
 
 /* server.c */

@@ -162,7 +162,7 @@ static const char *state_of(const struct account_view *v, uint64_t now_ms) {
 
 static const char *why(const char *state, const struct account_view *v) {
     if (strcmp(state, "held") == 0)
-        return "the provider refuses the credentials (401 or 403)";
+        return "the provider refuses the credentials: 401 or 403";
     if (strcmp(state, "breaker_open") == 0)
         return "the provider keeps failing; one order at a time tries";
     if (strcmp(state, "paused_by_provider") == 0)

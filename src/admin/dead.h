@@ -6,5 +6,8 @@
 
 void handle_dead_list(struct request *r);
 void handle_dead_one(struct request *r);
+void handle_dead_retry(struct request *r);
+void handle_dead_resolve(struct request *r);
+void handle_dead_drop(struct request *r);
 
 #endif

@@ -64,6 +64,10 @@ static void request_free(struct request *r) {
 void request_wait(struct request *r, struct request **waiter) {
     struct admin *a = r->admin;
     *waiter = r;
+    if (r->wait_until_ns != 0) { /* one more round trip, within the same time */
+        r->waiter = waiter;
+        return;
+    }
     r->waiter = waiter;
     r->wait_until_ns = clock_boot_ns() + ADMIN_WAIT_MS * MS_NS;
     r->wait_prev = a->wait_last;
@@ -242,6 +246,7 @@ int admin_new(struct admin **out, uv_loop_t *loop, const struct config *config, 
     if (a == NULL)
         return err_set(err, "out of memory");
     a->loop = loop;
+    letter_init(&a->letter);
     int fd = listen_on(config->admin_listen, err);
     if (fd >= 0) {
         log_listening(fd);
@@ -282,6 +287,7 @@ static void on_closed(uv_handle_t *handle) {
     if (--a->open_handles > 0)
         return;
     views_deinit(&a->views);
+    letter_deinit(&a->letter);
     free(a);
 }
 

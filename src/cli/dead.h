@@ -4,7 +4,7 @@
 
 #include "cli/progress.h"
 #include "cli/session.h"
-#include "dray/json.h"
+#include "queue/letter.h"
 
 #define DEAD_BATCH 200 /* letters read or moved by one command: Redis is held up for some ms */
 
@@ -24,21 +24,6 @@ struct dead_options {
     const char *created;    /* resolve */
 };
 
-/* One letter, read. Spans point into `raw` and `text`. */
-struct letter {
-    struct json_doc doc, job_doc;
-    struct span id;                                        /* the dead letter's id */
-    struct span raw;                                       /* as it is kept */
-    struct buf text;                                       /* decoded parts */
-    struct span reason, account, order_key, code, message; /* decoded; absent where null */
-    struct span job;      /* the exact text that was pushed; absent where it was no UTF-8 */
-    struct span job_id;   /* inner bytes; absent where null */
-    struct span attempts; /* what is between the brackets */
-    uint32_t attempt_count;
-    int64_t died_at, http_status; /* of the last attempt; 0: none */
-    bool readable;                /* false: no dead letter of dray's; only id and raw are set */
-};
-
 struct dead {
     struct session s;
     struct dead_options o;
@@ -46,19 +31,6 @@ struct dead {
     uint64_t count;
     struct letter letter; /* reused */
 };
-
-/* dead_letter.c */
-void letter_init(struct letter *l);
-void letter_deinit(struct letter *l);
-void letter_read(struct letter *l, struct span id, struct span raw);
-/* True if nobody knows whether its order exists: then it takes `resolve`. */
-bool letter_is_unknown(const struct letter *l);
-/* The record that goes back into the queue: header with the history, then `job`. */
-void letter_record(const struct letter *l, struct span job, struct buf *out);
-/* Appends the ledger's key, or the queue's `dead` key where the letter has none. */
-void letter_ledger_key(const struct session *s, const struct letter *l, struct buf *out);
-/* The order's hash, or false where the job holds no order. Parses the job into l->job_doc. */
-bool letter_order_hash(struct letter *l, char out[static 33]);
 
 /* dead_select.c: fills d->ids by IDs, age and the filters. 0, or -1 (s.code is set). */
 int dead_select(struct dead *d);

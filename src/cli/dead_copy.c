@@ -66,7 +66,7 @@ static void add_ledger(struct dead *d, struct import *m, struct letter *l) {
     char hash[33];
     bool closes = letter_is_unknown(l) && letter_order_hash(l, hash);
     buf_reset(&m->scratch);
-    letter_ledger_key(&d->s, l, &m->scratch);
+    letter_ledger_key(&d->s.keys, l, &m->scratch);
     redis_resp_arg(&m->keys, buf_span(&m->scratch));
     buf_reset(&m->scratch);
     if (closes) {

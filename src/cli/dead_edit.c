@@ -36,20 +36,12 @@ static int put_order(struct dead *d, struct letter *l, struct buf *job) {
     struct buf order;
     int rc = -1;
     buf_init(&order, FILE_MAX);
-    uint32_t node = JSON_NONE;
-    if (json_parse(&l->job_doc, l->job.ptr, l->job.len, NULL) == 0)
-        node = json_get(&l->job_doc, 0, "order");
-    if (node == JSON_NONE) {
-        d->s.code = cli_fail(d->s.verb, "the job has no `order` to replace; use --edit");
-    } else if (read_file(d->o.order_file, &order) < 0) {
+    if (read_file(d->o.order_file, &order) < 0)
         d->s.code = cli_fail(d->s.verb, "%s: %s", d->o.order_file, strerror(errno));
-    } else {
-        struct span old = json_raw(&l->job_doc, node);
-        buf_add(job, l->job.ptr, (size_t)(old.ptr - l->job.ptr));
-        buf_add_span(job, buf_span(&order));
-        buf_add(job, old.ptr + old.len, (size_t)(l->job.ptr + l->job.len - (old.ptr + old.len)));
+    else if (letter_put_order(l, buf_span(&order), job) < 0)
+        d->s.code = cli_fail(d->s.verb, "the job has no `order` to replace; use --edit");
+    else
         rc = 0;
-    }
     buf_deinit(&order);
     return rc;
 }

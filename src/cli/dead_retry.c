@@ -47,7 +47,7 @@ static void count_replies(struct tally *t, const redisReply *r) {
 
 static void add_key(struct dead *d, struct tally *t) {
     buf_reset(&t->scratch);
-    letter_ledger_key(&d->s, &d->letter, &t->scratch);
+    letter_ledger_key(&d->s.keys, &d->letter, &t->scratch);
     redis_resp_arg(&t->keys, buf_span(&t->scratch));
 }
 

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from lib.admin import TOKEN, AdminWorld
-from lib.peer import Answer, Silence
+from lib.peer import Answer, Raw, Silence
 from lib.redis_rewriter import RedisRewriter
 from lib.redis_server import RedisServer
 from lib.wait import stays_true, wait_until
@@ -323,3 +323,132 @@ def test_a_redis_that_hangs_does_not_hang_the_api(peer):
         finally:
             redis.sigcont()
         world.alive()
+
+
+# -- dead letters and actions ------------------------------------------------------------------------
+
+
+def letters(world, query=""):
+    return world.get(f"/api/v1/dead/orders?{query}")
+
+
+def bury(world, peer, count=1, prefix="bad"):
+    """So many jobs that the provider rejects."""
+    peer.default = lambda request: Answer(400, {"code": "1001", "message": "no such sku"})
+    for n in range(count):
+        world.send(f"{prefix}-{n}", f"{prefix}-K{n}")
+    world.results(count)
+    peer.default = lambda request: created(world.provider, request)
+
+
+def test_dead_letters_page_by_page(world, peer):
+    bury(world, peer, 25)
+    seen, cursor = [], ""
+    while True:
+        page = letters(world, f"limit=10{cursor}")
+        assert page["total"] == 25
+        seen += page["letters"]
+        if not page["cursor"]:
+            break
+        cursor = f"&cursor={page['cursor']}"
+    assert len(seen) == 25 and len({l["dead_id"] for l in seen}) == 25
+    assert [l["died_at"] for l in seen] == sorted((l["died_at"] for l in seen), reverse=True)
+    first = seen[0]
+    assert (first["reason"], first["account"], first["http_status"], first["attempts"]) == ("rejected", "shop", 400, 1)
+    assert first["message"] == "no such sku"
+    assert [l["id"] for l in letters(world, "text=bad-7")["letters"]] == ["bad-7"]
+    assert letters(world, "reason=invalid")["letters"] == []
+    assert len(letters(world, "reason=rejected&account=shop&http_status=400&limit=200")["letters"]) == 25
+    assert letters(world, "http_status=500")["letters"] == []
+    assert letters(world, f"since={int(time.time() * 1000) + 60000}")["letters"] == []
+    for wrong in ("cursor=x", "limit=1000", "limit=-1", "since=yesterday", "text=" + "x" * 300):
+        assert world.ask(f"/api/v1/dead/orders?{wrong}").status == 400, wrong
+    assert world.ask("/api/v1/dead/nothing").json["error"]["code"] == "no_such_queue"
+    whole = world.get(f"/api/v1/dead/orders/{first['dead_id']}")["entry"]
+    assert whole["attempts"][0]["answer"] and whole["job"].startswith("{")
+    assert world.ask("/api/v1/dead/orders/1-1").status == 404
+
+
+def test_retry_drop_and_what_is_gone(world, peer):
+    bury(world, peer, 3)
+    one, two, three = [l["dead_id"] for l in letters(world)["letters"]]
+    assert world.post(f"/api/v1/dead/orders/{one}/retry") == {"done": "retried", "dead_id": one}
+    assert world.result()["status"] == "created"
+    world.post(f"/api/v1/dead/orders/{one}/retry", status=404)
+    world.post(f"/api/v1/dead/orders/{two}/drop")
+    world.post(f"/api/v1/dead/orders/{two}/drop", status=404)
+    text = world.get(f"/api/v1/dead/orders/{three}")["entry"]["job"]
+    fault = world.post(f"/api/v1/dead/orders/{three}/retry", {"job": text.replace('"order"', '"ordre"', 1)}, status=422)
+    assert fault["error"]["faults"], fault
+    world.post(f"/api/v1/dead/orders/{three}/retry", {"order": "text"}, status=400)
+    world.post(f"/api/v1/dead/orders/{three}/retry", {"order": world.provider.order("corrected-1")})
+    assert world.result()["order_key"] == "corrected-1"
+    assert world.dead_letters() == []
+    told = world.daemon.events_named("admin_action")
+    assert [(e["what"], e["result"]) for e in told] == [("retried", "OK"), ("dropped", "OK"), ("retried", "OK")]
+
+
+def test_an_unknown_outcome_takes_resolve(world, peer):
+    peer.default = Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+    for n in range(2):
+        world.send(f"u{n}", f"U{n}")
+    world.results(2)
+    peer.default = lambda request: created(world.provider, request)
+    one, two = [l["dead_id"] for l in letters(world)["letters"]]
+    posts = len(peer.posts)
+    refused = world.post(f"/api/v1/dead/orders/{one}/retry", status=409)
+    assert refused["error"]["code"] == "unknown_outcome"
+    for wrong in ({}, {"created": ""}, {"created": 5}, {"created": "1", "resend": True}, {"resend": "yes"}):
+        world.post(f"/api/v1/dead/orders/{one}/resolve", wrong, status=400)
+    world.post(f"/api/v1/dead/orders/{one}/resolve", {"created": "4711"})
+    result = world.result()
+    assert (result["status"], result["order_id"]) == ("created", "4711")
+    assert len(peer.posts) == posts
+    world.post(f"/api/v1/dead/orders/{two}/resolve", {"resend": True})
+    assert world.result()["status"] == "created"
+    assert len(peer.posts) == posts + 1
+
+
+def test_pause_and_resume(world, peer):
+    peer.default = lambda request: created(world.provider, request)
+    world.post("/api/v1/queues/orders/pause", {"reason": "stocktaking", "for": "1h"})
+    paused = world.get("/api/v1/queues")["queues"][0]["paused"]
+    assert paused["reason"] == "stocktaking" and paused["until"] > time.time() * 1000
+    assert world.post("/api/v1/queues/orders/resume") == {"paused": False, "was_paused": True}
+    world.post("/api/v1/queues/orders/accounts/shop/pause")
+    assert world.get("/api/v1/accounts")["accounts"]["list"][0]["state"] == "paused_by_operator"
+    world.send("waits")
+    wait_until(lambda: world.get("/api/v1/queues")["queues"][0]["waiting"] == 1, 10, "the job to wait for its account")
+    world.no_result()
+    world.post("/api/v1/queues/orders/accounts/shop/resume")
+    assert world.result()["id"] == "waits"
+    world.post("/api/v1/queues/orders/accounts/nobody/pause", status=404)
+    world.post("/api/v1/queues/nothing/pause", status=404)
+    for wrong in ({"for": "long"}, {"for": 5}, {"reason": "x" * 300}, {"reason": "a\nb"}):
+        world.post("/api/v1/queues/orders/pause", wrong, status=400)
+    assert world.ask("/api/v1/queues/orders/pause", "POST", body="no json").status == 400
+    with world.connect() as s:
+        s.sendall(b"POST /api/v1/queues/orders/pause HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1048577\r\n"
+                  + f"Authorization: Bearer {TOKEN}\r\n\r\n".encode())
+        assert s.recv(100).split()[1] == b"413"
+
+
+def test_actions_and_contents_need_a_token(empty_redis, peer):
+    paths = [("GET", "/api/v1/dead/orders/1-1"), ("POST", "/api/v1/dead/orders/1-1/drop"),
+             ("POST", "/api/v1/dead/orders/1-1/retry"), ("POST", "/api/v1/dead/orders/1-1/resolve"),
+             ("POST", "/api/v1/queues/orders/pause"), ("POST", "/api/v1/queues/orders/resume"),
+             ("POST", "/api/v1/queues/orders/accounts/shop/pause")]
+    with AdminWorld(empty_redis, peer, token=None) as world:
+        bury(world, peer)
+        for method, path in paths:
+            answer = world.ask(path, method, token="guess")
+            assert (answer.status, answer.json["error"]["code"]) == (403, "no_token_configured"), path
+        [letter] = letters(world)["letters"]
+        assert letter["message"] is None and letter["code"] == "1001"
+        assert world.ask("/api/v1/dead/orders?text=sku").status == 403
+    with AdminWorld(empty_redis, peer) as world:
+        for method, path in paths:
+            assert world.ask(path, method, token=None).status == 401, path
+        for path in [path for method, path in paths if method == "POST"]:
+            assert world.ask(path, "GET").status in (404, 405), path
+        assert world.db.hlen(world.key("pauses")) == 0

@@ -1,5 +1,5 @@
 /* Reading a dead letter, and making a record of it again. */
-#include "cli/dead.h"
+#include "queue/letter.h"
 
 #include <string.h>
 
@@ -102,11 +102,11 @@ void letter_record(const struct letter *l, struct span job, struct buf *out) {
     buf_add_span(out, job);
 }
 
-void letter_ledger_key(const struct session *s, const struct letter *l, struct buf *out) {
+void letter_ledger_key(const struct queue_keys *keys, const struct letter *l, struct buf *out) {
     if (l->account.ptr != NULL && l->order_key.ptr != NULL)
-        queue_keys_order(&s->keys, l->account, l->order_key, out);
+        queue_keys_order(keys, l->account, l->order_key, out);
     else
-        buf_add_span(out, s->keys.key[KEY_DEAD]);
+        buf_add_span(out, keys->key[KEY_DEAD]);
 }
 
 bool letter_order_hash(struct letter *l, char out[static 33]) {
@@ -117,4 +117,18 @@ bool letter_order_hash(struct letter *l, char out[static 33]) {
         return false;
     order_hash(json_raw(&l->job_doc, order), out);
     return true;
+}
+
+int letter_put_order(struct letter *l, struct span order, struct buf *job) {
+    uint32_t node = JSON_NONE;
+    if (l->job.ptr != NULL && json_parse(&l->job_doc, l->job.ptr, l->job.len, NULL) == 0)
+        node = json_get(&l->job_doc, 0, "order");
+    if (node == JSON_NONE)
+        return -1;
+    struct span old = json_raw(&l->job_doc, node);
+    const char *end = old.ptr + old.len;
+    buf_add(job, l->job.ptr, (size_t)(old.ptr - l->job.ptr));
+    buf_add_span(job, order);
+    buf_add(job, end, (size_t)(l->job.ptr + l->job.len - end));
+    return 0;
 }

@@ -1,0 +1,11 @@
+/* The dashboard, embedded at build time from www/ (embed.py). */
+#ifndef DRAY_ADMIN_PAGE_H
+#define DRAY_ADMIN_PAGE_H
+
+#include <stddef.h>
+
+extern const unsigned char page_text[];
+extern const size_t page_len;
+extern const char page_policy[]; /* its Content-Security-Policy */
+
+#endif
