@@ -14,23 +14,28 @@ static const char *duration(uint64_t ms, char out[static TIMEFMT_SIZE]) {
     return out;
 }
 
-/* The worker beats each third of the lease. A connection that hangs at a beat is dropped after
- * `command_timeout`, and the next beat must still come within the lease. */
+/* A living worker must not be recovered because of one command that hangs. It beats each third of the
+ * lease (B = L/3). From a renewal to the next at the latest:
+ *     B                      until the next beat is sent
+ *   + command_timeout (C)    until the connection that hangs is dropped
+ *   + min_replicas_timeout (W)  where a WAIT on that connection was before the beat
+ *   + reconnecting (R)       backoff of at most 100 ms, connection, login; then it beats at once
+ * which must be below L. With C <= L/3, W <= L/6 there is at least L/6 for R; without min_replicas, L/3.
+ * Longer away than that is no hanging command: Redis is out of reach, and the lease may run out. */
 static void check_lease(struct draft *s, const struct config *c, struct section *redis) {
     char limit[TIMEFMT_SIZE], lease[TIMEFMT_SIZE];
     if (c->lease_ms == 0)
         return; /* reported */
-    if ((uint64_t)c->redis.command_timeout_ms * 3 >= c->lease_ms * 2)
-        draft_fault(
-            s, redis, table_key(SECTION_REDIS, "command_timeout"),
-            "must be below %s, two thirds of the lease of %s: after one hanging command a living "
-            "worker's jobs would be recovered",
-            duration(c->lease_ms * 2 / 3, limit), duration(c->lease_ms, lease));
-    if (c->min_replicas > 0 && (uint64_t)c->min_replicas_timeout_ms * 3 > c->lease_ms)
+    if (c->redis.command_timeout_ms > c->lease_ms / 3)
+        draft_fault(s, redis, table_key(SECTION_REDIS, "command_timeout"),
+                    "must be at most %s, a third of the lease of %s: after one hanging command a "
+                    "living worker's jobs would be recovered",
+                    duration(c->lease_ms / 3, limit), duration(c->lease_ms, lease));
+    if (c->min_replicas > 0 && c->min_replicas_timeout_ms > c->lease_ms / 6)
         draft_fault(
             s, redis, table_key(SECTION_REDIS, "min_replicas_timeout"),
-            "must be at most %s, a third of the lease of %s: waiting must not hold up the beat",
-            duration(c->lease_ms / 3, limit), duration(c->lease_ms, lease));
+            "must be at most %s, a sixth of the lease of %s: waiting must not hold up the beat",
+            duration(c->lease_ms / 6, limit), duration(c->lease_ms, lease));
 }
 
 static bool is_set(struct section *section, const char *name) {

@@ -58,7 +58,7 @@ static const struct key redis_keys[] = {
      .def = "1s",
      CONFIG(min_replicas_timeout_ms),
      .help =
-         "How long to wait for them before the order is put back. At most a third of the lease."},
+         "How long to wait for them before the order is put back. At most a sixth of the lease."},
     {.name = "connect_timeout",
      MS(100, MINUTE),
      .def = "5s",
@@ -67,9 +67,9 @@ static const struct key redis_keys[] = {
     {.name = "command_timeout",
      MS(100, 5 * MINUTE),
      CONFIG(redis.command_timeout_ms),
-     .help = "Without an answer for so long the connection is dropped. Below two thirds of the "
-             "lease, or a "
-             "hanging connection would cost a living worker its jobs.",
+     .help = "Without an answer for so long the connection is dropped. At most a third of the "
+             "lease: a beat interval, this, and reconnecting must fit into it, or a hanging "
+             "command would cost a living worker its jobs.",
      .default_help = "10s, or a third of the lease where that is less"},
     {.name = "prefix",
      .type = &type_prefix,

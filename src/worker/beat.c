@@ -265,3 +265,10 @@ void lane_beat(struct lane *lane) {
     lane->beat_sent_ns = clock_boot_ns();
     queue_call(w->caller, lane->keys.slot, SCRIPT_BEAT, cmd, on_beat, lane);
 }
+
+void lane_expire(struct lane *lane, uint64_t now_ns) {
+    if (!lane->leased || now_ns < lane->lease_until_ns)
+        return;
+    lane->leased = false;
+    lane_beat(lane);
+}

@@ -63,6 +63,7 @@ void lane_follow(struct lane *lane) {
     if (!lane->up || was)
         return;
     lane->leased = false; /* until a beat says what became of it */
+    lane_check_server(lane);
     lane->claim_lost |= lane->registered; /* what Redis forgot, it holds as claims that we don't know */
     lane_send_limits(lane);
     lane_beat(lane);

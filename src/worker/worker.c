@@ -59,6 +59,7 @@ void worker_turn(struct worker *w) {
     for (uint32_t i = 0; i < w->lane_count; i++) {
         struct lane *lane = w->lanes[i];
         lane_follow(lane);
+        lane_expire(lane, now);
         lane_resend(lane, now);
         lane_flush(lane);
         if (lane->claim_lost && !lane->orphans_out && !lane->claim_out && lane->leased &&
@@ -73,8 +74,24 @@ void worker_turn(struct worker *w) {
     worker_check_drained(w);
 }
 
+/* The beat's timer is a lease late: this process, or the whole machine, stood still. Whatever was begun
+ * before is fenced by order_may_send; here it is only told. */
+static void tell_stall(struct worker *w) {
+    uint64_t now = clock_boot_ns(), every = w->boot->lease_ms / 3;
+    uint64_t gap = now > w->beat_due_ns ? (now - w->beat_due_ns) / MS_NS : 0;
+    struct log_line l;
+    w->beat_due_ns = now + every * MS_NS;
+    if (gap + every < w->boot->lease_ms || !log_begin(&l, LOG_WARN, "loop_stalled"))
+        return;
+    log_u64(&l, "ms", gap + every);
+    log_u64(&l, "lease_ms", w->boot->lease_ms);
+    log_str(&l, "message", "nothing ran for longer than the lease: nothing is begun or sent until it is renewed");
+    log_end(&l);
+}
+
 static void on_beat_timer(uv_timer_t *handle) {
     struct worker *w = handle->data;
+    tell_stall(w);
     for (uint32_t i = 0; i < w->lane_count; i++) {
         lane_beat(w->lanes[i]);
         if (w->mode == WORKER_QUIET)
@@ -144,6 +161,7 @@ static void init_handles(struct worker *w) {
     uint64_t every = w->boot->lease_ms / 3;
     uv_prepare_start(&w->turn, on_turn);
     uv_timer_start(&w->beat, on_beat_timer, every, every);
+    w->beat_due_ns = clock_boot_ns() + every * MS_NS;
 }
 
 static void init_scratch(struct worker *w) {

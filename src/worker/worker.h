@@ -14,6 +14,7 @@
 #define ORDER_POOL_MAX 256   /* orders kept for reuse per lane */
 #define CLAIM_BYTES    (4u << 20)
 #define EVICTION_BEATS 60    /* Redis is asked once in so many beats whether it may evict */
+#define SERVERS_MAX    64    /* Redis servers that are remembered as checked */
 #define SHARE_WAIT_MS  250   /* a job waits so long for a slot that its account may take */
 
 enum worker_mode {
@@ -130,6 +131,7 @@ struct worker {
     bool secrets_checking;
     uint32_t open_handles;
     uint64_t wake_at_ns;
+    uint64_t beat_due_ns; /* boot clock: when the beat's timer fires next */
 
     uint64_t error_logged_ns, errors_unlogged;
     uint64_t lost_logged_ns, lost_unlogged; /* orders */
@@ -137,6 +139,8 @@ struct worker {
     bool replicas_waiting;       /* a begin's WAIT is unanswered */
     bool ready_logged;
     bool redis_was_up, redis_is_down;
+    char server_ids[SERVERS_MAX][41]; /* run ids of the Redis servers that were checked */
+    unsigned servers_seen;
     uint64_t started_unix_ms;
     uint64_t last_claim_ns; /* boot clock: the last answered claim or pick-up, for liveness */
 
@@ -174,6 +178,8 @@ void lane_free(struct lane *lane);
 bool lane_is_up(const struct lane *lane); /* the node of its slot is there */
 void lane_follow(struct lane *lane);      /* each turn: the node came or went */
 void lane_stop_pickup(struct lane *lane); /* ends a blocking pick-up under way */
+/* startcheck.c: each time the node has come */
+void lane_check_server(const struct lane *lane);
 bool lane_is_empty(const struct lane *lane);
 void lane_leave(struct lane *lane);
 
@@ -236,6 +242,8 @@ bool order_may_send(void *order);
 void order_set_deadline(struct order *o, uint64_t begun_ns);
 
 /* limits.c: what accounts may do, told to Redis */
+/* Each turn: a lease that ran out here ends begins and claims until a beat is answered. */
+void lane_expire(struct lane *lane, uint64_t now_ns);
 void lane_send_limits(struct lane *lane);
 /* Held accounts whose credentials are not those of `old`: one probe at once. */
 void lane_reopen(struct lane *lane, const struct config *old);

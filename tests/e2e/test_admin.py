@@ -16,7 +16,7 @@ from lib.wait import stays_true, wait_until
 from lib.world import created
 
 # A lease of a second, so that "nothing claimed for four leases" is soon.
-SHORT = {"worker": {"lease": "1s"}, "config_redis": {"command_timeout": "500ms"}}
+SHORT = {"worker": {"lease": "1s"}, "config_redis": {"command_timeout": "300ms"}}
 
 
 @pytest.fixture

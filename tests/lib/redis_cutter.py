@@ -7,11 +7,13 @@ import threading
 class RedisCutter:
     """Forwards to `port`. `cut(word, nth, when)` closes the connection over which the nth command with
     `word` comes: when="before" it reaches Redis, or "after" Redis has run it but before its answer is
-    seen. Then `on_cut` is called once, and while `refusing` is true, new connections are closed."""
+    seen. Then `on_cut` is called once, and while `refusing` is true, new connections are closed.
+    `rewrite` is (old, new), of one length: replaced in what the server says."""
 
     def __init__(self, port):
         self.port = port
         self.refusing = False
+        self.rewrite = None
         self.on_cut = None
         self.was_cut = threading.Event()
         self._word = None
@@ -88,7 +90,7 @@ class RedisCutter:
                 if link["swallow"]:
                     self._done()
                     break
-                client.sendall(data)
+                client.sendall(data.replace(*self.rewrite) if self.rewrite else data)
         except OSError:
             pass
         self._end(client, server)

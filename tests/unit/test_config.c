@@ -170,7 +170,7 @@ static void test_values_reach_their_fields(void **state) {
                   "url = unix:///run/redis.sock?db=3\r\n"
                   "  username: me\n"
                   "password = a;b#c=d:e ; the rest is a comment\n"
-                  "prefix = p:1\nmin_replicas = 2\nmin_replicas_timeout = 300ms\n"
+                  "prefix = p:1\nmin_replicas = 2\nmin_replicas_timeout = 150ms\n"
                   "[worker]\nlease=1s\nlog_level=debug\nlog_format=json\nname = w-1\n"
                   "[admin]\nlisten = off\n"
                   "[queue q.1]\nmax_job_bytes = 1M\ndefault_account = b\nconcurrency = 1\n"
@@ -188,7 +188,7 @@ static void test_values_reach_their_fields(void **state) {
     assert_int_equal(c->redis.command_timeout_ms, 333); /* a third of the lease */
     assert_string_equal(c->redis_prefix, "p:1");
     assert_int_equal(c->min_replicas, 2);
-    assert_int_equal(c->min_replicas_timeout_ms, 300);
+    assert_int_equal(c->min_replicas_timeout_ms, 150);
     assert_int_equal(c->log_level, LOG_DEBUG);
     assert_int_equal(c->log_format, LOG_JSON);
     assert_string_equal(c->admin_listen, "off");
@@ -478,13 +478,11 @@ static const struct refusal refusals[] = {
      "dray.ini:5: [worker] name: 'a b' is no name (1 to 64 letters, digits, "
      "'_', '.' or '-', starting with a letter or digit)"},
     {SHOP "[redis]\ncommand_timeout = 10s\n",
-     "dray.ini:5: [redis] command_timeout: must be below 10s, two thirds of the lease of 15s: "
-     "after one "
-     "hanging command a living worker's jobs would be recovered"},
+     "dray.ini:5: [redis] command_timeout: must be at most 5s, a third of the lease of 15s: "
+     "after one hanging command a living worker's jobs would be recovered"},
     {SHOP "[redis]\nmin_replicas = 1\nmin_replicas_timeout = 6s\n",
-     "dray.ini:6: [redis] min_replicas_timeout: must be at most 5s, a third of the lease of 15s: "
-     "waiting "
-     "must not hold up the beat"},
+     "dray.ini:6: [redis] min_replicas_timeout: must be at most 2500ms, a sixth of the lease of 15s: "
+     "waiting must not hold up the beat"},
     {SHOP "[redis]\nprefix = {x}\n",
      "dray.ini:5: [redis] prefix: '{x}' is no prefix (1 to 64 letters, "
      "digits, '_', '.', ':' or '-')"},
