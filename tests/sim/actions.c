@@ -46,25 +46,63 @@ static void do_timers(void *what) {
         }
 }
 
-static void do_deferred(void *what) { loop_deferred(what); }
-static void do_reap(void *what) { worker_reap(what); }
-static void do_pool(void *what) { pool_finish_close(what); }
-static void do_up(void *what) { conn_up(what); }
-static void do_deliver(void *what) { conn_deliver(what); }
-static void do_close(void *what) { conn_finish_close(what); }
-static void do_break(void *what) { conn_break(what); }
-static void do_notice(void *what) { conn_down(what, "connection reset"); }
-static void do_time_out(void *what) { conn_down(what, "no answer in time"); }
-static void do_ready(void *what) { call_ready(what); }
-static void do_refuse(void *what) { call_refuse(what); }
-static void do_land(void *what) { call_land(what); }
-static void do_answer(void *what) { call_deliver(what); }
-static void do_hang_up(void *what) { call_hang_up(what); }
-static void do_call_time_out(void *what) { call_time_out(what); }
-static void do_lose(void *what) { call_lose(what); }
-static void do_ghost(void *what) { ghost_end(what, true); }
-static void do_ghost_dies(void *what) { ghost_end(what, false); }
-static void do_crash(void *what) { worker_crash(what); }
+static void do_deferred(void *what) {
+    loop_deferred(what);
+}
+static void do_reap(void *what) {
+    worker_reap(what);
+}
+static void do_pool(void *what) {
+    pool_finish_close(what);
+}
+static void do_up(void *what) {
+    conn_up(what);
+}
+static void do_deliver(void *what) {
+    conn_deliver(what);
+}
+static void do_close(void *what) {
+    conn_finish_close(what);
+}
+static void do_break(void *what) {
+    conn_break(what);
+}
+static void do_notice(void *what) {
+    conn_down(what, "connection reset");
+}
+static void do_time_out(void *what) {
+    conn_down(what, "no answer in time");
+}
+static void do_ready(void *what) {
+    call_ready(what);
+}
+static void do_refuse(void *what) {
+    call_refuse(what);
+}
+static void do_land(void *what) {
+    call_land(what);
+}
+static void do_answer(void *what) {
+    call_deliver(what);
+}
+static void do_hang_up(void *what) {
+    call_hang_up(what);
+}
+static void do_call_time_out(void *what) {
+    call_time_out(what);
+}
+static void do_lose(void *what) {
+    call_lose(what);
+}
+static void do_ghost(void *what) {
+    ghost_end(what, true);
+}
+static void do_ghost_dies(void *what) {
+    ghost_end(what, false);
+}
+static void do_crash(void *what) {
+    worker_crash(what);
+}
 
 static void do_execute(void *what) {
     struct redis_conn *c = what;
@@ -195,7 +233,8 @@ bool advance_to_next_event(void) {
         if (c->state == REDIS_DOWN)
             earlier(&at, c->retry_at_ns);
         else if (c->first != NULL)
-            earlier(&at, c->first->block_until_ns > 0 ? c->first->block_until_ns : c->first->deadline_ns);
+            earlier(&at, c->first->block_until_ns > 0 ? c->first->block_until_ns
+                                                      : c->first->deadline_ns);
     }
     for (const struct http_call *c = world.calls; c != NULL; c = c->next)
         earlier(&at, c->owner == NULL ? c->land_until_ns + 1 : c->deadline_ns);
@@ -224,7 +263,8 @@ static void do_stall(void *what) {
 static unsigned busy(const struct sim_worker *s) {
     unsigned n = 0;
     for (uint32_t i = 0; i < s->w->lane_count; i++)
-        n += s->w->lanes[i]->orders[ORDER_SENDING].count + s->w->lanes[i]->orders[ORDER_BEGINNING].count;
+        n += s->w->lanes[i]->orders[ORDER_SENDING].count +
+             s->w->lanes[i]->orders[ORDER_BEGINNING].count;
     return n > 0 ? 1 : 0;
 }
 
@@ -255,14 +295,18 @@ static void worker_actions(struct sim_worker *s) {
     may(do_pause, s, fault(FAULT_PAUSE, 1 + 4 * busy(s)));
     if (!s->draining)
         may(do_drain, s, fault(FAULT_DRAIN, 1));
-    may(do_quiet, s, world.settling && s->w->mode == WORKER_QUIET ? 50 : fault(FAULT_QUIET, s->w->mode == WORKER_QUIET ? 10 : 1));
+    may(do_quiet, s,
+        world.settling && s->w->mode == WORKER_QUIET
+            ? 50
+            : fault(FAULT_QUIET, s->w->mode == WORKER_QUIET ? 10 : 1));
 }
 
 static void conn_actions(struct redis_conn *c) {
     struct command *next = conn_next_command(c);
     bool awake_now = awake(c->owner);
     if (c->state == REDIS_UP && !c->broken && next != NULL) {
-        bool blocked = next->block_until_ns > 0 && !next->unblocked && world.now_ns < next->block_until_ns;
+        bool blocked =
+            next->block_until_ns > 0 && !next->unblocked && world.now_ns < next->block_until_ns;
         if (!blocked || world.jobs_waiting[next->queue])
             may(do_execute, c, blocked ? 10 : 40);
         may(do_error, c, fault(FAULT_ERRORS, 3));

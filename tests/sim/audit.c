@@ -1,5 +1,6 @@
-/* What must hold after every step, and what at rest. The state is read by audit.lua in the same round
- * trip as the command that changed it, so that what the last audit saw is what the next command met. */
+/* What must hold after every step, and what at rest. The state is read by audit.lua in the same
+ * round trip as the command that changed it, so that what the last audit saw is what the next
+ * command met. */
 #include "sim.h"
 
 #include <stdio.h>
@@ -31,8 +32,10 @@ static void read_places(char *text) {
         if (place == NULL || strlen(place) >= sizeof(j->place))
             sim_fail("G1: job %u is in too many places: %s", i, place != NULL ? place : "?");
         else if (!place_ok(place, j))
-            sim_fail("G1: job %u is in '%s' (- nowhere, j jobs, t taken, i in flight, p parked, r result, "
-                     "d dead, f its result), was in '%s'", i, place, j->place);
+            sim_fail("G1: job %u is in '%s' (- nowhere, j jobs, t taken, i in flight, p parked, r "
+                     "result, "
+                     "d dead, f its result), was in '%s'",
+                     i, place, j->place);
         if (place == NULL)
             return;
         if (strcmp(place, j->place) != 0)
@@ -73,10 +76,11 @@ static void read_ledger(char *text) {
     for (unsigned a = 0; a < ACCOUNTS; a++)
         for (unsigned k = 0; k < KEYS_PER_ACCOUNT; k++) {
             if (world.ledger[a][k] == 'C' && seen[a][k] != 'C')
-                sim_fail("the ledger knew that a%u key-%u was created, now it says '%c'", a, k, seen[a][k]);
+                sim_fail("the ledger knew that a%u key-%u was created, now it says '%c'", a, k,
+                         seen[a][k]);
             if (world.ledger[a][k] != seen[a][k])
-                note("  ledger a%u key-%u: %c -> %c", a, k, world.ledger[a][k] ? world.ledger[a][k] : '-',
-                     seen[a][k] ? seen[a][k] : '-');
+                note("  ledger a%u key-%u: %c -> %c", a, k,
+                     world.ledger[a][k] ? world.ledger[a][k] : '-', seen[a][k] ? seen[a][k] : '-');
         }
     memcpy(world.ledger, seen, sizeof(seen));
 }
@@ -127,7 +131,8 @@ static void renew_lease(const char *key, const char *worker, uint64_t ms) {
 
 static bool holds(const char *worker, const char *token) {
     for (unsigned i = 0; i < world.claim_count; i++)
-        if (strcmp(world.claims[i].worker, worker) == 0 && strcmp(world.claims[i].token, token) == 0)
+        if (strcmp(world.claims[i].worker, worker) == 0 &&
+            strcmp(world.claims[i].token, token) == 0)
             return true;
     return false;
 }
@@ -208,7 +213,8 @@ static void after_begin(struct sim_worker *from, char **argv, int argc, const re
     }
 }
 
-static void after_settle(struct sim_worker *from, char **argv, const size_t *len, const redisReply *reply) {
+static void after_settle(struct sim_worker *from, char **argv, const size_t *len,
+                         const redisReply *reply) {
     int at[CLAIMS_MAX];
     unsigned n = settle_jobs(argv, len, at);
     for (unsigned i = 0; i < n && i < reply->elements; i++) {
@@ -220,10 +226,11 @@ static void after_settle(struct sim_worker *from, char **argv, const size_t *len
         if (!lost || argv[at[i] + 3][0] != 'C' || ledger_key == NULL ||
             sscanf(ledger_key, ":order:a%u:key-%u", &account, &key) != 2)
             continue;
-        note("w%u lost the claim, but knows that a%u key-%u was created", from->number, account, key);
+        note("w%u lost the claim, but knows that a%u key-%u was created", from->number, account,
+             key);
         if (world.ledger[account][key] != 'C')
-            sim_fail("what a zombie learned is lost: a%u key-%u was created, the ledger says '%c'", account,
-                     key, world.ledger[account][key]);
+            sim_fail("what a zombie learned is lost: a%u key-%u was created, the ledger says '%c'",
+                     account, key, world.ledger[account][key]);
     }
 }
 
@@ -261,7 +268,8 @@ void audit_sending(const struct http_call *c) {
     if (!lease_alive(key, k->worker))
         sim_fail("G3: w%u sends an order without a lease (h%u)", c->owner->number, c->number);
     else if (!holds(k->worker, o->token))
-        sim_fail("G3: w%u sends an order whose claim %s it lost (h%u)", c->owner->number, o->token, c->number);
+        sim_fail("G3: w%u sends an order whose claim %s it lost (h%u)", c->owner->number, o->token,
+                 c->number);
 }
 
 bool all_jobs_ended(void) {

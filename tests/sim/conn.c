@@ -11,8 +11,9 @@
 
 #define COMMAND_MAX (64u << 20)
 
-struct redis_conn *redis_conn_new(uv_loop_t *loop, const struct redis_options *options, struct rng *rng,
-                                  redis_state_fn on_state, void *arg, struct err *err) {
+struct redis_conn *redis_conn_new(uv_loop_t *loop, const struct redis_options *options,
+                                  struct rng *rng, redis_state_fn on_state, void *arg,
+                                  struct err *err) {
     (void)loop, (void)rng, (void)err;
     struct redis_conn *c = calloc(1, sizeof(*c));
     c->owner = world.current;
@@ -49,7 +50,8 @@ static void command_free(struct command *cmd) {
     free(cmd);
 }
 
-void redis_send(struct redis_conn *c, struct span resp, uint32_t block_ms, redis_reply_fn done, void *arg) {
+void redis_send(struct redis_conn *c, struct span resp, uint32_t block_ms, redis_reply_fn done,
+                void *arg) {
     struct command *cmd = calloc(1, sizeof(*cmd));
     buf_init(&cmd->bytes, COMMAND_MAX);
     buf_add_span(&cmd->bytes, resp);
@@ -125,7 +127,8 @@ void conn_up(struct redis_conn *c) {
 
 void conn_execute(struct redis_conn *c, struct command *cmd) {
     if (cmd->block_until_ns > 0) {
-        if (!cmd->unblocked && world.now_ns < cmd->block_until_ns && !server_take_blocked(cmd, &cmd->reply))
+        if (!cmd->unblocked && world.now_ns < cmd->block_until_ns &&
+            !server_take_blocked(cmd, &cmd->reply))
             return;
         if (cmd->reply == NULL) {
             cmd->reply = calloc(1, sizeof(*cmd->reply));
@@ -140,9 +143,12 @@ void conn_execute(struct redis_conn *c, struct command *cmd) {
 
 void conn_refuse(struct redis_conn *c, struct command *cmd) {
     static const char *const errors[] = {
-        "OOM command not allowed when used memory > 'maxmemory'.", "READONLY You can't write against a read only replica.",
-        "LOADING Redis is loading the dataset in memory", "MISCONF Redis is configured to save RDB snapshots",
-        "BUSY Redis is busy running a script.", "MASTERDOWN Link with MASTER is down",
+        "OOM command not allowed when used memory > 'maxmemory'.",
+        "READONLY You can't write against a read only replica.",
+        "LOADING Redis is loading the dataset in memory",
+        "MISCONF Redis is configured to save RDB snapshots",
+        "BUSY Redis is busy running a script.",
+        "MASTERDOWN Link with MASTER is down",
     };
     const char *error = errors[draw(sizeof(errors) / sizeof(errors[0]))];
     cmd->reply = calloc(1, sizeof(*cmd->reply));

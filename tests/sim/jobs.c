@@ -18,35 +18,49 @@ void job_queue_key(const char *queue, const char *suffix, char *out, size_t size
 static void add_order(struct buf *b, const char *provider, unsigned key, unsigned variant) {
     unsigned quantity = 1 + variant;
     if (strcmp(provider, "kakaclo-v2") == 0)
-        buf_addf(b, "{\"orderAddresses\":{\"country\":\"FR\",\"phone\":\"1\",\"recipient\":\"r\","
-                    "\"province\":\"p\"},\"orderItemsList\":[{\"sku\":\"s\",\"quantity\":%u}],"
-                    "\"customOrderId\":\"key-%u\"}", quantity, key);
+        buf_addf(b,
+                 "{\"orderAddresses\":{\"country\":\"FR\",\"phone\":\"1\",\"recipient\":\"r\","
+                 "\"province\":\"p\"},\"orderItemsList\":[{\"sku\":\"s\",\"quantity\":%u}],"
+                 "\"customOrderId\":\"key-%u\"}",
+                 quantity, key);
     else if (strcmp(provider, "vu") == 0)
-        buf_addf(b, "{\"order\":{\"currency\":\"USD\",\"order_date\":\"2022-10-31T01:54:56.271Z\","
-                    "\"order_lines\":[{\"price\":70,\"product_description\":\"w\",\"quantity\":%u,"
-                    "\"recipe_token\":\"t\",\"sku\":\"s\"}],\"order_number\":\"key-%u\","
-                    "\"ship_method_carrier\":\"UPS\",\"ship_method_code\":\"X\","
-                    "\"ship_method_description\":\"g\",\"sales_channel\":\"b2c\","
-                    "\"ship_to\":{\"account_number\":\"S\",\"address_1\":\"a\",\"city\":\"c\",\"country\":\"US\","
-                    "\"first_name\":\"j\",\"last_name\":\"s\",\"postal_code\":\"1\",\"state_region\":\"NJ\"},"
-                    "\"sold_to\":{\"account_number\":\"S\",\"address_1\":\"a\",\"city\":\"c\",\"country\":\"US\","
-                    "\"first_name\":\"j\",\"last_name\":\"s\",\"postal_code\":\"1\",\"state_region\":\"NJ\"}}}",
+        buf_addf(b,
+                 "{\"order\":{\"currency\":\"USD\",\"order_date\":\"2022-10-31T01:54:56.271Z\","
+                 "\"order_lines\":[{\"price\":70,\"product_description\":\"w\",\"quantity\":%u,"
+                 "\"recipe_token\":\"t\",\"sku\":\"s\"}],\"order_number\":\"key-%u\","
+                 "\"ship_method_carrier\":\"UPS\",\"ship_method_code\":\"X\","
+                 "\"ship_method_description\":\"g\",\"sales_channel\":\"b2c\","
+                 "\"ship_to\":{\"account_number\":\"S\",\"address_1\":\"a\",\"city\":\"c\","
+                 "\"country\":\"US\","
+                 "\"first_name\":\"j\",\"last_name\":\"s\",\"postal_code\":\"1\",\"state_region\":"
+                 "\"NJ\"},"
+                 "\"sold_to\":{\"account_number\":\"S\",\"address_1\":\"a\",\"city\":\"c\","
+                 "\"country\":\"US\","
+                 "\"first_name\":\"j\",\"last_name\":\"s\",\"postal_code\":\"1\",\"state_region\":"
+                 "\"NJ\"}}}",
                  quantity, key);
     else if (strcmp(provider, "s2") == 0)
-        buf_addf(b, "{\"accountId\":\"x\",\"channelOrderId\":\"key-%u\",\"channelShippingMethod\":\"\","
-                    "\"shippingAddress\":{\"name\":\"\",\"company\":\"\",\"address1\":\"\",\"address2\":\"\","
-                    "\"city\":\"\",\"state\":\"\",\"postalCode\":\"\",\"countryId\":\"CN\",\"phone\":\"\","
-                    "\"email\":\"\"},\"meta\":{},\"channelOrderDate\":\"2024-04-24T06:00:33.889Z\","
-                    "\"currencyId\":\"AED\",\"items\":[{\"channelOrderItemId\":\"0\",\"productId\":\"p\","
-                    "\"quantity\":%u,\"unitPrice\":1,\"meta\":{}}],\"attachments\":[]}", key, quantity);
+        buf_addf(
+            b,
+            "{\"accountId\":\"x\",\"channelOrderId\":\"key-%u\",\"channelShippingMethod\":\"\","
+            "\"shippingAddress\":{\"name\":\"\",\"company\":\"\",\"address1\":\"\",\"address2\":"
+            "\"\","
+            "\"city\":\"\",\"state\":\"\",\"postalCode\":\"\",\"countryId\":\"CN\",\"phone\":\"\","
+            "\"email\":\"\"},\"meta\":{},\"channelOrderDate\":\"2024-04-24T06:00:33.889Z\","
+            "\"currencyId\":\"AED\",\"items\":[{\"channelOrderItemId\":\"0\",\"productId\":\"p\","
+            "\"quantity\":%u,\"unitPrice\":1,\"meta\":{}}],\"attachments\":[]}",
+            key, quantity);
     else
         buf_addf(b, "{\"ref\":\"key-%u\",\"quantity\":%u}", key, quantity);
 }
 
 static void add_invalid(struct buf *b, unsigned number) {
     static const char *const texts[] = {
-        "not json at all ~%u~", "{\"id\":\"~%u~\"}", "{\"id\":\"~%u~\",\"order\":{},\"account\":\"nobody\"}",
-        "{\"id\":\"~%u~\",\"order\":{\"quantity\":1},\"not_before\":\"soon\"}", "{\"id\":\"~%u~\",\"order\":[",
+        "not json at all ~%u~",
+        "{\"id\":\"~%u~\"}",
+        "{\"id\":\"~%u~\",\"order\":{},\"account\":\"nobody\"}",
+        "{\"id\":\"~%u~\",\"order\":{\"quantity\":1},\"not_before\":\"soon\"}",
+        "{\"id\":\"~%u~\",\"order\":[",
     };
     char text[200];
 #pragma GCC diagnostic push
@@ -71,7 +85,8 @@ static void write_job(struct buf *b, struct sim_job *j, unsigned number) {
     if (chance(15))
         buf_addf(b, ",\"max_attempts\":%u", (unsigned)(1 + draw(2)));
     if (chance(10))
-        buf_addf(b, ",\"reply_to\":\"dray:{%s}:results:own\"", queue_names[account_queue(j->account)]);
+        buf_addf(b, ",\"reply_to\":\"dray:{%s}:results:own\"",
+                 queue_names[account_queue(j->account)]);
     buf_add_str(b, ",\"order\":");
     add_order(b, a->provider->name, j->key, chance(12) ? 1 : 0);
     buf_add_char(b, '}');
@@ -85,8 +100,12 @@ void jobs_push(void) {
         char key[64];
         struct buf text;
         world.jobs_to_push--;
-        *j = (struct sim_job){.account = (unsigned)draw(ACCOUNTS), .key = (unsigned)draw(KEYS_PER_ACCOUNT)};
-        j->kind = chance(8) ? JOB_INVALID : chance(8) ? JOB_EXPIRES : chance(8) ? JOB_NOT_BEFORE : JOB_PLAIN;
+        *j = (struct sim_job){.account = (unsigned)draw(ACCOUNTS),
+                              .key = (unsigned)draw(KEYS_PER_ACCOUNT)};
+        j->kind = chance(8)   ? JOB_INVALID
+                  : chance(8) ? JOB_EXPIRES
+                  : chance(8) ? JOB_NOT_BEFORE
+                              : JOB_PLAIN;
         buf_init(&text, 1u << 20);
         write_job(&text, j, number);
         unsigned q = account_queue(j->account);

@@ -23,7 +23,8 @@ static unsigned line_count;
 const char *audit_script;
 
 bool mutated(const char *name) {
-    return sim_mutation != NULL && sim_mutation->script == NULL && strcmp(sim_mutation->name, name) == 0;
+    return sim_mutation != NULL && sim_mutation->script == NULL &&
+           strcmp(sim_mutation->name, name) == 0;
 }
 
 void note(const char *format, ...) {
@@ -70,10 +71,12 @@ static const char settings[] =
     "[queue qa]\n[queue qb]\n"
     "[account a0]\nqueue = qa\nprovider = kakaclo-v2\ntoken = t\nbase_url = http://a0.test\n"
     "[account a1]\nqueue = qa\nprovider = vu\nkey = k\nsecret = s\nbase_url = http://a1.test\n"
-    "[account a2]\nqueue = qa\nprovider = http-json\nbase_url = http://a2.test\ncreate_path = /orders\n"
+    "[account a2]\nqueue = qa\nprovider = http-json\nbase_url = http://a2.test\ncreate_path = "
+    "/orders\n"
     "auth = none\nkey_pointer = /ref\nid_pointer = /id\nlookup_path = /orders/{key}\n"
     "lookup_key_pointer = /ref\nlookup_id_pointer = /id\nlookup_exact = true\n"
-    "[account a3]\nqueue = qb\nprovider = s2\ntoken = t\norganization = o\nbase_url = http://a3.test\n"
+    "[account a3]\nqueue = qb\nprovider = s2\ntoken = t\norganization = o\nbase_url = "
+    "http://a3.test\n"
     "[account a4]\nqueue = qb\nprovider = vu\nkey = k\nsecret = s\nbase_url = http://a4.test\n"
     "[account a5]\nqueue = qb\nprovider = kakaclo-v2\ntoken = t\nbase_url = http://a5.test\n";
 
@@ -112,8 +115,9 @@ static bool run_seed(uint64_t seed) {
         return true;
     if (!quiet_failures) {
         trace_print();
-        fprintf(stderr, "seed %llu FAILS: %s\nreplay: sim --seed %llu --verbose%s%s\n", (unsigned long long)seed,
-                world.failure, (unsigned long long)seed, sim_mutation != NULL ? " --mutate " : "",
+        fprintf(stderr, "seed %llu FAILS: %s\nreplay: sim --seed %llu --verbose%s%s\n",
+                (unsigned long long)seed, world.failure, (unsigned long long)seed,
+                sim_mutation != NULL ? " --mutate " : "",
                 sim_mutation != NULL ? sim_mutation->name : "");
     }
     return false;
@@ -143,15 +147,28 @@ static bool run_range(uint64_t from, uint64_t count, bool twice, struct totals *
         t->commands += world.commands;
         t->jobs += world.job_count;
         if (count == UINT64_MAX && t->schedules % 10000 == 0)
-            printf("%llu schedules, %llu steps\n", (unsigned long long)t->schedules, (unsigned long long)t->steps);
+            printf("%llu schedules, %llu steps\n", (unsigned long long)t->schedules,
+                   (unsigned long long)t->steps);
     }
     return true;
 }
 
 static void start(void) {
-    static const char *const args[] = {"--save", "", "--appendonly", "no", "--hash-max-listpack-value", "1000000",
-                                       "--hash-max-listpack-entries", "100000", "--zset-max-listpack-value",
-                                       "100000", "--hz", "1", "--slowlog-log-slower-than", "-1", NULL};
+    static const char *const args[] = {"--save",
+                                       "",
+                                       "--appendonly",
+                                       "no",
+                                       "--hash-max-listpack-value",
+                                       "1000000",
+                                       "--hash-max-listpack-entries",
+                                       "100000",
+                                       "--zset-max-listpack-value",
+                                       "100000",
+                                       "--hz",
+                                       "1",
+                                       "--slowlog-log-slower-than",
+                                       "-1",
+                                       NULL};
     redis_server_start(&server, args);
     server_connect(server.socket);
 }
@@ -183,10 +200,14 @@ static const struct mutation *find_mutation(const char *name) {
 
 int main(int argc, char **argv) {
     static const struct option options[] = {
-        {"from", required_argument, NULL, 'f'},   {"schedules", required_argument, NULL, 'n'},
-        {"seed", required_argument, NULL, 's'},   {"verbose", no_argument, NULL, 'v'},
-        {"forever", no_argument, NULL, 'F'},      {"twice", no_argument, NULL, 't'},
-        {"mutate", required_argument, NULL, 'm'}, {"mutations", no_argument, NULL, 'M'},
+        {"from", required_argument, NULL, 'f'},
+        {"schedules", required_argument, NULL, 'n'},
+        {"seed", required_argument, NULL, 's'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"forever", no_argument, NULL, 'F'},
+        {"twice", no_argument, NULL, 't'},
+        {"mutate", required_argument, NULL, 'm'},
+        {"mutations", no_argument, NULL, 'M'},
         {NULL, 0, NULL, 0},
     };
     uint64_t from = 1, count = 1000;
@@ -194,15 +215,33 @@ int main(int argc, char **argv) {
     int c;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (c) {
-        case 'f': from = strtoull(optarg, NULL, 10); break;
-        case 'n': count = strtoull(optarg, NULL, 10); break;
-        case 's': from = strtoull(optarg, NULL, 10); count = 1; break;
-        case 'v': sim_verbose = true; break;
-        case 'F': count = UINT64_MAX; break;
-        case 't': twice = true; break;
-        case 'm': sim_mutation = find_mutation(optarg); break;
-        case 'M': all_mutations = true; break;
-        default: return 2;
+        case 'f':
+            from = strtoull(optarg, NULL, 10);
+            break;
+        case 'n':
+            count = strtoull(optarg, NULL, 10);
+            break;
+        case 's':
+            from = strtoull(optarg, NULL, 10);
+            count = 1;
+            break;
+        case 'v':
+            sim_verbose = true;
+            break;
+        case 'F':
+            count = UINT64_MAX;
+            break;
+        case 't':
+            twice = true;
+            break;
+        case 'm':
+            sim_mutation = find_mutation(optarg);
+            break;
+        case 'M':
+            all_mutations = true;
+            break;
+        default:
+            return 2;
         }
     }
     log_set_level(sim_verbose ? LOG_DEBUG : LOG_OFF);
@@ -215,8 +254,9 @@ int main(int argc, char **argv) {
     struct totals t = {0};
     bool held = all_mutations ? run_mutations(from, count) : run_range(from, count, twice, &t);
     if (held && !all_mutations)
-        printf("%llu schedules held: %llu steps, %llu commands, %llu jobs\n", (unsigned long long)t.schedules,
-               (unsigned long long)t.steps, (unsigned long long)t.commands, (unsigned long long)t.jobs);
+        printf("%llu schedules held: %llu steps, %llu commands, %llu jobs\n",
+               (unsigned long long)t.schedules, (unsigned long long)t.steps,
+               (unsigned long long)t.commands, (unsigned long long)t.jobs);
     config_unref(world.config);
     server_disconnect();
     redis_server_stop(&server);

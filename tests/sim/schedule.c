@@ -1,5 +1,5 @@
-/* One schedule: a world drawn from the seed, a while with faults, then faults off until every job has
- * ended and nothing is held. */
+/* One schedule: a world drawn from the seed, a while with faults, then faults off until every job
+ * has ended and nothing is held. */
 #include "sim.h"
 
 #include <dirent.h>
@@ -25,7 +25,9 @@ bool chance(unsigned of_100) {
 static uint64_t one_of(const uint64_t *values, size_t n) {
     return values[draw(n)];
 }
-#define ONE_OF(...) one_of((const uint64_t[]){__VA_ARGS__}, sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
+#define ONE_OF(...)                                                                                \
+    one_of((const uint64_t[]){__VA_ARGS__},                                                        \
+           sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
 
 /* The account's own rules, and with them what its provider may do. */
 static void draw_account(unsigned i) {
@@ -67,7 +69,7 @@ static void draw_world(void) {
         world.fault[i] = chance(60);
     for (unsigned i = 0; i < ACCOUNTS; i++)
         draw_account(i);
-    world.jobs_to_push = 4 + (unsigned)draw(8);
+    world.jobs_to_push = 4 + (unsigned)draw(7);
     world.fault_rate = (unsigned)ONE_OF(5, 15, 40);
     world.push_weight = (unsigned)ONE_OF(1, 3, 10);
     world.connect_weight = (unsigned)ONE_OF(1, 5, 20);
@@ -94,19 +96,22 @@ static bool at_rest(void) {
 static void note_state(void) {
     for (unsigned i = 0; i < world.job_count; i++)
         if (world.jobs[i].place[0] != 'r' && world.jobs[i].place[0] != 'd')
-            note("job %u (a%u key-%u) is in '%s'", i, world.jobs[i].account, world.jobs[i].key, world.jobs[i].place);
+            note("job %u (a%u key-%u) is in '%s'", i, world.jobs[i].account, world.jobs[i].key,
+                 world.jobs[i].place);
     for (struct redis_conn *c = world.conns; c != NULL; c = c->next)
-        note("w%u c%u: state %d%s%s%s", c->owner->number, c->number, (int)c->state, c->broken ? " broken" : "",
-             c->closing ? " closing" : "", c->first != NULL ? " with commands" : "");
+        note("w%u c%u: state %d%s%s%s", c->owner->number, c->number, (int)c->state,
+             c->broken ? " broken" : "", c->closing ? " closing" : "",
+             c->first != NULL ? " with commands" : "");
     for (unsigned i = 0; i < world.worker_count; i++) {
         const struct sim_worker *s = &world.workers[i];
         for (uint32_t k = 0; s->w != NULL && k < s->w->lane_count; k++) {
             const struct lane *l = s->w->lanes[k];
-            note("w%u %s: mode %d%s%s%s%s%s%s%s, %u held, %u batches out, look at %lld ms", i, l->config->name,
-                 (int)s->w->mode, s->paused ? " stopped" : "", l->leased ? " leased" : "",
-                 l->claim_out ? " claim_out" : "", l->claim_lost ? " claim_lost" : "",
-                 l->orphans_out ? " orphans_out" : "", l->resend != NULL ? " resend" : "",
-                 l->look_now ? " look_now" : "", lane_held(l), l->batches_out,
+            note("w%u %s: mode %d%s%s%s%s%s%s%s, %u held, %u batches out, look at %lld ms", i,
+                 l->config->name, (int)s->w->mode, s->paused ? " stopped" : "",
+                 l->leased ? " leased" : "", l->claim_out ? " claim_out" : "",
+                 l->claim_lost ? " claim_lost" : "", l->orphans_out ? " orphans_out" : "",
+                 l->resend != NULL ? " resend" : "", l->look_now ? " look_now" : "", lane_held(l),
+                 l->batches_out,
                  (long long)(l->look_at_ns - s->boot_offset_ns - world.now_ns) / (long long)MS);
         }
     }
@@ -175,7 +180,7 @@ void schedule_run(uint64_t seed) {
     draw_world();
     if (chance(80))
         warm_up();
-    for (uint64_t n = 60 + draw(240); n > 0 && !world.failed; n--)
+    for (uint64_t n = 40 + draw(180); n > 0 && !world.failed; n--)
         if (!step())
             advance_to_next_event();
     if (!world.failed)

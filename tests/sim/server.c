@@ -46,7 +46,8 @@ static void load(const char *text, size_t len, char sha[41]) {
 /* Replaces the one place where `from` stands. */
 static void replace(struct buf *text, const char *from, const char *to) {
     char *at = memmem(text->data, text->len, from, strlen(from));
-    if (at == NULL || memmem(at + 1, text->len - (size_t)(at + 1 - text->data), from, strlen(from)) != NULL) {
+    if (at == NULL ||
+        memmem(at + 1, text->len - (size_t)(at + 1 - text->data), from, strlen(from)) != NULL) {
         fprintf(stderr, "sim: this stands not exactly once in the script:\n%s\n", from);
         exit(99);
     }
@@ -180,8 +181,8 @@ static redisReply *run(int argc, char **argv, const size_t *len, bool changes) {
     return reply;
 }
 
-/* A claim that found nothing and a beat move no job: what the last audit saw still stands, but for the
- * lease (audit_after). */
+/* A claim that found nothing and a beat move no job: what the last audit saw still stands, but for
+ * the lease (audit_after). */
 static bool moved_jobs(int script, const redisReply *reply) {
     return script == SCRIPT_CLAIM && reply->type == REDIS_REPLY_ARRAY && reply->elements > 3;
 }
@@ -191,7 +192,8 @@ static redisReply *run_script(struct sim_worker *from, int id, int argc, char **
     memcpy(sha, loaded_sha[id][0] != '\0' ? loaded_sha[id] : scripts[id].sha, sizeof(sha));
     argv[1] = sha;
     len[1] = 40;
-    note("w%u runs %s%s", from->number, scripts[id].name, loaded_sha[id][0] != '\0' ? "" : " (NOSCRIPT)");
+    note("w%u runs %s%s", from->number, scripts[id].name,
+         loaded_sha[id][0] != '\0' ? "" : " (NOSCRIPT)");
     if (loaded_sha[id][0] == '\0')
         return run(argc, argv, len, false);
     audit_before(from, id, argv, len, argc);

@@ -1,8 +1,9 @@
 /* The simulated world in which the real worker code runs (tests/sim/README.md).
  *
  * The worker's objects come out of libdraycore.a as they are; its I/O contracts (redis.h, http.h,
- * clock.h, the few uv_* functions) are implemented here instead. Every command is executed on a real
- * redis-server; when, whether its reply arrives, and who dies meanwhile is drawn from the seed. */
+ * clock.h, the few uv_* functions) are implemented here instead. Every command is executed on a
+ * real redis-server; when, whether its reply arrives, and who dies meanwhile is drawn from the
+ * seed. */
 #ifndef DRAY_TESTS_SIM_H
 #define DRAY_TESTS_SIM_H
 
@@ -16,18 +17,18 @@
 #include "dray/redis.h"
 #include "worker/worker.h"
 
-#define MS             1000000ull
-#define SECOND         (1000 * MS)
-#define START_UNIX_MS  1700000000000ull /* the world's clock at the start, which is Redis's too */
-#define ACCOUNTS       6
-#define QUEUES         2
+#define MS               1000000ull
+#define SECOND           (1000 * MS)
+#define START_UNIX_MS    1700000000000ull /* the world's clock at the start, which is Redis's too */
+#define ACCOUNTS         6
+#define QUEUES           2
 #define KEYS_PER_ACCOUNT 4
-#define JOBS_MAX       24
-#define WORKERS_MAX    24 /* incarnations in one schedule */
-#define HANDLES_MAX    16
-#define DEFERRED_MAX   32
-#define CLAIMS_MAX     64
-#define TRACE_LINES    60
+#define JOBS_MAX         24
+#define WORKERS_MAX      24 /* incarnations in one schedule */
+#define HANDLES_MAX      16
+#define DEFERRED_MAX     32
+#define CLAIMS_MAX       64
+#define TRACE_LINES      60
 
 struct timer {
     uv_handle_t *handle;
@@ -85,7 +86,7 @@ struct redis_conn {
     void *arg;
     enum redis_state state;
     uint64_t retry_at_ns;
-    bool broken;  /* the peer is gone; the owner has not noticed */
+    bool broken; /* the peer is gone; the owner has not noticed */
     bool closing;
     void (*closed)(void *arg);
     void *closed_arg;
@@ -112,8 +113,8 @@ struct http_call {
     bool (*may_send)(void *arg);
     http_done_fn done;
     void *arg;
-    uint64_t started_ns, deadline_ns; /* the client's timeout */
-    uint64_t land_until_ns;           /* it reaches the provider before this, or never */
+    uint64_t started_ns, deadline_ns;      /* the client's timeout */
+    uint64_t land_until_ns;                /* it reaches the provider before this, or never */
     uint64_t window_from_ms, window_to_ms; /* of a look-up by time */
     long status;
     struct buf answer;
@@ -147,8 +148,18 @@ struct seen_lease {
 };
 
 enum fault {
-    FAULT_DROP, FAULT_CRASH, FAULT_PAUSE, FAULT_RESTART, FAULT_DRAIN, FAULT_QUIET, FAULT_OPERATOR,
-    FAULT_PROVIDER, FAULT_HTTP, FAULT_GHOSTS, FAULT_STALL, FAULT_ERRORS,
+    FAULT_DROP,
+    FAULT_CRASH,
+    FAULT_PAUSE,
+    FAULT_RESTART,
+    FAULT_DRAIN,
+    FAULT_QUIET,
+    FAULT_OPERATOR,
+    FAULT_PROVIDER,
+    FAULT_HTTP,
+    FAULT_GHOSTS,
+    FAULT_STALL,
+    FAULT_ERRORS,
     FAULT_KINDS,
 };
 
@@ -164,8 +175,8 @@ struct world {
     struct rng rng;
     uint64_t now_ns;
     uint64_t away_until_ns; /* nobody reaches Redis before */
-    bool settling; /* faults are off: everything must come to rest */
-    bool warming;  /* faults are off, and no jobs come, until the first workers are ready */
+    bool settling;          /* faults are off: everything must come to rest */
+    bool warming; /* faults are off, and no jobs come, until the first workers are ready */
     bool fault[FAULT_KINDS];
     unsigned fault_rate; /* of 100 steps, in how many may a fault happen */
     bool fault_now;
@@ -185,7 +196,7 @@ struct world {
     struct sim_job jobs[JOBS_MAX];
     unsigned job_count, jobs_to_push;
     unsigned push_weight, connect_weight; /* how soon jobs come; how soon requests leave */
-    bool jobs_waiting[QUEUES]; /* a blocked pick-up may find something */
+    bool jobs_waiting[QUEUES];            /* a blocked pick-up may find something */
     struct seen_claim claims[CLAIMS_MAX];
     unsigned claim_count;
     struct seen_lease leases[WORKERS_MAX * QUEUES];
@@ -211,9 +222,9 @@ extern const struct mutation mutations[];
 
 /* schedule.c: one schedule from start to rest */
 void schedule_run(uint64_t seed);
-uint64_t draw(uint64_t n);           /* 0 … n-1 */
+uint64_t draw(uint64_t n); /* 0 … n-1 */
 bool chance(unsigned of_100);
-void enter(struct sim_worker *s);    /* worker code runs until leave() */
+void enter(struct sim_worker *s); /* worker code runs until leave() */
 void leave(void);
 
 /* actions.c: what may happen next */
@@ -234,7 +245,7 @@ void conn_up(struct redis_conn *c);
 void conn_execute(struct redis_conn *c, struct command *cmd);
 void conn_refuse(struct redis_conn *c, struct command *cmd); /* an error reply; nothing ran */
 void conn_deliver(struct redis_conn *c);
-void conn_break(struct redis_conn *c); /* the peer side is gone */
+void conn_break(struct redis_conn *c);                    /* the peer side is gone */
 void conn_down(struct redis_conn *c, const char *reason); /* the owner notices */
 void conn_finish_close(struct redis_conn *c);
 bool conn_unblock(unsigned number);
@@ -245,7 +256,7 @@ void ghost_end(struct command *g, bool execute);
 /* server.c: the real redis-server */
 void server_connect(const char *socket);
 void server_disconnect(void);
-void server_reset(void);          /* an empty database */
+void server_reset(void); /* an empty database */
 void server_flush_scripts(void);
 /* And checks what it did. `conn` is the number of the connection it came by. */
 redisReply *server_execute(struct sim_worker *from, unsigned conn, const struct command *cmd);
@@ -270,7 +281,7 @@ void call_deliver(struct http_call *c);
 void call_hang_up(struct http_call *c);
 void call_time_out(struct http_call *c);
 void call_repeat_late(const struct http_call *c); /* the provider goes on after it has answered */
-void call_lose(struct http_call *c); /* a request nobody waits for never arrives */
+void call_lose(struct http_call *c);              /* a request nobody waits for never arrives */
 void calls_forget(struct sim_worker *s);
 void pool_finish_close(struct sim_worker *s);
 void provider_answer(struct http_call *c); /* fills status and answer, or breaks the call */
