@@ -26,6 +26,7 @@
 #define ANSWER_MAX     (512U * 1024 * 1024) /* bytes of an unfinished answer; Redis' own limit */
 #define UNWRITTEN_MAX  (256U * 1024 * 1024) /* bytes of commands that the socket did not take */
 #define UNANSWERED_MAX ((size_t)1 << 20)    /* commands */
+#define LONG_COMMAND   (256U * 1024)        /* bytes of a command or answer whose progress counts as life */
 
 struct redis_link {
     uv_loop_t *loop;
@@ -135,6 +136,14 @@ static void start_clock(struct redis_link *l) {
         set_timer(l, now);
 }
 
+/* Bytes went out or came in: a command of tens of megabytes takes its time, and giving up on it would
+ * only send it again. */
+static void moved(struct redis_link *l) {
+    uint64_t until = uv_now(l->loop) + l->owner.command_timeout_ms;
+    if (l->pending.len > 0 && until > l->deadline)
+        l->deadline = until;
+}
+
 static void on_timer(uv_timer_t *timer) {
     struct redis_link *l = timer->data;
     l->timing = false;
@@ -165,6 +174,7 @@ static void write_out(struct redis_link *l) {
     if (l->broken[0] != '\0' || sdslen(l->ctx->obuf) == 0)
         return;
     int done = 0;
+    size_t before = sdslen(l->ctx->obuf);
     l->owner.stats->writes++;
     if (l->tls != NULL)
         redis_tls_forget_errors();
@@ -177,6 +187,8 @@ static void write_out(struct redis_link *l) {
         l->broken_io = true;
         return;
     }
+    if (before > LONG_COMMAND && sdslen(l->ctx->obuf) < before)
+        moved(l);
     bool wait = !done && (l->tls == NULL || !redis_tls_wants_read(l->tls));
     arm(l, wait ? UV_READABLE | UV_WRITABLE : UV_READABLE);
 }
@@ -251,6 +263,8 @@ static bool read_in(struct redis_link *l) {
             return false;
         }
         size_t got = l->ctx->reader->len - before;
+        if (before > LONG_COMMAND && got > 0)
+            moved(l);
         if (got > 0 && !answer_all(l))
             return false;
         if (l->ctx->reader->len > ANSWER_MAX) {

@@ -8,7 +8,8 @@
 
 #include "util/utf8.h"
 
-#define BUF_FIRST 64 /* bytes of a first allocation */
+#define BUF_FIRST 64         /* bytes of a first allocation */
+#define BUF_KEEP  (8u << 20) /* bytes that a reset leaves allocated: one giant must not be paid for ever */
 
 void buf_init(struct buf *b, size_t max) {
     *b = (struct buf){.max = max};
@@ -20,6 +21,11 @@ void buf_deinit(struct buf *b) {
 }
 
 void buf_reset(struct buf *b) {
+    if (b->cap > BUF_KEEP) {
+        free(b->data);
+        b->data = NULL;
+        b->cap = 0;
+    }
     b->len = 0;
     b->failed = false;
 }

@@ -167,3 +167,16 @@ def test_a_full_results_list_stops_claiming_and_says_so(empty_redis, peer):
         assert len(set(taken)) == 60
         fleet.workers[0].wait_event("results_drained")
         assert len(fleet.events("results_full")) <= 8  # said at each turn, not at each look
+
+
+def test_giants_become_dead_letters_and_the_queue_goes_on(empty_redis, peer):
+    """A text of control characters is six times as long in its dead letter: a command that takes longer than
+    `command_timeout` to be written. It is not given up on while it moves."""
+    peer.default = lambda request: Answer(200, fleet.provider.answer(request.json))
+    with Fleet(empty_redis, peer.url, {"shop": {}}, workers=1, worker={"lease": "1s"}) as fleet:
+        fleet.push(*["x" * (3 << 20)] * 5, "\x01" * (6 << 20), fleet.job("shop", 1))
+        fleet.wait_done(1)
+        wait_until(lambda: fleet.db.zcard(fleet.key("dead")) == 6, 30, fleet.state)
+        letters = [json.loads(v) for v in fleet.db.hvals(fleet.key("dead:entries"))]
+        assert sorted(len(letter["job"]) for letter in letters) == [3 << 20] * 5 + [6 << 20]
+        assert {letter["reason"] for letter in letters} == {"invalid"}
