@@ -196,7 +196,8 @@ static void add_redis(struct buf *b, const struct worker *w) {
     one(b, "dray_redis_up", "gauge", "1 while the Redis of every queue is there.",
         redis_away(w) == NULL);
     metrics_head(b, "dray_redis_noeviction", "gauge",
-                 "1 where Redis throws no key away when it is full: maxmemory-policy noeviction, or no maxmemory.");
+                 "1 where Redis throws no key away when it is full: maxmemory-policy noeviction, "
+                 "or no maxmemory.");
     for (uint32_t i = 0; i < w->lane_count; i++)
         if (w->lanes[i]->eviction != EVICTION_UNKNOWN)
             queue_value(b, "dray_redis_noeviction", w->lanes[i]->keys.queue,

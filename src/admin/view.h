@@ -20,8 +20,9 @@ struct view;
 struct account_view {
     struct view *view;
     char name[NAME_MAX_LEN + 1];
-    char mode; /* as in gate.lua: n p h b */
-    double tokens;
+    char mode;     /* as in gate.lua: n p h b */
+    double tokens; /* as of tokens_at_ms, Redis's clock */
+    uint64_t tokens_at_ms;
     uint64_t concurrency; /* requests under way, over all workers */
     uint64_t failures;
     uint64_t until_ms;

@@ -70,12 +70,13 @@ static void on_counters(void *arg, const redisReply *r, const char *error) {
 /* "tokens ts conc fails mode until cool probe", or nil: never used. */
 static void read_gate(struct account_view *a, const redisReply *r) {
     unsigned long long conc = 0, fails = 0, until = 0;
-    double tokens = 0;
+    double tokens = 0, at = 0;
     char mode = 'n';
     if (r->type == REDIS_REPLY_STRING)
-        sscanf(r->str, "%lf %*s %llu %llu %c %llu", &tokens, &conc, &fails, &mode, &until);
+        sscanf(r->str, "%lf %lf %llu %llu %c %llu", &tokens, &at, &conc, &fails, &mode, &until);
     a->mode = mode;
     a->tokens = tokens;
+    a->tokens_at_ms = (uint64_t)at;
     a->concurrency = conc;
     a->failures = fails;
     a->until_ms = until;

@@ -52,12 +52,18 @@ class Page:
                           lambda: f"{words!r} in {selector}, which says {self.text(selector)!r}")
 
     def press(self, selector, words=None):
-        """Presses the button with these words, as soon as it is there."""
-        def found():
-            for b in self.all(selector):
-                if b.is_displayed() and b.is_enabled() and (words is None or words in (b.text or b.get_attribute("aria-label") or "")):
-                    return b
-        wait_until(found, 15, lambda: f"a button {selector} {words}; there is {[b.text for b in self.all(selector)]}").click()
+        """Presses the button with these words, as soon as it is there and nothing lies above it."""
+        from selenium.common.exceptions import WebDriverException
+
+        def pressed():
+            try:
+                for b in self.all(selector):
+                    if b.is_displayed() and b.is_enabled() and (words is None or words in (b.text or b.get_attribute("aria-label") or "")):
+                        b.click()
+                        return True
+            except WebDriverException:  # drawn anew meanwhile, or a dialog is still closing
+                return False
+        wait_until(pressed, 15, lambda: f"a button {selector} {words} to be pressed; the page says {self.text('main')}")
 
     def keep(self, name):
         folder = os.environ.get("DRAY_SCREENSHOTS")
@@ -163,6 +169,7 @@ def test_a_letter_is_retried_dropped_and_resolved(world, browser):
     assert (result["id"], result["status"], result["order_key"]) == ("bad", "created", "a-corrected")
 
     page.press("#dead button.link", "hang")
+    page.wait_text("#letter-title", "hang")
     assert "Retry" not in page.text("#letter-actions")
     page.press("#letter-actions button", "Resolve")
     page.press("#ask-yes")

@@ -51,7 +51,7 @@ function drawCharts(s) {
   for (const which of ["http", "pickup"]) {
     const bounds = s.bounds_us[which];
     const p95 = quantile(minute[which], now[which], bounds, 0.95);
-    charts[which].add(quantile(minute[which], now[which], bounds, 0.5), p95, p95 === null ? "no order in the last minute" : `95 %: ${seconds(p95)}`);
+    charts[which].add(quantile(minute[which], now[which], bounds, 0.5), p95, p95 === null ? "none in the last minute" : `95 %: ${seconds(p95)}`);
   }
   return { ten, now, last };
 }

@@ -1,0 +1,142 @@
+/* What the API says of accounts: their state, why, and until when. */
+#include <string.h>
+
+#include "admin/api.h"
+
+#define ACCOUNTS_TOP  50 /* in /status: those in trouble first */
+#define ACCOUNTS_PAGE 200
+
+static const char *state_of(const struct account_view *v, uint64_t now_ms) {
+    if (v->pause.on && (v->pause.until_ms == 0 || v->pause.until_ms > now_ms))
+        return "paused_by_operator";
+    if (v->mode == 'h')
+        return "held";
+    if (v->mode == 'b')
+        return "breaker_open";
+    if (v->mode == 'p' && v->until_ms > now_ms)
+        return "paused_by_provider";
+    return v->waiting > 0 ? "limited" : "ok";
+}
+
+static const char *why(const char *state, const struct account_view *v) {
+    if (strcmp(state, "held") == 0)
+        return "the provider refuses the credentials: 401 or 403";
+    if (strcmp(state, "breaker_open") == 0)
+        return "the provider keeps failing; one order at a time tries";
+    if (strcmp(state, "paused_by_provider") == 0)
+        return "the provider asked to wait (Retry-After)";
+    if (strcmp(state, "limited") == 0)
+        return "at its rate or concurrency limit";
+    return strcmp(state, "ok") == 0 ? NULL : v->pause.reason;
+}
+
+/* The lower, the sooner it is shown. */
+static int rank(const char *state) {
+    static const char *const order[] = {"held", "breaker_open", "paused_by_provider",
+                                        "paused_by_operator", "limited"};
+    for (int i = 0; i < 5; i++)
+        if (strcmp(state, order[i]) == 0)
+            return i;
+    return 5;
+}
+
+/* What is in the account's bucket by now. */
+static double tokens_now(const struct account *account, const struct account_view *v) {
+    uint64_t now = v->view->redis_ms, at = v->tokens_at_ms;
+    double tokens = at == 0 ? account->burst : v->tokens;
+    if (now > at && at > 0)
+        tokens += (double)(now - at) * account->rate / 1000;
+    return account->rate > 0 ? (tokens < account->burst ? tokens : account->burst) : 0;
+}
+
+static void add_account(struct buf *b, const char *queue, const struct port *port,
+                        const struct account_view *v, uint64_t now_ms) {
+    const struct account *account = port->account;
+    const char *state = state_of(v, now_ms);
+    buf_add_char(b, '{');
+    api_str(b, "queue", queue);
+    api_str(b, "account", account->name);
+    api_str(b, "provider", account->provider->name);
+    api_str(b, "state", state);
+    api_str(b, "reason", why(state, v));
+    uint64_t until = strcmp(state, "paused_by_operator") == 0 ? v->pause.until_ms : v->until_ms;
+    if (rank(state) < 4 && until > 0)
+        api_u64(b, "until", until);
+    else
+        buf_add_str(b, "\"until\":null,");
+    api_u64(b, "waiting", v->waiting);
+    api_u64(b, "concurrency", v->concurrency);
+    api_u64(b, "concurrency_limit", account->concurrency);
+    api_u64(b, "failures", v->failures);
+    buf_addf(b, "\"tokens\":%.2f,\"rate\":%g,\"burst\":%u,", tokens_now(account, v), account->rate,
+             account->burst);
+    buf_add_str(b, "\"here\":{");
+    api_u64(b, "inflight", port->active);
+    api_u64(b, "created", port->stats.results[RESULT_CREATED]);
+    api_u64(b, "duplicate", port->stats.results[RESULT_DUPLICATE]);
+    api_u64(b, "failed", port->stats.results[RESULT_FAILED]);
+    api_u64(b, "last_created_at", port->stats.created_ms);
+    buf_add_str(b, "\"attempts\":{");
+    for (int i = 0; i < VERDICTS; i++)
+        if (port->stats.attempts[i] > 0)
+            api_u64(b, verdict_name((enum verdict)i), port->stats.attempts[i]);
+    api_end(b, '}');
+    api_end(b, '}');
+    api_end(b, '}');
+    buf_add_char(b, ',');
+}
+
+struct choice {
+    const char *queue, *text, *state; /* NULL: any */
+    uint64_t offset, limit;
+};
+
+static bool chosen(const struct choice *c, const char *queue, const char *account,
+                   const char *state) {
+    return (c->queue == NULL || strcmp(c->queue, queue) == 0) &&
+           (c->text == NULL || strcasestr(account, c->text) != NULL) &&
+           (c->state == NULL || strcmp(c->state, state) == 0 ||
+            (strcmp(c->state, "troubled") == 0 && rank(state) < 5));
+}
+
+/* Those in trouble first: one pass per rank, so that nothing is sorted or allocated. */
+static void add_chosen(struct buf *b, const struct admin *a, const struct choice *c) {
+    uint64_t now = clock_unix_ms(), total = 0, troubled = 0, at = 0;
+    buf_add_str(b, "\"accounts\":{\"list\":[");
+    for (int pass = 0; pass <= 5; pass++)
+        for (uint32_t i = 0; i < a->views.count; i++) {
+            const struct view *view = a->views.list[i];
+            const struct lane *lane = view_lane(view);
+            for (uint32_t k = 0; lane != NULL && k < view->account_count; k++) {
+                const struct account_view *v = &view->accounts[k];
+                const struct port *port = lane_port(lane, v->name);
+                const char *state = state_of(v, now);
+                if (port == NULL || rank(state) != pass || !chosen(c, view->queue, v->name, state))
+                    continue;
+                total++;
+                troubled += pass < 5;
+                if (at++ >= c->offset && at <= c->offset + c->limit)
+                    add_account(b, view->queue, port, v, now);
+            }
+        }
+    api_end(b, ']');
+    buf_addf(b, ",\"total\":%llu,\"troubled\":%llu}", (unsigned long long)total,
+             (unsigned long long)troubled);
+}
+
+void api_accounts_top(struct buf *b, const struct admin *a) {
+    add_chosen(b, a, &(struct choice){.limit = ACCOUNTS_TOP});
+}
+
+void answer_accounts(struct request *r) {
+    struct choice c = {.queue = request_query(r, "queue"),
+                       .text = request_query(r, "text"),
+                       .state = request_query(r, "state")};
+    if (!query_number(r, "offset", 0, 1000000, &c.offset) ||
+        !query_number(r, "limit", ACCOUNTS_TOP, ACCOUNTS_PAGE, &c.limit))
+        return;
+    buf_add_char(&r->out, '{');
+    add_chosen(&r->out, r->admin, &c);
+    buf_add_char(&r->out, '}');
+    answer_json(r, 200);
+}
