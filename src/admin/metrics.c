@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "admin/process.h"
+#include "worker/spool.h"
 
 void metrics_head(struct buf *b, const char *name, const char *type, const char *help) {
     buf_addf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
@@ -245,6 +246,17 @@ static void add_process(struct buf *b, const struct admin *a) {
         a->cut);
 }
 
+/* A loop over files: there are as many as workers that ended while Redis was away. */
+static uint64_t spooled(const struct worker *w) {
+    uint64_t left = 0;
+    for (const struct spool_file *f = w->spool != NULL ? w->spool->files : NULL; f != NULL;
+         f = f->next) {
+        uint64_t done = f->settled + f->lost + f->bad;
+        left += f->lines > done ? f->lines - done : 0;
+    }
+    return left;
+}
+
 static void add_worker(struct buf *b, const struct worker *w) {
     metrics_head(b, "dray_build_info", "gauge", "1, with the version as a label.");
     buf_addf(b, "dray_build_info{version=\"%s\",libmicrohttpd=\"%s\",libuv=\"%s\"} 1\n",
@@ -255,6 +267,8 @@ static void add_worker(struct buf *b, const struct worker *w) {
         buf_addf(b, "dray_worker_mode{mode=\"%s\"} %d\n", modes[i],
                  strcmp(mode_name(w), modes[i]) == 0);
     one(b, "dray_ready", "gauge", "1 while /readyz answers 200.", not_ready(w) == NULL);
+    one(b, "dray_spool_settlements", "gauge",
+        "Settlements in the spool that Redis has not taken yet.", spooled(w));
     one(b, "dray_max_inflight_orders", "gauge", "max_inflight.", w->boot->max_inflight);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "admin/view_read.h"
+#include "worker/spool.h"
 
 #define NODES_MAX (1u << 20)
 
@@ -116,7 +117,7 @@ static bool redis_refuses(const struct worker *w, uint64_t now_ns) {
 static bool could_claim(const struct view *view, const struct lane *lane, uint64_t now_ns) {
     const struct worker *w = lane->worker;
     return view->jobs > 0 && w->mode == WORKER_RUNNING && lane_is_up(lane) &&
-           lane->closed == LANE_OPEN && !lane->retiring && !view->pause.on &&
+           lane->closed == LANE_OPEN && !lane->retiring && !spool_holds(lane) && !view->pause.on &&
            !redis_refuses(w, now_ns) && lane_held(lane) < lane->config->concurrency &&
            w->active < w->boot->max_inflight;
 }

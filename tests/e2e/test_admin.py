@@ -1,15 +1,20 @@
 """The admin server: health, readiness, who may ask, and that nobody who asks can hurt the worker."""
 
+import json
+import os
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 import pytest
 
 from lib.admin import TOKEN, AdminWorld
+from lib.daemon import ini
 from lib.peer import Answer, Raw, Silence
+from lib.process import DRAY
 from lib.redis_rewriter import RedisRewriter
 from lib.redis_server import RedisServer
 from lib.wait import stays_true, wait_until
@@ -452,3 +457,51 @@ def test_actions_and_contents_need_a_token(empty_redis, peer):
         for path in [path for method, path in paths if method == "POST"]:
             assert world.ask(path, "GET").status in (404, 405), path
         assert world.db.hlen(world.key("pauses")) == 0
+
+
+# -- dray health -------------------------------------------------------------------------------------
+
+
+def health(config, *args):
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "dray.ini")
+        with open(path, "w") as f:
+            f.write(ini(config))
+        return subprocess.run([DRAY, "health", "-c", path, *args], capture_output=True, text=True, timeout=30)
+
+
+def test_dray_health_asks_the_worker_here(world):
+    config = {**world.config, "admin": {"listen": f"127.0.0.1:{world.port}"}}
+    well = health(config)
+    assert (well.returncode, json.loads(well.stdout)["healthy"]) == (0, True), well.stderr
+    everywhere = {**world.config, "admin": {"listen": f"0.0.0.0:{world.port}", "token": "t"}}
+    assert health(everywhere).returncode == 0
+    world.daemon.send(signal.SIGUSR1)
+    world.wait_status("/readyz", 503)
+    assert health(config).returncode == 0
+    unready = health(config, "--ready")
+    assert unready.returncode == 1 and "quiet" in unready.stderr
+    world.daemon.stop()
+    gone = health(config)
+    assert gone.returncode == 1 and "127.0.0.1" in gone.stderr
+
+
+def test_dray_health_without_an_admin_server(world):
+    off = health({**world.config, "admin": {"listen": "off"}})
+    assert off.returncode == 2 and "off" in off.stderr
+
+
+def test_queues_that_a_reload_brings_and_takes_are_followed(world):
+    world.config["account later"] = world.provider.settings(world.config["account shop"]["base_url"], queue="more")
+    world.daemon.set_config(world.config)
+    world.daemon.send(signal.SIGHUP)
+    names = lambda: [q["queue"] for q in world.get("/api/v1/queues")["queues"]]  # noqa: E731
+    wait_until(lambda: names() == ["orders", "more"], 15, "the new queue")
+    assert 'dray_queue_jobs{queue="more"}' in wait_until(
+        lambda: (m := world.metrics()) and 'dray_queue_jobs{queue="more"}' in m and m, 10, "its metrics")
+    del world.config["account later"]
+    world.daemon.set_config(world.config)
+    world.daemon.send(signal.SIGHUP)
+    wait_until(lambda: names() == ["orders"], 15, "the queue to be gone")
+    assert world.ask("/api/v1/dead/more").status == 404
+    world.alive()
