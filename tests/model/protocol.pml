@@ -2,7 +2,7 @@
  * exhaustively: two workers, either of which may die, or be stopped for any time at any step (a zombie);
  * one order that was pushed twice; a provider that may create and not answer.
  *
- *   spin -a protocol.pml && cc -O2 -DNOREDUCE -o pan pan.c && ./pan -m100000        (test_model.py does it)
+ *   spin -a protocol.pml && cc -O2 -DSAFETY -DNOCLAIM -o pan pan.c && ./pan -m1000000     (as test_model.py does)
  *
  * Proven, in every state of every schedule:
  *   never doubled   the provider creates the order at most once, and at most one job says "created"
@@ -108,9 +108,9 @@ inline put(j, where) {
 
 /* What the ledger says against sending (or looking up) the job: nothing. */
 #ifdef NO_LEDGER
-#define key_free(j) (phase[j] == SEND || ledger == LOOKING || ledger == FREE)
+#define key_free(what) (what == SEND || ledger == LOOKING || ledger == FREE)
 #else
-#define key_free(j) (ledger == FREE || (ledger == LOOKING && phase[j] == LOOKUP))
+#define key_free(what) (ledger == FREE || (ledger == LOOKING && what == LOOKUP))
 #endif
 
 inline create() {
@@ -122,6 +122,7 @@ inline create() {
 inline done() {
     j = 0;
     reply = 0;
+    what = 0;
     recovered[me] = false
 }
 
@@ -185,6 +186,7 @@ inline give_back(j) {
 proctype Worker(byte me) {
     byte j;
     mtype:answer reply;
+    mtype:phase what; /* is to be done with the job, as claimed */
 end_idle: {
     /* claim.lua, for a worker whose lease is alive. */
     atomic {
@@ -193,16 +195,17 @@ end_idle: {
         :: lease[me] == ALIVE && claimable(1) && !(later[1] && claimable(0)) -> j = 1
         fi;
         put(j, IN_FLIGHT);
-        holder[j] = me
+        holder[j] = me;
+        what = phase[j]
     }
 
     /* Its last worker died after it had begun: to be looked up, or poison. No request leaves. */
     if
-    :: phase[j] == RECOVERED && recoveries[j] >= POISON ->
+    :: what == RECOVERED && recoveries[j] >= POISON ->
         settle(j, IN_DEAD, SAYS_UNKNOWN, SEND, UNKNOWN); goto end_idle
-    :: phase[j] == RECOVERED && recoveries[j] < POISON ->
+    :: what == RECOVERED && recoveries[j] < POISON ->
         settle_unknown(j); goto end_idle
-    :: phase[j] != RECOVERED
+    :: what != RECOVERED
     fi;
 
     /* begin.lua: is the claim ours, the lease alive, the key free? Only then the ledger says "sending". */
@@ -211,12 +214,12 @@ end_idle: {
         :: !claim_is_mine(me, j) || lease[me] != ALIVE -> reply = LOST
         :: else ->
             if
-            :: key_free(j) ->
+            :: key_free(what) ->
                 reply = GO;
                 begun[j] = true;
                 recovered[me] = false;
                 if
-                :: phase[j] == SEND -> ledger = SENDING; sender = me
+                :: what == SEND -> ledger = SENDING; sender = me
                 :: else
                 fi
             :: else ->
@@ -232,10 +235,10 @@ end_idle: {
     :: reply == LOST -> give_back(j); goto end_idle
     :: reply == BUSY -> settle_busy(j); goto end_idle
     :: reply == UNSURE -> settle(j, IN_DEAD, SAYS_UNKNOWN, SEND, UNKNOWN); goto end_idle
-    :: reply == EXISTS && phase[j] == LOOKUP -> settle(j, IN_RESULTS, SAYS_CREATED, SEND, CREATED); goto end_idle
-    :: reply == EXISTS && phase[j] != LOOKUP -> settle(j, IN_RESULTS, SAYS_DUPLICATE, SEND, CREATED); goto end_idle
-    :: reply == GO && phase[j] == LOOKUP -> goto look_up
-    :: reply == GO && phase[j] != LOOKUP
+    :: reply == EXISTS && what == LOOKUP -> settle(j, IN_RESULTS, SAYS_CREATED, SEND, CREATED); goto end_idle
+    :: reply == EXISTS && what != LOOKUP -> settle(j, IN_RESULTS, SAYS_DUPLICATE, SEND, CREATED); goto end_idle
+    :: reply == GO && what == LOOKUP -> goto look_up
+    :: reply == GO && what != LOOKUP
     fi;
 
     /* Right before the first byte: the lease, once more. */

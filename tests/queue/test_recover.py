@@ -101,13 +101,26 @@ def test_recovering_twice_is_harmless(q):
     assert q.jobs() == ["b"] and len(q.hash("parked")) == 1
 
 
+def test_a_living_worker_gives_up_begun_claims_that_it_does_not_know(q):
+    """What Redis forgot the settlement of: they become unknown; the worker stays, and so does its other claim."""
+    q.push("known", "stranger")
+    (known, _), (stranger, _) = q.claim(2)
+    q.begin((known, "k1"), (stranger, "k2"))
+    reply = q.call("recover", ["w", 0, stranger], "w", [q.order_key("shop", "k2")])
+    assert reply == ["OK", "1", "0", "1"]
+    assert q.ledger("k2").startswith(f"L {HASH} ") and q.ledger("k1").startswith(f"S {HASH} ")
+    assert q.beat()[2] == "K"
+    assert q.settle({"token": stranger, "op": "done"}, {"token": known, "op": "done"}) == ["LOST", "OK"]
+    q.books()
+
+
 def test_a_beat_between_the_pieces_ends_the_recovery(q):
     q.push(*[f"j{n}" for n in range(20)])
     tokens = [t for t, _ in q.claim(20)]
     q.begin(*[(t, f"k{n}") for n, t in enumerate(tokens)])
     q.expire()
     q.recover(most=5)
-    q.beat()
+    assert q.beat()[2] == "N", "a worker that was recovered in part is told so"
     assert q.recover() == ["ALIVE"]
     replies = q.settle(*[{"token": t, "op": "done", "result": t} for t in tokens])
     assert sorted(replies) == ["LOST"] * 5 + ["OK"] * 15
