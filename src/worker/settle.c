@@ -81,7 +81,8 @@ void settle(struct order *o, const struct settle_context *c) {
 }
 
 /* Gives back a claim that this worker was never told of. `begun` ("P<account>:<key>", or empty): the reply
- * that would have let it go was lost, so nothing was sent; its ledger entry goes too. */
+ * that would have let it go was lost, so nothing was sent; its ledger entry goes too. Where it began
+ * since `begun` was read (a begin that ran late), Redis leaves it, and the next beat counts it again. */
 void settle_back(struct lane *lane, struct span token, struct span begun) {
     struct settlement s = {.op = SETTLE_BACK, .counter = "handed_back", .gate = '-'};
     struct buf *key = &lane->worker->text_path;

@@ -91,6 +91,15 @@ def test_back_of_a_job_with_a_past_comes_before_all_others(q):
     assert [r for _, r in q.claim()] == ['0N {"n":1}\nold', "new"]
 
 
+def test_back_without_an_account_leaves_what_has_begun(q):
+    # A begin may run after its connection died, when its worker has just read that it had not.
+    token = q.one()
+    assert q.settle({"token": token, "op": "back", "account": "", "effect": "-"}) == ["BEGUN"]
+    assert q.ledger("k").startswith("S ") and q.list("jobs") == []
+    assert q.settle({"token": token, "op": "back", "effect": "-", "ledger": "D", "key": "k"}) == ["OK"]
+    assert q.list("jobs") == ["job"]
+
+
 def test_wait_keeps_its_place(q):
     q.push("a", "b")
     (a, _), (b, _) = q.claim()

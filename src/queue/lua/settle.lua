@@ -16,8 +16,9 @@
 --   body    retry, wait: state letter, a space, header JSON ("" leaves the header); dead: the entry
 --   ledger  "" leave, "D" delete, or the entry's new value; back of a claim that never began leaves it
 -- Returns  per job: OK; LOST: the claim is not ours any more (a created order's id goes into the
---   ledger all the same); WRONGTYPE: results is no list (nothing was done). A reply_to that is no
---   list gives way to results.
+--   ledger all the same); WRONGTYPE: results is no list (nothing was done); BEGUN: back without an account,
+--   of a claim that was taken for one that never began (nothing was done). A reply_to that is no list
+--   gives way to results.
 --   Then now ms, next ms (as claim); then, for each account whose gate turned: what it did (gate.lua's
 --   TURNS), the account, for how many ms
 -- "C" in the ledger is the truth whoever wrote it: nothing but another "C" takes its place.
@@ -127,6 +128,7 @@ local function settle(i)
   local op, result, ledger = ops[ARGV[a + 1]], ARGV[a + 2], ARGV[a + 3]
   local account = op.account
   if not claims[i] then return learn_of_lost(key, account, ledger) end
+  if op.verb == 'back' and account == '' and claims[i] ~= '' then return 'BEGUN' end
   local results = op.results
   if result ~= '' and not is_list(results) then
     results = KEYS[FIXED]
