@@ -8,7 +8,7 @@ packages_run="redis-server ca-certificates"
 packages_test="libcmocka-dev spin python3 python3-pytest python3-pytest-xdist python3-pytest-timeout
     python3-redis openssl util-linux
     chromium chromium-driver python3-selenium
-    python3-yaml systemd prometheus groff-base zsh php-cli php-redis ruby-redis node-redis"
+    python3-yaml systemd prometheus groff-base zsh php-cli php-redis ruby-redis nodejs node-redis"
 
 say() {
     printf '\n== %s\n' "$*"

@@ -133,7 +133,8 @@ def exported():
             for number in range(3):
                 world.send(f"j{number}")
                 world.result()
-            wait_until(lambda: "dray_redis_noeviction" in world.ask("/metrics").body.decode(), 20, "a reading of Redis")
+            wait_until(lambda: re.search("^dray_queue_jobs.*^dray_redis_noeviction", world.ask("/metrics").body.decode(), re.M | re.S),
+                       20, "a reading of Redis")
             text = world.ask("/metrics").body.decode()
     found = {}
     for name, labels in re.findall(r"^(dray_[a-z_]+)(?:\{(.*?)\})? \S+$", text, re.M):

@@ -1,10 +1,12 @@
 """Every program of docs/integrate.md, as it stands there, against a worker and the sandbox: pushes, takes results, and
 loses none when it is killed in between."""
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -52,7 +54,14 @@ def world(empty_redis, tmp_path):
     with Sandbox() as sandbox, World(empty_redis, base_url=sandbox.url) as world:
         world.sandbox = sandbox
         world.folder = tmp_path
-        yield world
+        world.programs = []
+        try:
+            yield world
+        finally:  # one left over would take the next test's results
+            for program in world.programs:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(program.pid, signal.SIGKILL)  # the shell's redis-cli too
+                program.wait(10)
 
 
 class Program:
@@ -80,8 +89,10 @@ class Program:
         return done
 
     def start(self):
-        return Process(self.args(), cwd=str(self.world.folder), name=f"{self.language} {self.name}",
-                       env=environment(self.world.redis, str(self.world.folder)))
+        program = Process(self.args(), cwd=str(self.world.folder), name=f"{self.language} {self.name}",
+                          env=environment(self.world.redis, str(self.world.folder)))
+        self.world.programs.append(program)
+        return program
 
 
 def write_order(world, key):
@@ -105,7 +116,7 @@ def test_produce_and_consume(world, language):
         produce.run(number)
         wait_until(lambda: world.db.llen(mine(language)) == 0 and len(taker.stdout_lines), 20, taker.tail)
     wait_until(lambda: len(taker.stdout_lines) == 3, 20, taker.tail)
-    assert world.db.llen(world.key("results")) == world.db.llen(mine(language)) == 0
+    wait_until(lambda: world.db.llen(world.key("results")) == world.db.llen(mine(language)) == 0, 10, world.state)
     said = taker.stdout_lines
     if language == "shell":
         results = [json.loads(line) for line in said]
@@ -116,7 +127,6 @@ def test_produce_and_consume(world, language):
     assert again == ["duplicate", "shop-7/1001", first[2]]
     posts = {o["key"]: o["posts"] for o in world.sandbox.orders()["orders"]}
     assert posts == {"1001": 1, "1002-REJECT": 1}
-    taker.kill()
 
 
 def test_a_consumer_that_was_killed_finds_its_result_first(world, language):
@@ -127,7 +137,6 @@ def test_a_consumer_that_was_killed_finds_its_result_first(world, language):
     taker = Program(world, language, "consume").start()
     wait_until(lambda: any("shop-7/2001" in line for line in taker.stdout_lines), 20, taker.tail)
     wait_until(lambda: world.db.llen(mine(language)) == 0, 10, taker.tail)
-    taker.kill()
 
 
 def test_the_acl_user_is_enough_and_no_more(world):

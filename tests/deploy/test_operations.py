@@ -179,12 +179,15 @@ def quiet_order(world, attempts):
 
 
 def test_an_error_that_repeats_is_logged_once_a_second(peer):
-    with RedisServer(maxmemory_policy="noeviction") as redis, World(redis, peer) as world:
-        redis.client.config_set("maxmemory", 1)  # every script is refused from now on
-        wait_until(lambda: len(world.daemon.events_named("redis_error")) >= 3, 30, "errors")
+    """A lease of a second is renewed three times in it; Redis refuses each."""
+    with RedisServer(maxmemory_policy="noeviction") as redis, \
+            World(redis, peer, worker={"lease": "1s"}, config_redis={"command_timeout": "500ms"}) as world:
+        redis.client.config_set("maxmemory", 1)
+        wait_until(lambda: len(world.daemon.events_named("redis_error")) >= 4, 30, lambda: world.daemon.process.tail(30))
         errors = world.daemon.events_named("redis_error")
         assert all("OOM" in e["message"] for e in errors)
         stamps = [datetime.fromisoformat(e["time"].replace("Z", "+00:00")).timestamp() for e in errors]
+        assert any(e.get("left_out", 0) > 0 for e in errors)
         assert all(later - earlier > 0.9 for earlier, later in zip(stamps, stamps[1:]))
         redis.client.config_set("maxmemory", 0)
         peer.default = lambda request: created(world.provider, request)

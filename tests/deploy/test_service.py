@@ -9,7 +9,7 @@ import tempfile
 
 import pytest
 
-from lib.process import DRAY, ROOT
+from lib.process import DRAY, ROOT, clean_env
 from lib.wait import wait_until
 from lib.world import World
 
@@ -145,6 +145,7 @@ def test_the_example_configuration_is_valid(tmp_path):
     token.write_text("secret\n")
     path = tmp_path / "dray.ini"
     path.write_text(text.replace("/run/credentials/dray.service/tokens_shop", str(token)))
-    done = subprocess.run([DRAY, "config", "check", "-c", str(path)], capture_output=True, text=True)
+    done = subprocess.run([DRAY, "config", "check", "-c", str(path)], capture_output=True, text=True,
+                          env=clean_env())
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 queue, 1 account" in done.stdout
