@@ -25,7 +25,7 @@ static void tell(struct lane *lane, enum script_id script) {
 static void add_limits(const struct lane *lane, const struct account *a, struct buf *cmd) {
     char text[160];
     uint64_t probe_ms = a->connect_timeout_ms + a->request_timeout_ms + 2 * lane->worker->boot->lease_ms;
-    snprintf(text, sizeof(text), "%.6f %u %u %u %llu %llu %llu", a->rate, a->burst > 0 ? a->burst : 1, a->concurrency,
+    snprintf(text, sizeof(text), "%.12g %u %u %u %llu %llu %llu", a->rate, a->burst > 0 ? a->burst : 1, a->concurrency,
              a->breaker_failures, (unsigned long long)a->breaker_cooldown_ms, (unsigned long long)probe_ms,
              (unsigned long long)a->ledger_ttl_ms);
     redis_resp_str(cmd, a->name);

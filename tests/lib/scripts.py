@@ -137,7 +137,7 @@ class Scripts:
             self.db.lpush(self.key("jobs"), text)
 
     def limits(self, account="shop", rate=0, burst=1, conc=0, failures=0, cooldown=30000, probe=60000, ttl=604800000):
-        self.db.hset(self.key("limits"), account, f"{rate:.6f} {burst} {conc} {failures} {cooldown} {probe} {ttl}")
+        self.db.hset(self.key("limits"), account, f"{rate:.12g} {burst} {conc} {failures} {cooldown} {probe} {ttl}")
 
     def gate(self, account="shop"):
         t, s, c, f, m, u, o, p = self.db.hget(self.key("accounts"), account).decode().split(" ")
