@@ -7,7 +7,7 @@
 #define ACCOUNTS_PAGE 200
 
 static const char *state_of(const struct account_view *v, uint64_t now_ms) {
-    if (v->pause.on && (v->pause.until_ms == 0 || v->pause.until_ms > now_ms))
+    if (pause_holds(&v->pause, now_ms))
         return "paused_by_operator";
     if (v->mode == 'h')
         return "held";

@@ -1,3 +1,4 @@
+/* Writing members of JSON objects, and reading numbers of the query. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,7 +30,7 @@ void api_end(struct buf *b, char bracket) {
 
 void api_pause(struct buf *b, const char *name, const struct pause_view *p, uint64_t now_ms) {
     buf_addf(b, "\"%s\":", name);
-    if (!p->on || (p->until_ms > 0 && p->until_ms <= now_ms)) {
+    if (!pause_holds(p, now_ms)) {
         buf_add_str(b, "null,");
         return;
     }

@@ -57,7 +57,7 @@ static uint64_t get_workers(const struct lane *l, const struct view *v) {
     return (void)l, v->workers_alive;
 }
 static uint64_t get_paused(const struct lane *l, const struct view *v) {
-    return (void)l, v->pause.on;
+    return (void)l, pause_holds(&v->pause, clock_unix_ms());
 }
 static uint64_t get_full(const struct lane *l, const struct view *v) {
     return l->config->results_high_water > 0 && v->results >= l->config->results_high_water;

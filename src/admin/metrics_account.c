@@ -101,7 +101,7 @@ static void account_state(struct buf *b, const char *queue, const char *account,
         return;
     uint64_t now = clock_unix_ms();
     bool paused = av->mode == 'p' && now < av->until_ms;
-    bool operator_paused = av->pause.on && (av->pause.until_ms == 0 || now < av->pause.until_ms);
+    bool operator_paused = pause_holds(&av->pause, now);
     buf_addf(b, "dray_account_state{queue=\"%s\",account=\"%s\",state=\"held\"} %d\n", queue,
              account, av->mode == 'h');
     buf_addf(b, "dray_account_state{queue=\"%s\",account=\"%s\",state=\"breaker_open\"} %d\n",

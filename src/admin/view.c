@@ -55,6 +55,10 @@ const struct account_view *view_account(const struct view *view, const char *acc
     return NULL;
 }
 
+bool pause_holds(const struct pause_view *p, uint64_t now_ms) {
+    return p->on && (p->until_ms == 0 || p->until_ms > now_ms);
+}
+
 struct lane *view_lane(const struct view *view) {
     const struct worker *w = view->views->worker;
     for (uint32_t i = 0; i < w->lane_count; i++)
@@ -117,9 +121,9 @@ static bool redis_refuses(const struct worker *w, uint64_t now_ns) {
 static bool could_claim(const struct view *view, const struct lane *lane, uint64_t now_ns) {
     const struct worker *w = lane->worker;
     return view->jobs > 0 && w->mode == WORKER_RUNNING && lane_is_up(lane) &&
-           lane->closed == LANE_OPEN && !lane->retiring && !spool_holds(lane) && !view->pause.on &&
-           !redis_refuses(w, now_ns) && lane_held(lane) < lane->config->concurrency &&
-           w->active < w->boot->max_inflight;
+           lane->closed == LANE_OPEN && !lane->retiring && !spool_holds(lane) &&
+           !pause_holds(&view->pause, clock_unix_ms()) && !redis_refuses(w, now_ns) &&
+           lane_held(lane) < lane->config->concurrency && w->active < w->boot->max_inflight;
 }
 
 void view_progress(struct view *view, uint64_t now_ns) {

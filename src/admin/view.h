@@ -98,6 +98,8 @@ uint64_t views_read_at(const struct views *v);
 
 const struct view *views_find(const struct views *v, const char *queue);               /* or NULL */
 const struct account_view *view_account(const struct view *view, const char *account); /* or NULL */
+/* An operator's pause that is not over yet. */
+bool pause_holds(const struct pause_view *p, uint64_t now_ms);
 /* NULL while its queue is not configured. */
 struct lane *view_lane(const struct view *view);
 /* Boot-clock nanoseconds that jobs wait while nothing is claimed that could be; 0: all is well. */

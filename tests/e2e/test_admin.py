@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -14,7 +15,7 @@ import pytest
 from lib.admin import TOKEN, AdminWorld
 from lib.daemon import ini
 from lib.peer import Answer, Raw, Silence
-from lib.process import DRAY
+from lib.process import DRAY, ROOT
 from lib.redis_rewriter import RedisRewriter
 from lib.redis_server import RedisServer
 from lib.wait import stays_true, wait_until
@@ -505,3 +506,11 @@ def test_queues_that_a_reload_brings_and_takes_are_followed(world):
     wait_until(lambda: names() == ["orders"], 15, "the queue to be gone")
     assert world.ask("/api/v1/dead/more").status == 404
     world.alive()
+
+
+def test_the_documentation_lists_each_metric_and_no_other(empty_redis, peer):
+    with open(os.path.join(ROOT, "docs", "admin.md"), encoding="utf-8") as f:
+        told = dict(re.findall(r"^\| `(dray_\w+)` \| (\w+) \|", f.read(), re.M))
+    with AdminWorld(empty_redis, peer) as world:
+        text = world.ask("/metrics").body.decode()
+    assert dict(re.findall(r"^# TYPE (dray_\w+) (\w+)", text, re.M)) == told
