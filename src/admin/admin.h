@@ -71,6 +71,7 @@ struct admin {
     bool closing;
     struct client *oldest, *newest;
     struct request *wait_first, *wait_last;
+    bool beyond_loopback;
     uint32_t clients;
     uint64_t requests, refused, cut;
     uint64_t denied_logged_ns;

@@ -18,6 +18,8 @@ const char *mode_name(const struct worker *w) {
 }
 
 const char *redis_away(const struct worker *w) {
+    if (w->mode == WORKER_STOPPED)
+        return "the worker is stopping";
     for (uint32_t i = 0; i < w->lane_count; i++)
         if (!lane_is_up(w->lanes[i])) {
             const char *error = redis_router_error(w->redis, w->lanes[i]->keys.slot);

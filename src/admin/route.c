@@ -110,12 +110,13 @@ static bool may(struct request *r) {
         log_denied(r, "token");
         answer_error(r, 401, "token_needed",
                      "Authorization: Bearer with the token of [admin] is needed");
-    } else if (access == ACCESS_READ && host_is_local(r)) {
+    } else if (access == ACCESS_READ && !r->admin->beyond_loopback && host_is_local(r)) {
         return true;
     } else if (access == ACCESS_READ) {
         log_denied(r, "host");
         answer_error(r, 403, "foreign_host",
-                     "without a token in [admin], the Host must be localhost, 127.0.0.1 or [::1]");
+                     "without a token in [admin], this is for this host only: the Host must be "
+                     "localhost, 127.0.0.1 or [::1]");
     } else {
         log_denied(r, "no token configured");
         answer_error(r, 403, "no_token_configured",
@@ -152,6 +153,8 @@ bool route(struct request *r, const char *method, const char *path) {
         answer_error(r, 404, "not_found", "there is nothing here");
     } else if (r->admin->worker == NULL) {
         answer_error(r, 503, "starting", "the worker is starting");
+    } else if (r->admin->worker->mode == WORKER_STOPPED) { /* its connections are being freed */
+        answer_error(r, 503, "stopping", "the worker is stopping");
     } else {
         return may(r) && body_fits(r);
     }

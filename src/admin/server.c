@@ -202,15 +202,23 @@ static int listen_on(const char *where, struct err *err) {
     return fd;
 }
 
-static void log_listening(int fd) {
+static bool is_loopback(const char *host) {
+    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
+           strncmp(host, "::ffff:127.", 11) == 0;
+}
+
+static void note_address(struct admin *a, int fd) {
     struct sockaddr_storage bound;
     socklen_t len = sizeof(bound);
     char host[64], port[8];
     struct log_line l;
+    a->beyond_loopback = true;
     if (getsockname(fd, (struct sockaddr *)&bound, &len) < 0 ||
         getnameinfo((struct sockaddr *)&bound, len, host, sizeof(host), port, sizeof(port),
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0 ||
-        !log_begin(&l, LOG_INFO, "admin_listening"))
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return;
+    a->beyond_loopback = !is_loopback(host);
+    if (!log_begin(&l, LOG_INFO, "admin_listening"))
         return;
     log_str(&l, "host", host);
     log_u64(&l, "port", strtoull(port, NULL, 10));
@@ -249,7 +257,7 @@ int admin_new(struct admin **out, uv_loop_t *loop, const struct config *config, 
     letter_init(&a->letter);
     int fd = listen_on(config->admin_listen, err);
     if (fd >= 0) {
-        log_listening(fd);
+        note_address(a, fd);
         a->daemon = start_daemon(a, fd);
         if (a->daemon == NULL) {
             close(fd);
@@ -274,8 +282,8 @@ static void on_refresh(uv_timer_t *timer) {
 }
 
 void admin_watch(struct admin *a, struct worker *w) {
-    if (a == NULL)
-        return;
+    if (a == NULL || w->mode == WORKER_STOPPED)
+        return; /* it could not start, and ends */
     uint64_t beat = w->boot->lease_ms / 3, every = beat < REFRESH_MS ? beat : REFRESH_MS;
     views_init(&a->views, w, on_read, a);
     a->worker = w;

@@ -1,5 +1,6 @@
 """The admin server: health, readiness, who may ask, and that nobody who asks can hurt the worker."""
 
+import http.client
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 import pytest
@@ -514,3 +516,46 @@ def test_the_documentation_lists_each_metric_and_no_other(empty_redis, peer):
     with AdminWorld(empty_redis, peer) as world:
         text = world.ask("/metrics").body.decode()
     assert dict(re.findall(r"^# TYPE (dray_\w+) (\w+)", text, re.M)) == told
+
+
+def test_a_reload_changes_the_token_and_never_opens_the_api(empty_redis, peer):
+    world = AdminWorld(empty_redis, peer)
+    world.config["admin"]["listen"] = "0.0.0.0:0"
+    world.daemon.set_config(world.config)
+    with world:
+        world.config["admin"]["token"] = world.token = "another"
+        world.daemon.set_config(world.config)
+        world.daemon.send(signal.SIGHUP)
+        world.wait_status("/api/v1/status", 200)
+        assert world.ask("/api/v1/status", token=TOKEN).status == 401
+        world.config["admin"] = {"listen": "127.0.0.1:0"}  # allowed without a token; it still listens elsewhere
+        world.daemon.set_config(world.config)
+        world.daemon.send(signal.SIGHUP)
+        world.wait_status("/api/v1/status", 403)
+        assert world.ask("/api/v1/status", token=None).status == 403
+        assert world.ask("/healthz", token=None).status == 200
+
+
+def test_the_server_answers_until_the_very_end(world):
+    """Asked all the time while the worker ends: no crash, and a clean exit."""
+    over = []
+
+    def hammer():
+        while not over:
+            for path in ("/metrics", "/api/v1/status", "/healthz", "/readyz", "/api/v1/dead/orders"):
+                try:
+                    world.ask(path, timeout=5)
+                except OSError:
+                    pass
+                except http.client.HTTPException:
+                    pass
+
+    port = world.port
+    threads = [threading.Thread(target=hammer) for _ in range(4)]
+    for t in threads:
+        t.start()
+    wait_until(lambda: world.metrics()["dray_admin_requests_total"] > 50, 15, "the requests")
+    assert port == world.port and world.daemon.stop() == 0
+    over.append(True)
+    for t in threads:
+        t.join()
