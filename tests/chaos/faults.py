@@ -14,6 +14,9 @@ from lib.process import DRAY, Process, clean_env
 from lib.wait import wait_until
 
 
+MUSTS = ("kills", "stops past the lease", "Redis killed", "connections cut")  # no run is a proof without each
+
+
 class Worker:
     """One place of the fleet: its process may die and is started again."""
 
@@ -84,9 +87,16 @@ class Faults:
                  (self.client_kill, 6), (self.kill_redis, 3), (self.stop_redis, 1.5), (self.provider_trouble, 3)]
         while (now := time.monotonic()) < end:
             self.tend(now)
-            self.random.choices([d for d, _ in deeds], [w for _, w in deeds])[0]()
+            owed = [deed for name, deed in self._musts() if not self.count[name]]
+            if owed and self.random.random() < 0.4:  # a short run on a slow machine has few deeds, but these
+                self.random.choice(owed)()
+            else:
+                self.random.choices([d for d, _ in deeds], [w for _, w in deeds])[0]()
             time.sleep(self.random.uniform(0.05, 0.35))
         self.calm()
+
+    def _musts(self):
+        return [(MUSTS[0], self.kill_worker), (MUSTS[1], self.stop_worker), (MUSTS[2], self.kill_redis), (MUSTS[3], self.cut)]
 
     def tend(self, now):
         for worker in self.fleet:
@@ -128,7 +138,7 @@ class Faults:
     def stop_worker(self):
         if not (worker := self._pick()):
             return
-        long = self.random.random() < 0.6
+        long = self.random.random() < 0.6 or not self.count["stops past the lease"]
         seconds = self.random.uniform(self.lease, self.stop_max) if long else self.random.uniform(0.05, self.lease)
         worker.process.sigstop()
         worker.resume_at = time.monotonic() + seconds

@@ -1,5 +1,6 @@
 """A short run; `tests/chaos/chaos --minutes N` is the long one."""
 
+from chaos.faults import MUSTS
 from chaos.run import Options, Run
 
 
@@ -8,6 +9,6 @@ def test_nothing_is_lost_and_nothing_doubled():
     print(books.table())
     assert not books.faults, "\n".join(books.faults[:40]) + "\n" + books.table()
     assert books.pushed.total > 1000, "too little passed for a proof"
-    for deed in ("kills", "stops past the lease", "Redis killed", "connections cut"):
+    for deed in MUSTS:
         assert books.broken[deed] > 0, f"no {deed} in this run: {books.broken}"
     assert books.stats["recovered_unknown"] > 0
