@@ -231,8 +231,7 @@ static struct MHD_Daemon *start_daemon(struct admin *a, int fd) {
                             ADMIN_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S,
                             MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADERS_MAX,
                             MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, a,
-                            MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, a, MHD_OPTION_END);
 }
 
 static void init_handles(struct admin *a) {

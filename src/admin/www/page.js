@@ -78,6 +78,7 @@ function drawAttention(s) {
   if (bad.length > 6) add("warn", `And ${bad.length - 6}${bad.length === s.accounts.list.length ? " or more" : ""} more accounts.`);
   $("attention").classList.toggle("calm", items.length === 0);
   if (items.length === 0) add("ok", "Nothing needs attention.");
+  items.sort((a, b) => (b.className === "bad") - (a.className === "bad"));
   $("attention-list").replaceChildren(...items);
   document.title = bad.length || !s.redis.up ? "(!) dray" : "dray";
 }
