@@ -181,7 +181,7 @@ def quiet_order(world, attempts):
 def test_an_error_that_repeats_is_logged_once_a_second(peer):
     """A lease of a second is renewed three times in it; Redis refuses each."""
     with RedisServer(maxmemory_policy="noeviction") as redis, \
-            World(redis, peer, worker={"lease": "1s"}, config_redis={"command_timeout": "500ms"}) as world:
+            World(redis, peer, worker={"lease": "1s"}) as world:
         redis.client.config_set("maxmemory", 1)
         wait_until(lambda: len(world.daemon.events_named("redis_error")) >= 4, 30, lambda: world.daemon.process.tail(30))
         errors = world.daemon.events_named("redis_error")
