@@ -98,5 +98,8 @@ void redis_resp_u64(struct buf *b, uint64_t v);
 redisContext *redis_connect_sync(const struct redis_options *options, struct err *err);
 /* The same, to the node of a cluster that serves `key`. */
 redisContext *redis_connect_sync_key(const struct redis_options *options, const char *key, struct err *err);
+/* From a connection to another node, which is then closed; the same one where there is no cluster. */
+redisContext *redis_sync_follow(redisContext *ctx, const struct redis_options *options, const char *key,
+                                struct err *err);
 
 #endif

@@ -45,6 +45,20 @@ static bool name_ok(const char *name) {
     return n > 0 && n <= NAME_MAX_LEN && strspn(name, allowed) == n;
 }
 
+/* In a cluster, the next queue may live on another node. */
+static int follow(struct session *s) {
+    struct err err = {""};
+    char key[256];
+    snprintf(key, sizeof(key), "%.*s", (int)s->keys.key[KEY_JOBS].len, s->keys.key[KEY_JOBS].ptr);
+    s->redis = s->redis != NULL ? redis_sync_follow(s->redis, &s->config->redis, key, &err)
+                                : redis_connect_sync_key(&s->config->redis, key, &err);
+    if (s->redis != NULL)
+        return 0;
+    fprintf(stderr, "dray %s: %s\n", s->verb->name, err.text);
+    s->code = EXIT_NO_REDIS;
+    return -1;
+}
+
 int session_queue(struct session *s, const char *queue) {
     if (s->has_keys)
         queue_keys_deinit(&s->keys);
@@ -55,7 +69,7 @@ int session_queue(struct session *s, const char *queue) {
     }
     s->has_keys = true;
     if (queue_keys_init(&s->keys, s->config->redis_prefix, queue, NULL) == 0)
-        return 0;
+        return follow(s);
     s->code = cli_fail(s->verb, "out of memory");
     return -1;
 }

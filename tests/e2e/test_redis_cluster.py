@@ -94,3 +94,13 @@ def test_the_verbs_find_the_queues_node(cluster, sandbox, tmp_path):
             wait_until(lambda q=queue: world.db.llen(world.key("results", q)) == 1, 10, "the result")
             done = dray("results", "-c", world.daemon.path, "--no-wait", queue)
             assert json.loads(done.stdout)["id"] == f"cli-{queue}"
+        done = dray("status", "-c", world.daemon.path, "--json")
+        assert done.returncode == 0, done.stderr
+        done = dray("audit", "-c", world.daemon.path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert QUEUE.encode() in done.stdout and OTHER.encode() in done.stdout
+        for queue in (QUEUE, OTHER):
+            assert dray("dead", "ls", queue, "-c", world.daemon.path).returncode == 0
+            assert dray("pause", queue, "-c", world.daemon.path).returncode == 0
+            assert world.db.hlen(world.key("pauses", queue)) == 1
+            assert dray("resume", queue, "-c", world.daemon.path).returncode == 0
