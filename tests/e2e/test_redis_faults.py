@@ -9,6 +9,7 @@ import redis as redis_py
 
 from lib.fates import none_doubled, posts_by_key, wait_for_all
 from lib.peer import Answer
+from lib.process import dray
 from lib.redis_cluster import InBackground, RedisCluster, slot_of
 from lib.redis_cutter import RedisCutter
 from lib.redis_server import RedisServer
@@ -57,6 +58,8 @@ def all_created(world, db, peer, count=JOBS):
     assert wait_for_all(db, QUEUE, ids, what=world.daemon.process.tail) == {"created": count}
     assert len(posts_by_key(peer)) == count
     none_doubled(peer)
+    audit = dray("audit", "-c", world.daemon.path)
+    assert audit.returncode == 0, audit.stdout + audit.stderr
 
 
 def under_load(world, server, peer, fault):
