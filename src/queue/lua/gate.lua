@@ -16,6 +16,7 @@
 -- pauses    HASH  account ("" is the queue) -> "until reason" (an operator's pause; until 0: no end)
 
 local MAX_COOL = 16 -- a cool-down doubles up to so many times the configured one
+local LOOK_MS = 10  -- between two looks at an account that has more tokens a second than looks are worth
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000
@@ -152,12 +153,19 @@ local function gates_save(key, changed)
   if n > 0 then redis.call('HSET', key, unpack(fields)) end
 end
 
+-- Milliseconds until it is worth looking again: the next token; at a high rate some more of them, as long
+-- as the bucket is not near full by then, so that none is lost.
+local function token_wait(g, l)
+  local one, full = (1 - g.tokens) * 1000 / l.rate, (l.burst - g.tokens) * 1000 / l.rate
+  return math.max(one, math.min(LOOK_MS, full / 2))
+end
+
 -- nil: one more request may leave now. Else why not, and when to look again (ms, or '+inf').
 local function gate_closed(g, l)
   if g.mode == 'p' and now >= g.till then g.mode = 'n' end
   if g.mode ~= 'n' and now < g.till then return g.mode, ms(math.ceil(g.till)) end
   if l.conc > 0 and g.conc >= l.conc then return 'c', '+inf' end
-  if l.rate > 0 and g.tokens < 1 then return 'r', ms(math.ceil(now + (1 - g.tokens) * 1000 / l.rate)) end
+  if l.rate > 0 and g.tokens < 1 then return 'r', ms(math.ceil(now + token_wait(g, l))) end
   return nil
 end
 
