@@ -1,8 +1,9 @@
-/* What the configuration says of accounts, told to Redis for the scripts (gate.lua): their limits, each
- * time Redis comes back and after a reload; and whose credentials have changed.
+/* What the configuration says of accounts, told to Redis for the scripts (gate.lua): their limits,
+ * each time Redis comes back and after a reload; and whose credentials have changed.
  *
- * Failure modes: a lost call is made again when the connection is back, as the whole of it is. Workers
- * with different configurations overwrite each other's limits: the last one told is in force. */
+ * Failure modes: a lost call is made again when the connection is back, as the whole of it is.
+ * Workers with different configurations overwrite each other's limits: the last one told is in
+ * force. */
 #include <stdio.h>
 #include <string.h>
 
@@ -19,14 +20,17 @@ static void on_told(void *arg, const redisReply *r, const char *error) {
 
 static void tell(struct lane *lane, enum script_id script) {
     lane->asides++;
-    queue_call(lane->worker->caller, lane->keys.slot, script, &lane->worker->text_cmd, on_told, lane);
+    queue_call(lane->worker->caller, lane->keys.slot, script, &lane->worker->text_cmd, on_told,
+               lane);
 }
 
 static void add_limits(const struct lane *lane, const struct account *a, struct buf *cmd) {
     char text[160];
-    uint64_t probe_ms = a->connect_timeout_ms + a->request_timeout_ms + 2 * lane->worker->boot->lease_ms;
-    snprintf(text, sizeof(text), "%.12g %u %u %u %llu %llu %llu", a->rate, a->burst > 0 ? a->burst : 1, a->concurrency,
-             a->breaker_failures, (unsigned long long)a->breaker_cooldown_ms, (unsigned long long)probe_ms,
+    uint64_t probe_ms =
+        a->connect_timeout_ms + a->request_timeout_ms + 2 * lane->worker->boot->lease_ms;
+    snprintf(text, sizeof(text), "%.12g %u %u %u %llu %llu %llu", a->rate,
+             a->burst > 0 ? a->burst : 1, a->concurrency, a->breaker_failures,
+             (unsigned long long)a->breaker_cooldown_ms, (unsigned long long)probe_ms,
              (unsigned long long)a->ledger_ttl_ms);
     redis_resp_str(cmd, a->name);
     redis_resp_str(cmd, text);
@@ -52,8 +56,9 @@ static bool same(const char *a, const char *b) {
 
 static bool credentials_changed(const struct config *old, const struct account *new) {
     const struct account *a = config_account(old, new->name);
-    return a == NULL || !same(a->token, new->token) || !same(a->key, new->key) || !same(a->secret, new->secret) ||
-           !same(a->organization, new->organization) || !same(a->base_url, new->base_url);
+    return a == NULL || !same(a->token, new->token) || !same(a->key, new->key) ||
+           !same(a->secret, new->secret) || !same(a->organization, new->organization) ||
+           !same(a->base_url, new->base_url);
 }
 
 static void reopen_some(struct lane *lane, const char *const names[static LIMITS_CALL], size_t n) {

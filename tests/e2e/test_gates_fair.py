@@ -140,9 +140,10 @@ def test_queues_share_a_worker_by_weight(empty_redis, peer):
 def test_an_order_that_expires_at_its_accounts_gate_is_never_sent(empty_redis, peer):
     peer.default = lambda request: Answer(200, fleet.provider.answer(request.json))
     with Fleet(empty_redis, peer.url, {"shop": {"rate": "1/s", "burst": "1"}}) as fleet:
-        soon = int(time.time() * 1000) + 400
-        fleet.push(fleet.job("shop", "a"), fleet.job("shop", "late", expires_at=soon),
-                   fleet.job("shop", "later", not_before=soon + 1200))
+        fleet.push(fleet.job("shop", "a"))
+        fleet.wait_done(1)
+        soon = int(time.time() * 1000) + 300
+        fleet.push(fleet.job("shop", "late", expires_at=soon), fleet.job("shop", "later", not_before=soon + 1200))
         fleet.wait_done(3)
         results = {r["id"]: r for r in fleet.results()}
         assert results["shop/late"]["error"]["reason"] == "expired"
