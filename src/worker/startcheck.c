@@ -1,8 +1,8 @@
 /* What an operator should know of each Redis server that is used, said once for each.
  *
  * Happy path: a lane's node is there → INFO → a server not seen before, and its version will do →
- * its eviction policy; without an append-only file, CONFIG GET save → a warning for what is amiss,
- * with what to type. Nothing waits for it. Failure modes: older than 6.2 (BLMOVE is missing): the
+ * without an append-only file, CONFIG GET save → a warning for what is amiss, with what to type
+ * (eviction.c watches the eviction policy). Nothing waits for it. Failure modes: older than 6.2 (BLMOVE is missing): the
  * program ends. INFO or CONFIG not permitted, as on managed servers: said, and that is all. No
  * answer: asked again when the node is back. */
 #include "worker/worker.h"
