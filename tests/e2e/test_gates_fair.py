@@ -11,7 +11,7 @@ from lib.peer import Answer
 from lib.sandbox import Sandbox
 from lib.wait import wait_until
 
-LONG = bool(os.environ.get("DRAY_TEST_LONG"))
+LONG = bool(os.environ.get("TESTS_LONG"))
 LATE = 0.35
 HEALTHY = [f"shop-{n}" for n in range(98)]
 

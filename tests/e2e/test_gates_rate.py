@@ -11,7 +11,7 @@ from lib.redis_rewriter import RedisRewriter
 from lib.sandbox import Sandbox
 from lib.wait import wait_until
 
-LONG = bool(os.environ.get("DRAY_TEST_LONG"))
+LONG = bool(os.environ.get("TESTS_LONG"))
 LATE = 0.25  # seconds that one request may be under way longer than another, on a busy machine
 
 

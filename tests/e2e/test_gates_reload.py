@@ -11,7 +11,7 @@ from lib.fleet import Fleet
 from lib.peer import Answer
 from lib.wait import wait_until
 
-LONG = bool(os.environ.get("DRAY_TEST_LONG"))
+LONG = bool(os.environ.get("TESTS_LONG"))
 
 
 def slow(fleet, seconds):

@@ -1,9 +1,9 @@
-"""Waiting for a condition instead of sleeping. DRAY_TEST_SLOW=3 gives a slow machine three times as long."""
+"""Waiting for a condition instead of sleeping. TESTS_SLOW=3 gives a slow machine three times as long."""
 
 import os
 import time
 
-SLOW = float(os.environ.get("DRAY_TEST_SLOW", "1"))
+SLOW = float(os.environ.get("TESTS_SLOW", "1"))
 
 
 class Timeout(AssertionError):

@@ -108,7 +108,7 @@ def test_a_full_batch(q):
 def test_out_of_memory_nothing_begins(q):
     one, two = claims(q, 2)
     q.db.config_set("maxmemory", 1)
-    with pytest.raises(redis.ResponseError, match="OOM"):
+    with pytest.raises(redis.ResponseError, match="maxmemory"):
         q.begin((one, "k"))
     assert q.hash("claims:w") == {one: "", two: ""}
     q.db.config_set("maxmemory", 0)
@@ -177,6 +177,6 @@ def test_a_closed_gate_parks_a_picked_up_job(q):
 def test_out_of_memory_a_picked_up_job_stays(q):
     pick_up(q, "lone")
     q.db.config_set("maxmemory", 1)
-    with pytest.raises(redis.ResponseError, match="OOM"):
+    with pytest.raises(redis.ResponseError, match="maxmemory"):
         q.pick("lone")
     assert q.list("taken") == ["lone"] and q.hash("inflight:w") == {}
