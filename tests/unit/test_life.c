@@ -1,0 +1,239 @@
+/* The life of a job without I/O: what is decided for each verdict, within which bounds; backoff; the
+ * header of a record. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "policy/backoff.h"
+#include "worker/life.h"
+
+#define NOW 1795448588803ull
+
+static struct rng rng;
+static struct account account;
+static struct envelope envelope;
+
+static int set_up(void **state) {
+    (void)state;
+    rng_seed(&rng, 7);
+    account = (struct account){.provider = provider_find("kakaclo-v2"),
+                               .max_attempts = 3,
+                               .backoff_base_ms = 1000,
+                               .backoff_cap_ms = 5000,
+                               .max_age_ms = 60000,
+                               .request_timeout_ms = 30000,
+                               .lookup_delay_ms = 600000,
+                               .lookup_attempts = 2,
+                               .on_absent = ON_ABSENT_HOLD};
+    envelope = (struct envelope){.id = SPAN_LIT("a")};
+    return 0;
+}
+
+static struct past fresh(void) {
+    return (struct past){.phase = PHASE_SEND, .history = SPAN_LIT("")};
+}
+
+static struct decision answer(struct past past, enum verdict verdict, long status) {
+    struct http_exchange x = {.sent = true, .answered = status > 0, .status = status};
+    struct outcome o = {.verdict = verdict, .http_status = status, .code = "seen", .retry_after_ms = 7000};
+    struct decision d;
+    life_answered(&past, &account, account.max_attempts, &x, &o, NOW, &rng, &d);
+    return d;
+}
+
+static struct decision look(struct past past, enum verdict verdict) {
+    struct outcome o = {.verdict = verdict, .http_status = 200};
+    struct decision d;
+    life_looked_up(&past, &account, account.max_attempts, &o, NOW, &rng, &d);
+    return d;
+}
+
+static struct decision admit(struct past past, bool expected) {
+    struct admission a = {.past = &past, .envelope = &envelope, .account = &account, .now_ms = NOW};
+    struct decision d;
+    assert_int_equal(life_admit(&a, &rng, &d), expected);
+    return d;
+}
+
+static void test_backoff_stays_in_its_bounds(void **state) {
+    (void)state;
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < 2000; i++) {
+        assert_true(backoff_ms(1000, 5000, 0, &rng) <= 1000);
+        assert_true(backoff_ms(1000, 5000, 2, &rng) <= 4000);
+        uint64_t capped = backoff_ms(1000, 5000, 200, &rng);
+        assert_true(capped <= 5000);
+        most = capped > most ? capped : most;
+    }
+    assert_true(most > 4500); /* full jitter reaches up to the cap */
+}
+
+static void test_created_is_done_and_known(void **state) {
+    (void)state;
+    struct decision d = answer(fresh(), VERDICT_CREATED, 200);
+    assert_int_equal(d.op, SETTLE_DONE);
+    assert_int_equal(d.ledger, LEDGER_CREATED);
+    assert_int_equal(d.result, RESULT_CREATED);
+    assert_int_equal(d.past.attempts, 1);
+}
+
+static void test_retries_end_at_the_bound(void **state) {
+    (void)state;
+    struct past past = fresh();
+    for (uint32_t i = 1; i < account.max_attempts; i++) {
+        struct decision d = answer(past, VERDICT_RETRY, 500);
+        assert_int_equal(d.op, SETTLE_RETRY);
+        assert_int_equal(d.ledger, LEDGER_DROP);
+        assert_int_equal(d.past.attempts, i);
+        past = d.past;
+    }
+    struct decision d = answer(past, VERDICT_RETRY, 500);
+    assert_int_equal(d.op, SETTLE_DEAD);
+    assert_string_equal(d.reason, "exhausted");
+}
+
+static void test_retry_after_is_a_floor_and_pauses(void **state) {
+    (void)state;
+    struct decision d = answer(fresh(), VERDICT_PAUSE, 429);
+    assert_int_equal(d.op, SETTLE_RETRY);
+    assert_true(d.due_ms >= 7000);
+    assert_int_equal(d.gate, 'p');
+    assert_int_equal(d.gate_ms, 7000);
+}
+
+static void test_a_hold_burns_no_attempt(void **state) {
+    (void)state;
+    struct decision d = answer(fresh(), VERDICT_HOLD, 401);
+    assert_int_equal(d.op, SETTLE_WAIT);
+    assert_int_equal(d.gate, 'h');
+    assert_int_equal(d.past.attempts, 0);
+    assert_int_equal(d.ledger, LEDGER_DROP);
+}
+
+static void test_unknown_is_never_sent_again_unasked(void **state) {
+    (void)state;
+    account.on_unknown = ON_UNKNOWN_LOOKUP;
+    struct decision d = answer(fresh(), VERDICT_UNKNOWN, 0);
+    assert_int_equal(d.op, SETTLE_RETRY);
+    assert_int_equal(d.past.phase, PHASE_LOOKUP);
+    assert_int_equal(d.ledger, LEDGER_LOOKUP);
+    assert_true(d.due_ms >= account.lookup_delay_ms);
+    account.on_unknown = ON_UNKNOWN_HOLD;
+    d = answer(fresh(), VERDICT_UNKNOWN, 0);
+    assert_int_equal(d.op, SETTLE_DEAD);
+    assert_string_equal(d.reason, "unknown_outcome");
+    assert_int_equal(d.ledger, LEDGER_UNKNOWN);
+    account.on_unknown = ON_UNKNOWN_RESEND;
+    d = answer(fresh(), VERDICT_UNKNOWN, 0);
+    assert_int_equal(d.op, SETTLE_RETRY);
+    assert_int_equal(d.past.phase, PHASE_SEND);
+    account.on_unknown = ON_UNKNOWN_LOOKUP;
+    account.provider = provider_find("kakaclo-v1"); /* has no look-up */
+    assert_int_equal(answer(fresh(), VERDICT_UNKNOWN, 0).op, SETTLE_DEAD);
+}
+
+static void test_an_inexact_look_up_proves_nothing(void **state) {
+    (void)state;
+    struct past past = {.phase = PHASE_LOOKUP, .attempts = 1, .first_ms = NOW, .history = SPAN_LIT("")};
+    struct decision d = look(past, VERDICT_ABSENT);
+    assert_int_equal(d.op, SETTLE_RETRY);
+    assert_int_equal(d.past.phase, PHASE_LOOKUP);
+    d = look(d.past, VERDICT_ABSENT); /* lookup_attempts are used up */
+    assert_int_equal(d.op, SETTLE_DEAD);
+    assert_string_equal(d.reason, "unknown_outcome");
+    assert_int_equal(look(past, VERDICT_CREATED).result, RESULT_CREATED);
+    past.phase = PHASE_LOOKUP_DUPLICATE;
+    assert_int_equal(look(past, VERDICT_CREATED).result, RESULT_DUPLICATE);
+}
+
+static void test_an_exact_look_up_lets_it_be_sent_again(void **state) {
+    (void)state;
+    account.provider = provider_find("vu");
+    account.on_absent = ON_ABSENT_RETRY;
+    struct past past = {.phase = PHASE_LOOKUP, .attempts = 1, .first_ms = NOW, .history = SPAN_LIT("")};
+    struct decision d = look(past, VERDICT_ABSENT);
+    assert_int_equal(d.op, SETTLE_RETRY);
+    assert_int_equal(d.past.phase, PHASE_SEND);
+    assert_int_equal(d.ledger, LEDGER_DROP);
+}
+
+static void test_what_is_admitted(void **state) {
+    (void)state;
+    admit(fresh(), true);
+    envelope.expires_at_ms = NOW;
+    assert_string_equal(admit(fresh(), false).reason, "expired");
+    envelope.expires_at_ms = 0;
+    envelope.not_before_ms = NOW + 500;
+    struct decision d = admit(fresh(), false);
+    assert_int_equal(d.op, SETTLE_RETRY);
+    assert_int_equal(d.due_ms, 500);
+    envelope.not_before_ms = 0;
+    struct past old = {.phase = PHASE_SEND, .attempts = 1, .first_ms = NOW - 60001, .history = SPAN_LIT("")};
+    assert_string_equal(admit(old, false).reason, "exhausted");
+}
+
+static void test_the_third_recovery_is_poison(void **state) {
+    (void)state;
+    account.on_unknown = ON_UNKNOWN_RESEND;
+    struct past past = {.phase = PHASE_RECOVERED, .recoveries = 2, .history = SPAN_LIT("")};
+    assert_int_equal(admit(past, false).op, SETTLE_RETRY);
+    past.recoveries = 3;
+    struct decision d = admit(past, false);
+    assert_string_equal(d.reason, "poison");
+    assert_int_equal(d.ledger, LEDGER_UNKNOWN);
+}
+
+static void test_a_record_is_read_as_it_was_written(void **state) {
+    (void)state;
+    struct past past = {.phase = PHASE_LOOKUP, .attempts = 2, .lookups = 1, .first_ms = NOW, .sent_ms = NOW + 5,
+                        .page = 3, .seen = 500, .window_to_ms = NOW + 9, .history = SPAN_LIT("{\"at\":1},{\"at\":2}")};
+    struct past again;
+    struct json_doc doc;
+    struct span raw;
+    struct buf record, body;
+    json_init(&doc, 1000);
+    buf_init(&record, 4096);
+    buf_init(&body, 4096);
+    past_write(&past, &body);
+    buf_add_str(&record, "1");
+    buf_add_char(&record, body.data[0]);
+    buf_add(&record, body.data + 1, body.len - 1);
+    buf_add_str(&record, "\n{\"id\":\n1}");
+    assert_int_equal(past_parse(&again, SPAN_LIT("12"), buf_span(&record), &doc, &raw), 0);
+    assert_true(span_is(raw, "{\"id\":\n1}"));
+    assert_true(span_eq(again.history, past.history));
+    assert_int_equal(again.recoveries, 1);
+    assert_int_equal(again.phase, PHASE_LOOKUP);
+    assert_int_equal(again.attempts, 2);
+    assert_int_equal(again.lookups, 1);
+    assert_int_equal(again.first_ms, NOW);
+    assert_int_equal(again.sent_ms, NOW + 5);
+    assert_int_equal(again.page, 3);
+    assert_int_equal(past_parse(&again, SPAN_LIT("12"), SPAN_LIT("no header"), &doc, &raw), -1);
+    assert_int_equal(past_parse(&again, SPAN_LIT("12f"), SPAN_LIT("no header"), &doc, &raw), 0);
+    assert_true(span_is(raw, "no header"));
+    buf_deinit(&record);
+    buf_deinit(&body);
+    json_deinit(&doc);
+}
+
+#define TEST(function) cmocka_unit_test_setup(function, set_up)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(test_backoff_stays_in_its_bounds),
+        TEST(test_created_is_done_and_known),
+        TEST(test_retries_end_at_the_bound),
+        TEST(test_retry_after_is_a_floor_and_pauses),
+        TEST(test_a_hold_burns_no_attempt),
+        TEST(test_unknown_is_never_sent_again_unasked),
+        TEST(test_an_inexact_look_up_proves_nothing),
+        TEST(test_an_exact_look_up_lets_it_be_sent_again),
+        TEST(test_what_is_admitted),
+        TEST(test_the_third_recovery_is_poison),
+        TEST(test_a_record_is_read_as_it_was_written),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
