@@ -90,10 +90,12 @@ bool batch_add_begin(struct batch *b, void *item, const char *token, char kind, 
     return commit(b, item, mark);
 }
 
-/* "op:counter@list account effect": one text, as many settlements of a batch share it. */
+/* "account op:counter@list effect": one text, as many settlements of a batch share it. */
 static void add_what(struct batch *b, const struct settlement *s) {
     struct buf *what = &b->what;
     buf_reset(what);
+    buf_add_str(what, s->account != NULL ? s->account : "");
+    buf_add_char(what, ' ');
     buf_add_str(what, settle_op_names[s->op]);
     if (s->counter != NULL) {
         buf_add_char(what, ':');
@@ -104,8 +106,6 @@ static void add_what(struct batch *b, const struct settlement *s) {
         buf_add_char(what, '@');
         buf_add_u64(what, b->more_count + 1);
     }
-    buf_add_char(what, ' ');
-    buf_add_str(what, s->account != NULL ? s->account : "");
     buf_add_char(what, ' ');
     buf_add_char(what, s->gate);
     if (s->gate_ms > 0)
@@ -166,6 +166,11 @@ static void compose_settle(struct batch *b, const struct queue_keys *k) {
     redis_resp_str(&b->cmd, jitter);
     redis_resp_str(&b->cmd, b->repeated ? "1" : "0");
     redis_resp_u64(&b->cmd, b->count);
+}
+
+bool batch_reply_ok(const struct batch *b, const redisReply *reply) {
+    return reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements >= 3 &&
+           reply->element[0]->type == REDIS_REPLY_STRING && reply->element[0]->len == b->count;
 }
 
 void batch_send(struct batch *b, struct queue_caller *caller, const struct queue_keys *k,

@@ -70,6 +70,9 @@ struct batch_reader {
 void batch_reader_init(struct batch_reader *r, const struct batch *b);
 bool batch_read(struct batch_reader *r, const struct queue_keys *k, struct settlement *s); /* false: no more */
 
+/* Whether a reply is one of the batch's script: an array whose first element has one letter per item. */
+bool batch_reply_ok(const struct batch *b, const redisReply *reply);
+
 /* Composes and sends the batch. Calling it again sends the same items again. `wait` may be NULL. */
 void batch_send(struct batch *b, struct queue_caller *caller, const struct queue_keys *k,
                 const struct redis_wait *wait, queue_reply_fn done, void *arg);

@@ -40,19 +40,19 @@ static bool next_text(struct span *rest, char *out, size_t size) {
     return true;
 }
 
-/* "op[:counter][@list] account effect[ms]", in r->what, which is cut into pieces. */
+/* "account op[:counter][@list] effect[ms]", in r->what, which is cut into pieces. */
 static bool read_what(struct batch_reader *r, struct settlement *s) {
-    char *account = strchr(r->what, ' '), *gate = account != NULL ? strchr(account + 1, ' ') : NULL;
+    char *account = r->what, *what = strchr(account, ' '), *gate = what != NULL ? strchr(what + 1, ' ') : NULL;
     if (gate == NULL || gate[1] == '\0')
         return false;
-    *account++ = *gate++ = '\0';
-    char *list = strchr(r->what, '@');
+    *what++ = *gate++ = '\0';
+    char *list = strchr(what, '@');
     if (list != NULL)
         *list = '\0';
-    char *counter = strchr(r->what, ':');
+    char *counter = strchr(what, ':');
     if (counter != NULL)
         *counter++ = '\0';
-    int op = settle_op_parse(span_str(r->what));
+    int op = settle_op_parse(span_str(what));
     if (op < 0 || (list != NULL && !next_bulk(&r->lists, &s->results_key)))
         return false;
     s->op = (enum settle_op)op;

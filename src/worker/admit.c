@@ -138,7 +138,8 @@ static void on_picked(void *arg, const redisReply *r, const char *error) {
         order_move(o, ORDER_FREE);
         return;
     }
-    if (r->type != REDIS_REPLY_ARRAY || r->elements < 2 || r->element[0]->len >= sizeof(o->token)) {
+    if (r->type != REDIS_REPLY_ARRAY || r->elements < 4 || r->element[0]->len >= sizeof(o->token) ||
+        r->element[1]->type != REDIS_REPLY_STRING) {
         if (r->type == REDIS_REPLY_ERROR)
             log_redis_error(lane, "pick", error);
         lane->look_now = true;
@@ -146,10 +147,11 @@ static void on_picked(void *arg, const redisReply *r, const char *error) {
         return;
     }
     lane->stats.claimed++;
-    if (r->elements >= 4)
-        lane_look(lane, r, 2);
+    lane_look(lane, r, 2);
     set_token(o, (struct span){r->element[0]->str, r->element[0]->len});
-    dispatch_one(o, r->element[1]);
+    const redisReply *text = r->element[1]; /* the letter, then what is said beside it */
+    struct answer answer = {text->len > 0 ? text->str[0] : 'L', {text->str + 1, text->len > 0 ? text->len - 1 : 0}};
+    dispatch_one(o, &answer);
     lane_flush(lane);
 }
 

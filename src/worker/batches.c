@@ -67,7 +67,7 @@ static void on_batch(void *arg, const redisReply *reply, const char *error) {
     struct batch *b = arg;
     struct lane *lane = b->lane;
     lane->batches_out -= b->waits ? 0 : 1;
-    if (reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements >= b->count) {
+    if (batch_reply_ok(b, reply)) {
         lane->failures = 0;
         if (b->script == SCRIPT_BEGIN)
             dispatch_begun(lane, b, reply);

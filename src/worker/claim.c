@@ -20,6 +20,7 @@
 #define CLOSED_LOOK_NS   1000000000ull
 #define LONE_NS          2000000ull /* a pick-up that waited longer found a lone job */
 #define CLAIM_MAX        512 /* jobs of one claim */
+#define CLAIM_HEAD       6   /* elements of a claim's reply before its records */
 #define SETTLING_FACTOR  4   /* claims pause while so many times the slots wait for Redis to settle */
 #define RECOVER_OWN_MAX  200 /* begun orphans of one look; there may be more */
 #define MS_NS            1000000ull
@@ -91,6 +92,24 @@ static void claim_failed(struct lane *lane, const char *error) {
     lane->look_now = true;
 }
 
+/* Reads the claim's records; their tokens are composed as claim.lua says. */
+static size_t admit_all(struct lane *lane, const redisReply *r, size_t *bytes) {
+    if (r->elements <= CLAIM_HEAD)
+        return 0;
+    size_t jobs = r->elements - CLAIM_HEAD;
+    uint64_t number = strtoull(r->element[3]->str, NULL, 10);
+    const redisReply *nonce = r->element[4], *marks = r->element[5];
+    for (size_t i = 0; i < jobs; i++) {
+        const redisReply *record = r->element[CLAIM_HEAD + i];
+        char token[2 * TOKEN_SIZE], mark[2] = {i < marks->len && marks->str[i] != '-' ? marks->str[i] : '\0', '\0'};
+        int len = snprintf(token, sizeof(token), "%llu.%.*s%s", (unsigned long long)(number + i + 1), TOKEN_SIZE,
+                           nonce->str, mark);
+        *bytes += record->len;
+        admit(lane, (struct span){token, (size_t)len}, (struct span){record->str, record->len});
+    }
+    return jobs;
+}
+
 static void on_claimed(void *arg, const redisReply *r, const char *error) {
     struct lane *lane = arg;
     lane->claim_out = false;
@@ -115,16 +134,10 @@ static void on_claimed(void *arg, const redisReply *r, const char *error) {
         lane_beat(lane);
         return;
     }
-    size_t jobs = (r->elements - 3) / 2;
+    size_t bytes = 0, jobs = admit_all(lane, r, &bytes);
     lane->stats.claimed += jobs;
     if (jobs > 0)
         lane->stats.claimed_ns = lane->worker->last_claim_ns;
-    size_t bytes = 0;
-    for (size_t i = 0; i < jobs; i++) {
-        bytes += r->element[4 + 2 * i]->len;
-        const redisReply *token = r->element[3 + 2 * i], *record = r->element[4 + 2 * i];
-        admit(lane, (struct span){token->str, token->len}, (struct span){record->str, record->len});
-    }
     lane->more = jobs > 0 && (jobs >= lane->claim_n || bytes >= CLAIM_BYTES);
     lane_flush(lane);
 }

@@ -148,23 +148,20 @@ static void on_answer(void *arg, const struct http_exchange *x) {
 }
 
 /* A ledger entry "U hash ms dead_id" names the dead letter that must be resolved first. */
-static void point_at_first(const redisReply *r, struct decision *d, char message[static 256]) {
-    const char *id = strrchr(r->str, ' ');
-    if (r->str[0] != 'U' || id == NULL)
+static void point_at_first(const struct answer *a, struct decision *d, char message[static 256]) {
+    const char *id = a->text.len > 0 ? memrchr(a->text.ptr, ' ', a->text.len) : NULL;
+    if (a->letter != 'U' || id == NULL)
         return;
-    snprintf(message, 256, "%s: see dead letter %s", d->message, id + 1);
+    snprintf(message, 256, "%s: see dead letter %.*s", d->message, (int)(a->text.ptr + a->text.len - id - 1), id + 1);
     d->message = message;
 }
 
-static void refused(struct order *o, const redisReply *r) {
+static void refused(struct order *o, const struct answer *a) {
     struct decision d;
     char message[256];
-    life_refused(&o->past, r->str[0], &o->lane->worker->rng, &d);
-    point_at_first(r, &d, message);
-    struct settle_context c = {.decision = &d};
-    if (r->len > 1)
-        c.ledger_entry = (struct span){r->str + 1, r->len - 1};
-    settle(o, &c);
+    life_refused(&o->past, a->letter, &o->lane->worker->rng, &d);
+    point_at_first(a, &d, message);
+    settle(o, &(struct settle_context){.decision = &d, .ledger_entry = a->text});
 }
 
 void dispatch_held(struct order *o, bool may_go) {
@@ -176,10 +173,9 @@ void dispatch_held(struct order *o, bool may_go) {
         send_order(o);
 }
 
-void dispatch_one(struct order *o, const redisReply *r) {
+void dispatch_one(struct order *o, const struct answer *a) {
     struct lane *lane = o->lane;
-    char letter = r->type == REDIS_REPLY_STRING && r->len > 0 ? r->str[0] : 'L';
-    switch (letter) {
+    switch (a->letter) {
     case 'G':
         o->lease_epoch = lane->lease_epoch;
         dispatch_held(o, true);
@@ -193,23 +189,34 @@ void dispatch_one(struct order *o, const redisReply *r) {
         order_move(o, ORDER_FREE);
         return;
     default:
-        refused(o, r);
+        refused(o, a);
     }
+}
+
+/* The text that belongs to a letter of begin's reply; `next` counts those that were read. */
+static struct span text_of(const redisReply *reply, char letter, size_t *next) {
+    if ((letter != 'D' && letter != 'U' && letter != 'W') || *next >= reply->elements)
+        return (struct span){NULL, 0};
+    const redisReply *text = reply->element[(*next)++];
+    return (struct span){text->str, text->len};
 }
 
 void dispatch_begun(struct lane *lane, struct batch *b, const redisReply *reply) {
     b->answered = b->waits;
+    size_t texts = 3;
     for (uint32_t i = 0; i < b->count; i++) {
         struct order *o = b->items[i];
         o->lease_epoch = lane->lease_epoch;
         order_set_deadline(o, b->sent_ns);
-        if (b->waits && !o->looking_up && reply->element[i]->len > 0 && reply->element[i]->str[0] == 'G')
+        struct answer a = {.letter = reply->element[0]->str[i]};
+        a.text = text_of(reply, a.letter, &texts);
+        if (b->waits && !o->looking_up && a.letter == 'G')
             continue; /* held until replicas know of it */
         b->items[i] = NULL;
-        dispatch_one(o, reply->element[i]);
+        dispatch_one(o, &a);
     }
-    if (reply->elements >= b->count + 2)
-        lane_look(lane, reply, b->count);
+    if (reply->element[2]->len > 0)
+        lane_look(lane, reply, 1);
     if (!b->waits)
         batch_done(lane, b);
     if (lane->lost_begins > 0) {

@@ -113,21 +113,19 @@ void settled(struct lane *lane, struct batch *b, const redisReply *reply) {
     uint32_t lost = 0, wrong = 0;
     for (uint32_t i = 0; i < b->count; i++) {
         struct order *o = b->items[i];
-        const redisReply *r = reply->element[i];
-        if (strcmp(r->str, "WRONGTYPE") == 0) {
+        char letter = reply->element[0]->str[i];
+        if (letter == 'W') {
             wrong++;
             continue;
         }
-        lost += strcmp(r->str, "LOST") == 0 && o != NULL && !b->repeated;
+        lost += letter == 'L' && o != NULL && !b->repeated;
         lane->stats.settled++;
         if (o != NULL)
             order_move(o, ORDER_FREE);
         b->items[i] = NULL;
     }
-    if (reply->elements >= b->count + 2) {
-        lane_look(lane, reply, b->count);
-        log_turns(lane, reply, b->count + 2);
-    }
+    lane_look(lane, reply, 1);
+    log_turns(lane, reply, 3);
     if (lost > 0) {
         lane->stats.fenced += lost;
         log_lost(lane, "settle", lost);

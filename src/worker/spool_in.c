@@ -166,13 +166,13 @@ static void on_settled(void *arg, const redisReply *r, const char *error) {
     struct batch *b = g->first;
     uint64_t lost = 0, wrong = 0;
     g->out = false;
-    if (r == NULL || r->type != REDIS_REPLY_ARRAY || r->elements < b->count) {
+    if (!batch_reply_ok(b, r)) {
         again_later(g, error[0] != '\0' ? error : "an answer of an unexpected kind");
         return;
     }
     for (size_t i = 0; i < b->count; i++) {
-        lost += strcmp(r->element[i]->str, "LOST") == 0;
-        wrong += strcmp(r->element[i]->str, "WRONGTYPE") == 0;
+        lost += r->element[0]->str[i] == 'L';
+        wrong += r->element[0]->str[i] == 'W';
     }
     if (wrong > 0) {
         again_later(g, "the results key is no list; rename it");

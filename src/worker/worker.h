@@ -200,7 +200,11 @@ bool admit_picked(struct lane *lane, struct span text);
 
 /* dispatch.c: begun orders leave, answers come in */
 void dispatch_begun(struct lane *lane, struct batch *b, const redisReply *reply);
-void dispatch_one(struct order *o, const redisReply *answer);
+struct answer { /* begin.lua's, to one job */
+    char letter;
+    struct span text; /* or absent */
+};
+void dispatch_one(struct order *o, const struct answer *answer);
 void dispatch_held(struct order *o, bool may_go); /* begun, and replicas have answered */
 void dispatch_cancel_all(struct lane *lane);
 void dispatch_hand_back_begun(struct lane *lane); /* at the end: begins that were never answered */

@@ -9,6 +9,7 @@ import hashlib
 import importlib.util
 import os
 import re
+import struct
 from dataclasses import dataclass
 
 import redis as redis_py
@@ -19,6 +20,7 @@ LUA = os.path.join(ROOT, "src", "queue", "lua")
 PREFIX = "dray:{q}:"
 HASH = "0123456789abcdef0123456789abcdef"
 OTHER = "f" * 32
+SETTLED = {"O": "OK", "L": "LOST", "W": "WRONGTYPE", "B": "BEGUN"}
 
 _spec = importlib.util.spec_from_file_location("embed", os.path.join(LUA, "embed.py"))
 _embed = importlib.util.module_from_spec(_spec)
@@ -89,16 +91,24 @@ class Scripts:
     def claim(self, n=10, worker="w", room=1 << 22, high=0):
         status, _, next_ms, *rest = self.call("claim", [worker, n, room, high], worker)
         self.status, self.next = status, float(next_ms)
-        return [(rest[i], rest[i + 1]) for i in range(0, len(rest), 2)]
+        if not rest:
+            return []
+        number, nonce, marks, *records = rest
+        assert len(marks) == len(records)
+        return [(f"{int(number) + i}.{nonce}{mark.strip('-')}", record)
+                for i, (mark, record) in enumerate(zip(marks, records), 1)]
 
     def begin(self, *jobs, worker="w"):
-        """Each job: (token, order key[, account[, kind[, hash]]])."""
+        """Each job: (token, order key[, account[, kind[, hash]]]). Per job the letter and its text in one."""
         args, keys = [worker, len(self.prefix) + len("order:")], []
         for job in jobs:
             token, key, account, kind, digest = (list(job) + ["shop", "P", HASH][len(job) - 2:])[:5]
             keys.append(self.order_key(account, key))
             args += [token, kind + account, digest]
-        return self.call("begin", args, worker, keys)[:len(jobs)]
+        letters, _, _, *texts = self.call("begin", args, worker, keys)
+        assert len(letters) == len(jobs) and len(texts) == sum(letter in "DUW" for letter in letters)
+        texts = iter(texts)
+        return [letter + (next(texts) if letter in "DUW" else "") for letter in letters]
 
     def settle(self, *jobs, worker="w", again=False, jitter=0):
         """Each job a dict: token, op, and what it needs of account, effect, result, ledger, key, due,
@@ -110,10 +120,12 @@ class Scripts:
                 lists.append(job["results"])
                 op += f"@{len(lists)}"
             keys.append(self.order_key(account, job["key"]) if "key" in job else self.key("jobs"))
-            args += [job["token"], f"{op} {account} {job.get('effect', 's')}", job.get("result", ""), job.get("ledger", "")]
+            args += [job["token"], f"{account} {op} {job.get('effect', 's')}", job.get("result", ""), job.get("ledger", "")]
             if op.startswith(("dead", "retry", "wait")):
                 args += [job.get("due", 0), job.get("body", "")]
-        return self.call("settle", [jitter, int(again), len(jobs), *args], worker, keys + lists)[:len(jobs)]
+        letters, *_ = self.call("settle", [jitter, int(again), len(jobs), *args], worker, keys + lists)
+        assert len(letters) == len(jobs)
+        return [SETTLED[letter] for letter in letters]
 
     def pick(self, text, key="k", worker="w", account="shop", digest=HASH):
         """As an idle worker whose blocking pick-up moved `text`: (token, answer), or None."""
@@ -140,7 +152,11 @@ class Scripts:
         self.db.hset(self.key("limits"), account, f"{rate:.12g} {burst} {conc} {failures} {cooldown} {probe} {ttl}")
 
     def gate(self, account="shop"):
-        t, s, c, f, m, u, o, p = self.db.hget(self.key("accounts"), account).decode().split(" ")
+        stored = self.db.hget(self.key("accounts"), account)
+        if stored[:1] == b"\1":
+            _, tokens, ts, conc, fails = struct.unpack("<bddII", stored)
+            return Gate(tokens, ts, conc, fails, "n", 0, 0, "-")
+        t, s, c, f, m, u, o, p = stored.decode().split(" ")
         return Gate(float(t), float(s), int(c), int(f), m, float(u), float(o), p)
 
     def set_gate(self, account="shop", **changes):

@@ -157,7 +157,7 @@ static unsigned settle_jobs(char **argv, const size_t *len, int at[CLAIMS_MAX]) 
     a += 3;
     for (unsigned i = 0; i < n; i++) {
         at[i] = a;
-        const char *op = text_of(argv, len, a + 1);
+        const char *op = strchr(text_of(argv, len, a + 1), ' ') + 1; /* behind the account */
         a += strncmp(op, "done", 4) == 0 || strncmp(op, "back", 4) == 0 ? 4 : 6;
     }
     return n;
@@ -203,7 +203,7 @@ void audit_before(struct sim_worker *from, int script, char **argv, const size_t
 static void after_begin(struct sim_worker *from, char **argv, int argc, const redisReply *reply) {
     size_t n = (size_t)(argc - args_at(argv) - 2) / 3;
     for (size_t i = 0; i < n; i++) {
-        char letter = reply->element[i]->str[0];
+        char letter = reply->element[0]->str[i];
         if (letter == 'L')
             continue;
         if (!before.lease_alive)
@@ -217,8 +217,8 @@ static void after_settle(struct sim_worker *from, char **argv, const size_t *len
                          const redisReply *reply) {
     int at[CLAIMS_MAX];
     unsigned n = settle_jobs(argv, len, at);
-    for (unsigned i = 0; i < n && i < reply->elements; i++) {
-        bool lost = strcmp(reply->element[i]->str, "LOST") == 0;
+    for (unsigned i = 0; i < n && i < reply->element[0]->len; i++) {
+        bool lost = reply->element[0]->str[i] == 'L';
         if (!lost && !before.held[i])
             sim_fail("G3: w%u settled a job whose claim it does not hold", from->number);
         unsigned account, key;
@@ -246,7 +246,7 @@ void audit_after(struct sim_worker *from, int script, char **argv, const size_t 
     (void)argc;
     if (script == SCRIPT_BEGIN)
         after_begin(from, argv, argc, reply);
-    else if (script == SCRIPT_CLAIM && reply->elements > 3 && !before.lease_alive)
+    else if (script == SCRIPT_CLAIM && reply->elements > 6 && !before.lease_alive)
         sim_fail("G3: w%u claimed jobs without a lease", from->number);
     else if (script == SCRIPT_BEAT)
         renew_lease(text_of(argv, len, 3), text_of(argv, len, args_at(argv)),

@@ -77,7 +77,9 @@ for q, s in pairs(queues) do
   -- concurrency counters are the begun claims
   local accounts = redis.call('HGETALL', base .. 'accounts')
   for i = 1, #accounts, 2 do
-    local conc = tonumber(string.match(accounts[i + 1], '^%S+ %S+ (%S+)'))
+    local text = accounts[i + 1]
+    local conc = tonumber(string.match(text, '^%S+ %S+ (%S+)'))
+    if string.byte(text) == 1 then conc = select(4, struct.unpack('<bddI4', text)) end
     if conc ~= (s.conc[accounts[i]] or 0) then
       fault('concurrency of', accounts[i], 'is', conc, 'with', s.conc[accounts[i]] or 0, 'begun')
     end

@@ -184,7 +184,7 @@ static redisReply *run(int argc, char **argv, const size_t *len, bool changes) {
 /* A claim that found nothing and a beat move no job: what the last audit saw still stands, but for
  * the lease (audit_after). */
 static bool moved_jobs(int script, const redisReply *reply) {
-    return script == SCRIPT_CLAIM && reply->type == REDIS_REPLY_ARRAY && reply->elements > 3;
+    return script == SCRIPT_CLAIM && reply->type == REDIS_REPLY_ARRAY && reply->elements > 6;
 }
 
 static redisReply *run_script(struct sim_worker *from, int id, int argc, char **argv, size_t *len) {

@@ -5,12 +5,15 @@ from lib.scripts import HASH
 
 def settle_reply(q, token, effect, key="k", jitter=0):
     """The whole reply to one settlement."""
-    return q.call("settle", [jitter, 0, 1, token, f"retry shop {effect}", "", "D", 60000, 'N {"n":1}'], "w",
+    return q.call("settle", [jitter, 0, 1, token, f"shop retry {effect}", "", "D", 60000, 'N {"n":1}'], "w",
                   [q.order_key("shop", key)])
 
 
 def begin_reply(q, token, key):
-    return q.call("begin", ["w", len(q.prefix) + len("order:"), token, "Pshop", HASH], "w", [q.order_key("shop", key)])
+    """The answer to one begin (letter and text), now, and when to look again."""
+    letter, now, due, *text = q.call("begin", ["w", len(q.prefix) + len("order:"), token, "Pshop", HASH], "w",
+                                     [q.order_key("shop", key)])
+    return "".join([letter, *text]), now, due
 
 
 def test_begin_says_when_the_token_of_a_job_that_waits_is_due(q):
@@ -27,7 +30,7 @@ def test_a_settlement_that_frees_a_slot_says_that_somebody_may_go(q):
     first = q.one(key="a")
     q.push("second")
     [(token, _)] = q.claim(1)
-    assert begin_reply(q, token, "b")[0::2] == ["Wc", "-1"]
+    assert begin_reply(q, token, "b")[0::2] == ("Wc", "-1")
     assert settle_reply(q, first, "s", "a")[2] == "0"
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Turns the Lua transitions into a C table: each script with the shared parts that its `-- uses:` line
-names put in front, comments and indentation taken out, and its SHA1 (what EVALSHA wants).
+names put in front, as far as it uses them, comments and indentation taken out, and its SHA1 (what EVALSHA wants).
 usage: embed.py OUTPUT SCRIPT.lua ..."""
 import hashlib
 import os
@@ -18,12 +18,43 @@ def read(path):
         return f.read()
 
 
+def definitions(text):
+    """The statements of a part, each as (names it defines, its text): what begins in the first column,
+    up to the next that does and is no `end` or closing brace."""
+    pieces = []
+    for line in text.splitlines(keepends=True):
+        if line.startswith("--") or not line.strip():
+            continue
+        if line[0].isspace() or re.match(r"end\b|}", line):
+            pieces[-1] += line
+        else:
+            pieces.append(line)
+    for piece in pieces:
+        found = re.match(r"local function (\w+)|local ([\w, ]+?)(?: =|$)", piece)
+        yield re.findall(r"\w+", found.group(1) or found.group(2)) if found else [], piece
+
+
+def used(pieces, script):
+    """The pieces that the script needs, directly or through others. Redis runs a script's text from the top at
+    each call, so a function that is defined and never called costs something every time."""
+    words, kept, grown = set(re.findall(r"\w+", script)), set(), True
+    while grown:
+        grown = False
+        for i, (names, piece) in enumerate(pieces):
+            if i not in kept and (not names or words & set(names)):
+                kept.add(i)
+                words |= set(re.findall(r"\w+", strip(piece)))
+                grown = True
+    return "".join(piece for i, (_, piece) in enumerate(pieces) if i in kept)
+
+
 def assemble(path):
     text = read(path)
     uses = re.search(r"^-- uses: (.*)$", text, re.M)
     parts = uses.group(1).split() if uses else []
     folder = os.path.dirname(path)
-    return "".join(strip(read(os.path.join(folder, p + ".lua"))) for p in parts) + strip(text)
+    pieces = [d for p in parts for d in definitions(read(os.path.join(folder, p + ".lua")))]
+    return strip(used(pieces, strip(text))) + strip(text)
 
 
 def c_array(text):

@@ -1,9 +1,11 @@
--- Account gates, shared by the scripts that say "-- uses: gate". An account's gate decides whether
+-- Account gates, shared by the scripts that say "-- uses: gate" (after kinds). An account's gate decides whether
 -- one more request may leave, whatever worker sends it: rate, concurrency, pause, hold, breaker.
 --
 -- KEYS, ARGV, what it returns: those of the script that uses it.
 --
--- accounts  HASH  account -> "tokens ts conc fails mode until cool probe"
+-- accounts  HASH  account -> "tokens ts conc fails mode until cool probe"; of a gate that nothing holds up
+--                 (mode n, no cool-down, no probe), as most are, a byte 1 and the first four packed (QUIET),
+--                 which costs a fraction of reading and writing text
 --   tokens  what is in the token bucket, as of ts (ms, Redis's clock)
 --   conc    requests under way; equal to the account's entries in all claims:<worker> hashes
 --   fails   consecutive failures while mode is n
@@ -18,19 +20,22 @@
 local MAX_COOL = 16 -- a cool-down doubles up to so many times the configured one
 local LOOK_MS = 10  -- between two looks at an account that has more tokens a second than looks are worth
 
+local QUIET = '<bddI4I4' -- 1, tokens, ts, conc, fails
+
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000
+local format, byte = string.format, string.byte
 
 local function ms(n)
-  return string.format('%.0f', n)
+  return format('%.0f', n)
 end
 
 -- When to claim again, by the first of `delayed` and of `gates`: ms, "0" for at once, "-1" where
 -- nothing is known to come. Every script that may change it ends its reply with it, so that whoever
--- caused a change knows of it.
+-- caused a change knows of it. Nil for a key that is known to be empty.
 local function look_again(delayed_key, gates_key)
-  local delayed = redis.call('ZRANGE', delayed_key, 0, 0, 'WITHSCORES')[2]
-  local gate = redis.call('ZRANGE', gates_key, 0, 0, 'WITHSCORES')[2]
+  local delayed = delayed_key and call('ZRANGE', delayed_key, 0, 0, 'WITHSCORES')[2]
+  local gate = gates_key and call('ZRANGE', gates_key, 0, 0, 'WITHSCORES')[2]
   local at = math.min(tonumber(delayed) or math.huge, gate ~= 'inf' and tonumber(gate) or math.huge)
   if at == math.huge then return '-1' end
   return at <= now and '0' or ms(math.ceil(at))
@@ -47,7 +52,7 @@ end
 
 -- The same of an account, or of the queue ("").
 local function paused_till(key, account)
-  return pause_end(redis.call('HGET', key, account))
+  return pause_end(call('HGET', key, account))
 end
 
 -- When a paused account is looked at again: within a second, so that any worker notices its end.
@@ -73,9 +78,10 @@ end
 
 -- Reads what is stored of several accounts in two calls.
 local function gates_fetch(accounts_key, limits_key, list)
-  local states = redis.call('HMGET', accounts_key, unpack(list))
-  local limits = redis.call('HMGET', limits_key, unpack(list))
-  for i, account in ipairs(list) do
+  local states = call('HMGET', accounts_key, unpack(list))
+  local limits = call('HMGET', limits_key, unpack(list))
+  for i = 1, #list do
+    local account = list[i]
     gates_text[account], limits_text[account] = states[i], limits[i]
   end
 end
@@ -84,7 +90,7 @@ local function limits_of(key, account)
   local l = limits_seen[account]
   if l then return l end
   local text = limits_text[account]
-  if text == nil then text = redis.call('HGET', key, account) end
+  if text == nil then text = call('HGET', key, account) end
   l = limits_read[text]
   if not l then
     local n = numbers(text, NO_LIMITS)
@@ -96,61 +102,59 @@ local function limits_of(key, account)
   return l
 end
 
--- Beside what is stored: flags of the script that uses it, here so that setting one does not grow the table.
-local function gate_of(tokens, ts, conc, fails, mode, till, cool, probe)
-  return { tokens = tokens, ts = ts, conc = conc, fails = fails, mode = mode, till = till, cool = cool, probe = probe,
-           dirty = false, touched = false, was = false, spaced = false, given = 0 }
+-- Eight fields, which is what a table of its size holds. `changed`: it is to be written.
+local function gate_of(tokens, conc, fails, mode, till, cool, probe)
+  return { tokens = tokens, conc = conc, fails = fails, mode = mode, till = till, cool = cool, probe = probe,
+           changed = false }
 end
 
+-- The gate, and as of when; nil where it can't be read.
 local function gate_parse(text)
-  local t, s, c, f = string.match(text, '^(%-?[%d.]+) ([%d.]+) (%d+) (%d+) n 0 0 %-$')
-  if t then return gate_of(tonumber(t), tonumber(s), tonumber(c), tonumber(f), 'n', 0, 0, '-') end
-  local m, u, o, p
-  t, s, c, f, m, u, o, p = string.match(text, '^(%-?[%d.]+) ([%d.]+) (%d+) (%d+) ([nphb]) ([%d.]+) (%d+) (%S+)')
+  if byte(text) == 1 and #text == 25 then
+    local _, tokens, ts, conc, fails = struct.unpack(QUIET, text)
+    return gate_of(tokens, conc, fails, 'n', 0, 0, '-'), ts
+  end
+  local t, s, c, f, m, u, o, p =
+    string.match(text, '^(%-?[%d.]+) ([%d.]+) (%d+) (%d+) ([nphb]) ([%d.]+) (%d+) (%S+)')
   if not t then return nil end
-  return gate_of(tonumber(t), tonumber(s), tonumber(c), tonumber(f), m, tonumber(u), tonumber(o), p)
+  return gate_of(tonumber(t), tonumber(c), tonumber(f), m, tonumber(u), tonumber(o), p), tonumber(s)
 end
 
 local function gate_load(key, account, l)
   local g = gates_seen[account]
   if g then return g end
   local text = gates_text[account]
-  if text == nil then text = redis.call('HGET', key, account) end
-  g = gate_parse(text or '')
+  if text == nil then text = call('HGET', key, account) end
+  local ts
+  g, ts = gate_parse(text or '')
   if not g then
-    g = gate_of(l.burst, now, 0, 0, 'n', 0, 0, '-')
+    g = gate_of(l.burst, 0, 0, 'n', 0, 0, '-')
+  elseif l.rate > 0 and now > ts then
+    g.tokens = math.min(l.burst, g.tokens + (now - ts) * l.rate / 1000)
   end
-  if l.rate > 0 and now > g.ts then
-    g.tokens = math.min(l.burst, g.tokens + (now - g.ts) * l.rate / 1000)
-  end
-  g.ts = now
   gates_seen[account] = g
   return g
 end
 
-local now_text = string.format('%.3f', now) -- what every gate's ts is when it is written
-
--- A gate as it is stored. A quiet one, as most are, costs no formatting but that of its tokens.
-local function gate_text(g, l)
-  local tokens = l.rate > 0 and string.format('%.9f', g.tokens) or math.floor(g.tokens)
+-- A gate as it is stored.
+local function gate_text(g)
   if g.mode == 'n' and g.till == 0 and g.cool == 0 and g.probe == '-' then
-    return tokens .. ' ' .. now_text .. ' ' .. g.conc .. ' ' .. g.fails .. ' n 0 0 -'
+    return struct.pack(QUIET, 1, g.tokens, now, g.conc, g.fails)
   end
-  return tokens .. string.format(' %s %.0f %.0f %s %.3f %.0f %s', now_text, g.conc, g.fails, g.mode, g.till, g.cool,
-    g.probe)
+  return format('%.9f %.3f %.0f %.0f %s %.3f %.0f %s', g.tokens, now, g.conc, g.fails, g.mode, g.till, g.cool, g.probe)
 end
 
--- Writes the gates that were loaded, if `changed` says so of them.
-local function gates_save(key, changed)
+-- Writes the gates that were loaded; with `only`, those that are marked as changed.
+local function gates_save(key, only)
   local fields, n = {}, 0
   for account, g in pairs(gates_seen) do
-    if not changed or changed(g) then
+    if g.changed or not only then
       fields[n + 1] = account
-      fields[n + 2] = gate_text(g, limits_seen[account])
+      fields[n + 2] = gate_text(g)
       n = n + 2
     end
   end
-  if n > 0 then redis.call('HSET', key, unpack(fields)) end
+  if n > 0 then call('HSET', key, unpack(fields)) end
 end
 
 -- Milliseconds until it is worth looking again: the next token; at a high rate some more of them, as long
@@ -162,7 +166,7 @@ end
 
 -- nil: one more request may leave now. Else why not, and when to look again (ms, or '+inf').
 local function gate_closed(g, l)
-  if g.mode == 'p' and now >= g.till then g.mode = 'n' end
+  if g.mode == 'p' and now >= g.till then g.mode, g.till = 'n', 0 end
   if g.mode ~= 'n' and now < g.till then return g.mode, ms(math.ceil(g.till)) end
   if l.conc > 0 and g.conc >= l.conc then return 'c', '+inf' end
   if l.rate > 0 and g.tokens < 1 then return 'r', ms(math.ceil(now + token_wait(g, l))) end
@@ -172,7 +176,7 @@ end
 -- The same for a claim that has passed the gate already, when it was claimed: the account may have been
 -- stopped since, or its slots been taken.
 local function gate_closed_behind(g, l, token)
-  if g.mode == 'p' and now >= g.till then g.mode = 'n' end
+  if g.mode == 'p' and now >= g.till then g.mode, g.till = 'n', 0 end
   if g.mode ~= 'n' and g.probe ~= token then return g.mode end
   if l.conc > 0 and g.conc >= l.conc then return 'c' end
   return nil
@@ -187,12 +191,13 @@ local function gate_take_token(g, l, token)
   end
 end
 
--- How many more may leave now: for claiming waiting jobs.
-local function gate_room(g, l)
+-- How many more may leave now: for claiming waiting jobs. `given`: those of this script, which have taken
+-- their tokens and are not begun yet.
+local function gate_room(g, l, given)
   if gate_closed(g, l) then return 0 end
   if g.mode ~= 'n' then return 1 end
   local n = math.huge
-  if l.conc > 0 then n = math.min(n, l.conc - g.conc) end
+  if l.conc > 0 then n = math.min(n, math.max(0, l.conc - g.conc - given)) end
   if l.rate > 0 then n = math.min(n, math.floor(g.tokens)) end
   return n
 end
@@ -200,17 +205,17 @@ end
 -- Sets when the account's waiting jobs are looked at again; they stay in FIFO order in `waiting`.
 local function gate_schedule(gates_key, account, g, l)
   local why, at = gate_closed(g, l)
-  redis.call('ZADD', gates_key, 'XX', why and at or ms(math.floor(now)), account)
+  call('ZADD', gates_key, 'XX', why and at or ms(math.floor(now)), account)
 end
 
--- The same for all loaded gates that have jobs waiting, but for those that `skip` says.
+-- The same for all loaded gates that have jobs waiting, but for the accounts in `skip`.
 local function gates_schedule(gates_key, skip)
   local list = {}
-  for account, g in pairs(gates_seen) do
-    if not (skip and skip(g)) then list[#list + 1] = account end
+  for account in pairs(gates_seen) do
+    if not (skip and skip[account]) then list[#list + 1] = account end
   end
   if #list == 0 then return end
-  for i, score in ipairs(redis.call('ZMSCORE', gates_key, unpack(list))) do
+  for i, score in ipairs(call('ZMSCORE', gates_key, unpack(list))) do
     if score then gate_schedule(gates_key, list[i], gates_seen[list[i]], limits_seen[list[i]]) end
   end
 end

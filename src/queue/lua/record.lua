@@ -27,20 +27,26 @@ local function record_split(record)
   return recoveries, state, position, body
 end
 
--- Takes n numbers that no job has; returns the one before the first. Where the counter was lost (an
--- operator deleted `stats`) it goes on above every number that may be in use.
+-- The last number that a job has, and how many jobs were taken. Where the counter was lost (an operator
+-- deleted `stats`) it goes on above every number that may be in use.
+local function last_number(stats, parked)
+  local stored = call('HMGET', stats, 'seq', 'taken')
+  local seq, taken = tonumber(stored[1] or 0), tonumber(stored[2] or 0) or 0
+  if not seq or (seq == 0 and call('EXISTS', parked) == 1) then seq = math.floor(now / 10) end
+  return seq, taken
+end
+
+-- Takes n numbers that no job has; returns the one before the first.
 local function take_numbers(stats, parked, n)
-  local before = redis.call('HINCRBY', stats, 'seq', n) - n
-  if before == 0 and redis.call('EXISTS', parked) == 1 then
-    before = redis.call('HINCRBY', stats, 'seq', ms(math.floor(now / 10))) - n
-  end
+  local before = last_number(stats, parked)
+  call('HSET', stats, 'seq', ms(before + n))
   return before
 end
 
 -- Puts a job aside until `due` (ms, or a claim's number).
 local function park_delayed(parked, delayed, id, record, due)
-  redis.call('HSET', parked, id, record)
-  redis.call('ZADD', delayed, due, id)
+  call('HSET', parked, id, record)
+  call('ZADD', delayed, due, id)
 end
 
 -- Puts a job into its account's waiting list, at the place it had if it had one.
@@ -50,16 +56,16 @@ local function park_waiting(parked, waiting, gates, account, id, record)
     position = id
     record = recoveries .. state .. id .. ' ' .. string.sub(record, body)
   end
-  redis.call('HSET', parked, position, record)
-  redis.call('ZADD', waiting, 0, account .. ' ' .. string.format('%016d', tonumber(position)))
-  redis.call('ZADD', gates, 'NX', '+inf', account)
+  call('HSET', parked, position, record)
+  call('ZADD', waiting, 0, account .. ' ' .. string.format('%016d', tonumber(position)))
+  call('ZADD', gates, 'NX', '+inf', account)
 end
 
 -- Gives a job back that was claimed and never begun: it goes to the head of the queue. Returns 1 if
 -- it is on `jobs` again as it was pushed, else 0.
 local function give_back(jobs, parked, delayed, id, record)
   if string.sub(record, 1, #FRESH) == FRESH then
-    redis.call('RPUSH', jobs, string.sub(record, #FRESH + 1))
+    call('RPUSH', jobs, string.sub(record, #FRESH + 1))
     return 1
   end
   park_delayed(parked, delayed, id, record, id)

@@ -1,5 +1,5 @@
 -- A queue at a glance: sizes, accounts, workers; never looks at jobs one by one. Changes nothing.
--- uses: gate
+-- uses: kinds gate
 -- KEYS  1 jobs  2 taken  3 delayed  4 waiting  5 parked  6 dead  7 results  8 stats  9 workers  10 workers:info
 --       11 accounts  12 limits  13 pauses  14 gates; from 15 on, per worker: inflight:<worker>, claims:<worker>
 -- ARGV  the workers, as they were a moment ago
@@ -26,7 +26,7 @@ for name in pairs(names) do
   gate_closed(g, l) -- a pause that is over is over
   local paused = paused_till(KEYS[13], name) and redis.call('HGET', KEYS[13], name) or ''
   accounts[#accounts + 1] = name
-  accounts[#accounts + 1] = string.format('%.3f %.0f %.0f %.0f %s %.0f %.0f %s', g.tokens, g.ts, g.conc, g.fails, g.mode,
+  accounts[#accounts + 1] = string.format('%.3f %.0f %.0f %.0f %s %.0f %.0f %s', g.tokens, now, g.conc, g.fails, g.mode,
     g.till, g.cool, g.probe)
   accounts[#accounts + 1] = string.format('%.6f %.0f %.0f %.0f', l.rate, l.burst, l.conc, l.failures)
   accounts[#accounts + 1] = paused
