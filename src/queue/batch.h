@@ -8,6 +8,7 @@
 
 #define BATCH_ITEMS 256
 #define BATCH_BYTES (4u << 20) /* a batch is full past this; one item always fits */
+#define BATCH_WHAT_MAX 256
 #define TOKEN_SIZE  24
 
 struct lane;
@@ -33,16 +34,25 @@ struct settlement {
     struct span ledger_key;  /* the whole key; absent: none */
 };
 
+/* What the scripts take per item stands in columns, each as RESP: a script hands a whole column on without
+ * touching it. What neighbours share (`whats`) is said once, with how many they are. */
 struct batch {
     struct batch *next; /* in its owner's list */
     struct lane *lane;  /* its owner, for the reply */
     enum script_id script;
     uint32_t count;
     void *items[BATCH_ITEMS]; /* the caller's, in the order of the replies */
-    struct buf keys, more_keys, args, cmd;
-    struct buf what; /* scratch */
-    uint32_t more_count; /* further results lists */
-    size_t arg_count;
+    struct buf keys, more_keys;
+    struct buf whats, tokens;
+    struct buf firsts;  /* hashes; results */
+    struct buf ledgers; /* settle only */
+    struct buf extras;  /* settle only: two for each item that is neither done nor handed back */
+    struct buf what, last_what; /* of the item being added; of the last run */
+    struct buf cmd;
+    uint16_t run_len[BATCH_ITEMS]; /* of each of `whats`, how many items share it */
+    uint32_t run_count;
+    uint32_t more_count;  /* further results lists */
+    uint32_t extra_count; /* items that have extras */
     double jitter;
     bool sent;     /* once at least */
     uint64_t sent_ns; /* boot clock, the first time */
@@ -64,8 +74,10 @@ bool batch_add_settlement(struct batch *b, void *item, const struct queue_keys *
 
 /* batch_read.c: walks a batch's settlements. Texts of `s` lie in the reader, spans in the batch. */
 struct batch_reader {
-    struct span keys, lists, args;
-    char token[TOKEN_SIZE], what[256], dead_id[128];
+    const struct batch *batch;
+    struct span keys, lists, whats, tokens, results, ledgers, extras;
+    uint32_t run, run_left;
+    char token[TOKEN_SIZE], what[BATCH_WHAT_MAX], cut[BATCH_WHAT_MAX], dead_id[128];
 };
 void batch_reader_init(struct batch_reader *r, const struct batch *b);
 bool batch_read(struct batch_reader *r, const struct queue_keys *k, struct settlement *s); /* false: no more */

@@ -1,5 +1,5 @@
-/* Reads settlements back out of a batch, which holds them as RESP: what batch.c's
- * batch_add_settlement wrote, argument by argument. */
+/* Reads settlements back out of a batch, which holds them as columns of RESP: what batch.c's
+ * batch_add_settlement wrote, item by item. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,9 +40,10 @@ static bool next_text(struct span *rest, char *out, size_t size) {
     return true;
 }
 
-/* "account op[:counter][@list] effect[ms]", in r->what, which is cut into pieces. */
+/* "account op[:counter][@list] effect[ms]", which is cut into pieces. */
 static bool read_what(struct batch_reader *r, struct settlement *s) {
-    char *account = r->what, *what = strchr(account, ' '), *gate = what != NULL ? strchr(what + 1, ' ') : NULL;
+    char *account = memcpy(r->cut, r->what, sizeof(r->cut)), *what = strchr(account, ' ');
+    char *gate = what != NULL ? strchr(what + 1, ' ') : NULL;
     if (gate == NULL || gate[1] == '\0')
         return false;
     *what++ = *gate++ = '\0';
@@ -63,11 +64,22 @@ static bool read_what(struct batch_reader *r, struct settlement *s) {
     return true;
 }
 
+/* The run that the next item belongs to. */
+static bool next_run(struct batch_reader *r) {
+    if (r->run_left == 0) {
+        if (r->run >= r->batch->run_count || !next_text(&r->whats, r->what, sizeof(r->what)))
+            return false;
+        r->run_left = r->batch->run_len[r->run++];
+    }
+    r->run_left--;
+    return true;
+}
+
 /* Due or dead_id, and body. */
-static bool read_place(struct batch_reader *r, struct settlement *s) {
+static bool read_extras(struct batch_reader *r, struct settlement *s) {
     if (s->op == SETTLE_DONE || s->op == SETTLE_BACK)
         return true;
-    if (!next_text(&r->args, r->dead_id, sizeof(r->dead_id)) || !next_bulk(&r->args, &s->body))
+    if (!next_text(&r->extras, r->dead_id, sizeof(r->dead_id)) || !next_bulk(&r->extras, &s->body))
         return false;
     s->dead_id = s->op == SETTLE_DEAD ? r->dead_id : NULL;
     s->due_ms = s->op == SETTLE_DEAD ? 0 : strtoull(r->dead_id, NULL, 10);
@@ -75,9 +87,14 @@ static bool read_place(struct batch_reader *r, struct settlement *s) {
 }
 
 void batch_reader_init(struct batch_reader *r, const struct batch *b) {
-    r->keys = buf_span(&b->keys);
-    r->lists = buf_span(&b->more_keys);
-    r->args = buf_span(&b->args);
+    *r = (struct batch_reader){.batch = b,
+                               .keys = buf_span(&b->keys),
+                               .lists = buf_span(&b->more_keys),
+                               .whats = buf_span(&b->whats),
+                               .tokens = buf_span(&b->tokens),
+                               .results = buf_span(&b->firsts),
+                               .ledgers = buf_span(&b->ledgers),
+                               .extras = buf_span(&b->extras)};
 }
 
 static struct span present(struct span s) {
@@ -86,9 +103,9 @@ static struct span present(struct span s) {
 
 bool batch_read(struct batch_reader *r, const struct queue_keys *k, struct settlement *s) {
     *s = (struct settlement){.op = SETTLE_DONE};
-    if (!next_bulk(&r->keys, &s->ledger_key) || !next_text(&r->args, r->token, sizeof(r->token)) ||
-        !next_text(&r->args, r->what, sizeof(r->what)) || !read_what(r, s) ||
-        !next_bulk(&r->args, &s->result) || !next_bulk(&r->args, &s->ledger) || !read_place(r, s))
+    if (!next_bulk(&r->keys, &s->ledger_key) || !next_text(&r->tokens, r->token, sizeof(r->token)) ||
+        !next_run(r) || !read_what(r, s) || !next_bulk(&r->results, &s->result) ||
+        !next_bulk(&r->ledgers, &s->ledger) || !read_extras(r, s))
         return false;
     s->result = present(s->result);
     s->ledger = present(s->ledger);

@@ -7,6 +7,7 @@ only, so that an undeclared one fails the test (in a cluster it would fail in pr
 
 import hashlib
 import importlib.util
+import itertools
 import os
 import re
 import struct
@@ -44,6 +45,12 @@ def fixed_keys(name):
         head = re.match(r"(?:--[^\n]*\n)*", f.read()).group(0).replace("\n--", " ")
     part = re.search(r"\bKEYS\b(.*?)(?:; then|; from|ARGV)", head).group(1)
     return [k for k in re.findall(r"\d+\s+([\w:<>]+)", part) if not k.startswith("order:")]
+
+
+def runs(texts):
+    """Equal neighbours, as begin and settle take them: how many runs, what each is, how long each is."""
+    pieces = [(text, len(list(group))) for text, group in itertools.groupby(texts)]
+    return [len(pieces), *[text for text, _ in pieces], *[length for _, length in pieces]]
 
 
 @dataclass
@@ -100,11 +107,10 @@ class Scripts:
 
     def begin(self, *jobs, worker="w"):
         """Each job: (token, order key[, account[, kind[, hash]]]). Per job the letter and its text in one."""
-        args, keys = [worker, len(self.prefix) + len("order:")], []
-        for job in jobs:
-            token, key, account, kind, digest = (list(job) + ["shop", "P", HASH][len(job) - 2:])[:5]
-            keys.append(self.order_key(account, key))
-            args += [token, kind + account, digest]
+        jobs = [(list(job) + ["shop", "P", HASH][len(job) - 2:])[:5] for job in jobs]
+        keys = [self.order_key(account, key) for _, key, account, _, _ in jobs]
+        args = [worker, len(self.prefix) + len("order:"), len(jobs), *runs([kind + account for _, _, account, kind, _ in jobs]),
+                *[token for token, *_ in jobs], *[digest for *_, digest in jobs]]
         letters, _, _, *texts = self.call("begin", args, worker, keys)
         assert len(letters) == len(jobs) and len(texts) == sum(letter in "DUW" for letter in letters)
         texts = iter(texts)
@@ -113,17 +119,19 @@ class Scripts:
     def settle(self, *jobs, worker="w", again=False, jitter=0):
         """Each job a dict: token, op, and what it needs of account, effect, result, ledger, key, due,
         body, results. Returns the replies of the jobs; `self.next` is when to claim again."""
-        args, keys, lists = [], [], []
+        whats, extras, keys, lists = [], [], [], []
         for job in jobs:
             op, account = job["op"], job.get("account", "shop")
             if "results" in job:
                 lists.append(job["results"])
                 op += f"@{len(lists)}"
             keys.append(self.order_key(account, job["key"]) if "key" in job else self.key("jobs"))
-            args += [job["token"], f"{account} {op} {job.get('effect', 's')}", job.get("result", ""), job.get("ledger", "")]
+            whats.append(f"{account} {op} {job.get('effect', 's')}")
             if op.startswith(("dead", "retry", "wait")):
-                args += [job.get("due", 0), job.get("body", "")]
-        letters, *_ = self.call("settle", [jitter, int(again), len(jobs), *args], worker, keys + lists)
+                extras += [job.get("due", 0), job.get("body", "")]
+        args = [jitter, int(again), len(jobs), *runs(whats), *[job["token"] for job in jobs],
+                *[job.get("result", "") for job in jobs], *[job.get("ledger", "") for job in jobs], *extras]
+        letters, *_ = self.call("settle", args, worker, keys + lists)
         assert len(letters) == len(jobs)
         return [SETTLED[letter] for letter in letters]
 

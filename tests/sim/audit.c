@@ -150,17 +150,15 @@ static int args_at(char **argv) {
     return 3 + atoi(argv[2]);
 }
 
-/* The jobs of a settle batch: where each one's arguments start. */
-static unsigned settle_jobs(char **argv, const size_t *len, int at[CLAIMS_MAX]) {
+/* Begin's and settle's arguments are columns; the first holds tokens. */
+struct columns {
+    int n, tokens;
+};
+
+static struct columns columns_of(char **argv, const size_t *len) {
     int a = args_at(argv);
-    unsigned n = (unsigned)atoi(text_of(argv, len, a + 2));
-    a += 3;
-    for (unsigned i = 0; i < n; i++) {
-        at[i] = a;
-        const char *op = strchr(text_of(argv, len, a + 1), ' ') + 1; /* behind the account */
-        a += strncmp(op, "done", 4) == 0 || strncmp(op, "back", 4) == 0 ? 4 : 6;
-    }
-    return n;
+    int n = atoi(text_of(argv, len, a + 2)), runs = atoi(text_of(argv, len, a + 3));
+    return (struct columns){n, a + 4 + 2 * runs};
 }
 
 static unsigned begun_of(const char *worker) {
@@ -177,21 +175,21 @@ void audit_before(struct sim_worker *from, int script, char **argv, const size_t
         char worker[96];
         snprintf(worker, sizeof(worker), "%s", text_of(argv, len, a));
         before.lease_alive = lease_alive(text_of(argv, len, 3), worker);
-        for (int i = 0; a + 2 + 3 * i < argc; i++)
-            before.held[i] = holds(worker, text_of(argv, len, a + 2 + 3 * i));
+        struct columns c = columns_of(argv, len);
+        for (int i = 0; i < c.n; i++)
+            before.held[i] = holds(worker, text_of(argv, len, c.tokens + i));
     } else if (script == SCRIPT_PICK) {
         before.lease_alive = lease_alive(text_of(argv, len, 3), text_of(argv, len, a));
     } else if (script == SCRIPT_CLAIM) {
         before.lease_alive = lease_alive(text_of(argv, len, 3), text_of(argv, len, a));
     } else if (script == SCRIPT_SETTLE) {
-        int at[CLAIMS_MAX];
-        unsigned n = settle_jobs(argv, len, at);
+        struct columns c = columns_of(argv, len);
         /* claims:<worker> is the 12th key */
         const char *worker = strstr(text_of(argv, len, 3 + 11), "claims:") + strlen("claims:");
         char name[96];
         snprintf(name, sizeof(name), "%s", worker);
-        for (unsigned i = 0; i < n; i++)
-            before.held[i] = holds(name, text_of(argv, len, at[i]));
+        for (int i = 0; i < c.n; i++)
+            before.held[i] = holds(name, text_of(argv, len, c.tokens + i));
     } else if (script == SCRIPT_RECOVER) {
         const char *dead = text_of(argv, len, a);
         before.lease_alive = lease_alive(text_of(argv, len, 3), dead);
@@ -200,9 +198,8 @@ void audit_before(struct sim_worker *from, int script, char **argv, const size_t
     (void)from;
 }
 
-static void after_begin(struct sim_worker *from, char **argv, int argc, const redisReply *reply) {
-    size_t n = (size_t)(argc - args_at(argv) - 2) / 3;
-    for (size_t i = 0; i < n; i++) {
+static void after_begin(struct sim_worker *from, const redisReply *reply) {
+    for (size_t i = 0; i < reply->element[0]->len; i++) {
         char letter = reply->element[0]->str[i];
         if (letter == 'L')
             continue;
@@ -215,15 +212,14 @@ static void after_begin(struct sim_worker *from, char **argv, int argc, const re
 
 static void after_settle(struct sim_worker *from, char **argv, const size_t *len,
                          const redisReply *reply) {
-    int at[CLAIMS_MAX];
-    unsigned n = settle_jobs(argv, len, at);
-    for (unsigned i = 0; i < n && i < reply->element[0]->len; i++) {
+    struct columns c = columns_of(argv, len);
+    for (int i = 0; i < c.n; i++) {
         bool lost = reply->element[0]->str[i] == 'L';
         if (!lost && !before.held[i])
             sim_fail("G3: w%u settled a job whose claim it does not hold", from->number);
         unsigned account, key;
-        const char *ledger_key = strstr(text_of(argv, len, 3 + 13 + (int)i), ":order:");
-        if (!lost || argv[at[i] + 3][0] != 'C' || ledger_key == NULL ||
+        const char *ledger_key = strstr(text_of(argv, len, 3 + 13 + i), ":order:");
+        if (!lost || argv[c.tokens + 2 * c.n + i][0] != 'C' || ledger_key == NULL ||
             sscanf(ledger_key, ":order:a%u:key-%u", &account, &key) != 2)
             continue;
         note("w%u lost the claim, but knows that a%u key-%u was created", from->number, account,
@@ -245,7 +241,7 @@ void audit_after(struct sim_worker *from, int script, char **argv, const size_t 
                  const redisReply *reply) {
     (void)argc;
     if (script == SCRIPT_BEGIN)
-        after_begin(from, argv, argc, reply);
+        after_begin(from, reply);
     else if (script == SCRIPT_CLAIM && reply->elements > 6 && !before.lease_alive)
         sim_fail("G3: w%u claimed jobs without a lease", from->number);
     else if (script == SCRIPT_BEAT)

@@ -5,13 +5,13 @@ from lib.scripts import HASH
 
 def settle_reply(q, token, effect, key="k", jitter=0):
     """The whole reply to one settlement."""
-    return q.call("settle", [jitter, 0, 1, token, f"shop retry {effect}", "", "D", 60000, 'N {"n":1}'], "w",
+    return q.call("settle", [jitter, 0, 1, 1, f"shop retry {effect}", 1, token, "", "D", 60000, 'N {"n":1}'], "w",
                   [q.order_key("shop", key)])
 
 
 def begin_reply(q, token, key):
     """The answer to one begin (letter and text), now, and when to look again."""
-    letter, now, due, *text = q.call("begin", ["w", len(q.prefix) + len("order:"), token, "Pshop", HASH], "w",
+    letter, now, due, *text = q.call("begin", ["w", len(q.prefix) + len("order:"), 1, 1, "Pshop", 1, token, HASH], "w",
                                      [q.order_key("shop", key)])
     return "".join([letter, *text]), now, due
 

@@ -3,8 +3,10 @@
 -- uses: kinds gate record admission
 -- KEYS  1 workers  2 inflight:<worker>  3 claims:<worker>  4 parked  5 waiting  6 gates  7 accounts
 --       8 limits  9 pauses  10 stats  11 delayed; from 12 on, per job: order:<account>:<key>
--- ARGV  1 worker  2 length of the ledger keys' common beginning ("dray:{q}:order:"); then per job:
---       token, kind (P to send the order, L to look it up) and account in one, hash of the order's bytes
+-- ARGV  1 worker  2 length of the ledger keys' common beginning ("dray:{q}:order:")  3 number of jobs
+--       4 number of runs: neighbours of one kind and account; then the runs' kinds (P to send the order,
+--       L to look it up) and accounts in one; then the runs' lengths; then the jobs' tokens; then the hashes
+--       of the orders' bytes
 -- Returns  { letters, now ms, next ms (as claim; "" where nothing changed), text, … }: one letter per job,
 --   and for D, U and W, in their order, a text each
 --   G  go; the ledger says "sending"          W  moved to its account's waiting list; text: why
@@ -17,42 +19,43 @@
 -- nothing more, so a lost reply is asked for again.
 local wrong = wrong_kind({ 'zset', 'hash', 'hash', 'hash', 'zset', 'zset', 'hash', 'hash', 'hash', 'hash', 'zset' })
 if wrong then return wrong end
-local FIXED, ARGS = 11, 3
-local n, letters, replies = #KEYS - FIXED, {}, { '', ms(now), '' }
+local FIXED, HEAD = 11, 4
+local argv, keys = ARGV, KEYS
+local n, runs, letters, replies = tonumber(argv[3]), tonumber(argv[4]), {}, { '', ms(now), '' }
+local TOKENS = HEAD + 2 * runs
+local HASHES = TOKENS + n
 ADMIT.inflight, ADMIT.claims, ADMIT.parked, ADMIT.waiting, ADMIT.gates = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 ADMIT.accounts, ADMIT.limits, ADMIT.pauses, ADMIT.stats = KEYS[7], KEYS[8], KEYS[9], KEYS[10]
-ADMIT.worker, ADMIT.key_start = ARGV[1], tonumber(ARGV[2]) + 1
+worker, key_start = ' ' .. argv[1] .. ' ', tonumber(argv[2]) + 1
 ADMIT.nobody_waits, ADMIT.nobody_paused = size[6] == 0, size[9] == 0
-local lease = call('ZSCORE', KEYS[1], ADMIT.worker)
+local lease = call('ZSCORE', KEYS[1], argv[1])
 if not lease or tonumber(lease) <= now then
   replies[1] = string.rep('L', n)
   return replies
 end
 
-local tokens, keys = {}, {}
-for i = 1, n do
-  tokens[i], keys[i] = ARGV[ARGS * i], KEYS[FIXED + i]
-end
-local claims = call('HMGET', KEYS[3], unpack(tokens))
-local entries = call('MGET', unpack(keys))
-local list, known = {}, {}
-for i = 1, n do
-  local kind_account = ARGV[ARGS * i + 1]
-  if claims[i] == '' and not known[kind_account] then
-    known[kind_account] = true
-    local _, account = split(kind_account)
-    if not known[account] then
-      known[account] = true
-      list[#list + 1] = account
+local claims = call('HMGET', KEYS[3], unpack(argv, TOKENS + 1, HASHES))
+local entries = call('MGET', unpack(keys, FIXED + 1))
+local list = {}
+for r = 1, runs do list[r] = sub(argv[HEAD + r], 2) end
+accounts_fetch(list)
+local i = 0
+for r = 1, runs do
+  admit_for(sub(argv[HEAD + r], 1, 1), list[r])
+  local length = argv[HEAD + runs + r]
+  for _ = 1, length == '1' and 1 or tonumber(length) do
+    i = i + 1
+    local claim = claims[i]
+    if claim == '' then
+      local letter, text = admit(argv[TOKENS + i], keys[FIXED + i], entries[i], argv[HASHES + i])
+      letters[i] = letter
+      if text then replies[#replies + 1] = text end
+    elseif claim then
+      letters[i] = 'G' -- begun already: the reply that said so was lost
+    else
+      letters[i] = 'L'
     end
   end
-end
-accounts_fetch(list)
-for i = 1, n do
-  local a = ARGS * i
-  local letter, text = admit(tokens[i], claims[i], keys[i], entries[i], ARGV[a + 1], ARGV[a + 2])
-  letters[i] = letter
-  if text then replies[#replies + 1] = text end
 end
 admission_end()
 replies[1] = table.concat(letters)

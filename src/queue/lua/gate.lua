@@ -61,8 +61,7 @@ local function paused_look(till)
 end
 
 local limits_seen, gates_seen = {}, {}
-local limits_text, gates_text = {}, {} -- of the accounts that gates_fetch read at once
-local limits_read = {}                 -- text -> limits: many accounts have the same
+local limits_by = {} -- text -> limits: many accounts have the same
 local NO_LIMITS = { 0, 1, 0, 0, 30000, 60000, 604800000 }
 local TTL_MAX = 1e13 -- ms; SET refuses what would overflow
 
@@ -76,28 +75,19 @@ local function numbers(text, defaults)
   return list
 end
 
--- Reads what is stored of several accounts in two calls.
-local function gates_fetch(accounts_key, limits_key, list)
-  local states = call('HMGET', accounts_key, unpack(list))
-  local limits = call('HMGET', limits_key, unpack(list))
-  for i = 1, #list do
-    local account = list[i]
-    gates_text[account], limits_text[account] = states[i], limits[i]
-  end
+local function limits_read(text)
+  local n = numbers(text, NO_LIMITS)
+  local l = { rate = n[1], burst = n[2], conc = n[3], failures = n[4], cooldown = n[5], probe_ms = n[6],
+              ledger_ttl = ms(math.min(math.max(n[7], 1), TTL_MAX)) }
+  limits_by[text] = l
+  return l
 end
 
 local function limits_of(key, account)
   local l = limits_seen[account]
   if l then return l end
-  local text = limits_text[account]
-  if text == nil then text = call('HGET', key, account) end
-  l = limits_read[text]
-  if not l then
-    local n = numbers(text, NO_LIMITS)
-    l = { rate = n[1], burst = n[2], conc = n[3], failures = n[4], cooldown = n[5], probe_ms = n[6],
-          ledger_ttl = ms(math.min(math.max(n[7], 1), TTL_MAX)) }
-    limits_read[text] = l
-  end
+  local text = call('HGET', key, account)
+  l = limits_by[text] or limits_read(text)
   limits_seen[account] = l
   return l
 end
@@ -120,20 +110,33 @@ local function gate_parse(text)
   return gate_of(tonumber(t), tonumber(c), tonumber(f), m, tonumber(u), tonumber(o), p), tonumber(s)
 end
 
+-- The gate as of now, of what is stored (false: nothing is).
+local function gate_now(text, l)
+  local g, ts = gate_parse(text or '')
+  if not g then return gate_of(l.burst, 0, 0, 'n', 0, 0, '-') end
+  if l.rate > 0 and now > ts then g.tokens = math.min(l.burst, g.tokens + (now - ts) * l.rate / 1000) end
+  return g
+end
+
 local function gate_load(key, account, l)
   local g = gates_seen[account]
   if g then return g end
-  local text = gates_text[account]
-  if text == nil then text = call('HGET', key, account) end
-  local ts
-  g, ts = gate_parse(text or '')
-  if not g then
-    g = gate_of(l.burst, 0, 0, 'n', 0, 0, '-')
-  elseif l.rate > 0 and now > ts then
-    g.tokens = math.min(l.burst, g.tokens + (now - ts) * l.rate / 1000)
-  end
+  g = gate_now(call('HGET', key, account), l)
   gates_seen[account] = g
   return g
+end
+
+-- Reads what is stored of several accounts in two calls; a name may stand there twice.
+local function gates_fetch(accounts_key, limits_key, list)
+  local states = call('HMGET', accounts_key, unpack(list))
+  local limits = call('HMGET', limits_key, unpack(list))
+  for i = 1, #list do
+    local account, text = list[i], limits[i]
+    if account ~= '' and not gates_seen[account] then
+      local l = limits_by[text] or limits_read(text)
+      limits_seen[account], gates_seen[account] = l, gate_now(states[i], l)
+    end
+  end
 end
 
 -- A gate as it is stored.

@@ -14,7 +14,7 @@ if not lease or tonumber(lease) <= now or (size[9] > 0 and paused_till(KEYS[9], 
 if not call('LPOS', KEYS[11], ARGV[5], 'RANK', -1) then return {} end
 ADMIT.inflight, ADMIT.claims, ADMIT.parked, ADMIT.waiting, ADMIT.gates = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 ADMIT.accounts, ADMIT.limits, ADMIT.pauses, ADMIT.stats = KEYS[7], KEYS[8], KEYS[9], KEYS[10]
-ADMIT.worker, ADMIT.key_start = ARGV[1], tonumber(ARGV[2]) + 1
+worker, key_start = ' ' .. ARGV[1] .. ' ', tonumber(ARGV[2]) + 1
 ADMIT.nobody_waits, ADMIT.nobody_paused = size[6] == 0, size[9] == 0
 local number, taken = last_number(KEYS[10], KEYS[4])
 local token = ms(number + 1) .. '.' .. time[2] .. 'f'
@@ -22,8 +22,10 @@ call('HSET', KEYS[10], 'seq', ms(number + 1), 'taken', ms(taken + 1))
 call('HSET', KEYS[2], token, ARGV[5])
 call('LREM', KEYS[11], -1, ARGV[5])
 local entry = call('MGET', KEYS[13])[1] -- as begin does: what is no text counts as nothing
-accounts_fetch({ string.sub(ARGV[3], 2) })
-local letter, text = admit(token, '', KEYS[13], entry, ARGV[3], ARGV[4])
+local its_account = sub(ARGV[3], 2)
+accounts_fetch({ its_account })
+admit_for(sub(ARGV[3], 1, 1), its_account)
+local letter, text = admit(token, KEYS[13], entry, ARGV[4])
 if letter ~= 'G' and letter ~= 'W' then call('HSET', KEYS[3], token, '') end
 admission_end()
 return { token, letter .. (text or ''), ms(now),

@@ -6,10 +6,11 @@
 -- KEYS  1 jobs  2 dead  3 dead:entries  4 delayed  5 parked  6 waiting  7 gates  8 accounts  9 limits
 --       10 stats  11 inflight:<worker>  12 claims:<worker>  13 results; then per job
 --       order:<account>:<key> (or jobs where there is none); then further results lists
--- ARGV  1 jitter, 0 to 1  2 "1" if this batch is sent again  3 number of jobs; then per job: token, what,
---       result ("" for none), ledger; and for dead, retry and wait two more: due (retry: ms from now;
---       dead: entry id), body
---   what    "account op effect" in one text, as many jobs share it: "shop done:created s"
+-- ARGV  1 jitter, 0 to 1  2 "1" if this batch is sent again  3 number of jobs  4 number of runs: neighbours
+--       of one `what`; then the runs' whats; then their lengths; then the jobs' tokens; then their results
+--       ("" for none); then what becomes of their ledger entries; then, for each dead, retry and wait, two
+--       more: due (retry, wait: ms from now; dead: entry id), body
+--   what    "account op effect": "shop done:created s"
 --           account: nothing where unknown
 --           op: done | dead | retry | wait (due > 0: not before) | back; a counter's name may follow a
 --           colon; "@2" behind it: the result goes to the second further list
@@ -27,40 +28,36 @@
 local wrong = wrong_kind({ 'list', 'zset', 'hash', 'zset', 'hash', 'zset', 'zset', 'hash', 'hash', 'hash', 'hash', 'hash' })
 if wrong then return wrong end
 pass_without_memory(KEYS[12])
-local FIXED = 13
-local jitter, again, n = tonumber(ARGV[1]), ARGV[2] == '1', tonumber(ARGV[3])
+local FIXED, HEAD = 13, 4
+local argv, keys = ARGV, KEYS
+local jitter, again, n, runs = tonumber(argv[1]), argv[2] == '1', tonumber(argv[3]), tonumber(argv[4])
+local TOKENS = HEAD + 2 * runs
+local RESULTS, LEDGERS = TOKENS + n, TOKENS + 2 * n
+local extra = TOKENS + 3 * n -- before the next job's due and body
 local counts, letters, pushes, list_ok, ops = {}, {}, {}, {}, {}
 local spaced, was = {}, {} -- accounts whose gate has its next look already; account -> its mode before
+local NO_ACCOUNT = { ledger_ttl = '604800000' }
 local moved = false -- `delayed` or `gates` may hold something now
 local sub = string.sub
 
-local op_by, account_by = {}, {} -- by `what`
-
 local function op_of(text)
   local verb, counter, list, effect, arg = string.match(text, '^(%a+):?([%a_]*)@?(%d*) (.)(%d*)$')
-  local op = { verb = verb, counter = counter ~= '' and counter, args = (verb == 'done' or verb == 'back') and 4 or 6,
-               effect = effect, arg = tonumber(arg) or 0, ended = 0,
+  local op = { verb = verb, counter = counter ~= '' and counter, effect = effect, well = effect == 's', arg = tonumber(arg) or 0,
+               back = verb == 'back', extras = verb ~= 'done' and verb ~= 'back', ended = 0,
                results = list ~= '' and KEYS[FIXED + n + tonumber(list)] or KEYS[FIXED] }
   ops[text] = op
   return op
 end
 
-local function read_what(what)
+local run_ops, run_accounts = {}, {} -- account: "" where it is not known
+for r = 1, runs do
+  local what = argv[HEAD + r]
   local space = string.find(what, ' ', 1, true)
   local text = sub(what, space + 1)
-  local op = ops[text] or op_of(text)
-  op_by[what], account_by[what] = op, sub(what, 1, space - 1)
-  return op
+  run_ops[r], run_accounts[r] = ops[text] or op_of(text), sub(what, 1, space - 1)
 end
-
-local tokens, at = {}, {} -- of each job; where its arguments start
-local a = 4
-for i = 1, n do
-  tokens[i], at[i] = ARGV[a], a
-  local what = ARGV[a + 1]
-  a = a + (op_by[what] or read_what(what)).args
-end
-local claims = call('HMGET', KEYS[12], unpack(tokens))
+local claims = call('HMGET', KEYS[12], unpack(argv, TOKENS + 1, RESULTS))
+gates_fetch(KEYS[8], KEYS[9], run_accounts)
 
 local function count(name, by)
   counts[name] = (counts[name] or 0) + (by or 1)
@@ -71,10 +68,8 @@ local function is_created(key)
   return type(entry) == 'string' and sub(entry, 1, 1) == 'C'
 end
 
-local function ledger_write(key, account, value)
-  if value == '' then return end
-  if sub(value, 1, 1) == 'C' then
-    local l = limits_seen[account] or limits_of(KEYS[9], account)
+local function ledger_write(key, l, value)
+  if byte(value) == 67 then -- C
     call('SET', key, value, 'PX', l.ledger_ttl)
   elseif is_created(key) then
     count('ledger_kept')
@@ -86,20 +81,17 @@ local function ledger_write(key, account, value)
 end
 
 -- A worker that lost its claim still knows what the provider said.
-local function learn_of_lost(key, account, ledger)
+local function learn_of_lost(key, l, ledger)
   if not again then count('fenced') end
-  if sub(ledger, 1, 1) == 'C' and not is_created(key) then
-    ledger_write(key, account, ledger)
+  if byte(ledger) == 67 and not is_created(key) then
+    ledger_write(key, l, ledger)
     count('fenced_learned')
   end
   return 'L'
 end
 
-local function gate_update(op, account, token, begun)
-  local l = limits_of(KEYS[9], account)
-  local g = gate_load(KEYS[8], account, l)
-  if begun and g.conc > 0 then g.conc = g.conc - 1 end
-  if op.effect == 's' and g.fails == 0 and g.mode == 'n' and g.till == 0 and g.probe == '-' then return end
+local function gate_update(g, l, op, account, token)
+  if op.well and g.fails == 0 and g.mode == 'n' and g.till == 0 and g.probe == '-' then return end
   local mode = g.mode
   gate_learn(g, l, op.effect, op.arg, token, jitter)
   if g.mode ~= mode and not was[account] then was[account] = mode end
@@ -135,35 +127,42 @@ local function put_back(verb, token, account, due, body)
   end
 end
 
-local function settle(i)
-  local a, token, key, claim = at[i], tokens[i], KEYS[FIXED + i], claims[i]
-  local what, result, ledger = ARGV[a + 1], ARGV[a + 2], ARGV[a + 3]
-  local op, account = op_by[what], account_by[what]
-  local verb = op.verb
-  if not claim then return learn_of_lost(key, account, ledger) end
-  if verb == 'back' and account == '' and claim ~= '' then return 'B' end
-  local results = op.results
-  if result ~= '' and not list_ok[results] and not is_list(results) then
-    results = KEYS[FIXED]
-    if not is_list(results) then return 'W' end
+local function push(results, result)
+  local list = pushes[results]
+  if not list then
+    list = { n = 0 }
+    pushes[results] = list
   end
-  if account ~= '' then gate_update(op, account, token, claim ~= '') end
-  if verb == 'dead' then
-    call('HSET', KEYS[3], ARGV[a + 4], ARGV[a + 5])
-    call('ZADD', KEYS[2], ms(now), ARGV[a + 4])
-  elseif verb ~= 'done' then
-    put_back(verb, token, account, ARGV[a + 4], ARGV[a + 5])
-  end
-  if verb ~= 'back' or claim ~= '' then ledger_write(key, account, ledger) end
+  local n = list.n + 1
+  list.n, list[n] = n, result
+end
+
+-- g, l: the account's gate and limits, nil where it is not known.
+local function settle(i, op, account, g, l)
+  local key, claim, result, ledger = keys[FIXED + i], claims[i], argv[RESULTS + i], argv[LEDGERS + i]
+  local due, body
+  if op.extras then due, body, extra = argv[extra + 1], argv[extra + 2], extra + 2 end
+  if not claim then return learn_of_lost(key, l or NO_ACCOUNT, ledger) end
+  if op.back and not g and claim ~= '' then return 'B' end
   if result ~= '' then
-    local list = pushes[results]
-    if not list then
-      list = { n = 0 }
-      pushes[results] = list
+    local results = op.results
+    if not list_ok[results] and not is_list(results) then
+      results = KEYS[FIXED]
+      if not is_list(results) then return 'W' end
     end
-    list.n = list.n + 1
-    list[list.n] = result
+    push(results, result)
   end
+  if g then
+    if claim ~= '' and g.conc > 0 then g.conc = g.conc - 1 end
+    gate_update(g, l, op, account, argv[TOKENS + i])
+  end
+  if op.verb == 'dead' then
+    call('HSET', KEYS[3], due, body)
+    call('ZADD', KEYS[2], ms(now), due)
+  elseif op.verb ~= 'done' then
+    put_back(op.verb, argv[TOKENS + i], account, due, body)
+  end
+  if ledger ~= '' and (claim ~= '' or not op.back) then ledger_write(key, l or NO_ACCOUNT, ledger) end
   op.ended = op.ended + 1
   return 'O'
 end
@@ -178,32 +177,30 @@ local function close_claims()
     if ENDED[op.verb] then count(ENDED[op.verb], op.ended) end
     if op.counter then count(op.counter, op.ended) end
   end
-  if all == n then
-    ended = tokens
-  else
+  if all == 0 then return end
+  local first, last = TOKENS + 1, RESULTS
+  if all < n then
     for i = 1, n do
-      if letters[i] == 'O' then ended[#ended + 1] = tokens[i] end
+      if letters[i] == 'O' then ended[#ended + 1] = argv[TOKENS + i] end
     end
+    first, last = 1, all
+  else
+    ended = argv
   end
-  if all > 0 then
-    call('HDEL', KEYS[11], unpack(ended))
-    call('HDEL', KEYS[12], unpack(ended))
-  end
+  call('HDEL', KEYS[11], unpack(ended, first, last))
+  call('HDEL', KEYS[12], unpack(ended, first, last))
 end
 
-local function fetch_accounts()
-  local list, known = {}, {}
-  for _, account in pairs(account_by) do
-    if account ~= '' and not known[account] then
-      known[account] = true
-      list[#list + 1] = account
-    end
+local i = 0
+for r = 1, runs do
+  local op, account = run_ops[r], run_accounts[r]
+  local g, l = gates_seen[account], limits_seen[account]
+  local length = argv[HEAD + runs + r]
+  for _ = 1, length == '1' and 1 or tonumber(length) do
+    i = i + 1
+    letters[i] = settle(i, op, account, g, l)
   end
-  if #list > 0 then gates_fetch(KEYS[8], KEYS[9], list) end
 end
-
-fetch_accounts()
-for i = 1, n do letters[i] = settle(i) end
 if size[7] > 0 or moved then gates_schedule(KEYS[7], spaced) end
 gates_save(KEYS[8])
 for results, list in pairs(pushes) do
