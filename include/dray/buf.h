@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct buf {
     char *data;
@@ -31,10 +32,30 @@ bool buf_ok(const struct buf *b);
 
 /* Makes room for `n` more bytes. Returns false (and sets failed) when that is not possible. */
 bool buf_reserve(struct buf *b, size_t n);
-void buf_add(struct buf *b, const void *data, size_t n);
-void buf_add_span(struct buf *b, struct span s);
-void buf_add_str(struct buf *b, const char *s);
-void buf_add_char(struct buf *b, char c);
+
+/* Inline, because texts are made of many small pieces, most of them literals. */
+static inline void buf_add(struct buf *b, const void *data, size_t n) {
+    if (n == 0)
+        return;
+    bool fits = !b->failed && n <= b->cap - b->len && n <= b->max - b->len;
+    if (!fits && !buf_reserve(b, n))
+        return;
+    memcpy(b->data + b->len, data, n);
+    b->len += n;
+}
+
+static inline void buf_add_span(struct buf *b, struct span s) {
+    buf_add(b, s.ptr, s.len);
+}
+
+static inline void buf_add_str(struct buf *b, const char *s) {
+    buf_add(b, s, strlen(s));
+}
+
+static inline void buf_add_char(struct buf *b, char c) {
+    buf_add(b, &c, 1);
+}
+
 void buf_add_u64(struct buf *b, uint64_t v);
 void buf_add_i64(struct buf *b, int64_t v);
 void buf_addf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/plain.h"
 #include "util/utf8.h"
 
 #define BUF_FIRST 64         /* bytes of a first allocation */
@@ -53,31 +54,6 @@ bool buf_reserve(struct buf *b, size_t n) {
     b->data = data;
     b->cap = cap;
     return true;
-}
-
-void buf_add(struct buf *b, const void *data, size_t n) {
-    if (n == 0)
-        return;
-    bool fits = !b->failed && n <= b->cap - b->len && n <= b->max - b->len;
-    if (!fits && !buf_reserve(b, n))
-        return;
-    memcpy(b->data + b->len, data, n);
-    b->len += n;
-}
-
-void buf_add_span(struct buf *b, struct span s) {
-    buf_add(b, s.ptr, s.len);
-}
-
-void buf_add_str(struct buf *b, const char *s) {
-    buf_add(b, s, strlen(s));
-}
-
-void buf_add_char(struct buf *b, char c) {
-    if (b->len < b->cap && b->len < b->max && !b->failed)
-        b->data[b->len++] = c;
-    else
-        buf_add(b, &c, 1);
 }
 
 void buf_add_u64(struct buf *b, uint64_t v) {
@@ -149,8 +125,11 @@ void buf_add_json_str(struct buf *b, struct span s) {
     buf_reserve(b, s.len + 2);
     buf_add_char(b, '"');
     for (size_t i = 0; i < s.len;) {
+        i = (size_t)(plain_run(p + i, p + s.len) - p);
+        if (i == s.len)
+            break;
         size_t n = utf8_sequence(p + i, s.len - i);
-        if (n > 0 && p[i] >= 0x20 && p[i] != '"' && p[i] != '\\') {
+        if (n > 1) {
             i += n;
             continue;
         }

@@ -99,13 +99,17 @@ static size_t admit_all(struct lane *lane, const redisReply *r, size_t *bytes) {
     size_t jobs = r->elements - CLAIM_HEAD;
     uint64_t number = strtoull(r->element[3]->str, NULL, 10);
     const redisReply *nonce = r->element[4], *marks = r->element[5];
+    struct buf *token = &lane->worker->text_path;
     for (size_t i = 0; i < jobs; i++) {
         const redisReply *record = r->element[CLAIM_HEAD + i];
-        char token[2 * TOKEN_SIZE], mark[2] = {i < marks->len && marks->str[i] != '-' ? marks->str[i] : '\0', '\0'};
-        int len = snprintf(token, sizeof(token), "%llu.%.*s%s", (unsigned long long)(number + i + 1), TOKEN_SIZE,
-                           nonce->str, mark);
+        buf_reset(token);
+        buf_add_u64(token, number + i + 1);
+        buf_add_char(token, '.');
+        buf_add(token, nonce->str, nonce->len);
+        if (i < marks->len && marks->str[i] != '-')
+            buf_add_char(token, marks->str[i]);
         *bytes += record->len;
-        admit(lane, (struct span){token, (size_t)len}, (struct span){record->str, record->len});
+        admit(lane, buf_span(token), (struct span){record->str, record->len});
     }
     return jobs;
 }
