@@ -17,7 +17,7 @@ const struct mutation mutations[] = {
      "the ledger says so before an order is sent"},
     {"begin-again", "begin", "if claim == '' then\nlocal letter", "if claim then\nlocal letter",
      "a begin whose reply was lost takes nothing a second time"},
-    {"pick-lease", "pick", "if not lease or tonumber(lease) <= now or", "if",
+    {"pick-lease", "pick", "if not lease or tonumber(lease) <= now then return {} end\n", "",
      "nothing is picked up without a lease"},
     {"settle-token", "settle",
      "if not claim then return learn_of_lost(key, account, ledger) end\n", "",

@@ -1,12 +1,11 @@
--- Admission of one claim, shared by the scripts that say "-- uses: admission" (after gate and record).
+-- Admission of one claim, shared by the scripts that say "-- uses: admission" (after gate and passage).
 -- KEYS, ARGV, what it returns: those of the script that uses it.
 -- They set ADMIT before: keys inflight, claims, parked, waiting, gates, accounts, limits, pauses, stats;
 -- nobody_waits, nobody_paused: these keys are empty; and worker, with a space on either side, and key_start:
--- where the account begins in a ledger key. accounts_fetch() comes first, then admit_for() before the jobs of each kind and account.
--- The answers are begin.lua's; admission_end() writes what was decided.
+-- where the account begins in a ledger key. accounts_fetch() comes first, then admit_for() before the jobs of
+-- each kind and account. The answers are begin.lua's; admission_end() writes what was decided.
 
-local ADMIT = {}
-local worker, key_start
+local ADMIT, worker, key_start
 local sent_now = {}                    -- ledger key -> entry, of this batch
 local ledger_sets, claim_sets = {}, {} -- written at once at the end
 local entries_set, claims_set = 0, 0   -- how long they are
@@ -16,17 +15,24 @@ local touched = {}                     -- account -> its gate, where jobs of it 
 local waits = 0
 local sub = string.sub
 local kind, account, gate, limits, free -- of the jobs that are admitted now; free: nothing to ask the gate
+local park, its_record -- record.lua's, once a job has to wait
 
 -- Reads what is stored of the batch's accounts, each once, in as many calls as for one account.
 local function accounts_fetch(list)
   gates_fetch(ADMIT.accounts, ADMIT.limits, list)
-  local queued = not ADMIT.nobody_waits and call('ZMSCORE', ADMIT.gates, unpack(list))
-  local pauses = not ADMIT.nobody_paused and call('HMGET', ADMIT.pauses, unpack(list))
-  for i = 1, #list do
-    local name = list[i]
-    if queued and queued[i] then busy[name] = 'q' end
-    local till = pauses and pause_end(pauses[i])
-    if till then busy[name], manual[name] = 'm', paused_look(till) end
+  if not ADMIT.nobody_waits then
+    local queued = call('ZMSCORE', ADMIT.gates, unpack(list))
+    for i = 1, #list do
+      if queued[i] then busy[list[i]] = 'q' end
+    end
+  end
+  if not ADMIT.nobody_paused then
+    -- uses: pauses
+    local paused = call('HMGET', ADMIT.pauses, unpack(list))
+    for i = 1, #list do
+      local till = pause_end(paused[i])
+      if till then busy[list[i]], manual[list[i]] = 'm', paused_look(till) end
+    end
   end
 end
 
@@ -37,8 +43,12 @@ local function admit_for(its_kind, its_account)
 end
 
 local function wait(token, why)
-  local record = record_of(token, call('HGET', ADMIT.inflight, token))
-  park_waiting(ADMIT.parked, ADMIT.waiting, ADMIT.gates, account, string.match(token, '^%d+'), record)
+  if not park then
+    -- uses: record
+    park, its_record = park_waiting, record_of
+  end
+  local record = its_record(token, call('HGET', ADMIT.inflight, token))
+  park(ADMIT.parked, ADMIT.waiting, ADMIT.gates, account, string.match(token, '^%d+'), record)
   call('HDEL', ADMIT.inflight, token)
   call('HDEL', ADMIT.claims, token)
   waits = waits + 1

@@ -1,5 +1,5 @@
 -- The books of a queue at one instant. Changes nothing.
--- uses: kinds gate
+-- uses: kinds clock gate
 -- KEYS  1 stats  2 jobs  3 taken  4 delayed  5 parked  6 waiting  7 gates  8 accounts  9 workers  10 dead
 --       11 dead:entries  12 results; from 13 on, per worker: inflight:<worker>, claims:<worker>
 -- ARGV  1 how many parked jobs may be looked at one by one  2 … the workers, also those that only their
@@ -65,8 +65,7 @@ for i = 2, #ARGV do
 end
 local accounts = redis.call('HGETALL', KEYS[8])
 for i = 1, #accounts, 2 do
-  local g = gate_parse(accounts[i + 1])
-  local counted = g and g.conc or 0
+  local counted = gate_of(accounts[i + 1], limits_read('')).conc
   local there = begun_by[accounts[i]] or 0
   if counted ~= there then
     breach('account %s counts %d requests under way, its claims are %d', accounts[i], counted, there)

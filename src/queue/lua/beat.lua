@@ -1,5 +1,5 @@
 -- Renews the worker's lease on the queue, by Redis's own clock, and says whose ran out.
--- uses: kinds gate
+-- uses: kinds clock look
 -- KEYS  1 workers  2 workers:info  3 delayed  4 gates  5 taken  6 claims:<worker>
 -- ARGV  1 worker  2 lease ms  3 what the worker says of itself (JSON; "" leaves what is there)
 -- Returns  { now ms, next ms (as claim), lease, claims the worker holds, worker whose lease ran out, … }

@@ -1,6 +1,6 @@
 -- Admission, after the worker has read the job and before a byte of it leaves. For each job: is the
 -- claim still ours and our lease alive; is the order key free; is the account's gate open?
--- uses: kinds gate record admission
+-- uses: kinds clock gate passage admission
 -- KEYS  1 workers  2 inflight:<worker>  3 claims:<worker>  4 parked  5 waiting  6 gates  7 accounts
 --       8 limits  9 pauses  10 stats  11 delayed; from 12 on, per job: order:<account>:<key>
 -- ARGV  1 worker  2 length of the ledger keys' common beginning ("dray:{q}:order:")  3 number of jobs
@@ -24,10 +24,10 @@ local argv, keys = ARGV, KEYS
 local n, runs, letters, replies = tonumber(argv[3]), tonumber(argv[4]), {}, { '', ms(now), '' }
 local TOKENS = HEAD + 2 * runs
 local HASHES = TOKENS + n
-ADMIT.inflight, ADMIT.claims, ADMIT.parked, ADMIT.waiting, ADMIT.gates = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-ADMIT.accounts, ADMIT.limits, ADMIT.pauses, ADMIT.stats = KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+ADMIT = { inflight = keys[2], claims = keys[3], parked = keys[4], waiting = keys[5], gates = keys[6],
+          accounts = keys[7], limits = keys[8], pauses = keys[9], stats = keys[10], nobody_waits = size[6] == 0,
+          nobody_paused = size[9] == 0 }
 worker, key_start = ' ' .. argv[1] .. ' ', tonumber(argv[2]) + 1
-ADMIT.nobody_waits, ADMIT.nobody_paused = size[6] == 0, size[9] == 0
 local lease = call('ZSCORE', KEYS[1], argv[1])
 if not lease or tonumber(lease) <= now then
   replies[1] = string.rep('L', n)
@@ -59,5 +59,8 @@ for r = 1, runs do
 end
 admission_end()
 replies[1] = table.concat(letters)
-if waits > 0 then replies[3] = look_again(size[11] > 0 and KEYS[11], ADMIT.gates) end
+if waits > 0 then
+  -- uses: look
+  replies[3] = look_again(size[11] > 0 and keys[11], ADMIT.gates)
+end
 return replies

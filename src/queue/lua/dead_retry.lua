@@ -1,5 +1,5 @@
 -- Takes dead letters back into the queue, each at most once: a letter that is gone was retried already.
--- uses: kinds gate record
+-- uses: kinds clock record
 -- KEYS  1 dead  2 dead:entries  3 delayed  4 parked  5 stats; from 6 on, per letter: order:<account>:<key>
 --       (or dead where it has none)
 -- ARGV  1 retry, or resend: its outcome was unknown, and an operator says that it may be sent again

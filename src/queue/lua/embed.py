@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Turns the Lua transitions into a C table: each script with the shared parts that its `-- uses:` line
-names put in front, as far as it uses them, comments and indentation taken out, and its SHA1 (what EVALSHA wants).
+names put in front (or, where the line is indented, in its place), as far as they are used, comments and
+indentation taken out, and its SHA1 (what EVALSHA wants).
 usage: embed.py OUTPUT SCRIPT.lua ..."""
 import hashlib
 import os
@@ -48,13 +49,24 @@ def used(pieces, script):
     return "".join(piece for i, (_, piece) in enumerate(pieces) if i in kept)
 
 
+def parts(names, folder, script):
+    pieces = [d for name in names.split() for d in definitions(expand(read(os.path.join(folder, name + ".lua")), folder))]
+    return used(pieces, strip(script))
+
+
+def expand(text, folder):
+    """Puts the parts that an indented `-- uses:` names in its place: they exist from there on, within that block."""
+    def place(match):
+        indent, names = match.groups()
+        return "".join(indent + line for line in strip(parts(names, folder, text)).splitlines(keepends=True))
+    return re.sub(r"^([ ]+)-- uses: (.*)\n", place, text, flags=re.M)
+
+
 def assemble(path):
-    text = read(path)
-    uses = re.search(r"^-- uses: (.*)$", text, re.M)
-    parts = uses.group(1).split() if uses else []
     folder = os.path.dirname(path)
-    pieces = [d for p in parts for d in definitions(read(os.path.join(folder, p + ".lua")))]
-    return strip(used(pieces, strip(text))) + strip(text)
+    text = expand(read(path), folder)
+    uses = re.search(r"^-- uses: (.*)$", text, re.M)
+    return strip(parts(uses.group(1), folder, text) if uses else "") + strip(text)
 
 
 def c_array(text):

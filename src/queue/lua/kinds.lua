@@ -7,7 +7,7 @@
 
 local call, try = redis.call, redis.pcall
 local LENGTH = { list = 'LLEN', zset = 'ZCARD', hash = 'HLEN' }
-local size = {} -- of each key, as wrong_kind found it
+local size = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 } -- of each key, as wrong_kind found it
 
 local function wrong_kind(kinds)
   for i = 1, #kinds do

@@ -1,5 +1,5 @@
 -- An operator pauses a queue or one of its accounts, or lifts that; waiting jobs come back at once.
--- uses: kinds gate
+-- uses: kinds clock gate passage pauses
 -- KEYS  1 pauses  2 gates  3 accounts  4 limits
 -- ARGV  1 account ("" is the queue)  2 pause or resume  3 pause: for how many ms (0: until resumed)  4 reason
 -- Returns  { was: the entry that stood or "", is: the entry that stands or "" }

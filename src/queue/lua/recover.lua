@@ -3,7 +3,7 @@
 -- recovery counted; look-ups that were under way are due again, one recovery counted too. Works through
 -- the dead worker's jobs in pieces; the caller calls again until nothing is left. A living worker that
 -- found begun claims of its own that it does not know (Redis lost their settlement) does the same to these.
--- uses: kinds gate record
+-- uses: kinds clock gate passage record
 -- KEYS  1 jobs  2 delayed  3 parked  4 gates  5 accounts  6 limits  7 workers  8 workers:info  9 stats
 --       10 inflight:<dead>  11 claims:<dead>; from 12 on, per begun claim:
 --       order:<account>:<key>

@@ -2,7 +2,7 @@
 -- to the queue's head; the ledger and the account's gate learn what was seen. Only the holder of the
 -- claim may. A settlement whose reply was lost may be sent again: its claim is gone then, and
 -- nothing happens twice.
--- uses: kinds gate record
+-- uses: kinds clock gate
 -- KEYS  1 jobs  2 dead  3 dead:entries  4 delayed  5 parked  6 waiting  7 gates  8 accounts  9 limits
 --       10 stats  11 inflight:<worker>  12 claims:<worker>  13 results; then per job
 --       order:<account>:<key> (or jobs where there is none); then further results lists
@@ -37,11 +37,13 @@ local extra = TOKENS + 3 * n -- before the next job's due and body
 local counts, letters, pushes, list_ok, ops = {}, {}, {}, {}, {}
 local spaced, was = {}, {} -- accounts whose gate has its next look already; account -> its mode before
 local NO_ACCOUNT = { ledger_ttl = '604800000' }
-local moved = false -- `delayed` or `gates` may hold something now
 local sub = string.sub
+
+local moved = false -- jobs go to `delayed`, `waiting` or `jobs`
 
 local function op_of(text)
   local verb, counter, list, effect, arg = string.match(text, '^(%a+):?([%a_]*)@?(%d*) (.)(%d*)$')
+  if verb ~= 'done' and verb ~= 'dead' then moved = true end
   local op = { verb = verb, counter = counter ~= '' and counter, effect = effect, well = effect == 's', arg = tonumber(arg) or 0,
                back = verb == 'back', extras = verb ~= 'done' and verb ~= 'back', ended = 0,
                results = list ~= '' and KEYS[FIXED + n + tonumber(list)] or KEYS[FIXED] }
@@ -90,18 +92,17 @@ local function learn_of_lost(key, l, ledger)
   return 'L'
 end
 
+local learn, turns -- learn.lua's, once there is something to learn
+
 local function gate_update(g, l, op, account, token)
   if op.well and g.fails == 0 and g.mode == 'n' and g.till == 0 and g.probe == '-' then return end
+  if not learn then
+    -- uses: learn
+    learn, turns = gate_learn, TURNS
+  end
   local mode = g.mode
-  gate_learn(g, l, op.effect, op.arg, token, jitter)
+  learn(g, l, op.effect, op.arg, token, jitter)
   if g.mode ~= mode and not was[account] then was[account] = mode end
-end
-
-local function new_record(record, body)
-  if body == '' then return record end
-  local recoveries, _, position = record_split(record)
-  local text = string.find(record, '\n', 1, true)
-  return recoveries .. sub(body, 1, 1) .. position .. sub(body, 2) .. sub(record, text)
 end
 
 local function is_list(key)
@@ -109,21 +110,31 @@ local function is_list(key)
   return list_ok[key]
 end
 
--- Where the job goes that is neither done nor dead.
-local function put_back(verb, token, account, due, body)
-  local id = string.match(token, '^%d+')
-  local record = record_of(token, call('HGET', KEYS[11], token))
-  moved = true
-  if verb == 'retry' then
-    park_delayed(KEYS[5], KEYS[4], id, new_record(record, body), ms(math.floor(now + tonumber(due))))
-  elseif verb == 'wait' then
-    park_waiting(KEYS[5], KEYS[6], KEYS[7], account, id, new_record(record, body))
-    if tonumber(due) > 0 then
-      call('ZADD', KEYS[7], ms(now + tonumber(due)), account)
-      spaced[account] = true
+-- Where the job goes that is neither done nor dead; nil where the batch has none of these.
+local put_back
+if moved then
+  -- uses: record
+  local function new_record(record, body)
+    if body == '' then return record end
+    local recoveries, _, position = record_split(record)
+    local text = string.find(record, '\n', 1, true)
+    return recoveries .. sub(body, 1, 1) .. position .. sub(body, 2) .. sub(record, text)
+  end
+
+  put_back = function(verb, token, account, due, body)
+    local id = string.match(token, '^%d+')
+    local record = record_of(token, call('HGET', KEYS[11], token))
+    if verb == 'retry' then
+      park_delayed(KEYS[5], KEYS[4], id, new_record(record, body), ms(math.floor(now + tonumber(due))))
+    elseif verb == 'wait' then
+      park_waiting(KEYS[5], KEYS[6], KEYS[7], account, id, new_record(record, body))
+      if tonumber(due) > 0 then
+        call('ZADD', KEYS[7], ms(now + tonumber(due)), account)
+        spaced[account] = true
+      end
+    elseif give_back(KEYS[1], KEYS[5], KEYS[4], id, record) == 1 then
+      count('taken', -1)
     end
-  elseif give_back(KEYS[1], KEYS[5], KEYS[4], id, record) == 1 then
-    count('taken', -1)
   end
 end
 
@@ -201,17 +212,20 @@ for r = 1, runs do
     letters[i] = settle(i, op, account, g, l)
   end
 end
-if size[7] > 0 or moved then gates_schedule(KEYS[7], spaced) end
+if size[7] > 0 or moved then
+  -- uses: passage
+  gates_schedule(KEYS[7], spaced)
+end
 gates_save(KEYS[8])
 for results, list in pairs(pushes) do
   call('LPUSH', results, unpack(list))
   count('results', list.n)
 end
 close_claims()
-local replies = { table.concat(letters), ms(now), '' }
+local replies = { table.concat(letters), ms(now), '-1' }
 for account, mode in pairs(was) do
   local g = gates_seen[account]
-  local turn = TURNS[mode .. g.mode]
+  local turn = turns[mode .. g.mode]
   if turn then
     count(turn)
     replies[#replies + 1] = turn
@@ -222,5 +236,8 @@ end
 for name, by in pairs(counts) do
   if by ~= 0 then call('HINCRBY', KEYS[10], name, by) end
 end
-replies[3] = look_again((moved or size[4] > 0) and KEYS[4], (moved or size[7] > 0) and KEYS[7])
+if size[4] > 0 or size[7] > 0 or moved then
+  -- uses: look
+  replies[3] = look_again(KEYS[4], KEYS[7])
+end
 return replies

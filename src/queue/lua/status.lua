@@ -1,5 +1,5 @@
 -- A queue at a glance: sizes, accounts, workers; never looks at jobs one by one. Changes nothing.
--- uses: kinds gate
+-- uses: kinds clock gate passage pauses
 -- KEYS  1 jobs  2 taken  3 delayed  4 waiting  5 parked  6 dead  7 results  8 stats  9 workers  10 workers:info
 --       11 accounts  12 limits  13 pauses  14 gates; from 15 on, per worker: inflight:<worker>, claims:<worker>
 -- ARGV  the workers, as they were a moment ago

@@ -1,0 +1,65 @@
+-- Whether one more request of an account may leave, and when to look again if not; shared by the scripts
+-- that say "-- uses: passage" (after gate).
+-- KEYS, ARGV, what it returns: those of the script that uses it.
+
+local LOOK_MS = 10 -- between two looks at an account that has more tokens a second than looks are worth
+
+-- nil: one more request may leave now. Else why not, and when to look again (ms, or '+inf').
+local function gate_closed(g, l)
+  if g.mode == 'p' and now >= g.till then g.mode, g.till = 'n', 0 end
+  if g.mode ~= 'n' and now < g.till then return g.mode, ms(math.ceil(g.till)) end
+  if l.conc > 0 and g.conc >= l.conc then return 'c', '+inf' end
+  if l.rate > 0 and g.tokens < 1 then
+    -- The next token; at a high rate some more of them, as long as the bucket is not near full by then.
+    local one, full = (1 - g.tokens) * 1000 / l.rate, (l.burst - g.tokens) * 1000 / l.rate
+    return 'r', ms(math.ceil(now + math.max(one, math.min(LOOK_MS, full / 2))))
+  end
+  return nil
+end
+
+-- The same for a claim that has passed the gate already, when it was claimed: the account may have been
+-- stopped since, or its slots been taken.
+local function gate_closed_behind(g, l, token)
+  if g.mode == 'p' and now >= g.till then g.mode, g.till = 'n', 0 end
+  if g.mode ~= 'n' and g.probe ~= token then return g.mode end
+  if l.conc > 0 and g.conc >= l.conc then return 'c' end
+  return nil
+end
+
+-- One request of claim `token` leaves: a token goes, and where the gate is held it is the one probe.
+local function gate_take_token(g, l, token)
+  if l.rate > 0 then g.tokens = g.tokens - 1 end
+  if g.mode == 'h' or g.mode == 'b' then
+    g.probe = token
+    g.till = now + l.probe_ms
+  end
+end
+
+-- How many more may leave now: for claiming waiting jobs. `given`: those of this script, which have taken
+-- their tokens and are not begun yet.
+local function gate_room(g, l, given)
+  if gate_closed(g, l) then return 0 end
+  if g.mode ~= 'n' then return 1 end
+  local n = math.huge
+  if l.conc > 0 then n = math.min(n, math.max(0, l.conc - g.conc - given)) end
+  if l.rate > 0 then n = math.min(n, math.floor(g.tokens)) end
+  return n
+end
+
+-- Sets when the account's waiting jobs are looked at again; they stay in FIFO order in `waiting`.
+local function gate_schedule(gates_key, account, g, l)
+  local why, at = gate_closed(g, l)
+  call('ZADD', gates_key, 'XX', why and at or ms(now), account)
+end
+
+-- The same for all loaded gates that have jobs waiting, but for the accounts in `skip`.
+local function gates_schedule(gates_key, skip)
+  local list = {}
+  for account in pairs(gates_seen) do
+    if not (skip and skip[account]) then list[#list + 1] = account end
+  end
+  if #list == 0 then return end
+  for i, score in ipairs(call('ZMSCORE', gates_key, unpack(list))) do
+    if score then gate_schedule(gates_key, list[i], gates_seen[list[i]], limits_seen[list[i]]) end
+  end
+end
