@@ -1,6 +1,5 @@
 #include "queue/batch.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #define BATCH_BUF_MAX (256u << 20)
@@ -12,17 +11,16 @@
     {&(b)->keys, &(b)->more_keys, &(b)->whats, &(b)->tokens, &(b)->firsts, &(b)->ledgers, &(b)->extras}
 #define BUF_COUNT 7
 
-struct batch *batch_new(enum script_id script) {
+struct batch *batch_new(enum batch_kind kind) {
     struct batch *b = calloc(1, sizeof(*b));
     if (b == NULL)
         return NULL;
     struct buf *bufs[] = BUFS(b);
-    b->script = script;
+    b->kind = kind;
     for (size_t i = 0; i < BUF_COUNT; i++)
         buf_init(bufs[i], BATCH_BUF_MAX);
     buf_init(&b->what, BATCH_WHAT_MAX);
     buf_init(&b->last_what, BATCH_WHAT_MAX);
-    buf_init(&b->cmd, BATCH_BUF_MAX);
     return b;
 }
 
@@ -34,7 +32,6 @@ void batch_free(struct batch *b) {
         buf_deinit(bufs[i]);
     buf_deinit(&b->what);
     buf_deinit(&b->last_what);
-    buf_deinit(&b->cmd);
     free(b);
 }
 
@@ -50,7 +47,6 @@ void batch_reset(struct batch *b) {
     b->sent = b->repeated = b->waits = b->answered = false;
     for (size_t i = 0; i < BUF_COUNT; i++)
         shrink(bufs[i]);
-    shrink(&b->cmd);
 }
 
 bool batch_full(const struct batch *b) {
@@ -162,65 +158,16 @@ bool batch_add_settlement(struct batch *b, void *item, const struct queue_keys *
     return commit(b, item, &mark);
 }
 
-/* KEYS: those that every call has, one per item, further lists. `args`: how many there are before the runs. */
-static void write_head(struct batch *b, const struct queue_keys *k, const enum queue_key *fixed, size_t n, size_t args) {
-    size_t columns = b->script == SCRIPT_BEGIN ? 2 : 3;
-    args += 2 + 2 * (size_t)b->run_count + columns * b->count + 2 * (size_t)b->extra_count;
-    queue_cmd_begin(&b->cmd, b->script, n + b->count + b->more_count, args);
-    for (size_t i = 0; i < n; i++)
-        queue_cmd_key(&b->cmd, k, fixed[i]);
-    buf_add_span(&b->cmd, buf_span(&b->keys));
-    buf_add_span(&b->cmd, buf_span(&b->more_keys));
+size_t batch_arg_count(const struct batch *b) {
+    size_t columns = b->kind == BATCH_BEGIN ? 2 : 3;
+    return 2 * (size_t)b->run_count + columns * b->count + 2 * (size_t)b->extra_count;
 }
 
-/* Numbers of items and of runs, the runs, the columns. */
-static void write_items(struct batch *b) {
+void batch_write_args(const struct batch *b, struct buf *cmd) {
     const struct buf *columns[] = COLUMNS(b);
-    redis_resp_u64(&b->cmd, b->count);
-    redis_resp_u64(&b->cmd, b->run_count);
-    buf_add_span(&b->cmd, buf_span(&b->whats));
+    buf_add_span(cmd, buf_span(&b->whats));
     for (uint32_t i = 0; i < b->run_count; i++)
-        redis_resp_u64(&b->cmd, b->run_len[i]);
+        redis_resp_u64(cmd, b->run_len[i]);
     for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++)
-        buf_add_span(&b->cmd, buf_span(columns[i]));
-}
-
-static void compose_begin(struct batch *b, const struct queue_keys *k) {
-    static const enum queue_key fixed[] = {KEY_WORKERS, KEY_INFLIGHT, KEY_CLAIMS,  KEY_PARKED, KEY_WAITING,
-                                           KEY_GATES,   KEY_ACCOUNTS, KEY_LIMITS, KEY_PAUSES, KEY_STATS,
-                                           KEY_DELAYED};
-    write_head(b, k, fixed, sizeof(fixed) / sizeof(fixed[0]), 2);
-    redis_resp_str(&b->cmd, k->worker);
-    redis_resp_u64(&b->cmd, k->order_prefix.len);
-    write_items(b);
-}
-
-static void compose_settle(struct batch *b, const struct queue_keys *k) {
-    static const enum queue_key fixed[] = {KEY_JOBS,    KEY_DEAD,     KEY_DEAD_ENTRIES, KEY_DELAYED,
-                                           KEY_PARKED,  KEY_WAITING,  KEY_GATES,        KEY_ACCOUNTS,
-                                           KEY_LIMITS,  KEY_STATS,    KEY_INFLIGHT,     KEY_CLAIMS,
-                                           KEY_RESULTS};
-    char jitter[16];
-    snprintf(jitter, sizeof(jitter), "%.3f", b->jitter);
-    write_head(b, k, fixed, sizeof(fixed) / sizeof(fixed[0]), 2);
-    redis_resp_str(&b->cmd, jitter);
-    redis_resp_str(&b->cmd, b->repeated ? "1" : "0");
-    write_items(b);
-}
-
-bool batch_reply_ok(const struct batch *b, const redisReply *reply) {
-    return reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements >= 3 &&
-           reply->element[0]->type == REDIS_REPLY_STRING && reply->element[0]->len == b->count;
-}
-
-void batch_send(struct batch *b, struct queue_caller *caller, const struct queue_keys *k,
-                const struct redis_wait *wait, queue_reply_fn done, void *arg) {
-    buf_reset(&b->cmd);
-    b->repeated = b->sent;
-    b->sent = true;
-    if (b->script == SCRIPT_BEGIN)
-        compose_begin(b, k);
-    else
-        compose_settle(b, k);
-    queue_call_wait(caller, k->slot, b->script, &b->cmd, wait, done, arg);
+        buf_add_span(cmd, buf_span(columns[i]));
 }

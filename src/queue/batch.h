@@ -1,6 +1,6 @@
-/* Batches of begins and settlements: one script call for all that came up in the same loop turn. A
- * batch is filled, sent, kept until its reply, and sent again as it is when the connection was lost
- * (both scripts are idempotent). */
+/* Batches of begins and of settlements: all that came up in the same loop turn. A batch is filled, sent with
+ * its turn (queue/turn.h), kept until its reply, and sent again as it is when the connection was lost
+ * (beginning and settling again is harmless). */
 #ifndef DRAY_QUEUE_BATCH_H
 #define DRAY_QUEUE_BATCH_H
 
@@ -11,7 +11,7 @@
 #define BATCH_WHAT_MAX 256
 #define TOKEN_SIZE  24
 
-struct lane;
+enum batch_kind { BATCH_BEGIN, BATCH_SETTLE };
 
 enum settle_op { SETTLE_DONE, SETTLE_DEAD, SETTLE_RETRY, SETTLE_WAIT, SETTLE_BACK, SETTLE_OPS };
 
@@ -38,8 +38,7 @@ struct settlement {
  * touching it. What neighbours share (`whats`) is said once, with how many they are. */
 struct batch {
     struct batch *next; /* in its owner's list */
-    struct lane *lane;  /* its owner, for the reply */
-    enum script_id script;
+    enum batch_kind kind;
     uint32_t count;
     void *items[BATCH_ITEMS]; /* the caller's, in the order of the replies */
     struct buf keys, more_keys;
@@ -48,7 +47,6 @@ struct batch {
     struct buf ledgers; /* settle only */
     struct buf extras;  /* settle only: two for each item that is neither done nor handed back */
     struct buf what, last_what; /* of the item being added; of the last run */
-    struct buf cmd;
     uint16_t run_len[BATCH_ITEMS]; /* of each of `whats`, how many items share it */
     uint32_t run_count;
     uint32_t more_count;  /* further results lists */
@@ -61,7 +59,7 @@ struct batch {
     bool answered; /* … and the script's came */
 };
 
-struct batch *batch_new(enum script_id script); /* SCRIPT_BEGIN or SCRIPT_SETTLE; NULL: out of memory */
+struct batch *batch_new(enum batch_kind kind); /* NULL: out of memory */
 void batch_free(struct batch *b);
 void batch_reset(struct batch *b);
 bool batch_full(const struct batch *b);
@@ -82,11 +80,9 @@ struct batch_reader {
 void batch_reader_init(struct batch_reader *r, const struct batch *b);
 bool batch_read(struct batch_reader *r, const struct queue_keys *k, struct settlement *s); /* false: no more */
 
-/* Whether a reply is one of the batch's script: an array whose first element has one letter per item. */
-bool batch_reply_ok(const struct batch *b, const redisReply *reply);
-
-/* Composes and sends the batch. Calling it again sends the same items again. `wait` may be NULL. */
-void batch_send(struct batch *b, struct queue_caller *caller, const struct queue_keys *k,
-                const struct redis_wait *wait, queue_reply_fn done, void *arg);
+/* How many arguments batch_write_args writes. */
+size_t batch_arg_count(const struct batch *b);
+/* The runs, their lengths, the columns. */
+void batch_write_args(const struct batch *b, struct buf *cmd);
 
 #endif

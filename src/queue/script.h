@@ -6,9 +6,7 @@
 #include <stddef.h>
 
 enum script_id {
-    SCRIPT_CLAIM,
-    SCRIPT_BEGIN,
-    SCRIPT_SETTLE,
+    SCRIPT_TURN,
     SCRIPT_BEAT,
     SCRIPT_RECOVER,
     SCRIPT_LEAVE,

@@ -63,7 +63,7 @@ static bool must_leave_slot(const struct order *o) {
 static void begin(struct order *o) {
     struct lane *lane = o->lane;
     o->looking_up = o->past.phase != PHASE_SEND;
-    struct batch *b = lane_batch(lane, SCRIPT_BEGIN);
+    struct batch *b = lane_batch(lane, BATCH_BEGIN);
     if (b != NULL && batch_add_begin(b, o, o->token, o->looking_up ? 'L' : 'P', o->account->name, o->hash,
                                      buf_span(&o->ledger_key))) {
         order_move(o, ORDER_BEGINNING);

@@ -1,50 +1,58 @@
-/* Begins and settlements collect in the lane's two open batches; once per loop turn both are sent.
- * Unanswered or refused by Redis as a whole (connection lost, OOM, READONLY, …), a batch is kept and
- * sent again, in order, when the lease is renewed; until then nothing is claimed. */
+/* A lane's turns: what came up to be settled and begun collects in its two open batches; together with a
+ * claim, where one is due, they go out in one call. The next turn waits for the reply of the one before, so
+ * that turns are as large as Redis is slow; only a batch that is full does not wait.
+ *
+ * Happy path: lane_flush() → turn → settled(), dispatch_begun(), claim_answered() → lane_flush().
+ * Failure modes: unanswered or refused by Redis as a whole (connection lost, READONLY, …), batches are kept
+ * and sent again, each in a turn of its own, in order, when the lease is renewed; until then nothing is
+ * claimed. What the turn may have claimed lies in our in-flight set (claim.c). Redis is full: it settles, and
+ * refuses the rest; the begin batch is sent again, with backoff. */
 #include "worker/worker.h"
+
+#include <stdlib.h>
 
 #include "policy/backoff.h"
 
 #define MS_NS 1000000ull
 
-static struct batch *take_spare(struct lane *lane, enum script_id script) {
+/* A turn that is under way. */
+struct turn_call {
+    struct turn_call *next; /* in the lane's pool */
+    struct lane *lane;
+    struct turn turn;
+};
+
+static struct turn_call *call_get(struct lane *lane) {
+    struct turn_call *c = lane->spare_calls;
+    if (c == NULL && (c = malloc(sizeof(*c))) == NULL)
+        abort(); /* Redis holds every job's state, another worker recovers */
+    else if (c == lane->spare_calls)
+        lane->spare_calls = c->next;
+    c->lane = lane;
+    return c;
+}
+
+static void call_put(struct turn_call *c) {
+    c->next = c->lane->spare_calls;
+    c->lane->spare_calls = c;
+}
+
+void lane_free_calls(struct lane *lane) {
+    while (lane->spare_calls != NULL) {
+        struct turn_call *c = lane->spare_calls;
+        lane->spare_calls = c->next;
+        free(c);
+    }
+}
+
+static struct batch *take_spare(struct lane *lane, enum batch_kind kind) {
     struct batch *b = lane->spare;
     if (b == NULL)
-        return batch_new(script);
+        return batch_new(kind);
     lane->spare = b->next;
     b->next = NULL;
-    b->script = script;
+    b->kind = kind;
     return b;
-}
-
-static void on_batch(void *arg, const redisReply *reply, const char *error);
-
-static void send_batch(struct lane *lane, struct batch *b) {
-    b->lane = lane;
-    b->jitter = (double)rng_below(&lane->worker->rng, 1000) / 1000.0;
-    lane->batches_out++;
-    if (!b->sent)
-        b->sent_ns = clock_boot_ns();
-    if (replicas_wanted(lane, b))
-        replicas_send(lane, b, on_batch);
-    else
-        batch_send(b, lane->worker->caller, &lane->keys, NULL, on_batch, b);
-}
-
-/* The batch being filled, or NULL when memory ran out. */
-struct batch *lane_batch(struct lane *lane, enum script_id script) {
-    struct batch **slot = script == SCRIPT_BEGIN ? &lane->begin : &lane->settle;
-    if (*slot != NULL && batch_full(*slot)) {
-        struct batch *full = *slot;
-        *slot = NULL;
-        if (lane->resend != NULL || !lane_is_up(lane) || (script == SCRIPT_BEGIN && !replicas_may_begin(lane)))
-            lane_unanswered(lane, full);
-        else
-            send_batch(lane, full);
-    }
-    if (*slot == NULL)
-        *slot = take_spare(lane, script);
-    return *slot;
 }
 
 void batch_done(struct lane *lane, struct batch *b) {
@@ -52,6 +60,94 @@ void batch_done(struct lane *lane, struct batch *b) {
     b->next = lane->spare;
     lane->spare = b;
 }
+
+/* --- sending --- */
+
+static void on_turn(void *arg, const redisReply *reply, const char *error);
+static void on_waited(void *arg, long long replicas);
+
+static void send_turn(struct lane *lane, const struct turn *turn) {
+    struct worker *w = lane->worker;
+    struct turn_call *c = call_get(lane);
+    c->turn = *turn;
+    c->turn.claim_bytes = CLAIM_BYTES;
+    c->turn.high_water = lane->config->results_high_water;
+    lane->turns_out++;
+    lane->turns_open++;
+    if (turn->settle != NULL)
+        turn->settle->jitter = (double)rng_below(&w->rng, 1000) / 1000.0;
+    if (turn->begin != NULL && !turn->begin->sent)
+        turn->begin->sent_ns = clock_boot_ns();
+    struct redis_wait wait = {0};
+    if (turn->begin != NULL && replicas_wanted(lane, turn->begin)) {
+        wait = replicas_wait(lane, turn->begin);
+        wait.waited = on_waited;
+    }
+    turn_send(&c->turn, &w->text_cmd, w->caller, &lane->keys, wait.waited != NULL ? &wait : NULL, on_turn, c);
+}
+
+static void send_batch(struct lane *lane, struct batch *b) {
+    struct turn turn = {0};
+    *(b->kind == BATCH_BEGIN ? &turn.begin : &turn.settle) = b;
+    send_turn(lane, &turn);
+}
+
+/* The batch being filled, or NULL when memory ran out. */
+struct batch *lane_batch(struct lane *lane, enum batch_kind kind) {
+    struct batch **slot = kind == BATCH_BEGIN ? &lane->begin : &lane->settle;
+    if (*slot != NULL && batch_full(*slot)) {
+        struct batch *full = *slot;
+        *slot = NULL;
+        if (lane->resend != NULL || !lane_is_up(lane) || (kind == BATCH_BEGIN && !replicas_may_begin(lane)))
+            lane_unanswered(lane, full);
+        else
+            send_batch(lane, full);
+    }
+    if (*slot == NULL)
+        *slot = take_spare(lane, kind);
+    return *slot;
+}
+
+/* Takes the open batch if there is something in it. */
+static struct batch *take_filled(struct batch **slot) {
+    struct batch *b = *slot;
+    if (b == NULL || b->count == 0)
+        return NULL;
+    *slot = NULL;
+    return b;
+}
+
+void lane_send_claim(struct lane *lane, uint32_t n) {
+    struct turn turn = {.claims = true, .claim_n = n};
+    lane->claim_out = true;
+    lane->claim_n = n;
+    lane->look_now = false;
+    if (lane->resend == NULL && lane->leased) {
+        turn.settle = take_filled(&lane->settle);
+        turn.begin = lane->worker->boot->min_replicas == 0 ? take_filled(&lane->begin) : NULL;
+    }
+    send_turn(lane, &turn);
+}
+
+void lane_flush(struct lane *lane) {
+    if (lane->resend != NULL || !lane->leased || !lane_is_up(lane) || lane->turns_open > 0)
+        return;
+    /* WAIT holds up what comes behind it, so a begin that waits for replicas goes alone, and last. */
+    bool waits = lane->begin != NULL && lane->begin->count > 0 && replicas_wanted(lane, lane->begin);
+    struct turn turn = {.settle = take_filled(&lane->settle), .begin = waits ? NULL : take_filled(&lane->begin)};
+    uint32_t n = lane_claim_due(lane, clock_boot_ns());
+    if (n > 0) {
+        turn.claims = lane->claim_out = true;
+        turn.claim_n = lane->claim_n = n;
+        lane->look_now = false;
+    }
+    if (turn.settle != NULL || turn.begin != NULL || turn.claims)
+        send_turn(lane, &turn);
+    if (waits && replicas_may_begin(lane))
+        send_batch(lane, take_filled(&lane->begin));
+}
+
+/* --- answers --- */
 
 /* Keeps a batch for lane_resend, behind those already there. */
 void lane_unanswered(struct lane *lane, struct batch *b) {
@@ -63,45 +159,73 @@ void lane_unanswered(struct lane *lane, struct batch *b) {
     lane->resend_last = b;
 }
 
-static void on_batch(void *arg, const redisReply *reply, const char *error) {
-    struct batch *b = arg;
-    struct lane *lane = b->lane;
-    lane->batches_out -= b->waits ? 0 : 1;
-    if (batch_reply_ok(b, reply)) {
-        lane->failures = 0;
-        if (b->script == SCRIPT_BEGIN)
-            dispatch_begun(lane, b, reply);
-        else
-            settled(lane, b, reply);
-        return;
-    }
-    if (reply != NULL) {
-        log_redis_error(lane, b->script == SCRIPT_BEGIN ? "begin" : "settle", error);
-        lane->failures++;
-        lane->resend_at_ns =
-            clock_boot_ns() + (50 + backoff_ms(100, 5000, lane->failures, &lane->worker->rng)) * MS_NS;
-    }
-    lane_unanswered(lane, b);
+static void refused(struct lane *lane, const char *what, const char *error) {
+    log_redis_error(lane, what, error);
+    lane->failures++;
+    lane->resend_at_ns = clock_boot_ns() + (50 + backoff_ms(100, 5000, lane->failures, &lane->worker->rng)) * MS_NS;
 }
 
-/* Sends what came up in this turn. */
-void lane_flush(struct lane *lane) {
-    if (lane->resend != NULL || !lane->leased || !lane_is_up(lane))
-        return;
-    struct batch *settle = lane->settle, *begin = lane->begin;
-    if (settle != NULL && settle->count > 0) {
-        lane->settle = NULL;
-        send_batch(lane, settle);
+/* No answer, or none to the turn as a whole. */
+static void not_done(struct lane *lane, const struct turn *turn, const redisReply *reply, const char *error) {
+    if (reply != NULL && (turn->settle != NULL || turn->begin != NULL))
+        refused(lane, turn->settle != NULL ? "settle" : "begin", error);
+    if (turn->settle != NULL)
+        lane_unanswered(lane, turn->settle);
+    if (turn->begin != NULL)
+        lane_unanswered(lane, turn->begin);
+    if (turn->claims)
+        claim_unanswered(lane, reply != NULL, error);
+}
+
+static void done(struct lane *lane, const struct turn *turn, const redisReply *reply) {
+    const char *why = turn->begin != NULL ? turn_begin_refused(reply) : NULL;
+    if (why == NULL)
+        lane->failures = 0;
+    if (turn->claims)
+        claim_status(lane, reply->element[TURN_CLAIMED]);
+    lane_look(lane, reply, TURN_NOW);
+    if (why != NULL) {
+        refused(lane, "begin", why);
+        lane_unanswered(lane, turn->begin);
+    } else if (turn->begin != NULL) {
+        dispatch_begun(lane, turn->begin, reply->element[TURN_BEGUN]);
     }
-    if (begin != NULL && begin->count > 0 && replicas_may_begin(lane)) {
-        lane->begin = NULL;
-        send_batch(lane, begin);
+    if (turn->claims)
+        claim_answered(lane, reply->element[TURN_CLAIMED]);
+    if (turn->settle != NULL)
+        settled(lane, turn->settle, reply->element[TURN_SETTLED]);
+    lane_flush(lane);
+}
+
+static void on_turn(void *arg, const redisReply *reply, const char *error) {
+    struct turn_call *c = arg;
+    struct lane *lane = c->lane;
+    struct turn turn = c->turn;
+    lane->turns_open--;
+    if (turn.begin == NULL || !turn.begin->waits) { /* else on_waited comes, too */
+        lane->turns_out--;
+        call_put(c);
     }
+    if (turn.claims)
+        lane->claim_out = false;
+    if (turn_reply_ok(&turn, reply))
+        done(lane, &turn, reply);
+    else
+        not_done(lane, &turn, reply, error);
+}
+
+static void on_waited(void *arg, long long replicas) {
+    struct turn_call *c = arg;
+    struct lane *lane = c->lane;
+    struct batch *b = c->turn.begin;
+    lane->turns_out--;
+    call_put(c);
+    replicas_answered(lane, b, replicas);
 }
 
 /* After a reconnect or an error: everything unanswered goes out again, in order. */
 void lane_resend(struct lane *lane, uint64_t now_ns) {
-    if (lane->resend == NULL || !lane->leased || now_ns < lane->resend_at_ns || lane->batches_out > 0 ||
+    if (lane->resend == NULL || !lane->leased || now_ns < lane->resend_at_ns || lane->turns_out > 0 ||
         !lane_is_up(lane))
         return;
     while (lane->resend != NULL) {

@@ -20,7 +20,7 @@
 #define CLOSED_LOOK_NS   1000000000ull
 #define LONE_NS          2000000ull /* a pick-up that waited longer found a lone job */
 #define CLAIM_MAX        512 /* jobs of one claim */
-#define CLAIM_HEAD       6   /* elements of a claim's reply before its records */
+#define CLAIM_HEAD       4   /* elements of a claim's answer before its records */
 #define SETTLING_FACTOR  4   /* claims pause while so many times the slots wait for Redis to settle */
 #define RECOVER_OWN_MAX  200 /* begun orphans of one look; there may be more */
 #define MS_NS            1000000ull
@@ -92,15 +92,13 @@ static void claim_failed(struct lane *lane, const char *error) {
     lane->look_now = true;
 }
 
-/* Reads the claim's records; their tokens are composed as claim.lua says. */
-static size_t admit_all(struct lane *lane, const redisReply *r, size_t *bytes) {
-    if (r->elements <= CLAIM_HEAD)
-        return 0;
-    size_t jobs = r->elements - CLAIM_HEAD;
-    uint64_t number = strtoull(r->element[3]->str, NULL, 10);
-    const redisReply *nonce = r->element[4], *marks = r->element[5];
+/* Reads the claim's records; their tokens are composed as claim.lua says. Returns their bytes. */
+static size_t admit_all(struct lane *lane, const redisReply *r) {
+    uint64_t number = strtoull(r->element[1]->str, NULL, 10);
+    const redisReply *nonce = r->element[2], *marks = r->element[3];
     struct buf *token = &lane->worker->text_path;
-    for (size_t i = 0; i < jobs; i++) {
+    size_t bytes = 0;
+    for (size_t i = 0; i + CLAIM_HEAD < r->elements; i++) {
         const redisReply *record = r->element[CLAIM_HEAD + i];
         buf_reset(token);
         buf_add_u64(token, number + i + 1);
@@ -108,62 +106,49 @@ static size_t admit_all(struct lane *lane, const redisReply *r, size_t *bytes) {
         buf_add(token, nonce->str, nonce->len);
         if (i < marks->len && marks->str[i] != '-')
             buf_add_char(token, marks->str[i]);
-        *bytes += record->len;
+        bytes += record->len;
         admit(lane, buf_span(token), (struct span){record->str, record->len});
     }
-    return jobs;
+    return bytes;
 }
 
-static void on_claimed(void *arg, const redisReply *r, const char *error) {
-    struct lane *lane = arg;
-    lane->claim_out = false;
-    if (r == NULL) {
-        lane->claim_lost = true;
-        lane->look_now = true;
-        return;
-    }
-    if (r->type != REDIS_REPLY_ARRAY || r->elements < 3) {
-        claim_failed(lane, error);
-        return;
-    }
-    lane->failures = 0;
-    lane->worker->last_claim_ns = clock_boot_ns();
+void claim_status(struct lane *lane, const redisReply *r) {
     const char *status = r->element[0]->str;
+    if (strcmp(status, "REFUSED") == 0)
+        return;
+    lane->worker->last_claim_ns = clock_boot_ns();
     log_closed(lane, closed_of(status));
     lane->closed = closed_of(status);
     lane->look_at_ns = 0;
-    lane_look(lane, r, 1);
+}
+
+void claim_answered(struct lane *lane, const redisReply *r) {
+    const char *status = r->element[0]->str;
+    if (strcmp(status, "REFUSED") == 0) {
+        claim_failed(lane, r->elements > 1 ? r->element[1]->str : NULL);
+        return;
+    }
     if (strcmp(status, "LOST") == 0) {
         lane->leased = false;
         lane_beat(lane);
         return;
     }
-    size_t bytes = 0, jobs = admit_all(lane, r, &bytes);
+    size_t jobs = r->elements > CLAIM_HEAD ? r->elements - CLAIM_HEAD : 0, bytes = 0;
     lane->stats.claimed += jobs;
-    if (jobs > 0)
+    if (jobs > 0) {
         lane->stats.claimed_ns = lane->worker->last_claim_ns;
+        bytes = admit_all(lane, r);
+    }
     lane->more = jobs > 0 && (jobs >= lane->claim_n || bytes >= CLAIM_BYTES);
-    lane_flush(lane);
 }
 
-/* With n 0 it only gives back what a blocking pick-up took. */
-static void send_claim(struct lane *lane, uint32_t n) {
-    static const enum queue_key keys[] = {KEY_JOBS,     KEY_DELAYED, KEY_PARKED, KEY_WAITING, KEY_GATES,
-                                          KEY_ACCOUNTS, KEY_LIMITS,  KEY_PAUSES, KEY_WORKERS, KEY_STATS,
-                                          KEY_RESULTS,  KEY_INFLIGHT, KEY_TAKEN, KEY_CLAIMS};
-    struct buf *cmd = &lane->worker->text_cmd;
-    buf_reset(cmd);
-    queue_cmd_begin(cmd, SCRIPT_CLAIM, sizeof(keys) / sizeof(keys[0]), 4);
-    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-        queue_cmd_key(cmd, &lane->keys, keys[i]);
-    redis_resp_str(cmd, lane->keys.worker);
-    redis_resp_u64(cmd, n);
-    redis_resp_u64(cmd, CLAIM_BYTES);
-    redis_resp_u64(cmd, lane->config->results_high_water);
-    lane->claim_out = true;
-    lane->claim_n = n;
-    lane->look_now = false;
-    queue_call(lane->worker->caller, lane->keys.slot, SCRIPT_CLAIM, cmd, on_claimed, lane);
+void claim_unanswered(struct lane *lane, bool refused, const char *error) {
+    if (refused) {
+        claim_failed(lane, error);
+        return;
+    }
+    lane->claim_lost = true;
+    lane->look_now = true;
 }
 
 static bool may_claim(const struct lane *lane, uint64_t now_ns) {
@@ -173,22 +158,22 @@ static bool may_claim(const struct lane *lane, uint64_t now_ns) {
            now_ns >= lane->claim_not_before_ns && lane_is_up(lane) && !spool_holds(lane);
 }
 
-void lane_claim_if_due(struct lane *lane, uint64_t now_ns) {
-    if (lane->look_at_ns != 0 && now_ns >= lane->look_at_ns) {
-        lane->look_at_ns = 0;
-        lane->look_now = true;
-    }
-    if ((!lane->look_now && !lane->more) || !may_claim(lane, now_ns))
+void lane_wake(struct lane *lane, uint64_t now_ns) {
+    if (lane->look_at_ns == 0 || now_ns < lane->look_at_ns)
         return;
-    uint32_t n = free_slots(lane);
-    if (n > 0)
-        send_claim(lane, n);
+    lane->look_at_ns = 0;
+    lane->look_now = true;
+}
+
+uint32_t lane_claim_due(const struct lane *lane, uint64_t now_ns) {
+    bool due = (lane->look_now || lane->more) && may_claim(lane, now_ns);
+    return due ? free_slots(lane) : 0;
 }
 
 /* Gives back what a pick-up took that nobody will claim here any more. */
 void lane_untake(struct lane *lane) {
     if (!lane->claim_out && lane->leased && lane_is_up(lane))
-        send_claim(lane, 0);
+        lane_send_claim(lane, 0);
 }
 
 /* A job that came at once after the pick-up was armed is one of many: then a claim takes a batch. */
@@ -203,7 +188,7 @@ static void take_picked(struct lane *lane, struct span text) {
     if (lone && admit_picked(lane, text))
         lane->look_now = false;
     else
-        send_claim(lane, n > 0 ? n : 1);
+        lane_send_claim(lane, n > 0 ? n : 1);
     redis_router_flush(lane->worker->redis);
 }
 

@@ -203,7 +203,7 @@ static struct span text_of(const redisReply *reply, char letter, size_t *next) {
 
 void dispatch_begun(struct lane *lane, struct batch *b, const redisReply *reply) {
     b->answered = b->waits;
-    size_t texts = 3;
+    size_t texts = 1;
     for (uint32_t i = 0; i < b->count; i++) {
         struct order *o = b->items[i];
         o->lease_epoch = lane->lease_epoch;
@@ -215,8 +215,6 @@ void dispatch_begun(struct lane *lane, struct batch *b, const redisReply *reply)
         b->items[i] = NULL;
         dispatch_one(o, &a);
     }
-    if (reply->element[2]->len > 0)
-        lane_look(lane, reply, 1);
     if (!b->waits)
         batch_done(lane, b);
     if (lane->lost_begins > 0) {
@@ -226,7 +224,6 @@ void dispatch_begun(struct lane *lane, struct batch *b, const redisReply *reply)
         lane->leased = false;
         lane_beat(lane);
     }
-    lane_flush(lane);
 }
 
 void dispatch_hand_back_begun(struct lane *lane) {

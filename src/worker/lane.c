@@ -47,6 +47,7 @@ void lane_free(struct lane *lane) {
     free_batches(lane->settle);
     free_batches(lane->resend);
     free_batches(lane->spare);
+    lane_free_calls(lane);
     queue_keys_deinit(&lane->keys);
     free(lane);
 }
@@ -76,7 +77,7 @@ void lane_stop_pickup(struct lane *lane) {
 
 bool lane_is_empty(const struct lane *lane) {
     return lane_held(lane) == 0 && !lane->claim_out && !lane->orphans_out && !lane->claim_lost &&
-           !lane->blocking && !lane->recovering && !lane->beat_out && lane->batches_out == 0 &&
+           !lane->blocking && !lane->recovering && !lane->beat_out && lane->turns_out == 0 &&
            lane->asides == 0 && lane->resend == NULL && (lane->settle == NULL || lane->settle->count == 0);
 }
 

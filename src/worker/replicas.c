@@ -14,7 +14,7 @@
 #define LOG_EVERY_NS 5000000000ull
 
 bool replicas_wanted(const struct lane *lane, const struct batch *b) {
-    if (lane->worker->boot->min_replicas == 0 || b->script != SCRIPT_BEGIN)
+    if (lane->worker->boot->min_replicas == 0 || b->kind != BATCH_BEGIN)
         return false;
     for (uint32_t i = 0; i < b->count; i++)
         if (!((const struct order *)b->items[i])->looking_up)
@@ -62,11 +62,8 @@ static void enough(struct lane *lane) {
     lane->worker->replicas_logged_ns = 0;
 }
 
-static void on_waited(void *arg, long long replicas) {
-    struct batch *b = arg;
-    struct lane *lane = b->lane;
+void replicas_answered(struct lane *lane, struct batch *b, long long replicas) {
     bool answered = b->answered;
-    lane->batches_out--;
     lane->worker->replicas_waiting = false;
     b->waits = b->answered = false;
     if (!answered)
@@ -83,10 +80,9 @@ static void on_waited(void *arg, long long replicas) {
     lane_flush(lane);
 }
 
-void replicas_send(struct lane *lane, struct batch *b, queue_reply_fn done) {
+struct redis_wait replicas_wait(struct lane *lane, struct batch *b) {
     struct worker *w = lane->worker;
-    struct redis_wait wait = {w->boot->min_replicas, w->boot->min_replicas_timeout_ms, on_waited};
     b->waits = true;
     w->replicas_waiting = true;
-    batch_send(b, w->caller, &lane->keys, &wait, done, b);
+    return (struct redis_wait){.replicas = w->boot->min_replicas, .wait_ms = w->boot->min_replicas_timeout_ms};
 }

@@ -67,7 +67,7 @@ void settle(struct order *o, const struct settle_context *c) {
                            .account = o->account != NULL ? o->account->name : NULL};
     write_texts(o, c, &s, dead_id);
     stats_decided(o, d);
-    struct batch *b = lane_batch(lane, SCRIPT_SETTLE);
+    struct batch *b = lane_batch(lane, BATCH_SETTLE);
     struct worker *w = lane->worker;
     bool ok = buf_ok(&w->text_body) && buf_ok(&w->text_result) && buf_ok(&w->text_history) &&
               buf_ok(&w->text_ledger);
@@ -104,7 +104,7 @@ void settle_back(struct lane *lane, struct span token, struct span begun) {
         if (begun.ptr[0] == 'P')
             s.ledger = SPAN_LIT("D");
     }
-    struct batch *b = lane_batch(lane, SCRIPT_SETTLE);
+    struct batch *b = lane_batch(lane, BATCH_SETTLE);
     if (b != NULL)
         batch_add_settlement(b, NULL, &lane->keys, text, &s);
 }
@@ -124,8 +124,7 @@ void settled(struct lane *lane, struct batch *b, const redisReply *reply) {
             order_move(o, ORDER_FREE);
         b->items[i] = NULL;
     }
-    lane_look(lane, reply, 1);
-    log_turns(lane, reply, 3);
+    log_turns(lane, reply, 1);
     if (lost > 0) {
         lane->stats.fenced += lost;
         log_lost(lane, "settle", lost);

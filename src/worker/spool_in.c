@@ -166,13 +166,14 @@ static void on_settled(void *arg, const redisReply *r, const char *error) {
     struct batch *b = g->first;
     uint64_t lost = 0, wrong = 0;
     g->out = false;
-    if (!batch_reply_ok(b, r)) {
+    if (!turn_reply_ok(&(struct turn){.settle = b}, r)) {
         again_later(g, error[0] != '\0' ? error : "an answer of an unexpected kind");
         return;
     }
     for (size_t i = 0; i < b->count; i++) {
-        lost += r->element[0]->str[i] == 'L';
-        wrong += r->element[0]->str[i] == 'W';
+        char letter = r->element[TURN_SETTLED]->element[0]->str[i];
+        lost += letter == 'L';
+        wrong += letter == 'W';
     }
     if (wrong > 0) {
         again_later(g, "the results key is no list; rename it");
@@ -196,7 +197,7 @@ void spool_turn(struct worker *w, uint64_t now_ns) {
                 redis_router_state(w->redis, g->keys.slot) != REDIS_UP)
                 continue;
             g->out = true;
-            batch_send(g->first, w->caller, &g->keys, NULL, on_settled, g);
+            turn_send(&(struct turn){.settle = g->first}, &w->text_cmd, w->caller, &g->keys, NULL, on_settled, g);
         }
         if (!f->ending && is_settled(f))
             end_file(f);

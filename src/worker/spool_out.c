@@ -82,7 +82,7 @@ static void collect(struct spool_out *s) {
         struct lane *lane = w->lanes[i];
         dispatch_hand_back_begun(lane);
         for (const struct batch *b = lane->resend; b != NULL; b = b->next)
-            if (b->script == SCRIPT_SETTLE)
+            if (b->kind == BATCH_SETTLE)
                 add_batch(s, lane, b);
         if (lane->settle != NULL)
             add_batch(s, lane, lane->settle);

@@ -53,7 +53,7 @@ static struct spool_group *group_of(struct spool_file *f, struct span prefix, st
 
 static int group_add(struct spool_group *g, const char *token, const struct settlement *s) {
     if (g->last == NULL || batch_full(g->last)) {
-        struct batch *b = batch_new(SCRIPT_SETTLE);
+        struct batch *b = batch_new(BATCH_SETTLE);
         if (b == NULL)
             return -1;
         b->sent = true; /* perhaps it was: then what is gone is no news */

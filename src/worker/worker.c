@@ -60,12 +60,12 @@ void worker_turn(struct worker *w) {
         struct lane *lane = w->lanes[i];
         lane_follow(lane);
         lane_expire(lane, now);
+        lane_wake(lane, now);
         lane_resend(lane, now);
         lane_flush(lane);
         if (lane->claim_lost && !lane->orphans_out && !lane->claim_out && lane->leased &&
             lane_is_up(lane))
             lane_give_back_orphans(lane);
-        lane_claim_if_due(lane, now);
         lane_block_if_idle(lane);
     }
     worker_check_retired(w);

@@ -9,6 +9,7 @@
 #include "dray/clock.h"
 #include "dray/config.h"
 #include "dray/redis_cluster.h"
+#include "queue/turn.h"
 #include "worker/stats.h"
 
 #define ORDER_POOL_MAX 256   /* orders kept for reuse per lane */
@@ -65,7 +66,9 @@ struct lane {
     struct batch *begin, *settle;          /* being filled; NULL: none */
     struct batch *resend, *resend_last;    /* unanswered or refused; sent again in order */
     struct batch *spare;
-    uint32_t batches_out;
+    struct turn_call *spare_calls;
+    uint32_t turns_out;  /* calls of turn.lua under way */
+    uint32_t turns_open; /* of these, those whose own reply is still to come (WAIT's comes behind it) */
 
     bool up;                   /* its node was there in the last turn */
     bool leased;               /* Redis knows us */
@@ -187,7 +190,13 @@ void lane_leave(struct lane *lane);
 /* What a script's reply says of the future, from element `at` on: now, and when to claim again. The last
  * reply is the truth. */
 void lane_look(struct lane *lane, const redisReply *r, size_t at);
-void lane_claim_if_due(struct lane *lane, uint64_t now_ns);
+void lane_wake(struct lane *lane, uint64_t now_ns); /* each turn: what was to be looked at by now is */
+/* How many jobs to claim now; 0: none. */
+uint32_t lane_claim_due(const struct lane *lane, uint64_t now_ns);
+/* A claim's part of a turn's reply: first what it says of the lane, then its jobs. */
+void claim_status(struct lane *lane, const redisReply *claimed);
+void claim_answered(struct lane *lane, const redisReply *claimed);
+void claim_unanswered(struct lane *lane, bool refused, const char *error); /* refused: with an error reply */
 void lane_block_if_idle(struct lane *lane);
 void lane_untake(struct lane *lane);
 void lane_give_back_orphans(struct lane *lane);
@@ -221,11 +230,14 @@ struct settle_context {
 };
 void settle(struct order *o, const struct settle_context *c);
 void settle_back(struct lane *lane, struct span token, struct span begun);
-void settled(struct lane *lane, struct batch *b, const redisReply *reply);
+void settled(struct lane *lane, struct batch *b, const redisReply *reply); /* turn.lua's part */
 
-/* batches.c: filling, sending and sending again */
-struct batch *lane_batch(struct lane *lane, enum script_id script);
+/* batches.c: turns: filling, sending and sending again */
+struct batch *lane_batch(struct lane *lane, enum batch_kind kind);
+/* Sends what came up and claims what is due, unless a turn is unanswered: its reply does it then. */
 void lane_flush(struct lane *lane);
+void lane_send_claim(struct lane *lane, uint32_t n); /* now; 0 only gives back what a blocking pick-up took */
+void lane_free_calls(struct lane *lane);
 void lane_resend(struct lane *lane, uint64_t now_ns);
 void lane_unanswered(struct lane *lane, struct batch *b);
 void batch_done(struct lane *lane, struct batch *b);
@@ -233,7 +245,9 @@ void batch_done(struct lane *lane, struct batch *b);
 /* replicas.c: nothing leaves before enough replicas know */
 bool replicas_wanted(const struct lane *lane, const struct batch *b); /* the batch has orders to send */
 bool replicas_may_begin(const struct lane *lane); /* no other batch waits */
-void replicas_send(struct lane *lane, struct batch *b, queue_reply_fn done);
+/* The batch waits from now on; the caller sets `waited`, which calls replicas_answered. */
+struct redis_wait replicas_wait(struct lane *lane, struct batch *b);
+void replicas_answered(struct lane *lane, struct batch *b, long long replicas);
 
 /* beat.c: lease and recovery */
 void lane_beat(struct lane *lane);
@@ -257,7 +271,7 @@ void log_attempt(const struct order *o, const struct outcome *outcome, const str
 /* At most one line a second and event; the number left out goes into the next. */
 void log_lost(const struct lane *lane, const char *what, uint32_t count);
 void log_redis_error(const struct lane *lane, const char *what, const char *error);
-/* What settlements of ours did to accounts: triples as settle.lua ends its reply with. */
+/* What settlements of ours did to accounts: triples as settle.lua ends its part of the reply with. */
 void log_turns(const struct lane *lane, const redisReply *r, size_t from);
 /* The lane is closed for claims, still closed, or open again. */
 void log_closed(struct lane *lane, enum lane_closed closed);

@@ -33,9 +33,9 @@ SCRIPT_SHA = {f[:-4]: hashlib.sha1(_embed.assemble(os.path.join(LUA, f)).encode(
               for f in os.listdir(LUA) if f.endswith(".lua")}
 
 
-def _text(value):
+def as_text(value):
     if isinstance(value, list):
-        return [_text(v) for v in value]
+        return [as_text(v) for v in value]
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
 
 
@@ -88,16 +88,27 @@ class Scripts:
         keys += list(more)
         rules = ["reset", "on", ">x", "+@all"] + [f"~{k}" for k in dict.fromkeys(keys)]
         self.db.execute_command("ACL", "SETUSER", "script", *rules)
-        return _text(self.limited.eval(self.texts[script], len(keys), *keys, *args))
+        return as_text(self.limited.eval(self.texts[script], len(keys), *keys, *args))
 
     # -- the calls ----------------------------------------------------------------------------------
 
     def beat(self, worker="w", lease=60000, info=""):
         return self.call("beat", [worker, lease, info], worker)
 
+    def turn(self, worker="w", begin=(), settle=(), claim=(), keys=()):
+        """One call of turn.lua with what begin(), settle() and claim() make: its reply."""
+        columns = [c for part in (begin, settle) for c in part[1:]]
+        counts = [part[0] if part else [0, 0] for part in (begin, settle)]
+        again = [*counts[1][2:], 0, 0][:2]
+        args = [worker, len(self.prefix) + len("order:"), *counts[0], *counts[1][:2], *again, *(claim or ["", 0, 0])]
+        reply = self.call("turn", args + [a for column in columns for a in column], worker, keys)
+        self.next = float(reply[1])
+        return reply
+
     def claim(self, n=10, worker="w", room=1 << 22, high=0):
-        status, _, next_ms, *rest = self.call("claim", [worker, n, room, high], worker)
-        self.status, self.next = status, float(next_ms)
+        *_, (self.status, *rest) = self.turn(worker, claim=[n, room, high])
+        if self.status == "REFUSED":
+            raise redis_py.ResponseError(rest[0])
         if not rest:
             return []
         number, nonce, marks, *records = rest
@@ -109,9 +120,11 @@ class Scripts:
         """Each job: (token, order key[, account[, kind[, hash]]]). Per job the letter and its text in one."""
         jobs = [(list(job) + ["shop", "P", HASH][len(job) - 2:])[:5] for job in jobs]
         keys = [self.order_key(account, key) for _, key, account, _, _ in jobs]
-        args = [worker, len(self.prefix) + len("order:"), len(jobs), *runs([kind + account for _, _, account, kind, _ in jobs]),
-                *[token for token, *_ in jobs], *[digest for *_, digest in jobs]]
-        letters, _, _, *texts = self.call("begin", args, worker, keys)
+        count, *its_runs = runs([kind + account for _, _, account, kind, _ in jobs])
+        columns = [[len(jobs), count], its_runs, [token for token, *_ in jobs], [digest for *_, digest in jobs]]
+        letters, *texts = self.turn(worker, begin=columns, keys=keys)[3]
+        if jobs and not letters:
+            raise redis_py.ResponseError(texts[0])
         assert len(letters) == len(jobs) and len(texts) == sum(letter in "DUW" for letter in letters)
         texts = iter(texts)
         return [letter + (next(texts) if letter in "DUW" else "") for letter in letters]
@@ -129,9 +142,10 @@ class Scripts:
             whats.append(f"{account} {op} {job.get('effect', 's')}")
             if op.startswith(("dead", "retry", "wait")):
                 extras += [job.get("due", 0), job.get("body", "")]
-        args = [jitter, int(again), len(jobs), *runs(whats), *[job["token"] for job in jobs],
-                *[job.get("result", "") for job in jobs], *[job.get("ledger", "") for job in jobs], *extras]
-        letters, *_ = self.call("settle", args, worker, keys + lists)
+        count, *its_runs = runs(whats)
+        columns = [[len(jobs), count, jitter, int(again)], its_runs, [job["token"] for job in jobs],
+                   [job.get("result", "") for job in jobs], [job.get("ledger", "") for job in jobs], extras]
+        letters, *self.turns = self.turn(worker, settle=columns, keys=keys + lists)[2]
         assert len(letters) == len(jobs)
         return [SETTLED[letter] for letter in letters]
 
@@ -195,10 +209,10 @@ class Scripts:
 
     def jobs(self):
         """What is on the queue, the next to be taken first."""
-        return _text(self.db.lrange(self.key("jobs"), 0, -1))[::-1]
+        return as_text(self.db.lrange(self.key("jobs"), 0, -1))[::-1]
 
     def list(self, name):
-        return _text(self.db.lrange(self.key(name), 0, -1))
+        return as_text(self.db.lrange(self.key(name), 0, -1))
 
     def zset(self, name):
         return {k.decode(): s for k, s in self.db.zrange(self.key(name), 0, -1, withscores=True)}

@@ -9,7 +9,8 @@
 
 static struct {
     bool lease_alive;
-    bool held[CLAIMS_MAX]; /* of each job of the batch: the token was this worker's */
+    bool held[CLAIMS_MAX];    /* of each job to begin: the token was this worker's */
+    bool settles[CLAIMS_MAX]; /* … to settle */
     unsigned claims;
 } before;
 
@@ -150,15 +151,22 @@ static int args_at(char **argv) {
     return 3 + atoi(argv[2]);
 }
 
-/* Begin's and settle's arguments are columns; the first holds tokens. */
+/* A turn's jobs to begin and to settle; their arguments are columns (turn.lua), the first of which holds tokens. */
 struct columns {
-    int n, tokens;
+    int begins, begin_tokens;
+    int settles, settle_tokens;
+    bool claims;
+    char worker[96];
 };
 
 static struct columns columns_of(char **argv, const size_t *len) {
     int a = args_at(argv);
-    int n = atoi(text_of(argv, len, a + 2)), runs = atoi(text_of(argv, len, a + 3));
-    return (struct columns){n, a + 4 + 2 * runs};
+    struct columns c = {.begins = atoi(text_of(argv, len, a + 2)), .settles = atoi(text_of(argv, len, a + 4)),
+                        .claims = len[a + 8] > 0};
+    c.begin_tokens = a + 11 + 2 * atoi(text_of(argv, len, a + 3));
+    c.settle_tokens = c.begin_tokens + 2 * c.begins + 2 * atoi(text_of(argv, len, a + 5));
+    snprintf(c.worker, sizeof(c.worker), "%s", text_of(argv, len, a));
+    return c;
 }
 
 static unsigned begun_of(const char *worker) {
@@ -171,25 +179,15 @@ static unsigned begun_of(const char *worker) {
 void audit_before(struct sim_worker *from, int script, char **argv, const size_t *len, int argc) {
     int a = args_at(argv);
     (void)argc;
-    if (script == SCRIPT_BEGIN) {
-        char worker[96];
-        snprintf(worker, sizeof(worker), "%s", text_of(argv, len, a));
-        before.lease_alive = lease_alive(text_of(argv, len, 3), worker);
+    if (script == SCRIPT_TURN) {
         struct columns c = columns_of(argv, len);
-        for (int i = 0; i < c.n; i++)
-            before.held[i] = holds(worker, text_of(argv, len, c.tokens + i));
+        before.lease_alive = lease_alive(text_of(argv, len, 3), c.worker);
+        for (int i = 0; i < c.begins; i++)
+            before.held[i] = holds(c.worker, text_of(argv, len, c.begin_tokens + i));
+        for (int i = 0; i < c.settles; i++)
+            before.settles[i] = holds(c.worker, text_of(argv, len, c.settle_tokens + i));
     } else if (script == SCRIPT_PICK) {
         before.lease_alive = lease_alive(text_of(argv, len, 3), text_of(argv, len, a));
-    } else if (script == SCRIPT_CLAIM) {
-        before.lease_alive = lease_alive(text_of(argv, len, 3), text_of(argv, len, a));
-    } else if (script == SCRIPT_SETTLE) {
-        struct columns c = columns_of(argv, len);
-        /* claims:<worker> is the 12th key */
-        const char *worker = strstr(text_of(argv, len, 3 + 11), "claims:") + strlen("claims:");
-        char name[96];
-        snprintf(name, sizeof(name), "%s", worker);
-        for (int i = 0; i < c.n; i++)
-            before.held[i] = holds(name, text_of(argv, len, c.tokens + i));
     } else if (script == SCRIPT_RECOVER) {
         const char *dead = text_of(argv, len, a);
         before.lease_alive = lease_alive(text_of(argv, len, 3), dead);
@@ -198,9 +196,9 @@ void audit_before(struct sim_worker *from, int script, char **argv, const size_t
     (void)from;
 }
 
-static void after_begin(struct sim_worker *from, const redisReply *reply) {
-    for (size_t i = 0; i < reply->element[0]->len; i++) {
-        char letter = reply->element[0]->str[i];
+static void after_begin(struct sim_worker *from, const redisReply *begun) {
+    for (size_t i = 0; i < begun->element[0]->len; i++) {
+        char letter = begun->element[0]->str[i];
         if (letter == 'L')
             continue;
         if (!before.lease_alive)
@@ -210,16 +208,15 @@ static void after_begin(struct sim_worker *from, const redisReply *reply) {
     }
 }
 
-static void after_settle(struct sim_worker *from, char **argv, const size_t *len,
-                         const redisReply *reply) {
-    struct columns c = columns_of(argv, len);
-    for (int i = 0; i < c.n; i++) {
-        bool lost = reply->element[0]->str[i] == 'L';
-        if (!lost && !before.held[i])
+static void after_settle(struct sim_worker *from, char **argv, const size_t *len, const struct columns *c,
+                         const redisReply *settled) {
+    for (int i = 0; i < c->settles; i++) {
+        bool lost = settled->element[0]->str[i] == 'L';
+        if (!lost && !before.settles[i])
             sim_fail("G3: w%u settled a job whose claim it does not hold", from->number);
         unsigned account, key;
-        const char *ledger_key = strstr(text_of(argv, len, 3 + 13 + i), ":order:");
-        if (!lost || argv[c.tokens + 2 * c.n + i][0] != 'C' || ledger_key == NULL ||
+        const char *ledger_key = strstr(text_of(argv, len, 3 + 16 + c->begins + i), ":order:");
+        if (!lost || argv[c->settle_tokens + 2 * c->settles + i][0] != 'C' || ledger_key == NULL ||
             sscanf(ledger_key, ":order:a%u:key-%u", &account, &key) != 2)
             continue;
         note("w%u lost the claim, but knows that a%u key-%u was created", from->number, account,
@@ -228,6 +225,17 @@ static void after_settle(struct sim_worker *from, char **argv, const size_t *len
             sim_fail("what a zombie learned is lost: a%u key-%u was created, the ledger says '%c'",
                      account, key, world.ledger[account][key]);
     }
+}
+
+static void after_turn(struct sim_worker *from, char **argv, const size_t *len, const redisReply *reply) {
+    struct columns c = columns_of(argv, len);
+    const redisReply *claimed = reply->element[TURN_CLAIMED];
+    if (c.begins > 0)
+        after_begin(from, reply->element[TURN_BEGUN]);
+    if (c.settles > 0)
+        after_settle(from, argv, len, &c, reply->element[TURN_SETTLED]);
+    if (c.claims && claimed->elements > 4 && !before.lease_alive)
+        sim_fail("G3: w%u claimed jobs without a lease", from->number);
 }
 
 static void after_recover(char **argv, const size_t *len, const redisReply *reply) {
@@ -240,17 +248,13 @@ static void after_recover(char **argv, const size_t *len, const redisReply *repl
 void audit_after(struct sim_worker *from, int script, char **argv, const size_t *len, int argc,
                  const redisReply *reply) {
     (void)argc;
-    if (script == SCRIPT_BEGIN)
-        after_begin(from, reply);
-    else if (script == SCRIPT_CLAIM && reply->elements > 6 && !before.lease_alive)
-        sim_fail("G3: w%u claimed jobs without a lease", from->number);
+    if (script == SCRIPT_TURN)
+        after_turn(from, argv, len, reply);
     else if (script == SCRIPT_BEAT)
         renew_lease(text_of(argv, len, 3), text_of(argv, len, args_at(argv)),
                     strtoull(text_of(argv, len, args_at(argv) + 1), NULL, 10));
     else if (script == SCRIPT_PICK && reply->elements > 0 && !before.lease_alive)
         sim_fail("G3: w%u picked a job up without a lease", from->number);
-    else if (script == SCRIPT_SETTLE)
-        after_settle(from, argv, len, reply);
     else if (script == SCRIPT_RECOVER)
         after_recover(argv, len, reply);
 }

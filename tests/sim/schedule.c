@@ -111,7 +111,7 @@ static void note_state(void) {
                  l->leased ? " leased" : "", l->claim_out ? " claim_out" : "",
                  l->claim_lost ? " claim_lost" : "", l->orphans_out ? " orphans_out" : "",
                  l->resend != NULL ? " resend" : "", l->look_now ? " look_now" : "", lane_held(l),
-                 l->batches_out,
+                 l->turns_out,
                  (long long)(l->look_at_ns - s->boot_offset_ns - world.now_ns) / (long long)MS);
         }
     }

@@ -181,10 +181,15 @@ static redisReply *run(int argc, char **argv, const size_t *len, bool changes) {
     return reply;
 }
 
-/* A claim that found nothing and a beat move no job: what the last audit saw still stands, but for
- * the lease (audit_after). */
+/* A turn that found nothing to claim, and had nothing else to do, and a beat move no job: what the last audit
+ * saw still stands, but for the lease (audit_after). */
 static bool moved_jobs(int script, const redisReply *reply) {
-    return script == SCRIPT_CLAIM && reply->type == REDIS_REPLY_ARRAY && reply->elements > 6;
+    return script == SCRIPT_TURN && reply->type == REDIS_REPLY_ARRAY && reply->element[TURN_CLAIMED]->elements > 4;
+}
+
+static bool only_claims(int script, char **argv) {
+    char **args = argv + 3 + atoi(argv[2]);
+    return script == SCRIPT_TURN && args[2][0] == '0' && args[4][0] == '0';
 }
 
 static redisReply *run_script(struct sim_worker *from, int id, int argc, char **argv, size_t *len) {
@@ -197,7 +202,7 @@ static redisReply *run_script(struct sim_worker *from, int id, int argc, char **
     if (loaded_sha[id][0] == '\0')
         return run(argc, argv, len, false);
     audit_before(from, id, argv, len, argc);
-    redisReply *reply = run(argc, argv, len, id != SCRIPT_CLAIM && id != SCRIPT_BEAT);
+    redisReply *reply = run(argc, argv, len, !only_claims(id, argv) && id != SCRIPT_BEAT);
     if (moved_jobs(id, reply)) {
         append_audit();
         read_audit();

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from lib.scripts import HASH, Scripts, fixed_keys
+from lib.scripts import HASH, Scripts, as_text, fixed_keys
 
 SECOND, MINUTE, HOUR = 1000, 60_000, 3_600_000
 START = 1_700_000_000_000
@@ -39,7 +39,7 @@ class Clock(Scripts):
         keys = [self.key(k.replace("<worker>", worker).replace("<dead>", worker)) for k in fixed_keys(script)]
         keys += list(more)
         reply = self.db.evalsha(self.shas[script], len(keys), *keys, *args)
-        return [r.decode() if isinstance(r, bytes) else r for r in reply] if isinstance(reply, list) else reply
+        return as_text(reply)
 
 
 @pytest.fixture

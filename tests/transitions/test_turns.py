@@ -4,16 +4,16 @@ from lib.scripts import HASH
 
 
 def settle_reply(q, token, effect, key="k", jitter=0):
-    """The whole reply to one settlement."""
-    return q.call("settle", [jitter, 0, 1, 1, f"shop retry {effect}", 1, token, "", "D", 60000, 'N {"n":1}'], "w",
-                  [q.order_key("shop", key)])
+    """The whole reply to one settlement: its answer, now, when to look again, then what was turned."""
+    now, due, settled, _, _ = q.turn(settle=[[1, 1, jitter, 0], [f"shop retry {effect}", 1], [token], [""], ["D"],
+                                             [60000, 'N {"n":1}']], keys=[q.order_key("shop", key)])
+    return [settled[0], now, due, *settled[1:]]
 
 
 def begin_reply(q, token, key):
     """The answer to one begin (letter and text), now, and when to look again."""
-    letter, now, due, *text = q.call("begin", ["w", len(q.prefix) + len("order:"), 1, 1, "Pshop", 1, token, HASH], "w",
-                                     [q.order_key("shop", key)])
-    return "".join([letter, *text]), now, due
+    now, due, _, begun, _ = q.turn(begin=[[1, 1], ["Pshop", 1], [token], [HASH]], keys=[q.order_key("shop", key)])
+    return "".join(begun), now, due
 
 
 def test_begin_says_when_the_token_of_a_job_that_waits_is_due(q):

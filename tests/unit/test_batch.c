@@ -86,7 +86,7 @@ static const struct settlement samples[] = {
 
 static void test_each_is_read_as_it_was_written(void **state) {
     (void)state;
-    struct batch *b = batch_new(SCRIPT_SETTLE);
+    struct batch *b = batch_new(BATCH_SETTLE);
     struct batch_reader r;
     struct settlement s;
     char token[TOKEN_SIZE] = "0.1f";
@@ -107,7 +107,7 @@ static void test_each_is_read_as_it_was_written(void **state) {
 
 static void test_of_an_empty_batch_nothing(void **state) {
     (void)state;
-    struct batch *b = batch_new(SCRIPT_SETTLE);
+    struct batch *b = batch_new(BATCH_SETTLE);
     struct batch_reader r;
     struct settlement s;
     batch_reader_init(&r, b);

@@ -1,37 +1,34 @@
 -- Admission of one claim, shared by the scripts that say "-- uses: admission" (after gate and passage).
 -- KEYS, ARGV, what it returns: those of the script that uses it.
--- They set ADMIT before: keys inflight, claims, parked, waiting, gates, accounts, limits, pauses, stats;
--- nobody_waits, nobody_paused: these keys are empty; and worker, with a space on either side, and key_start:
--- where the account begins in a ledger key. accounts_fetch() comes first, then admit_for() before the jobs of
--- each kind and account. The answers are begin.lua's; admission_end() writes what was decided.
+-- They name the keys (inflight_key, …) and set worker (with a space on either side) and key_start: where the
+-- account begins in a ledger key. The accounts were fetched; find_busy() comes first, then admit_for() before the
+-- jobs of each kind and account. The answers are begin.lua's; admission_end() writes what was decided, but for
+-- the gates.
 
-local ADMIT, worker, key_start
+local worker, key_start
 local sent_now = {}                    -- ledger key -> entry, of this batch
 local ledger_sets, claim_sets = {}, {} -- written at once at the end
 local entries_set, claims_set = 0, 0   -- how long they are
 local busy = {}                        -- account -> why its jobs wait, from before this batch
 local manual = {}                      -- account -> when one that an operator paused is looked at again
-local touched = {}                     -- account -> its gate, where jobs of it were moved aside
 local waits = 0
-local sub = string.sub
 local kind, account, gate, limits, free -- of the jobs that are admitted now; free: nothing to ask the gate
 local park, its_record -- record.lua's, once a job has to wait
 
--- Reads what is stored of the batch's accounts, each once, in as many calls as for one account.
-local function accounts_fetch(list)
-  gates_fetch(ADMIT.accounts, ADMIT.limits, list)
-  if not ADMIT.nobody_waits then
-    local queued = call('ZMSCORE', ADMIT.gates, unpack(list))
-    for i = 1, #list do
-      if queued[i] then busy[list[i]] = 'q' end
+-- Which accounts' jobs wait whatever their gates say: others of them wait already, or an operator paused them.
+local function find_busy(names, somebody_waits, somebody_paused)
+  if somebody_waits then
+    local queued = call('ZMSCORE', gates_key, unpack(names))
+    for i = 1, #names do
+      if queued[i] then busy[names[i]] = 'q' end
     end
   end
-  if not ADMIT.nobody_paused then
+  if somebody_paused then
     -- uses: pauses
-    local paused = call('HMGET', ADMIT.pauses, unpack(list))
-    for i = 1, #list do
+    local paused = call('HMGET', pauses_key, unpack(names))
+    for i = 1, #names do
       local till = pause_end(paused[i])
-      if till then busy[list[i]], manual[list[i]] = 'm', paused_look(till) end
+      if till then busy[names[i]], manual[names[i]] = 'm', paused_look(till) end
     end
   end
 end
@@ -47,13 +44,16 @@ local function wait(token, why)
     -- uses: record
     park, its_record = park_waiting, record_of
   end
-  local record = its_record(token, call('HGET', ADMIT.inflight, token))
-  park(ADMIT.parked, ADMIT.waiting, ADMIT.gates, account, string.match(token, '^%d+'), record)
-  call('HDEL', ADMIT.inflight, token)
-  call('HDEL', ADMIT.claims, token)
+  local record = its_record(token, call('HGET', inflight_key, token))
+  park(parked_key, waiting_key, gates_key, account, string.match(token, '^%d+'), record)
+  call('HDEL', inflight_key, token)
+  call('HDEL', claims_key, token)
   waits = waits + 1
-  touched[account] = gate
   gate.changed = true
+  if manual[account] then
+    call('ZADD', gates_key, 'XX', manual[account], account)
+    spaced[account] = true
+  end
   if gate.probe == token then gate.probe, gate.till = '-', now end
   return 'W', why
 end
@@ -102,11 +102,6 @@ end
 
 local function admission_end()
   if entries_set > 0 then call('MSET', unpack(ledger_sets)) end
-  gates_save(ADMIT.accounts, true)
-  for name, g in pairs(touched) do
-    if manual[name] then call('ZADD', ADMIT.gates, 'XX', manual[name], name)
-    else gate_schedule(ADMIT.gates, name, g, limits_seen[name]) end
-  end
-  if claims_set > 0 then call('HSET', ADMIT.claims, unpack(claim_sets)) end
-  if waits > 0 then call('HINCRBY', ADMIT.stats, 'waits', waits) end
+  if claims_set > 0 then call('HSET', claims_key, unpack(claim_sets)) end
+  if waits > 0 then call('HINCRBY', stats_key, 'waits', waits) end
 end

@@ -21,6 +21,7 @@
 local QUIET = '<bddI4I4' -- 1, tokens, ts, conc, fails
 
 local limits_seen, gates_seen = {}, {}
+local spaced = {} -- accounts whose next look is set already
 local limits_by = {} -- text -> limits: many accounts have the same
 local NO_LIMITS = { 0, 1, 0, 0, 30000, 60000, 604800000 }
 local TTL_MAX = 1e13 -- ms; SET refuses what would overflow

@@ -52,11 +52,11 @@ local function gate_schedule(gates_key, account, g, l)
   call('ZADD', gates_key, 'XX', why and at or ms(now), account)
 end
 
--- The same for all loaded gates that have jobs waiting, but for the accounts in `skip`.
-local function gates_schedule(gates_key, skip)
+-- The same for all loaded gates that have jobs waiting, but for those that are `spaced`.
+local function gates_schedule(gates_key)
   local list = {}
   for account in pairs(gates_seen) do
-    if not (skip and skip[account]) then list[#list + 1] = account end
+    if not spaced[account] then list[#list + 1] = account end
   end
   if #list == 0 then return end
   for i, score in ipairs(call('ZMSCORE', gates_key, unpack(list))) do

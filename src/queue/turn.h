@@ -1,0 +1,28 @@
+/* A call of turn.lua: what a worker has to settle, to begin and to claim on one queue, in one round trip. */
+#ifndef DRAY_QUEUE_TURN_H
+#define DRAY_QUEUE_TURN_H
+
+#include "queue/batch.h"
+
+struct turn {
+    struct batch *settle, *begin; /* NULL: nothing; they stay the caller's */
+    bool claims;
+    uint32_t claim_n;         /* 0 only gives back what blocking pick-ups took */
+    size_t claim_bytes;       /* of records, at most; one job always fits */
+    uint64_t high_water;      /* of the results list; 0: none */
+};
+
+/* Composes the call in `cmd` (scratch) and sends it. `wait` may be NULL. `done` as queue_call's. */
+void turn_send(const struct turn *t, struct buf *cmd, struct queue_caller *caller, const struct queue_keys *k,
+               const struct redis_wait *wait, queue_reply_fn done, void *arg);
+
+/* A turn's reply: { now, next, settled, begun, claimed } (turn.lua). */
+enum { TURN_NOW, TURN_NEXT, TURN_SETTLED, TURN_BEGUN, TURN_CLAIMED, TURN_PARTS };
+
+/* Whether it is one, with an answer to every item: settled and begun start with one letter per item. Where
+ * Redis refused to begin, its letters are empty and the next element says why. */
+bool turn_reply_ok(const struct turn *t, const redisReply *reply);
+/* Why Redis refused to begin; NULL: it did not. */
+const char *turn_begin_refused(const redisReply *reply);
+
+#endif
