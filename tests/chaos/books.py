@@ -5,6 +5,8 @@
 import json
 from collections import Counter, defaultdict
 
+from lib.scripts import read_gate
+
 CREATED_NOTHING = {"invalid", "rejected", "exhausted", "expired"}  # dead letters that say: no order of this job exists
 
 
@@ -43,8 +45,8 @@ class Books:
         for name in left_over(c, queue):
             self.fault(f"G1: {queue}: left over: {name}")
         for account, state in c.hgetall(key("accounts")).items():
-            if float(state.split()[2]) != 0:
-                self.fault(f"{queue}: account {account.decode()} still counts requests under way: {state.decode()}")
+            if read_gate(state).conc != 0:
+                self.fault(f"{queue}: account {account.decode()} still counts requests under way: {read_gate(state)}")
         pushed, taken, ended = counted(c, queue)
         if not taken == ended == pushed:
             self.fault(f"G7: {queue}: pushed {pushed}, taken {taken}, settled and dead {ended}")

@@ -81,10 +81,11 @@ def test_two_sick_shops_do_not_slow_98_healthy_ones(empty_redis, sandbox):
 
 
 def test_a_thousand_accounts_at_their_rate_with_all_of_them_waiting(empty_redis, sandbox):
-    """Each keeps its own rate exactly, and each gets its turn."""
-    each, rate = (40, 2) if LONG else (3, 2)
+    """Each keeps its own rate exactly, and each gets its turn. The short form's rate is such that all of them
+    wait on a slow machine, too."""
+    each, rate, written = (40, 2, "2/s") if LONG else (2, 1 / 3, "20/m")
     names = [f"many-{n}" for n in range(1000)]
-    with Fleet(empty_redis, sandbox.url, {n: {"rate": f"{rate}/s", "burst": "1"} for n in names}, folder=True) as fleet:
+    with Fleet(empty_redis, sandbox.url, {n: {"rate": written, "burst": "1"} for n in names}, folder=True) as fleet:
         for n in range(each):
             fleet.push(*[fleet.job(name, n) for name in names])
         fleet.push(fleet.job("nobody", 0))

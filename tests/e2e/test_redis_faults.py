@@ -13,7 +13,7 @@ from lib.process import dray
 from lib.redis_cluster import InBackground, RedisCluster, slot_of
 from lib.redis_cutter import RedisCutter
 from lib.redis_server import RedisServer
-from lib.scripts import SCRIPT_SHA
+from lib.scripts import CALLS
 from lib.wait import stays_true, wait_until
 from lib.world import QUEUE, World
 
@@ -89,9 +89,9 @@ def test_the_connection_is_lost_at_a_script(server, peer, script, when):
         with world_of(server, peer, config_redis={"url": cutter.url}) as world:
             pushing = InBackground(push_all, world, server.client)
             for nth in (1, 1, 2, 3) if script != "beat" else (1, 1):
-                word = SCRIPT_SHA.get(script, "").encode()
+                word = CALLS[script]
                 if script == "limits" and not world.daemon.events_named("redis_down"):
-                    word = SCRIPT_SHA["settle"].encode()  # limits are sent after a reconnect
+                    word = CALLS["settle"]  # limits are sent after a reconnect
                 cutter.was_cut.clear()
                 cutter.cut(word, nth, when)
                 if not cutter.was_cut.wait(8):
@@ -112,7 +112,7 @@ def test_the_connection_is_lost_at_a_lone_job(server, peer, when):
                 world.send(f"job-{n}", f"K-{n}")
                 wait_until(lambda n=n: server.client.llen(world.key("results")) == n + 1, 20, world.state)
                 cutter.was_cut.clear()
-                cutter.cut(SCRIPT_SHA["pick"].encode(), 1, when)
+                cutter.cut(CALLS["pick"], 1, when)
                 time.sleep(0.05)  # it is idle again: blocked
             assert world.daemon.events_named("redis_down")
             all_created(world, server.client, peer, 4)
@@ -127,7 +127,7 @@ def test_the_connection_is_lost_while_recovering(server, peer, when):
             dead.send(f"job-{n}", f"K-{n}")
         peer.wait_posts(5)
         dead.daemon.kill()
-        with RedisCutter(server.port).cut(SCRIPT_SHA["recover"].encode(), 1, when) as cutter:
+        with RedisCutter(server.port).cut(CALLS["recover"], 1, when) as cutter:
             with world_of(server, peer, worker={"lease": "1s"}, config_redis={"url": cutter.url}) as heir:
                 fates = wait_for_all(server.client, QUEUE, [f"job-{n}" for n in range(5)], what=heir.state)
                 assert cutter.was_cut.is_set()

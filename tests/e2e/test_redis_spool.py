@@ -9,7 +9,7 @@ from lib.fates import none_doubled, wait_for_all
 from lib.peer import Answer, Silence
 from lib.redis_cutter import RedisCutter
 from lib.redis_server import RedisServer
-from lib.scripts import SCRIPT_SHA as SCRIPTS
+from lib.scripts import CALLS
 from lib.wait import wait_until
 from lib.world import QUEUE, World, created
 
@@ -125,7 +125,7 @@ def test_a_begin_without_an_answer_is_handed_back(redis_server, peer, spool):
             peer.default = lambda request: created(world.provider, request)
             world.send("warm")
             world.result()
-            cutter.cut(SCRIPTS["begin"].encode(), when="after", on_cut=gone)
+            cutter.cut(CALLS["begin"], when="after", on_cut=gone)
             redis_server.client.eval("for i = 1, 3 do redis.call('LPUSH', KEYS[1], ARGV[i]) end", 1, world.key("jobs"),
                                      *[world.job(f"job-{n}", f"K-{n}") for n in range(3)])
             assert cutter.was_cut.wait(10)

@@ -6,6 +6,7 @@ import time
 
 from .daemon import Daemon, ini
 from .providers import PROVIDERS
+from .scripts import read_gate
 from .wait import wait_until
 from .world import QUEUE, QUICK
 
@@ -104,8 +105,8 @@ class Fleet:
 
     def gate(self, account):
         """mode and requests under way, as the scripts keep them."""
-        words = self.db.hget(self.key("accounts"), account).decode().split(" ")
-        return words[4], int(words[2])
+        gate = read_gate(self.db.hget(self.key("accounts"), account))
+        return gate.mode, gate.conc
 
     def stat(self, name):
         return int(self.db.hget(self.key("stats"), name) or 0)

@@ -33,6 +33,11 @@ SCRIPT_SHA = {f[:-4]: hashlib.sha1(_embed.assemble(os.path.join(LUA, f)).encode(
               for f in os.listdir(LUA) if f.endswith(".lua")}
 
 
+# What stands in a call on the wire: a turn that begins orders of `shop`, one that settles created ones, any call of a script.
+CALLS = {**{name: sha.encode() for name, sha in SCRIPT_SHA.items()}, "claim": SCRIPT_SHA["turn"].encode(),
+         "begin": b"\r\nPshop\r\n", "settle": b" done:created "}
+
+
 def as_text(value):
     if isinstance(value, list):
         return [as_text(v) for v in value]
@@ -63,6 +68,15 @@ class Gate:
     till: float
     cool: float
     probe: str
+
+
+def read_gate(stored):
+    """What the hash `accounts` holds of an account: packed where nothing holds it up, else text (gate.lua)."""
+    if stored[:1] == b"\1":
+        _, tokens, ts, conc, fails = struct.unpack("<bddII", stored)
+        return Gate(tokens, ts, conc, fails, "n", 0, 0, "-")
+    t, s, c, f, m, u, o, p = stored.decode().split(" ")
+    return Gate(float(t), float(s), int(c), int(f), m, float(u), float(o), p)
 
 
 class Scripts:
@@ -174,12 +188,7 @@ class Scripts:
         self.db.hset(self.key("limits"), account, f"{rate:.12g} {burst} {conc} {failures} {cooldown} {probe} {ttl}")
 
     def gate(self, account="shop"):
-        stored = self.db.hget(self.key("accounts"), account)
-        if stored[:1] == b"\1":
-            _, tokens, ts, conc, fails = struct.unpack("<bddII", stored)
-            return Gate(tokens, ts, conc, fails, "n", 0, 0, "-")
-        t, s, c, f, m, u, o, p = stored.decode().split(" ")
-        return Gate(float(t), float(s), int(c), int(f), m, float(u), float(o), p)
+        return read_gate(self.db.hget(self.key("accounts"), account))
 
     def set_gate(self, account="shop", **changes):
         """Changes what is stored of a gate: how a test lets time pass."""
