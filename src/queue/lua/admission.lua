@@ -35,7 +35,8 @@ end
 
 local function admit_for(its_kind, its_account)
   kind, account = its_kind, its_account
-  gate, limits = gates_seen[account], limits_seen[account]
+  gate = gates_seen[account]
+  limits = gate.limits
   free = not busy[account] and gate.mode == 'n' and limits.rate == 0 and limits.conc == 0
 end
 
@@ -49,7 +50,6 @@ local function wait(token, why)
   call('HDEL', inflight_key, token)
   call('HDEL', claims_key, token)
   waits = waits + 1
-  gate.changed = true
   if manual[account] then
     call('ZADD', gates_key, 'XX', manual[account], account)
     spaced[account] = true
@@ -96,7 +96,6 @@ local function admit(token, key, entry, hash)
   end
   claim_sets[claims_set + 1], claim_sets[claims_set + 2] = token, kind .. sub(key, key_start)
   claims_set = claims_set + 2
-  gate.changed = true
   return 'G'
 end
 

@@ -55,7 +55,8 @@ local function claim_up_to(n)
   local function add(record, mark, token)
     count = count + 1
     bytes = bytes + #record
-    reply[RECORDS + count], marks[count] = record, mark
+    reply[RECORDS + count] = record
+    if mark ~= 'f' then marks[count] = mark end
     fields[2 * count - 1], fields[2 * count] = token, record
     claims[2 * count - 1], claims[2 * count] = token, ''
   end
@@ -99,7 +100,7 @@ local function claim_up_to(n)
       call('HDEL', parked_key, id)
       if not record then return end
       local token = format('%d', number + count + 1) .. nonce .. (account and 'g' or '')
-      if account then gate_take_token(gates_seen[account], limits_seen[account], token) end
+      if account then gate_take_token(gates_seen[account], gates_seen[account].limits, token) end
       add(record, account and 'g' or '-', token)
     end
 
@@ -127,14 +128,12 @@ local function claim_up_to(n)
       local pauses = call('HMGET', pauses_key, unpack(due))
       for i, account in ipairs(due) do
         if most <= count or bytes >= room_bytes then return end
-        local l = limits_of(limits_key, account)
-        local g = gate_load(accounts_key, account, l)
+        local g = gates_seen[account]
         local paused = pause_end(pauses[i])
-        g.changed = true
         if paused then
           call('ZADD', gates_key, paused_look(paused), account)
         else
-          local room = math.min(share, most - count, gate_room(g, l, given[account] or 0))
+          local room = math.min(share, most - count, gate_room(g, g.limits, given[account] or 0))
           local from, to = '[' .. account .. ' ', '(' .. account .. '!'
           local members = room > 0 and call('ZRANGEBYLEX', waiting_key, from, to, 'LIMIT', 0, room) or {}
           given[account] = (given[account] or 0) + #members
@@ -157,7 +156,7 @@ local function claim_up_to(n)
     end
 
     gates_done = function()
-      for account in pairs(schedule) do gate_schedule(gates_key, account, gates_seen[account], limits_seen[account]) end
+      for account in pairs(schedule) do gate_schedule(gates_key, account, gates_seen[account]) end
     end
   end
 
@@ -177,6 +176,9 @@ local function claim_up_to(n)
       call('HDEL', claims_key, LONG)
     else
       call('HSET', claims_key, unpack(claims))
+    end
+    if fresh < count then
+      for i = 1, count do marks[i] = marks[i] or 'f' end
     end
     reply[4] = fresh == count and string.rep('f', count) or concat(marks)
   end

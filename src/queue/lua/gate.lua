@@ -20,7 +20,7 @@
 
 local QUIET = '<bddI4I4' -- 1, tokens, ts, conc, fails
 
-local limits_seen, gates_seen = {}, {}
+local gates_seen = {}
 local spaced = {} -- accounts whose next look is set already
 local limits_by = {} -- text -> limits: many accounts have the same
 local NO_LIMITS = { 0, 1, 0, 0, 30000, 60000, 604800000 }
@@ -40,16 +40,12 @@ local function limits_read(text)
 end
 
 local function limits_of(key, account)
-  local l = limits_seen[account]
-  if l then return l end
   local text = call('HGET', key, account)
-  l = limits_by[text] or limits_read(text)
-  limits_seen[account] = l
-  return l
+  return limits_by[text] or limits_read(text)
 end
 
 -- The gate as of now, of what is stored (false: nothing is; what can't be read counts as that). A table has
--- room for eight fields or for sixteen. `changed`: it is to be written.
+-- room for eight fields or for sixteen.
 local function gate_of(text, l)
   local tokens, ts, conc, fails, mode, till, cool, probe, _
   if text and byte(text) == 1 and #text == 25 then
@@ -66,14 +62,13 @@ local function gate_of(text, l)
     end
   end
   if l.rate > 0 and now > ts then tokens = math.min(l.burst, tokens + (now - ts) * l.rate / 1000) end
-  return { tokens = tokens, conc = conc, fails = fails, mode = mode, till = till, cool = cool, probe = probe,
-           changed = false }
+  return { limits = l, tokens = tokens, conc = conc, fails = fails, mode = mode, till = till, cool = cool, probe = probe }
 end
 
-local function gate_load(key, account, l)
+local function gate_load(accounts_key, limits_key, account)
   local g = gates_seen[account]
   if g then return g end
-  g = gate_of(call('HGET', key, account), l)
+  g = gate_of(call('HGET', accounts_key, account), limits_of(limits_key, account))
   gates_seen[account] = g
   return g
 end
@@ -85,26 +80,23 @@ local function gates_fetch(accounts_key, limits_key, list)
   for i = 1, #list do
     local account, text = list[i], limits[i]
     if account ~= '' and not gates_seen[account] then
-      local l = limits_by[text] or limits_read(text)
-      limits_seen[account], gates_seen[account] = l, gate_of(states[i], l)
+      gates_seen[account] = gate_of(states[i], limits_by[text] or limits_read(text))
     end
   end
 end
 
--- Writes the gates that were loaded; with `only`, those that are marked as changed.
-local function gates_save(key, only)
+-- Writes the gates that were loaded.
+local function gates_save(key)
   local fields, n = {}, 0
   for account, g in pairs(gates_seen) do
-    if g.changed or not only then
-      fields[n + 1] = account
-      if g.mode == 'n' and g.till == 0 and g.cool == 0 and g.probe == '-' then
-        fields[n + 2] = struct.pack(QUIET, 1, g.tokens, now, g.conc, g.fails)
-      else
-        fields[n + 2] = format('%.9f %.3f %.0f %.0f %s %.3f %.0f %s', g.tokens, now, g.conc, g.fails, g.mode, g.till,
-          g.cool, g.probe)
-      end
-      n = n + 2
+    fields[n + 1] = account
+    if g.mode == 'n' and g.till == 0 and g.cool == 0 and g.probe == '-' then
+      fields[n + 2] = struct.pack(QUIET, 1, g.tokens, now, g.conc, g.fails)
+    else
+      fields[n + 2] = format('%.9f %.3f %.0f %.0f %s %.3f %.0f %s', g.tokens, now, g.conc, g.fails, g.mode, g.till,
+        g.cool, g.probe)
     end
+    n = n + 2
   end
   if n > 0 then call('HSET', key, unpack(fields)) end
 end

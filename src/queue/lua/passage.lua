@@ -47,8 +47,8 @@ local function gate_room(g, l, given)
 end
 
 -- Sets when the account's waiting jobs are looked at again; they stay in FIFO order in `waiting`.
-local function gate_schedule(gates_key, account, g, l)
-  local why, at = gate_closed(g, l)
+local function gate_schedule(gates_key, account, g)
+  local why, at = gate_closed(g, g.limits)
   call('ZADD', gates_key, 'XX', why and at or ms(now), account)
 end
 
@@ -60,6 +60,6 @@ local function gates_schedule(gates_key)
   end
   if #list == 0 then return end
   for i, score in ipairs(call('ZMSCORE', gates_key, unpack(list))) do
-    if score then gate_schedule(gates_key, list[i], gates_seen[list[i]], limits_seen[list[i]]) end
+    if score then gate_schedule(gates_key, list[i], gates_seen[list[i]]) end
   end
 end

@@ -14,8 +14,7 @@ if ARGV[2] == 'pause' then
 else
   redis.call('HDEL', KEYS[1], account)
   if redis.call('ZSCORE', KEYS[2], account) then
-    local l = limits_of(KEYS[4], account)
-    gate_schedule(KEYS[2], account, gate_load(KEYS[3], account, l), l)
+    gate_schedule(KEYS[2], account, gate_load(KEYS[3], KEYS[4], account))
   end
 end
 return { was, is }

@@ -36,7 +36,7 @@ do
   if letter ~= 'G' and letter ~= 'W' then call('HSET', KEYS[3], token, '') end
   admission_end()
   if waits > 0 then gates_schedule(gates_key) end
-  gates_save(accounts_key, true)
+  gates_save(accounts_key)
   local next = '-1'
   if waits > 0 or size[6] > 0 or size[12] > 0 then
     -- uses: look

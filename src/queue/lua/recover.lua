@@ -29,7 +29,7 @@ local function recover_begun(key, token)
   redis.call('HDEL', KEYS[11], token)
   local kind, account = string.match(begun, '^(%a)([^:]+):')
   if account then
-    local g = gate_load(KEYS[5], account, limits_of(KEYS[6], account))
+    local g = gate_load(KEYS[5], KEYS[6], account)
     g.conc = math.max(0, g.conc - 1)
     if g.probe == token then g.probe, g.till = '-', now end
   end

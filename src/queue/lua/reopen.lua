@@ -6,10 +6,9 @@
 local held = 0
 if #ARGV > 0 then gates_fetch(KEYS[1], KEYS[2], ARGV) end
 for _, account in ipairs(ARGV) do
-  local l = limits_of(KEYS[2], account)
-  local g = gate_load(KEYS[1], account, l)
+  local g = gate_load(KEYS[1], KEYS[2], account)
   if g.mode == 'h' then
-    g.till, g.cool, g.probe = now, l.cooldown, '-'
+    g.till, g.cool, g.probe = now, g.limits.cooldown, '-'
     held = held + 1
   end
 end

@@ -196,8 +196,8 @@ local function settle_all()
   local i = 0
   for r = 1, settle_runs do
     local op, account = run_ops[r], settle_names[r]
-    local g, l = gates_seen[account], limits_seen[account]
-    if g then g.changed = true end
+    local g = gates_seen[account]
+    local l = g and g.limits
     local length = argv[LENGTHS + r]
     for _ = 1, length == '1' and 1 or tonumber(length) do
       i = i + 1

@@ -21,8 +21,8 @@ for _, key in ipairs({ KEYS[11], KEYS[12] }) do
   for _, name in ipairs(redis.call('HKEYS', key)) do names[name] = true end
 end
 for name in pairs(names) do
-  local l = limits_of(KEYS[12], name)
-  local g = gate_load(KEYS[11], name, l)
+  local g = gate_load(KEYS[11], KEYS[12], name)
+  local l = g.limits
   gate_closed(g, l) -- a pause that is over is over
   local paused = paused_till(KEYS[13], name) and redis.call('HGET', KEYS[13], name) or ''
   accounts[#accounts + 1] = name

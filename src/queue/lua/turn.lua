@@ -87,7 +87,7 @@ if to_claim then
   end
 end
 
-gates_save(accounts_key, true)
+if to_settle > 0 or not full then gates_save(accounts_key) end
 local next = '-1'
 if to_claim == 0 or claimed[1] == 'PAUSED' or claimed[1] == 'FULL' then
   next = ms(now + 1000) -- nothing may be claimed, and nobody tells when that is over
