@@ -33,7 +33,7 @@ bool buf_ok(const struct buf *b);
 /* Makes room for `n` more bytes. Returns false (and sets failed) when that is not possible. */
 bool buf_reserve(struct buf *b, size_t n);
 
-/* Inline, because texts are made of many small pieces, most of them literals. */
+/* Appends `n` bytes. These four are inline, because texts are made of many small pieces, most of them literals. */
 static inline void buf_add(struct buf *b, const void *data, size_t n) {
     if (n == 0)
         return;
@@ -44,18 +44,22 @@ static inline void buf_add(struct buf *b, const void *data, size_t n) {
     b->len += n;
 }
 
+/* Appends what `s` spans; nothing where it is absent. */
 static inline void buf_add_span(struct buf *b, struct span s) {
     buf_add(b, s.ptr, s.len);
 }
 
+/* Appends a NUL-terminated text, without the NUL. */
 static inline void buf_add_str(struct buf *b, const char *s) {
     buf_add(b, s, strlen(s));
 }
 
+/* Appends one byte. */
 static inline void buf_add_char(struct buf *b, char c) {
     buf_add(b, &c, 1);
 }
 
+/* Appends the number in decimal digits. */
 void buf_add_u64(struct buf *b, uint64_t v);
 void buf_add_i64(struct buf *b, int64_t v);
 void buf_addf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -69,8 +69,14 @@ void turn_send(const struct turn *t, struct buf *cmd, struct queue_caller *calle
     queue_call_wait(caller, k->slot, SCRIPT_TURN, cmd, wait, done, arg);
 }
 
+/* An array of at least one text, and of nothing but texts. */
 static bool part_ok(const redisReply *part) {
-    return part->type == REDIS_REPLY_ARRAY && part->elements > 0 && part->element[0]->type == REDIS_REPLY_STRING;
+    if (part->type != REDIS_REPLY_ARRAY || part->elements == 0)
+        return false;
+    for (size_t i = 0; i < part->elements; i++)
+        if (part->element[i]->type != REDIS_REPLY_STRING)
+            return false;
+    return true;
 }
 
 const char *turn_begin_refused(const redisReply *reply) {
@@ -79,7 +85,8 @@ const char *turn_begin_refused(const redisReply *reply) {
 }
 
 bool turn_reply_ok(const struct turn *t, const redisReply *reply) {
-    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements != TURN_PARTS)
+    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements != TURN_PARTS ||
+        reply->element[TURN_NOW]->type != REDIS_REPLY_STRING || reply->element[TURN_NEXT]->type != REDIS_REPLY_STRING)
         return false;
     const redisReply *settled = reply->element[TURN_SETTLED], *begun = reply->element[TURN_BEGUN];
     if (t->settle != NULL && (!part_ok(settled) || settled->element[0]->len != t->settle->count))
@@ -87,5 +94,6 @@ bool turn_reply_ok(const struct turn *t, const redisReply *reply) {
     if (t->begin != NULL &&
         (!part_ok(begun) || (begun->element[0]->len != t->begin->count && turn_begin_refused(reply) == NULL)))
         return false;
-    return !t->claims || part_ok(reply->element[TURN_CLAIMED]);
+    const redisReply *claimed = reply->element[TURN_CLAIMED]; /* status; or that and why; or that, tokens and records */
+    return !t->claims || (part_ok(claimed) && claimed->elements != 3);
 }

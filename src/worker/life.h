@@ -23,7 +23,7 @@ enum result_status { RESULT_NONE, RESULT_CREATED, RESULT_DUPLICATE, RESULT_FAILE
 struct decision {
     enum settle_op op;
     const char *counter;
-    char gate; /* as in settle.lua */
+    char gate; /* as in learn.lua */
     uint64_t gate_ms;
     uint64_t due_ms;
     enum ledger_change ledger;

@@ -42,11 +42,13 @@ for r = 1, begin_runs do
 end
 if #names > 0 then gates_fetch(accounts_key, limits_key, names) end
 
--- A write that changes nothing, but is refused when Redis is full or may not be written to: the error or nil.
+-- A write that changes nothing, but is refused when Redis is full: then `full` is what it said. Where it may not
+-- be written to at all (a replica, …), that is the answer to everything.
 local full
 if to_begin > 0 or (to_claim and to_claim > 0) then
   local probe = try('ZADD', gates_key, 'XX', 0, '')
   full = type(probe) == 'table' and probe.err
+  if full and not string.find(full, 'OOM ', 1, true) then return probe end
 end
 
 if to_settle > 0 then
