@@ -55,7 +55,7 @@ struct account {
     enum on_absent on_absent;
     uint64_t lookup_delay_ms;
     uint32_t lookup_attempts;
-    code_list retry_codes, reject_codes; /* NULL: none */
+    code_list retry_codes, reject_codes, unknown_codes; /* NULL: none */
     uint32_t breaker_failures;           /* 0: no breaker */
     uint64_t breaker_cooldown_ms;
     const char *ca_file, *proxy;

@@ -150,7 +150,7 @@ void target_spec_deinit(struct target_spec *spec);
 enum lookup_kind provider_lookup_kind(const struct account *account);
 
 /* policy/classify.c: an exchange to an outcome, by the default table, the module, and the account's
- * retry_codes and reject_codes. `doc` is a scratch tape. */
+ * retry_codes, reject_codes and unknown_codes. `doc` is a scratch tape. */
 void classify_create(const struct account *account, const struct envelope *envelope,
                      const struct http_exchange *exchange, uint64_t now_unix_ms, struct json_doc *doc,
                      struct outcome *out);

@@ -83,13 +83,21 @@ void check_globals(struct config_full *full) {
     check_admin(s, &full->c, admin);
 }
 
-static void check_codes(struct draft *s, struct section *section, const struct account *a) {
+/* No code of `list` (of the key `name`) may stand in `other`, too. */
+static void check_apart(struct draft *s, struct section *section, const char *name, code_list list,
+                        const char *other_name, code_list other) {
     char q[QUOTED_SIZE];
-    for (code_list r = a->retry_codes; r != NULL && *r != NULL; r++)
-        for (code_list j = a->reject_codes; j != NULL && *j != NULL; j++)
+    for (code_list r = other; r != NULL && *r != NULL; r++)
+        for (code_list j = list; j != NULL && *j != NULL; j++)
             if (strcmp(*r, *j) == 0)
-                draft_fault(s, section, table_key(SECTION_ACCOUNT, "reject_codes"),
-                            "%s stands in `retry_codes` too", quoted(*j, q));
+                draft_fault(s, section, table_key(SECTION_ACCOUNT, name), "%s stands in `%s` too", quoted(*j, q),
+                            other_name);
+}
+
+static void check_codes(struct draft *s, struct section *section, const struct account *a) {
+    check_apart(s, section, "reject_codes", a->reject_codes, "retry_codes", a->retry_codes);
+    check_apart(s, section, "unknown_codes", a->unknown_codes, "retry_codes", a->retry_codes);
+    check_apart(s, section, "unknown_codes", a->unknown_codes, "reject_codes", a->reject_codes);
 }
 
 void check_limits(struct draft *s, struct section *section, const struct account *a) {

@@ -128,6 +128,11 @@ const struct key account_keys[] = {
      .type = &type_codes,
      ACCOUNT(reject_codes),
      .help = "Codes that mean no, whatever the default table says."},
+    {.name = "unknown_codes",
+     .type = &type_codes,
+     ACCOUNT(unknown_codes),
+     .help = "Codes after which the order may exist all the same (`http:502, http:504`): `on_unknown` decides, and it "
+             "is not sent again blindly."},
     {.name = "retry_after_cap",
      MS(0, DAY),
      .def = "1h",

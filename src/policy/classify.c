@@ -3,7 +3,7 @@
  * words.
  *
  * The order of judgement: was anything sent; is there a whole answer; its status by the table; the
- * module's reading of a 2xx; the account's reject_codes and retry_codes. Whatever leaves it unclear
+ * module's reading of a 2xx; the account's unknown_codes, reject_codes and retry_codes. Whatever leaves it unclear
  * whether the order exists is UNKNOWN, never RETRY. */
 #include "dray/provider.h"
 
@@ -96,7 +96,9 @@ static bool listed(code_list codes, const char *code) {
 
 /* The account's word on one code; true if it has one. A pause stays a pause: it is a retry. */
 static bool override(const struct account *account, const char *code, struct outcome *out) {
-    if (listed(account->reject_codes, code))
+    if (listed(account->unknown_codes, code))
+        out->verdict = VERDICT_UNKNOWN;
+    else if (listed(account->reject_codes, code))
         out->verdict = VERDICT_REJECTED;
     else if (!listed(account->retry_codes, code))
         return false;

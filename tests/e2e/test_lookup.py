@@ -113,6 +113,17 @@ def test_kakaclo_finds_its_order_on_a_later_page(empty_redis, peer):
         assert (len(peer.posts), len(peer.gets)) == (1, 3)
 
 
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_an_order_behind_a_gateway_that_gave_up_is_looked_up(empty_redis, peer, status):
+    """With unknown_codes: without, a provider that creates and then answers 5xx has the order twice."""
+    with World(empty_redis, peer, account={**LOOKUP, "unknown_codes": "http:500, http:502, http:504"}) as world:
+        found = Answer(200, {"code": 10000, "message": "ok", "data": {"total": 1, "list": [{"id": 77, "customOrderId": "KEY-1"}]}})
+        peer.default = lambda request: found if request.method == "GET" else Answer(status)
+        world.send("one", "KEY-1")
+        result = world.result(20)
+        assert (result["status"], result["order_id"], len(peer.posts)) == ("created", "77", 1), result
+
+
 @pytest.mark.parametrize("found", [True, False])
 def test_409_is_a_duplicate_if_the_order_is_found(empty_redis, peer, found):
     with World(empty_redis, peer, "vu", account={**LOOKUP, "max_attempts": "2"}) as world:

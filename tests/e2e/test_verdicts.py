@@ -295,6 +295,18 @@ def test_status_listed_as_final_is_a_no(empty_redis, peer):
         check_key_is_free(world, peer, "KEY-1", answers_well(world, peer))
 
 
+def test_status_listed_as_unknown_is_held(empty_redis, peer):
+    """The order may exist: a person decides, and its key stays closed until then."""
+    with World(empty_redis, peer, account={"unknown_codes": "http:502", "on_unknown": "hold"}) as world:
+        peer.default = Answer(502)
+        world.send("one", "KEY-1")
+        check_dead(world, "unknown_outcome", 1, code="http_502", status=502)
+        answers_well(world, peer)()
+        world.send("two", "KEY-1")
+        assert world.result()["error"]["code"] == "key_unknown"
+        assert len(peer.posts) == 1
+
+
 def test_status_listed_as_retryable_is_retried(empty_redis, peer):
     with World(empty_redis, peer, account={"retry_codes": "http:422"}) as world:
         peer.script = [Answer(422)]

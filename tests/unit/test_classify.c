@@ -119,6 +119,22 @@ static void test_provider_codes_can_be_overridden(void **state) {
     expect(answer(500, "{\"code\":20013}"), VERDICT_RETRY, "20013"); /* before http:500 */
 }
 
+static void test_codes_that_leave_it_unknown(void **state) {
+    (void)state;
+    account.unknown_codes = codes("http:502,http:503,http:422,20013,10000");
+    expect(answer(502, ""), VERDICT_UNKNOWN, "http_502");
+    expect(answer(500, ""), VERDICT_RETRY, "http_500");
+    expect(answer(422, "{}"), VERDICT_UNKNOWN, "http_422");
+    expect(answer(200, "{\"code\":20013}"), VERDICT_UNKNOWN, "20013");
+    expect(answer(200, "{\"code\":10000,\"data\":1}"), VERDICT_CREATED, "10000");
+    struct http_exchange paused = answer(503, "");
+    paused.retry_after = span_str("7");
+    expect(paused, VERDICT_UNKNOWN, "http_503");
+    use("vu");
+    account.unknown_codes = codes("http:503");
+    expect(answer(503, ""), VERDICT_UNKNOWN, "http_503");
+}
+
 static void test_an_override_goes_before_the_lookup(void **state) {
     (void)state;
     use("vu");
@@ -321,6 +337,7 @@ int main(void) {
         TEST(test_sent_without_a_whole_answer_is_unknown),
         TEST(test_no_override_makes_an_unclear_outcome_clear),
         TEST(test_provider_codes_can_be_overridden),
+        TEST(test_codes_that_leave_it_unknown),
         TEST(test_an_override_goes_before_the_lookup),
         TEST(test_pauses),
         TEST(test_codes_are_safe_to_log),

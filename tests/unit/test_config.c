@@ -431,6 +431,10 @@ static const struct refusal refusals[] = {
      "dray.ini:4: [account shop] retry_codes: 'http:903' is no HTTP status (such as http:503)"},
     {SHOP "retry_codes = 7\nreject_codes = 7\n",
      "dray.ini:5: [account shop] reject_codes: '7' stands in `retry_codes` too"},
+    {SHOP "retry_codes = 7\nunknown_codes = 8, 7\n",
+     "dray.ini:5: [account shop] unknown_codes: '7' stands in `retry_codes` too"},
+    {SHOP "reject_codes = http:502\nunknown_codes = http:502\n",
+     "dray.ini:5: [account shop] unknown_codes: 'http:502' stands in `reject_codes` too"},
     {SHOP "base_url = https://x/?a=1\n",
      "dray.ini:4: [account shop] base_url: must be an origin with at "
      "most a path, without query and fragment"},
