@@ -179,8 +179,8 @@ static void not_done(struct lane *lane, const struct turn *turn, const redisRepl
 
 static void done(struct lane *lane, const struct turn *turn, const redisReply *reply) {
     const char *why = turn->begin != NULL ? turn_begin_refused(reply) : NULL;
-    if (why == NULL)
-        lane->failures = 0;
+    if (why == NULL && !(turn->claims && claim_refused(reply->element[TURN_CLAIMED])))
+        lane->failures = 0; /* which make the pauses longer */
     if (turn->claims)
         claim_status(lane, reply->element[TURN_CLAIMED]);
     lane_look(lane, reply, TURN_NOW);

@@ -112,9 +112,13 @@ static size_t admit_all(struct lane *lane, const redisReply *r) {
     return bytes;
 }
 
+bool claim_refused(const redisReply *r) {
+    return strcmp(r->element[0]->str, "REFUSED") == 0;
+}
+
 void claim_status(struct lane *lane, const redisReply *r) {
     const char *status = r->element[0]->str;
-    if (strcmp(status, "REFUSED") == 0)
+    if (claim_refused(r))
         return;
     lane->worker->last_claim_ns = clock_boot_ns();
     log_closed(lane, closed_of(status));
@@ -123,12 +127,11 @@ void claim_status(struct lane *lane, const redisReply *r) {
 }
 
 void claim_answered(struct lane *lane, const redisReply *r) {
-    const char *status = r->element[0]->str;
-    if (strcmp(status, "REFUSED") == 0) {
+    if (claim_refused(r)) {
         claim_failed(lane, r->elements > 1 ? r->element[1]->str : NULL);
         return;
     }
-    if (strcmp(status, "LOST") == 0) {
+    if (strcmp(r->element[0]->str, "LOST") == 0) {
         lane->leased = false;
         lane_beat(lane);
         return;

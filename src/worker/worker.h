@@ -193,7 +193,8 @@ void lane_look(struct lane *lane, const redisReply *r, size_t at);
 void lane_wake(struct lane *lane, uint64_t now_ns); /* each turn: what was to be looked at by now is */
 /* How many jobs to claim now; 0: none. */
 uint32_t lane_claim_due(const struct lane *lane, uint64_t now_ns);
-/* A claim's part of a turn's reply: first what it says of the lane, then its jobs. */
+/* A claim's part of a turn's reply: whether Redis refused; what it says of the lane; its jobs. */
+bool claim_refused(const redisReply *claimed);
 void claim_status(struct lane *lane, const redisReply *claimed);
 void claim_answered(struct lane *lane, const redisReply *claimed);
 void claim_unanswered(struct lane *lane, bool refused, const char *error); /* refused: with an error reply */

@@ -7,8 +7,9 @@
 #include "dray/provider.h"
 
 static inline struct account fuzz_account(const struct provider *p) {
-    static char busy[] = "busy", teapot[] = "http:418", refused[] = "20001";
+    static char busy[] = "busy", teapot[] = "http:418", refused[] = "20001", gateway[] = "http:502";
     static char *const retry[] = {busy, teapot, NULL}, *const reject[] = {refused, NULL};
+    static char *const unknown[] = {gateway, NULL};
     struct account a = {
         .refs = 1,
         .provider = p,
@@ -24,6 +25,7 @@ static inline struct account fuzz_account(const struct provider *p) {
         .lookup_attempts = 6,
         .retry_codes = retry,
         .reject_codes = reject,
+        .unknown_codes = unknown,
     };
     snprintf(a.name, sizeof(a.name), "%s", "shop");
     snprintf(a.queue, sizeof(a.queue), "%s", "orders");
