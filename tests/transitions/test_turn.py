@@ -43,7 +43,7 @@ def test_all_three_in_one_call(q):
 
 def test_nothing_to_do_is_nothing_done(q):
     before = {k: q.db.dump(k) for k in q.db.scan_iter()}
-    assert q.turn()[1:] == ["-1", [], [], []]
+    assert q.turn()[1:] == ["-1", None, None, None]
     assert {k: q.db.dump(k) for k in q.db.scan_iter()} == before
 
 

@@ -10,7 +10,7 @@
 --       settlements are sent again  9 how many to claim: "" none; 0 only gives back what blocking pick-ups
 --       took  10 bytes to claim at most (one job always fits)  11 results high water (0: none); then to begin
 --       and to settle as begin.lua and settle.lua say. A run is neighbours that share something, which is said once.
--- Returns  { now ms, next ms, settled, begun, claimed }; the last three are {} where nothing was asked for
+-- Returns  { now ms, next ms, settled, begun, claimed }; the last three are false where nothing was asked for
 --   next     when to claim again: 0 now, -1 nothing is known to come
 --   settled, begun, claimed: as settle.lua, begin.lua, claim.lua say
 -- Out of memory, Redis refuses to begin and to claim, and settles: work that is under way must end.
@@ -27,7 +27,7 @@ local to_claim = tonumber(argv[9])
 local SETTLE_AT = HEAD + 2 * begin_runs + 2 * to_begin -- before the settlements' arguments
 local moved = false -- jobs went to `delayed`, `waiting` or `jobs`
 local ended = 0     -- claims
-local settled, begun, claimed = {}, {}, {}
+local settled, begun, claimed = false, false, false
 
 -- The accounts of all jobs are read at once. settle_names: of each run of settlements, "" where it is not known.
 local settle_names, begin_names, names = {}, {}, {}
@@ -91,7 +91,7 @@ end
 
 if to_settle > 0 or not full then gates_save(accounts_key) end
 local next = '-1'
-if to_claim == 0 or claimed[1] == 'PAUSED' or claimed[1] == 'FULL' then
+if to_claim == 0 or (claimed and (claimed[1] == 'PAUSED' or claimed[1] == 'FULL')) then
   next = ms(now + 1000) -- nothing may be claimed, and nobody tells when that is over
 elseif moved or size[5] > 0 or size[8] > 0 then
   -- uses: look
