@@ -5,11 +5,12 @@
 #define BATCH_BUF_MAX (256u << 20)
 #define KEEP_BYTES    (1u << 20) /* larger buffers are not kept from batch to batch */
 
-/* What an item adds to: `columns` are the arguments that go out as they stand. */
-#define COLUMNS(b) {&(b)->tokens, &(b)->firsts, &(b)->ledgers, &(b)->extras}
-#define BUFS(b) \
-    {&(b)->keys, &(b)->more_keys, &(b)->whats, &(b)->tokens, &(b)->firsts, &(b)->ledgers, &(b)->extras}
-#define BUF_COUNT 7
+/* All that an item may add to. From BUF_TOKENS on they are columns: arguments that go out as they stand. */
+enum { BUF_KEYS, BUF_MORE_KEYS, BUF_WHATS, BUF_TOKENS, BUF_FIRSTS, BUF_LEDGERS, BUF_EXTRAS, BUF_COUNT };
+#define BUFS(b)                                                                                                        \
+    {[BUF_KEYS] = &(b)->keys,     [BUF_MORE_KEYS] = &(b)->more_keys, [BUF_WHATS] = &(b)->whats,                         \
+     [BUF_TOKENS] = &(b)->tokens, [BUF_FIRSTS] = &(b)->firsts,       [BUF_LEDGERS] = &(b)->ledgers,                     \
+     [BUF_EXTRAS] = &(b)->extras}
 
 struct batch *batch_new(enum batch_kind kind) {
     struct batch *b = calloc(1, sizeof(*b));
@@ -86,8 +87,8 @@ static bool commit(struct batch *b, void *item, const struct mark *mark) {
         ok = buf_ok(&b->last_what);
     }
     if (ok) {
-        b->more_count += b->more_keys.len > mark->len[1] ? 1 : 0;
-        b->extra_count += b->extras.len > mark->len[6] ? 1 : 0;
+        b->more_count += b->more_keys.len > mark->len[BUF_MORE_KEYS] ? 1 : 0;
+        b->extra_count += b->extras.len > mark->len[BUF_EXTRAS] ? 1 : 0;
         if (new_run)
             b->run_len[b->run_count++] = 0;
         b->run_len[b->run_count - 1]++;
@@ -164,10 +165,10 @@ size_t batch_arg_count(const struct batch *b) {
 }
 
 void batch_write_args(const struct batch *b, struct buf *cmd) {
-    const struct buf *columns[] = COLUMNS(b);
+    const struct buf *bufs[] = BUFS(b);
     buf_add_span(cmd, buf_span(&b->whats));
     for (uint32_t i = 0; i < b->run_count; i++)
         redis_resp_u64(cmd, b->run_len[i]);
-    for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++)
-        buf_add_span(cmd, buf_span(columns[i]));
+    for (size_t i = BUF_TOKENS; i < BUF_COUNT; i++)
+        buf_add_span(cmd, buf_span(bufs[i]));
 }

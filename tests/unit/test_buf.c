@@ -308,6 +308,28 @@ static void test_a_long_number_without_memory(void **state) {
     json_deinit(&doc);
 }
 
+/* What stands in no need of an escape is found eight bytes at a time: what comes out is read back as it was. */
+static void test_json_strings_of_every_byte(void **state) {
+    (void)state;
+    char text[24];
+    for (unsigned byte = 0; byte < 128; byte++)
+        for (size_t at = 0; at < sizeof(text); at++) {
+            struct buf out;
+            struct json_doc doc;
+            bool plain = byte >= 0x20 && byte != '"' && byte != '\\';
+            memset(text, 'a', sizeof(text));
+            text[at] = (char)byte;
+            buf_init(&out, 256);
+            json_init(&doc, 16);
+            buf_add_json_str(&out, (struct span){text, sizeof(text)});
+            assert_int_equal(out.len == sizeof(text) + 2, plain);
+            assert_int_equal(json_parse(&doc, out.data, out.len, NULL), 0);
+            assert_int_equal(doc.nodes[0].count, sizeof(text));
+            json_deinit(&doc);
+            buf_deinit(&out);
+        }
+}
+
 int main(void) {
 #define FAULTY(f) cmocka_unit_test_teardown(f, memory_is_back)
     const struct CMUnitTest tests[] = {
@@ -316,6 +338,7 @@ int main(void) {
         cmocka_unit_test(test_the_maximum_holds),
         cmocka_unit_test(test_reserve_cannot_overflow),
         cmocka_unit_test(test_json_strings),
+        cmocka_unit_test(test_json_strings_of_every_byte),
         cmocka_unit_test(test_spans),
         cmocka_unit_test(test_errors),
         FAULTY(test_a_buffer_without_memory_keeps_its_content),

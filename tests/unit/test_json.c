@@ -502,6 +502,23 @@ static void test_a_tape_is_used_again(void **state) {
     json_deinit(&doc);
 }
 
+/* Strings are scanned eight bytes at a time: no byte may hide at any place of the eight, nor behind a neighbour. */
+static void test_every_byte_at_every_place(void **state) {
+    (void)state;
+    static const char fillers[] = {'a', ' ', '~', '!', '#', '[', ']', 0x7f};
+    char text[26];
+    for (unsigned byte = 0; byte < 256; byte++)
+        for (size_t at = 1; at < sizeof(text) - 1; at++)
+            for (size_t f = 0; f < sizeof(fillers); f++) {
+                memset(text, fillers[f], sizeof(text));
+                text[0] = text[sizeof(text) - 1] = '"';
+                text[at] = (char)byte;
+                bool plain = byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+                if (accepted(text, sizeof(text)) != plain)
+                    fail_msg("byte 0x%02x at %zu among '%c'", byte, at, fillers[f]);
+            }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tape_keeps_places),
@@ -516,6 +533,7 @@ int main(void) {
         cmocka_unit_test(test_no_prefix_of_an_order_is_an_order),
         cmocka_unit_test(test_code_points_are_counted),
         cmocka_unit_test(test_a_tape_is_used_again),
+        cmocka_unit_test(test_every_byte_at_every_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
