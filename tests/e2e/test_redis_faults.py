@@ -243,6 +243,21 @@ def test_redis_is_out_of_memory(server, peer):
                 lambda: server.client.config_set("maxmemory", "0"), "OOM")
 
 
+def test_a_redis_that_is_full_is_asked_less_and_less(server, peer):
+    """Its refusal comes within an answer, and counts as a failure all the same: the pauses between claims grow."""
+    with world_of(server, peer) as world:
+        db = server.client
+        with db.pipeline() as both:
+            both.lpush(world.key("jobs"), world.job("one", "KEY-1")).config_set("maxmemory", "1").execute()
+        wait_until(lambda: world.daemon.events_named("redis_error"), 15, world.state)
+        before = db.info("commandstats")["cmdstat_evalsha"]["calls"]
+        stays_true(lambda: not peer.posts, 6, "no POST")
+        calls = db.info("commandstats")["cmdstat_evalsha"]["calls"] - before
+        assert calls < 24, calls  # a pause that does not grow makes it 30
+        db.config_set("maxmemory", "0")
+        assert world.result(20)["status"] == "created"
+
+
 def test_redis_cannot_save(server, peer):
     """MISCONF: a background save failed, and writes are refused until somebody has looked."""
     with world_of(server, peer) as world:
