@@ -91,6 +91,8 @@ struct redis_stats redis_conn_stats(const struct redis_conn *c);
 void redis_resp_begin(struct buf *b, size_t args);
 void redis_resp_arg(struct buf *b, struct span arg);
 void redis_resp_str(struct buf *b, const char *arg);
+/* The head of an argument of `len` bytes, which the caller appends itself, and CRLF behind them. */
+void redis_resp_head(struct buf *b, size_t len);
 void redis_resp_u64(struct buf *b, uint64_t v);
 
 /* For the CLI, which may block: a synchronous connection with the same options (resolve, TLS, AUTH,

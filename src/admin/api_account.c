@@ -65,7 +65,10 @@ static void add_account(struct buf *b, const char *queue, const struct port *por
     else
         buf_add_str(b, "\"until\":null,");
     api_u64(b, "waiting", v->waiting);
-    api_u64(b, "concurrency", v->concurrency);
+    if (account->concurrency > 0)
+        api_u64(b, "concurrency", v->concurrency);
+    else
+        buf_add_str(b, "\"concurrency\":null,");
     api_u64(b, "concurrency_limit", account->concurrency);
     api_u64(b, "failures", v->failures);
     buf_addf(b, "\"tokens\":%.2f,\"rate\":%g,\"burst\":%u,", tokens_now(account, v), account->rate,

@@ -23,7 +23,7 @@ struct account_view {
     char mode;     /* as in gate.lua: n p h b */
     double tokens; /* as of tokens_at_ms, Redis's clock */
     uint64_t tokens_at_ms;
-    uint64_t concurrency; /* requests under way, over all workers */
+    uint64_t concurrency; /* requests under way, over all workers, of an account with a limit of them */
     uint64_t failures;
     uint64_t until_ms;
     uint64_t waiting; /* jobs in its waiting list */
@@ -34,7 +34,7 @@ struct worker_view {
     char id[128];
     uint64_t lease_until_ms;
     struct view *view;
-    uint64_t inflight; /* its claims */
+    uint64_t inflight; /* jobs that it holds */
     char info[512];    /* JSON as it wrote it, or "" */
 };
 

@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "dray/timefmt.h"
+#include "queue/gate.h"
 
 static void ended(struct view *view) {
     struct views *v = view->views;
@@ -67,19 +68,15 @@ static void on_counters(void *arg, const redisReply *r, const char *error) {
     ended(view);
 }
 
-/* "tokens ts conc fails mode until cool probe", or nil: never used. */
 static void read_gate(struct account_view *a, const redisReply *r) {
-    unsigned long long conc = 0, fails = 0, until = 0;
-    double tokens = 0, at = 0;
-    char mode = 'n';
-    if (r->type == REDIS_REPLY_STRING)
-        sscanf(r->str, "%lf %lf %llu %llu %c %llu", &tokens, &at, &conc, &fails, &mode, &until);
-    a->mode = mode;
-    a->tokens = tokens;
-    a->tokens_at_ms = (uint64_t)at;
-    a->concurrency = conc;
-    a->failures = fails;
-    a->until_ms = until;
+    struct gate g;
+    gate_read(r->type == REDIS_REPLY_STRING ? (struct span){r->str, r->len} : (struct span){NULL, 0}, &g);
+    a->mode = g.mode;
+    a->tokens = g.tokens;
+    a->tokens_at_ms = g.at_ms;
+    a->concurrency = g.concurrency;
+    a->failures = g.failures;
+    a->until_ms = g.until_ms;
 }
 
 static void on_gates_of_accounts(void *arg, const redisReply *r, const char *error) {
@@ -133,7 +130,7 @@ static void ask_inflight(struct view *view) {
     for (uint32_t i = 0; lane != NULL && i < view->worker_count; i++) {
         struct buf *key = &lane->worker->text_path;
         buf_reset(key);
-        queue_keys_of_worker(&lane->keys, KEY_CLAIMS, span_str(view->workers[i].id), key);
+        queue_keys_of_worker(&lane->keys, KEY_INFLIGHT, span_str(view->workers[i].id), key);
         view->replies_out++;
         redis_router_command(lane->worker->redis, lane->keys.slot, on_inflight, &view->workers[i],
                              "HLEN %b", key->data, key->len);

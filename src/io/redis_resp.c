@@ -28,6 +28,10 @@ void redis_resp_arg(struct buf *b, struct span arg) {
     buf_add(b, "\r\n", 2);
 }
 
+void redis_resp_head(struct buf *b, size_t len) {
+    add_header(b, '$', len);
+}
+
 void redis_resp_str(struct buf *b, const char *arg) {
     redis_resp_arg(b, span_str(arg));
 }

@@ -6,11 +6,15 @@
 #define KEEP_BYTES    (1u << 20) /* larger buffers are not kept from batch to batch */
 
 /* All that an item may add to. From BUF_TOKENS on they are columns: arguments that go out as they stand. */
-enum { BUF_KEYS, BUF_MORE_KEYS, BUF_WHATS, BUF_TOKENS, BUF_FIRSTS, BUF_LEDGERS, BUF_EXTRAS, BUF_COUNT };
+enum { BUF_KEYS, BUF_MORE_KEYS, BUF_ACCOUNTS, BUF_TOKENS, BUF_FIRSTS, BUF_LEDGERS, BUF_EXTRAS, BUF_COUNT };
 #define BUFS(b)                                                                                                        \
-    {[BUF_KEYS] = &(b)->keys,     [BUF_MORE_KEYS] = &(b)->more_keys, [BUF_WHATS] = &(b)->whats,                         \
+    {[BUF_KEYS] = &(b)->keys,     [BUF_MORE_KEYS] = &(b)->more_keys, [BUF_ACCOUNTS] = &(b)->accounts,                   \
      [BUF_TOKENS] = &(b)->tokens, [BUF_FIRSTS] = &(b)->firsts,       [BUF_LEDGERS] = &(b)->ledgers,                     \
      [BUF_EXTRAS] = &(b)->extras}
+
+static const char op_letters[SETTLE_OPS] = {
+    [SETTLE_DONE] = 'O', [SETTLE_DEAD] = 'D', [SETTLE_RETRY] = 'R', [SETTLE_WAIT] = 'W', [SETTLE_BACK] = 'B',
+};
 
 struct batch *batch_new(enum batch_kind kind) {
     struct batch *b = calloc(1, sizeof(*b));
@@ -18,10 +22,12 @@ struct batch *batch_new(enum batch_kind kind) {
         return NULL;
     struct buf *bufs[] = BUFS(b);
     b->kind = kind;
+    b->lowest = UINT64_MAX;
     for (size_t i = 0; i < BUF_COUNT; i++)
         buf_init(bufs[i], BATCH_BUF_MAX);
-    buf_init(&b->what, BATCH_WHAT_MAX);
-    buf_init(&b->last_what, BATCH_WHAT_MAX);
+    distinct_init(&b->limits, BATCH_BUF_MAX);
+    distinct_init(&b->ops, BATCH_BUF_MAX);
+    buf_init(&b->op, BATCH_OP_MAX);
     return b;
 }
 
@@ -31,8 +37,9 @@ void batch_free(struct batch *b) {
     struct buf *bufs[] = BUFS(b);
     for (size_t i = 0; i < BUF_COUNT; i++)
         buf_deinit(bufs[i]);
-    buf_deinit(&b->what);
-    buf_deinit(&b->last_what);
+    distinct_deinit(&b->limits);
+    distinct_deinit(&b->ops);
+    buf_deinit(&b->op);
     free(b);
 }
 
@@ -45,13 +52,17 @@ static void shrink(struct buf *b) {
 void batch_reset(struct batch *b) {
     struct buf *bufs[] = BUFS(b);
     b->count = b->run_count = b->more_count = b->extra_count = 0;
-    b->sent = b->repeated = b->waits = b->answered = false;
+    b->dies = b->stray = b->doubtful = b->sent = b->repeated = b->waits = b->answered = false;
+    b->lowest = UINT64_MAX;
     for (size_t i = 0; i < BUF_COUNT; i++)
         shrink(bufs[i]);
+    distinct_reset(&b->limits);
+    distinct_reset(&b->ops);
 }
 
 bool batch_full(const struct batch *b) {
-    return b->count == BATCH_ITEMS || b->firsts.len + b->extras.len >= BATCH_BYTES;
+    return b->count == BATCH_ITEMS || b->firsts.len + b->extras.len >= BATCH_BYTES || distinct_full(&b->limits) ||
+           distinct_full(&b->ops);
 }
 
 /* Where a batch ended before an item was added. */
@@ -67,74 +78,107 @@ static struct mark mark_of(struct batch *b) {
     return mark;
 }
 
-/* b->what: the last run's, which grows, or a new one's. */
-static bool starts_run(struct batch *b) {
-    if (b->run_count > 0 && span_eq(buf_span(&b->what), buf_span(&b->last_what)))
-        return false;
-    redis_resp_arg(&b->whats, buf_span(&b->what));
-    return true;
+/* The last run, if the item is of it. */
+static struct batch_run *same_run(struct batch *b, const struct batch_run *of, struct span account) {
+    struct batch_run *last = b->run_count > 0 ? &b->runs[b->run_count - 1] : NULL;
+    if (last == NULL || last->limits != of->limits || last->what != of->what)
+        return NULL;
+    struct span name = {b->accounts.data + b->accounts.len - 2 - b->last_account, b->last_account};
+    return span_eq(name, account) ? last : NULL;
 }
 
-/* Counts the item, or takes back what a failed append left behind. */
-static bool commit(struct batch *b, void *item, const struct mark *mark) {
+static uint64_t number_of(const char *token) {
+    uint64_t n = 0;
+    for (; *token >= '0' && *token <= '9'; token++)
+        n = n * 10 + (uint64_t)(*token - '0');
+    return n;
+}
+
+static void count_item(struct batch *b, void *item, const struct batch_run *of, struct batch_run *run, struct span account,
+                       const char *token) {
+    uint64_t number = number_of(token);
+    if (run == NULL) {
+        run = &b->runs[b->run_count++];
+        *run = *of;
+        b->last_account = account.len;
+    }
+    run->count++;
+    b->stray |= run->limits == 0 && account.len > 0;
+    if (number < b->lowest)
+        b->lowest = number;
+    b->items[b->count++] = item;
+}
+
+/* Counts the item, or takes back what a failed append left behind. `ok`: what is no buffer of an item went well. */
+static bool commit(struct batch *b, void *item, const struct mark *mark, bool ok, const struct batch_run *of,
+                   struct span account, const char *token) {
     struct buf *bufs[] = BUFS(b);
-    bool ok = buf_ok(&b->what), new_run = starts_run(b);
+    struct batch_run *run = same_run(b, of, account);
+    if (run == NULL)
+        redis_resp_arg(&b->accounts, account);
     for (size_t i = 0; i < BUF_COUNT; i++)
         ok = ok && buf_ok(bufs[i]);
-    if (ok && new_run) {
-        buf_reset(&b->last_what);
-        buf_add_span(&b->last_what, buf_span(&b->what));
-        ok = buf_ok(&b->last_what);
-    }
     if (ok) {
+        count_item(b, item, of, run, account, token);
         b->more_count += b->more_keys.len > mark->len[BUF_MORE_KEYS] ? 1 : 0;
         b->extra_count += b->extras.len > mark->len[BUF_EXTRAS] ? 1 : 0;
-        if (new_run)
-            b->run_len[b->run_count++] = 0;
-        b->run_len[b->run_count - 1]++;
-        b->items[b->count++] = item;
         return true;
     }
     for (size_t i = 0; i < BUF_COUNT; i++) {
         bufs[i]->len = mark->len[i];
         bufs[i]->failed = false;
     }
-    buf_reset(&b->last_what); /* the next item starts a run */
     return false;
 }
 
-bool batch_add_begin(struct batch *b, void *item, const char *token, char kind, const char *account,
-                     const char hash[static 33], struct span ledger_key) {
-    struct mark mark = mark_of(b);
-    buf_reset(&b->what);
-    buf_add_char(&b->what, kind);
-    buf_add_str(&b->what, account);
-    redis_resp_arg(&b->keys, ledger_key);
-    redis_resp_str(&b->tokens, token);
-    redis_resp_arg(&b->firsts, (struct span){hash, 32});
-    return commit(b, item, &mark);
+static bool place_limits(struct batch *b, struct span limits, struct batch_run *run) {
+    run->limits = limits.ptr != NULL ? distinct_place(&b->limits, limits) : 0;
+    return run->limits != 0 || limits.ptr == NULL;
 }
 
-/* "account op:counter@list effect": one text, as many settlements of a batch share it. */
-static void write_what(struct batch *b, const struct settlement *s) {
-    struct buf *what = &b->what;
-    buf_reset(what);
-    buf_add_str(what, s->account != NULL ? s->account : "");
-    buf_add_char(what, ' ');
-    buf_add_str(what, settle_op_names[s->op]);
-    if (s->counter != NULL) {
-        buf_add_char(what, ':');
-        buf_add_str(what, s->counter);
+/* "S hash worker token" */
+static void write_sending(struct buf *out, const struct beginning *begin) {
+    struct span hash = {begin->hash, 32}, worker = span_str(begin->worker), token = span_str(begin->token);
+    redis_resp_head(out, 4 + hash.len + worker.len + token.len);
+    buf_add_str(out, "S ");
+    buf_add_span(out, hash);
+    buf_add_char(out, ' ');
+    buf_add_span(out, worker);
+    buf_add_char(out, ' ');
+    buf_add_span(out, token);
+    buf_add_str(out, "\r\n");
+}
+
+bool batch_add_begin(struct batch *b, void *item, const struct beginning *begin) {
+    struct mark mark = mark_of(b);
+    struct batch_run run = {.what = (uint8_t)begin->kind};
+    bool ok = place_limits(b, begin->limits, &run);
+    redis_resp_arg(&b->keys, begin->ledger_key);
+    redis_resp_str(&b->tokens, begin->token);
+    write_sending(&b->firsts, begin);
+    return commit(b, item, &mark, ok, &run, span_str(begin->account), begin->token);
+}
+
+/* "Osbcreated", "Opc:2:5000": one text, as many settlements share it. */
+static uint8_t place_op(struct batch *b, const struct settlement *s) {
+    struct buf *op = &b->op;
+    buf_reset(op);
+    buf_add_char(op, op_letters[s->op]);
+    buf_add_char(op, s->gate);
+    buf_add_char(op, s->claim == CLAIM_UNSURE ? CLAIM_BEGUN : (char)s->claim);
+    if (s->counter != NULL)
+        buf_add_str(op, s->counter);
+    if (s->results_key.ptr != NULL || s->gate_ms > 0) {
+        buf_add_char(op, ':');
+        if (s->results_key.ptr != NULL) {
+            redis_resp_arg(&b->more_keys, s->results_key);
+            buf_add_u64(op, b->more_count + 1);
+        }
+        buf_add_char(op, ':');
+        if (s->gate_ms > 0)
+            buf_add_u64(op, s->gate_ms);
     }
-    if (s->results_key.ptr != NULL) {
-        redis_resp_arg(&b->more_keys, s->results_key);
-        buf_add_char(what, '@');
-        buf_add_u64(what, b->more_count + 1);
-    }
-    buf_add_char(what, ' ');
-    buf_add_char(what, s->gate);
-    if (s->gate_ms > 0)
-        buf_add_u64(what, s->gate_ms);
+    return buf_ok(op) ? distinct_place(&b->ops, buf_span(op)) : 0;
 }
 
 static void add_or_empty(struct buf *args, struct span s) {
@@ -144,7 +188,8 @@ static void add_or_empty(struct buf *args, struct span s) {
 bool batch_add_settlement(struct batch *b, void *item, const struct queue_keys *k, const char *token,
                           const struct settlement *s) {
     struct mark mark = mark_of(b);
-    write_what(b, s);
+    struct batch_run run = {.what = place_op(b, s)};
+    bool ok = place_limits(b, s->limits, &run) && run.what != 0;
     redis_resp_arg(&b->keys, s->ledger_key.ptr != NULL ? s->ledger_key : k->key[KEY_JOBS]);
     redis_resp_str(&b->tokens, token);
     add_or_empty(&b->firsts, s->result);
@@ -156,19 +201,20 @@ bool batch_add_settlement(struct batch *b, void *item, const struct queue_keys *
             redis_resp_u64(&b->extras, s->due_ms);
         add_or_empty(&b->extras, s->body);
     }
-    return commit(b, item, &mark);
+    if (!commit(b, item, &mark, ok, &run, span_str(s->account != NULL ? s->account : ""), token))
+        return false;
+    b->dies |= s->op == SETTLE_DEAD;
+    b->doubtful |= s->claim == CLAIM_UNSURE;
+    return true;
 }
 
 size_t batch_arg_count(const struct batch *b) {
     size_t columns = b->kind == BATCH_BEGIN ? 2 : 3;
-    return 2 * (size_t)b->run_count + columns * b->count + 2 * (size_t)b->extra_count;
+    return columns * b->count + 2 * (size_t)b->extra_count;
 }
 
-void batch_write_args(const struct batch *b, struct buf *cmd) {
+void batch_write_columns(const struct batch *b, struct buf *cmd) {
     const struct buf *bufs[] = BUFS(b);
-    buf_add_span(cmd, buf_span(&b->whats));
-    for (uint32_t i = 0; i < b->run_count; i++)
-        redis_resp_u64(cmd, b->run_len[i]);
     for (size_t i = BUF_TOKENS; i < BUF_COUNT; i++)
         buf_add_span(cmd, buf_span(bufs[i]));
 }

@@ -5,10 +5,11 @@
 #define DRAY_QUEUE_BATCH_H
 
 #include "queue/call.h"
+#include "queue/distinct.h"
 
-#define BATCH_ITEMS 256
+#define BATCH_ITEMS 255        /* a run's length is one byte */
 #define BATCH_BYTES (4u << 20) /* a batch is full past this; one item always fits */
-#define BATCH_WHAT_MAX 256
+#define BATCH_OP_MAX 128
 #define TOKEN_SIZE  24
 
 enum batch_kind { BATCH_BEGIN, BATCH_SETTLE };
@@ -18,11 +19,32 @@ enum settle_op { SETTLE_DONE, SETTLE_DEAD, SETTLE_RETRY, SETTLE_WAIT, SETTLE_BAC
 extern const char *const settle_op_names[SETTLE_OPS];
 int settle_op_parse(struct span name); /* -1: none */
 
+/* What the worker knows of a claim of its own: settle.lua does not look it up. */
+enum claim_state {
+    CLAIM_HELD = 'n',    /* never begun */
+    CLAIM_BEGUN = 'b',
+    CLAIM_COUNTED = 'c', /* begun, and counted as one of its account's requests */
+    CLAIM_UNSURE = '?',  /* begun perhaps: then it is looked up */
+};
+
+/* One job to begin, as src/queue/lua/begin.lua describes it. */
+struct beginning {
+    const char *token;
+    char kind;             /* P to send the order, L to look it up */
+    const char *account;
+    struct span limits;    /* of the account, packed (limits_pack); absent: not known */
+    const char *hash;      /* of the order's bytes, 32 hex digits */
+    const char *worker;
+    struct span ledger_key; /* the whole key */
+};
+
 /* One settlement, as src/queue/lua/settle.lua describes it. */
 struct settlement {
     enum settle_op op;
+    enum claim_state claim;
     const char *counter;   /* statistics: "created" …; NULL: none */
     const char *account;   /* NULL: not known */
+    struct span limits;    /* of the account, packed; absent: not known */
     char gate;             /* gate effect: s f t p h - */
     uint64_t gate_ms;      /* for p */
     uint64_t due_ms;       /* retry, wait: from now */
@@ -34,24 +56,36 @@ struct settlement {
     struct span ledger_key;  /* the whole key; absent: none */
 };
 
+/* Neighbours that share account, limits, and kind or op. */
+struct batch_run {
+    uint8_t count, limits, what; /* limits, op: places in the batch's; 0: no limits known; what of a begin: its kind */
+};
+
 /* What the scripts take per item stands in columns, each as RESP: a script hands a whole column on without
- * touching it. What neighbours share (`whats`) is said once, with how many they are. */
+ * touching it. */
 struct batch {
     struct batch *next; /* in its owner's list */
     enum batch_kind kind;
     uint32_t count;
     void *items[BATCH_ITEMS]; /* the caller's, in the order of the replies */
     struct buf keys, more_keys;
-    struct buf whats, tokens;
-    struct buf firsts;  /* hashes; results */
-    struct buf ledgers; /* settle only */
-    struct buf extras;  /* settle only: two for each item that is neither done nor handed back */
-    struct buf what, last_what; /* of the item being added; of the last run */
-    uint16_t run_len[BATCH_ITEMS]; /* of each of `whats`, how many items share it */
+    struct buf accounts; /* of the runs */
+    struct buf tokens;
+    struct buf firsts;   /* ledger entries; results */
+    struct buf ledgers;  /* settle only */
+    struct buf extras;   /* settle only: two for each item that is neither done nor handed back */
+    struct distinct limits, ops;
+    struct batch_run runs[BATCH_ITEMS];
     uint32_t run_count;
     uint32_t more_count;  /* further results lists */
     uint32_t extra_count; /* items that have extras */
+    size_t last_account;      /* how long the last run's is */
+    struct buf op;            /* scratch */
+    uint64_t lowest; /* the lowest number of a token; UINT64_MAX: of an empty batch */
     double jitter;
+    bool dies;     /* one of them is dead */
+    bool stray;    /* of one the limits of its account are not known */
+    bool doubtful; /* of one it is not known what became of its claim */
     bool sent;     /* once at least */
     uint64_t sent_ns; /* boot clock, the first time */
     bool repeated; /* the last time it was sent was not the first */
@@ -64,25 +98,24 @@ void batch_free(struct batch *b);
 void batch_reset(struct batch *b);
 bool batch_full(const struct batch *b);
 
-/* Both return false (and add nothing) when memory runs out. `kind` is 'P' or 'L'. */
-bool batch_add_begin(struct batch *b, void *item, const char *token, char kind, const char *account,
-                     const char hash[static 33], struct span ledger_key);
+/* Both return false (and add nothing) when memory runs out. */
+bool batch_add_begin(struct batch *b, void *item, const struct beginning *begin);
 bool batch_add_settlement(struct batch *b, void *item, const struct queue_keys *k, const char *token,
                           const struct settlement *s);
 
-/* batch_read.c: walks a batch's settlements. Texts of `s` lie in the reader, spans in the batch. */
+/* batch_read.c: walks a batch's settlements. Texts of `s` lie in the reader, spans in the batch. What is known of
+ * the claims and the limits is left out. */
 struct batch_reader {
     const struct batch *batch;
-    struct span keys, lists, whats, tokens, results, ledgers, extras;
+    struct span keys, lists, accounts, tokens, results, ledgers, extras;
     uint32_t run, run_left;
-    char token[TOKEN_SIZE], what[BATCH_WHAT_MAX], cut[BATCH_WHAT_MAX], dead_id[128];
+    char token[TOKEN_SIZE], account[BATCH_OP_MAX], op[BATCH_OP_MAX], dead_id[128];
 };
 void batch_reader_init(struct batch_reader *r, const struct batch *b);
 bool batch_read(struct batch_reader *r, const struct queue_keys *k, struct settlement *s); /* false: no more */
 
-/* How many arguments batch_write_args writes. */
+/* How many arguments its columns are. */
 size_t batch_arg_count(const struct batch *b);
-/* The runs, their lengths, the columns. */
-void batch_write_args(const struct batch *b, struct buf *cmd);
+void batch_write_columns(const struct batch *b, struct buf *cmd);
 
 #endif

@@ -40,39 +40,42 @@ static bool next_text(struct span *rest, char *out, size_t size) {
     return true;
 }
 
-/* "account op[:counter][@list] effect[ms]", which is cut into pieces. */
-static bool read_what(struct batch_reader *r, struct settlement *s) {
-    char *account = memcpy(r->cut, r->what, sizeof(r->cut)), *what = strchr(account, ' ');
-    char *gate = what != NULL ? strchr(what + 1, ' ') : NULL;
-    if (gate == NULL || gate[1] == '\0')
+static const char op_letters[] = "ODRWB"; /* in the order of enum settle_op */
+
+/* "Osbcreated", "Opc:2:5000", which is cut into pieces. */
+static bool read_op(struct batch_reader *r, uint8_t place, struct settlement *s) {
+    struct span text = distinct_text(&r->batch->ops, place);
+    char *op = r->op;
+    if (text.len < 3 || text.len >= sizeof(r->op))
         return false;
-    *what++ = *gate++ = '\0';
-    char *list = strchr(what, '@');
+    memcpy(op, text.ptr, text.len);
+    op[text.len] = '\0';
+    const char *letter = strchr(op_letters, op[0]);
+    char *list = strchr(op + 3, ':'), *ms = list != NULL ? strchr(list + 1, ':') : NULL;
+    if (letter == NULL || (list != NULL && ms == NULL))
+        return false;
+    s->op = (enum settle_op)(letter - op_letters);
+    s->gate = op[1];
+    s->gate_ms = ms != NULL ? strtoull(ms + 1, NULL, 10) : 0;
+    if (list != NULL && list + 1 != ms && !next_bulk(&r->lists, &s->results_key))
+        return false;
     if (list != NULL)
         *list = '\0';
-    char *counter = strchr(what, ':');
-    if (counter != NULL)
-        *counter++ = '\0';
-    int op = settle_op_parse(span_str(what));
-    if (op < 0 || (list != NULL && !next_bulk(&r->lists, &s->results_key)))
-        return false;
-    s->op = (enum settle_op)op;
-    s->counter = counter;
-    s->account = account[0] != '\0' ? account : NULL;
-    s->gate = gate[0];
-    s->gate_ms = strtoull(gate + 1, NULL, 10);
+    s->counter = op[3] != '\0' ? op + 3 : NULL;
     return true;
 }
 
-/* The run that the next item belongs to. */
-static bool next_run(struct batch_reader *r) {
+/* What the next item shares with its run: account and op. */
+static bool read_run(struct batch_reader *r, struct settlement *s) {
+    const struct batch *b = r->batch;
     if (r->run_left == 0) {
-        if (r->run >= r->batch->run_count || !next_text(&r->whats, r->what, sizeof(r->what)))
+        if (r->run >= b->run_count || !next_text(&r->accounts, r->account, sizeof(r->account)))
             return false;
-        r->run_left = r->batch->run_len[r->run++];
+        r->run_left = b->runs[r->run++].count;
     }
     r->run_left--;
-    return true;
+    s->account = r->account[0] != '\0' ? r->account : NULL;
+    return read_op(r, b->runs[r->run - 1].what, s);
 }
 
 /* Due or dead_id, and body. */
@@ -90,7 +93,7 @@ void batch_reader_init(struct batch_reader *r, const struct batch *b) {
     *r = (struct batch_reader){.batch = b,
                                .keys = buf_span(&b->keys),
                                .lists = buf_span(&b->more_keys),
-                               .whats = buf_span(&b->whats),
+                               .accounts = buf_span(&b->accounts),
                                .tokens = buf_span(&b->tokens),
                                .results = buf_span(&b->firsts),
                                .ledgers = buf_span(&b->ledgers),
@@ -102,9 +105,9 @@ static struct span present(struct span s) {
 }
 
 bool batch_read(struct batch_reader *r, const struct queue_keys *k, struct settlement *s) {
-    *s = (struct settlement){.op = SETTLE_DONE};
+    *s = (struct settlement){.op = SETTLE_DONE, .claim = CLAIM_UNSURE};
     if (!next_bulk(&r->keys, &s->ledger_key) || !next_text(&r->tokens, r->token, sizeof(r->token)) ||
-        !next_run(r) || !read_what(r, s) || !next_bulk(&r->results, &s->result) ||
+        !read_run(r, s) || !next_bulk(&r->results, &s->result) ||
         !next_bulk(&r->ledgers, &s->ledger) || !read_extras(r, s))
         return false;
     s->result = present(s->result);

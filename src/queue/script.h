@@ -13,6 +13,7 @@ enum script_id {
     SCRIPT_PICK,
     SCRIPT_REOPEN,
     SCRIPT_LIMITS,
+    SCRIPT_HELD,
     SCRIPT_WORKER_COUNT, /* a worker uses those above; the command line these: */
     SCRIPT_AUDIT = SCRIPT_WORKER_COUNT,
     SCRIPT_AUDIT_HOLDER,

@@ -1,71 +1,148 @@
 #include "queue/turn.h"
 
 #include <stdio.h>
+#include <string.h>
 
-#define HEAD 11 /* arguments before the batches' */
+#define HEAD 5 /* arguments before the limits */
 
 static const enum queue_key fixed[] = {KEY_JOBS,    KEY_RESULTS, KEY_DEAD,  KEY_DEAD_ENTRIES, KEY_DELAYED, KEY_PARKED,
                                        KEY_WAITING, KEY_GATES,   KEY_ACCOUNTS, KEY_LIMITS,    KEY_PAUSES,  KEY_WORKERS,
                                        KEY_STATS,   KEY_TAKEN,   KEY_INFLIGHT, KEY_CLAIMS};
 #define FIXED (sizeof(fixed) / sizeof(fixed[0]))
 
-static void write_keys(const struct turn *t, struct buf *cmd, const struct queue_keys *k) {
+uint64_t turn_number(uint64_t last, uint64_t now_us) {
+    return last == 0 ? now_us : last + 1;
+}
+
+void turn_pack_u16(struct buf *out, size_t v) {
+    const char bytes[2] = {(char)(v & 0xff), (char)(v >> 8 & 0xff)};
+    buf_add(out, bytes, 2);
+}
+
+void turn_pack_double(struct buf *out, double v) {
+    uint64_t bits;
+    char bytes[8];
+    memcpy(&bits, &v, sizeof(bits));
+    for (size_t i = 0; i < 8; i++)
+        bytes[i] = (char)(bits >> 8 * i & 0xff);
+    buf_add(out, bytes, 8);
+}
+
+void turn_pack_limits(const struct turn_limits *l, struct buf *out) {
+    buf_add_char(out, 1);
+    turn_pack_double(out, l->rate);
+    const uint64_t rest[] = {l->burst, l->concurrency, l->breaker_failures, l->breaker_cooldown_ms, l->probe_ms};
+    for (size_t i = 0; i < sizeof(rest) / sizeof(rest[0]); i++)
+        turn_pack_double(out, (double)rest[i]);
+    buf_add_u64(out, l->ledger_ttl_ms);
+}
+
+/* The batches of a turn; an empty one in place of one that is missing. */
+struct parts {
+    const struct batch *settle, *begin;
+    uint32_t limits;                /* different ones of both */
+    uint8_t begin_limits[DISTINCT_MAX + 1]; /* where the begins' limits are among them, from 1 on */
+};
+
+static const struct batch none = {.lowest = UINT64_MAX};
+
+/* Most accounts have the same limits: they are sent once. */
+static struct parts parts_of(const struct turn *t) {
+    struct parts p = {.settle = t->settle != NULL ? t->settle : &none, .begin = t->begin != NULL ? t->begin : &none};
+    p.limits = p.settle->limits.count;
+    for (uint8_t i = 1; i <= p.begin->limits.count; i++) {
+        for (uint8_t k = 1; k <= p.settle->limits.count && p.begin_limits[i] == 0; k++)
+            if (span_eq(distinct_text(&p.begin->limits, i), distinct_text(&p.settle->limits, k)))
+                p.begin_limits[i] = k;
+        if (p.begin_limits[i] == 0)
+            p.begin_limits[i] = (uint8_t)++p.limits;
+    }
+    return p;
+}
+
+static void write_keys(const struct parts *p, struct buf *cmd, const struct queue_keys *k) {
     for (size_t i = 0; i < FIXED; i++)
         queue_cmd_key(cmd, k, fixed[i]);
-    if (t->begin != NULL)
-        buf_add_span(cmd, buf_span(&t->begin->keys));
-    if (t->settle != NULL) {
-        buf_add_span(cmd, buf_span(&t->settle->keys));
-        buf_add_span(cmd, buf_span(&t->settle->more_keys));
+    buf_add_span(cmd, buf_span(&p->settle->keys));
+    buf_add_span(cmd, buf_span(&p->begin->keys));
+    buf_add_span(cmd, buf_span(&p->settle->more_keys));
+}
+
+#define NUMBERS_SIZE (8 * 2 + 1 + 7 * 8)
+
+static void write_numbers(const struct turn *t, const struct parts *p, struct buf *cmd, const struct queue_keys *k) {
+    const struct batch *settle = p->settle, *begin = p->begin;
+    const size_t counts[] = {settle->count, settle->run_count, begin->count,      begin->run_count,
+                             p->limits,     settle->ops.count, t->first_pop > 0 ? t->first_pop : 1, k->order_prefix.len};
+    uint64_t lowest = settle->lowest < begin->lowest ? settle->lowest : begin->lowest;
+    bool doubtful = settle->doubtful || begin->doubtful || begin->repeated;
+    redis_resp_head(cmd, NUMBERS_SIZE);
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+        turn_pack_u16(cmd, counts[i]);
+    buf_add_char(cmd, (char)((settle->repeated ? 1 : 0) | (doubtful ? 2 : 0) | (t->claims ? 4 : 0) | (settle->dies ? 8 : 0) |
+                            (settle->stray || begin->stray ? 16 : 0)));
+    const uint64_t numbers[] = {t->number, t->answered, t->highest, lowest, t->claims ? t->claim_n : 0, t->claim_bytes,
+                                t->high_water};
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        turn_pack_double(cmd, (double)numbers[i]);
+    buf_add(cmd, "\r\n", 2);
+}
+
+static void write_runs(const struct parts *p, struct buf *cmd) {
+    redis_resp_head(cmd, 3 * (size_t)(p->settle->run_count + p->begin->run_count));
+    for (uint32_t i = 0; i < p->settle->run_count; i++) {
+        const struct batch_run *run = &p->settle->runs[i];
+        buf_add(cmd, (const char[]){(char)run->count, (char)run->limits, (char)run->what}, 3);
     }
+    for (uint32_t i = 0; i < p->begin->run_count; i++) {
+        const struct batch_run *run = &p->begin->runs[i];
+        buf_add(cmd, (const char[]){(char)run->count, (char)p->begin_limits[run->limits], (char)run->what}, 3);
+    }
+    buf_add(cmd, "\r\n", 2);
 }
 
-static void write_counts(const struct batch *b, struct buf *cmd) {
-    redis_resp_u64(cmd, b != NULL ? b->count : 0);
-    redis_resp_u64(cmd, b != NULL ? b->run_count : 0);
-}
-
-static void write_head(const struct turn *t, struct buf *cmd, const struct queue_keys *k) {
-    char jitter[16] = "0";
+static void write_head(const struct turn *t, const struct parts *p, struct buf *cmd, const struct queue_keys *k) {
+    char jitter[16];
+    snprintf(jitter, sizeof(jitter), "%.3f", p->settle->jitter);
     redis_resp_str(cmd, k->worker);
-    redis_resp_u64(cmd, k->order_prefix.len);
-    write_counts(t->begin, cmd);
-    write_counts(t->settle, cmd);
-    if (t->settle != NULL)
-        snprintf(jitter, sizeof(jitter), "%.3f", t->settle->jitter);
+    write_numbers(t, p, cmd, k);
+    write_runs(p, cmd);
+    redis_resp_str(cmd, t->limits_version != NULL ? t->limits_version : "");
     redis_resp_str(cmd, jitter);
-    redis_resp_str(cmd, t->settle != NULL && t->settle->repeated ? "1" : "0");
-    if (t->claims)
-        redis_resp_u64(cmd, t->claim_n);
-    else
-        redis_resp_str(cmd, "");
-    redis_resp_u64(cmd, t->claim_bytes);
-    redis_resp_u64(cmd, t->high_water);
+}
+
+static void write_shared(const struct parts *p, struct buf *cmd) {
+    buf_add_span(cmd, buf_span(&p->settle->limits.resp));
+    for (uint8_t i = 1; i <= p->begin->limits.count; i++)
+        if (p->begin_limits[i] > p->settle->limits.count)
+            redis_resp_arg(cmd, distinct_text(&p->begin->limits, i));
+    buf_add_span(cmd, buf_span(&p->settle->ops.resp));
+    buf_add_span(cmd, buf_span(&p->settle->accounts));
+    buf_add_span(cmd, buf_span(&p->begin->accounts));
 }
 
 static void mark_sent(struct batch *b) {
+    if (b == NULL)
+        return;
     b->repeated = b->sent;
     b->sent = true;
 }
 
 void turn_send(const struct turn *t, struct buf *cmd, struct queue_caller *caller, const struct queue_keys *k,
                const struct redis_wait *wait, queue_reply_fn done, void *arg) {
-    struct batch *batches[] = {t->begin, t->settle};
-    size_t keys = FIXED, args = HEAD;
-    for (size_t i = 0; i < 2; i++) {
-        if (batches[i] == NULL)
-            continue;
-        mark_sent(batches[i]);
-        keys += batches[i]->count + batches[i]->more_count;
-        args += batch_arg_count(batches[i]);
-    }
+    mark_sent(t->settle);
+    mark_sent(t->begin);
+    const struct parts p = parts_of(t);
+    size_t keys = FIXED + p.settle->count + p.settle->more_count + p.begin->count;
+    size_t args = HEAD + p.limits + p.settle->ops.count + p.settle->run_count + p.begin->run_count +
+                  batch_arg_count(p.settle) + batch_arg_count(p.begin);
     buf_reset(cmd);
     queue_cmd_begin(cmd, SCRIPT_TURN, keys, args);
-    write_keys(t, cmd, k);
-    write_head(t, cmd, k);
-    for (size_t i = 0; i < 2; i++)
-        if (batches[i] != NULL)
-            batch_write_args(batches[i], cmd);
+    write_keys(&p, cmd, k);
+    write_head(t, &p, cmd, k);
+    write_shared(&p, cmd);
+    batch_write_columns(p.begin, cmd);
+    batch_write_columns(p.settle, cmd);
     queue_call_wait(caller, k->slot, SCRIPT_TURN, cmd, wait, done, arg);
 }
 

@@ -10,7 +10,27 @@ struct turn {
     uint32_t claim_n;         /* 0 only gives back what blocking pick-ups took */
     size_t claim_bytes;       /* of records, at most; one job always fits */
     uint64_t high_water;      /* of the results list; 0: none */
+    uint32_t first_pop;       /* how many jobs are taken off the list before anybody knows how long they are */
+    uint64_t number;          /* this turn's: greater than any before it (turn_number) */
+    uint64_t answered;        /* the greatest that was answered */
+    uint64_t highest;         /* the greatest number of a claim that the worker knows of */
+    const char *limits_version; /* as the script `limits` said; NULL: not known */
 };
+
+/* Numbers of turns go on where those of an earlier process of this name ended, if the clock did not go back: from
+ * `now_us` (Unix microseconds) on. */
+uint64_t turn_number(uint64_t last, uint64_t now_us);
+
+/* An account's limits as turn.lua takes them (LIMITS in gate.lua). Appends to `out`. */
+struct turn_limits {
+    double rate; /* a second */
+    uint64_t burst, concurrency, breaker_failures, breaker_cooldown_ms, probe_ms, ledger_ttl_ms;
+};
+void turn_pack_limits(const struct turn_limits *l, struct buf *out);
+
+/* Appends numbers as scripts unpack them: little-endian, two bytes; a double. */
+void turn_pack_u16(struct buf *out, size_t v);
+void turn_pack_double(struct buf *out, double v);
 
 /* Composes the call in `cmd` (scratch) and sends it. `wait` may be NULL. `done` as queue_call's. */
 void turn_send(const struct turn *t, struct buf *cmd, struct queue_caller *caller, const struct queue_keys *k,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "queue/order_hash.h"
+#include "queue/turn.h"
 
 #define RESERVE_SHARE 2 /* at most concurrency / this many slots are kept free for idle accounts */
 
@@ -64,8 +65,15 @@ static void begin(struct order *o) {
     struct lane *lane = o->lane;
     o->looking_up = o->past.phase != PHASE_SEND;
     struct batch *b = lane_batch(lane, BATCH_BEGIN);
-    if (b != NULL && batch_add_begin(b, o, o->token, o->looking_up ? 'L' : 'P', o->account->name, o->hash,
-                                     buf_span(&o->ledger_key))) {
+    struct beginning beginning = {.token = o->token,
+                                  .kind = o->looking_up ? 'L' : 'P',
+                                  .account = o->account->name,
+                                  .limits = buf_span(&o->port->limits),
+                                  .hash = o->hash,
+                                  .worker = lane->keys.worker,
+                                  .ledger_key = buf_span(&o->ledger_key)};
+    if (b != NULL && batch_add_begin(b, o, &beginning)) {
+        o->claim = CLAIM_UNSURE; /* until it is answered */
         order_move(o, ORDER_BEGINNING);
         return;
     }
@@ -87,6 +95,7 @@ static void wait_for_slot(struct order *o) {
 static void set_token(struct order *o, struct span token) {
     memcpy(o->token, token.ptr, token.len);
     o->token[token.len] = '\0';
+    o->claim = CLAIM_HELD;
     uint64_t number = strtoull(o->token, NULL, 10);
     if (number > o->lane->highest_token)
         o->lane->highest_token = number;
@@ -150,15 +159,16 @@ static void on_picked(void *arg, const redisReply *r, const char *error) {
     lane_look(lane, r, 2);
     set_token(o, (struct span){r->element[0]->str, r->element[0]->len});
     const redisReply *text = r->element[1]; /* the letter, then what is said beside it */
+    lane_turn_answered(lane, o->turn);
     struct answer answer = {text->len > 0 ? text->str[0] : 'L', {text->str + 1, text->len > 0 ? text->len - 1 : 0}};
+    o->claim = answer.letter == 'C' ? CLAIM_COUNTED : answer.letter == 'G' ? CLAIM_BEGUN : CLAIM_HELD;
     dispatch_one(o, &answer);
     lane_flush(lane);
 }
 
 bool admit_picked(struct lane *lane, struct span text) {
-    static const enum queue_key keys[] = {KEY_WORKERS, KEY_INFLIGHT, KEY_CLAIMS, KEY_PARKED, KEY_WAITING, KEY_GATES,
-                                          KEY_ACCOUNTS, KEY_LIMITS,  KEY_PAUSES, KEY_STATS,  KEY_TAKEN,
-                                          KEY_DELAYED};
+    static const enum queue_key keys[] = {KEY_WORKERS,  KEY_INFLIGHT, KEY_CLAIMS, KEY_PARKED, KEY_GATES,  KEY_ACCOUNTS,
+                                          KEY_LIMITS,   KEY_PAUSES,   KEY_STATS,  KEY_TAKEN,  KEY_DELAYED};
     struct order *o = order_get(lane);
     struct decision d;
     if (o == NULL)
@@ -169,18 +179,24 @@ bool admit_picked(struct lane *lane, struct span text) {
     }
     struct buf *cmd = &lane->worker->text_cmd;
     size_t fixed = sizeof(keys) / sizeof(keys[0]);
-    char kind_account[NAME_MAX_LEN + 2];
-    snprintf(kind_account, sizeof(kind_account), "P%s", o->account->name);
     buf_reset(cmd);
-    queue_cmd_begin(cmd, SCRIPT_PICK, fixed + 1, 5);
+    queue_cmd_begin(cmd, SCRIPT_PICK, fixed + 1, 7);
     for (size_t i = 0; i < fixed; i++)
         queue_cmd_key(cmd, &lane->keys, keys[i]);
     redis_resp_arg(cmd, buf_span(&o->ledger_key));
     redis_resp_str(cmd, lane->keys.worker);
-    redis_resp_u64(cmd, lane->keys.order_prefix.len);
-    redis_resp_str(cmd, kind_account);
-    redis_resp_str(cmd, o->hash);
     redis_resp_arg(cmd, text);
+    redis_resp_str(cmd, o->account->name);
+    redis_resp_arg(cmd, buf_span(&o->port->limits));
+    redis_resp_str(cmd, lane->limits_version);
+    redis_resp_str(cmd, o->hash);
+    o->turn = lane_next_turn(lane);
+    redis_resp_head(cmd, 2 + 3 * 8);
+    turn_pack_u16(cmd, lane->keys.order_prefix.len);
+    turn_pack_double(cmd, (double)o->turn);
+    turn_pack_double(cmd, (double)lane->turn_answered);
+    turn_pack_double(cmd, (double)lane->highest_token);
+    buf_add(cmd, "\r\n", 2);
     order_move(o, ORDER_BEGINNING);
     order_set_deadline(o, clock_boot_ns());
     lane->claim_out = true;

@@ -14,6 +14,9 @@
 #include "policy/backoff.h"
 
 #define MS_NS 1000000ull
+/* How many jobs a claim takes off the list before it knows how long they are, while they have been short. */
+#define FIRST_POP 32
+#define SHORT_JOB (64u << 10)
 
 /* A turn that is under way. */
 struct turn_call {
@@ -63,6 +66,15 @@ void batch_done(struct lane *lane, struct batch *b) {
 
 /* --- sending --- */
 
+uint64_t lane_next_turn(struct lane *lane) {
+    return lane->turn_number = turn_number(lane->turn_number, clock_unix_ms() * 1000);
+}
+
+void lane_turn_answered(struct lane *lane, uint64_t number) {
+    if (number > lane->turn_answered)
+        lane->turn_answered = number;
+}
+
 static void on_turn(void *arg, const redisReply *reply, const char *error);
 static void on_waited(void *arg, long long replicas);
 
@@ -72,6 +84,11 @@ static void send_turn(struct lane *lane, const struct turn *turn) {
     c->turn = *turn;
     c->turn.claim_bytes = CLAIM_BYTES;
     c->turn.high_water = lane->config->results_high_water;
+    c->turn.first_pop = lane->longest > 0 && lane->longest <= SHORT_JOB ? FIRST_POP : 1;
+    c->turn.number = lane_next_turn(lane);
+    c->turn.answered = lane->turn_answered;
+    c->turn.highest = lane->highest_token;
+    c->turn.limits_version = lane->limits_version;
     lane->turns_out++;
     lane->turns_open++;
     if (turn->settle != NULL)
@@ -181,6 +198,7 @@ static void done(struct lane *lane, const struct turn *turn, const redisReply *r
     const char *why = turn->begin != NULL ? turn_begin_refused(reply) : NULL;
     if (why == NULL && !(turn->claims && claim_refused(reply->element[TURN_CLAIMED])))
         lane->failures = 0; /* which make the pauses longer */
+    lane_turn_answered(lane, turn->number);
     if (turn->claims)
         claim_status(lane, reply->element[TURN_CLAIMED]);
     lane_look(lane, reply, TURN_NOW);

@@ -183,10 +183,11 @@ static void on_begun_read(void *arg, const redisReply *r, const char *error) {
 
 static void recover_read(struct recovery *rec) {
     struct lane *lane = rec->lane;
-    struct buf *key = &lane->worker->text_path;
-    buf_reset(key);
-    queue_keys_of_worker(&lane->keys, KEY_CLAIMS, span_str(rec->dead), key);
-    redis_router_command(lane->worker->redis, lane->keys.slot, on_begun_read, rec, "HGETALL %b", key->data, key->len);
+    struct buf *cmd = &lane->worker->text_cmd;
+    buf_reset(cmd);
+    queue_cmd_begin(cmd, SCRIPT_HELD, 2, 0);
+    add_dead_keys(lane, span_str(rec->dead), cmd, &lane->worker->text_path);
+    queue_call(lane->worker->caller, lane->keys.slot, SCRIPT_HELD, cmd, on_begun_read, rec);
 }
 
 static void recover(struct lane *lane, const redisReply *name) {
@@ -246,7 +247,7 @@ static void on_beat(void *arg, const redisReply *r, const char *error) {
 
 void lane_beat(struct lane *lane) {
     static const enum queue_key keys[] = {KEY_WORKERS, KEY_WORKERS_INFO, KEY_DELAYED,
-                                          KEY_GATES,   KEY_TAKEN,        KEY_CLAIMS};
+                                          KEY_GATES,   KEY_TAKEN,        KEY_INFLIGHT, KEY_ACCOUNTS};
     struct worker *w = lane->worker;
     if (lane->beat_out || lane->left || !lane_is_up(lane))
         return;
@@ -255,8 +256,9 @@ void lane_beat(struct lane *lane) {
     buf_reset(info);
     if (lane->beats++ % 4 == 0)
         write_info(lane, info);
-    queue_cmd_begin(cmd, SCRIPT_BEAT, 6, 3);
-    for (size_t i = 0; i < 6; i++)
+    size_t count = sizeof(keys) / sizeof(keys[0]);
+    queue_cmd_begin(cmd, SCRIPT_BEAT, count, 3);
+    for (size_t i = 0; i < count; i++)
         queue_cmd_key(cmd, &lane->keys, keys[i]);
     redis_resp_str(cmd, lane->keys.worker);
     redis_resp_u64(cmd, w->boot->lease_ms);

@@ -98,6 +98,7 @@ static size_t admit_all(struct lane *lane, const redisReply *r) {
     const redisReply *nonce = r->element[2], *marks = r->element[3];
     struct buf *token = &lane->worker->text_path;
     size_t bytes = 0;
+    lane->longest = 0;
     for (size_t i = 0; i + CLAIM_HEAD < r->elements; i++) {
         const redisReply *record = r->element[CLAIM_HEAD + i];
         buf_reset(token);
@@ -107,6 +108,8 @@ static size_t admit_all(struct lane *lane, const redisReply *r) {
         if (i < marks->len && marks->str[i] != '-')
             buf_add_char(token, marks->str[i]);
         bytes += record->len;
+        if (record->len > lane->longest)
+            lane->longest = record->len;
         admit(lane, buf_span(token), (struct span){record->str, record->len});
     }
     return bytes;
@@ -276,8 +279,12 @@ static void on_orphans(void *arg, const redisReply *r, const char *error) {
 
 /* Looks for claims in our in-flight set that no order here knows of. */
 void lane_give_back_orphans(struct lane *lane) {
-    struct span key = lane->keys.key[KEY_CLAIMS];
+    struct buf *cmd = &lane->worker->text_cmd;
     lane->claim_lost = false;
     lane->orphans_out = true;
-    redis_router_command(lane->worker->redis, lane->keys.slot, on_orphans, lane, "HGETALL %b", key.ptr, key.len);
+    buf_reset(cmd);
+    queue_cmd_begin(cmd, SCRIPT_HELD, 2, 0);
+    queue_cmd_key(cmd, &lane->keys, KEY_INFLIGHT);
+    queue_cmd_key(cmd, &lane->keys, KEY_CLAIMS);
+    queue_call(lane->worker->caller, lane->keys.slot, SCRIPT_HELD, cmd, on_orphans, lane);
 }

@@ -177,6 +177,7 @@ void dispatch_one(struct order *o, const struct answer *a) {
     struct lane *lane = o->lane;
     switch (a->letter) {
     case 'G':
+    case 'C':
         o->lease_epoch = lane->lease_epoch;
         dispatch_held(o, true);
         return;
@@ -201,6 +202,10 @@ static struct span text_of(const redisReply *reply, char letter, size_t *next) {
     return (struct span){text->str, text->len};
 }
 
+static enum claim_state claim_of(char letter) {
+    return letter == 'G' ? CLAIM_BEGUN : letter == 'C' ? CLAIM_COUNTED : CLAIM_HELD;
+}
+
 void dispatch_begun(struct lane *lane, struct batch *b, const redisReply *reply) {
     b->answered = b->waits;
     size_t texts = 1;
@@ -210,7 +215,8 @@ void dispatch_begun(struct lane *lane, struct batch *b, const redisReply *reply)
         order_set_deadline(o, b->sent_ns);
         struct answer a = {.letter = reply->element[0]->str[i]};
         a.text = text_of(reply, a.letter, &texts);
-        if (b->waits && !o->looking_up && a.letter == 'G')
+        o->claim = claim_of(a.letter);
+        if (b->waits && !o->looking_up && o->claim != CLAIM_HELD)
             continue; /* held until replicas know of it */
         b->items[i] = NULL;
         dispatch_one(o, &a);

@@ -88,7 +88,8 @@ static void on_left(void *arg, const redisReply *r, const char *error) {
 }
 
 void lane_leave(struct lane *lane) {
-    static const enum queue_key keys[] = {KEY_WORKERS, KEY_WORKERS_INFO, KEY_INFLIGHT, KEY_TAKEN, KEY_JOBS};
+    static const enum queue_key keys[] = {KEY_WORKERS, KEY_WORKERS_INFO, KEY_INFLIGHT, KEY_TAKEN,
+                                          KEY_JOBS,    KEY_STATS};
     struct worker *w = lane->worker;
     if (lane->left || lane->leaving || !lane_is_empty(lane))
         return;
@@ -100,8 +101,8 @@ void lane_leave(struct lane *lane) {
         return;
     struct buf *cmd = &w->text_cmd;
     buf_reset(cmd);
-    queue_cmd_begin(cmd, SCRIPT_LEAVE, 5, 1);
-    for (size_t i = 0; i < 5; i++)
+    queue_cmd_begin(cmd, SCRIPT_LEAVE, 6, 1);
+    for (size_t i = 0; i < 6; i++)
         queue_cmd_key(cmd, &lane->keys, keys[i]);
     redis_resp_str(cmd, lane->keys.worker);
     lane->leaving = true;

@@ -1,37 +1,69 @@
 /* What the configuration says of accounts, told to Redis for the scripts (gate.lua): their limits,
  * each time Redis comes back and after a reload; and whose credentials have changed.
  *
+ * Turns carry the limits of their accounts along, with the version of all limits that Redis gave us when it was
+ * told ours: as long as it is the same there, scripts need not read them.
+ *
  * Failure modes: a lost call is made again when the connection is back, as the whole of it is.
  * Workers with different configurations overwrite each other's limits: the last one told is in
- * force. */
+ * force; the others' version is another then, and scripts read what Redis has. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "worker/worker.h"
 
+#include "queue/turn.h"
+
 #define LIMITS_CALL 500 /* accounts of one call, so that Redis is not held up */
+#define LIMITS_MAX  80  /* packed */
+
+static void on_limits(void *arg, const redisReply *r, const char *error) {
+    struct lane *lane = arg;
+    lane->asides--;
+    lane->limits_version[0] = '\0';
+    if (r != NULL && r->type == REDIS_REPLY_ERROR)
+        log_redis_error(lane, "limits", error);
+    else if (r != NULL && r->type == REDIS_REPLY_STRING && r->len < sizeof(lane->limits_version))
+        memcpy(lane->limits_version, r->str, r->len + 1);
+}
 
 static void on_told(void *arg, const redisReply *r, const char *error) {
     struct lane *lane = arg;
     lane->asides--;
     if (r != NULL && r->type == REDIS_REPLY_ERROR)
-        log_redis_error(lane, "limits", error);
+        log_redis_error(lane, "reopen", error);
 }
 
-static void tell(struct lane *lane, enum script_id script) {
+static void tell(struct lane *lane, enum script_id script, queue_reply_fn done) {
     lane->asides++;
-    queue_call(lane->worker->caller, lane->keys.slot, script, &lane->worker->text_cmd, on_told,
-               lane);
+    queue_call(lane->worker->caller, lane->keys.slot, script, &lane->worker->text_cmd, done, lane);
+}
+
+static struct turn_limits limits_of(const struct account *a, const struct config *boot) {
+    return (struct turn_limits){
+        .rate = a->rate,
+        .burst = a->burst > 0 ? a->burst : 1,
+        .concurrency = a->concurrency,
+        .breaker_failures = a->breaker_failures,
+        .breaker_cooldown_ms = a->breaker_cooldown_ms,
+        .probe_ms = a->connect_timeout_ms + a->request_timeout_ms + 2 * boot->lease_ms,
+        .ledger_ttl_ms = a->ledger_ttl_ms,
+    };
+}
+
+bool port_pack_limits(struct port *port, const struct config *boot) {
+    struct turn_limits l = limits_of(port->account, boot);
+    buf_init(&port->limits, LIMITS_MAX);
+    turn_pack_limits(&l, &port->limits);
+    return buf_ok(&port->limits);
 }
 
 static void add_limits(const struct lane *lane, const struct account *a, struct buf *cmd) {
     char text[160];
-    uint64_t probe_ms =
-        a->connect_timeout_ms + a->request_timeout_ms + 2 * lane->worker->boot->lease_ms;
-    snprintf(text, sizeof(text), "%.12g %u %u %u %llu %llu %llu", a->rate,
-             a->burst > 0 ? a->burst : 1, a->concurrency, a->breaker_failures,
-             (unsigned long long)a->breaker_cooldown_ms, (unsigned long long)probe_ms,
-             (unsigned long long)a->ledger_ttl_ms);
+    struct turn_limits l = limits_of(a, lane->worker->boot);
+    snprintf(text, sizeof(text), "%.12g %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, l.rate, l.burst,
+             l.concurrency, l.breaker_failures, l.breaker_cooldown_ms, l.probe_ms, l.ledger_ttl_ms);
     redis_resp_str(cmd, a->name);
     redis_resp_str(cmd, text);
 }
@@ -41,12 +73,13 @@ void lane_send_limits(struct lane *lane) {
     for (uint32_t from = 0; from < lane->port_count; from += LIMITS_CALL) {
         uint32_t n = lane->port_count - from < LIMITS_CALL ? lane->port_count - from : LIMITS_CALL;
         buf_reset(cmd);
-        queue_cmd_begin(cmd, SCRIPT_LIMITS, 2, 2 * (size_t)n);
+        queue_cmd_begin(cmd, SCRIPT_LIMITS, 3, 2 * (size_t)n);
         queue_cmd_key(cmd, &lane->keys, KEY_LIMITS);
         queue_cmd_key(cmd, &lane->keys, KEY_GATES);
+        queue_cmd_key(cmd, &lane->keys, KEY_STATS);
         for (uint32_t i = from; i < from + n; i++)
             add_limits(lane, lane->ports[i]->account, cmd);
-        tell(lane, SCRIPT_LIMITS);
+        tell(lane, SCRIPT_LIMITS, on_limits);
     }
 }
 
@@ -72,7 +105,7 @@ static void reopen_some(struct lane *lane, const char *const names[static LIMITS
         queue_cmd_key(cmd, &lane->keys, keys[i]);
     for (size_t i = 0; i < n; i++)
         redis_resp_str(cmd, names[i]);
-    tell(lane, SCRIPT_REOPEN);
+    tell(lane, SCRIPT_REOPEN, on_told);
 }
 
 void lane_reopen(struct lane *lane, const struct config *old) {

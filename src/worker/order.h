@@ -60,6 +60,8 @@ struct order {
     uint32_t lease_epoch;   /* the lane's when begin let the order go; it may not leave in another */
     uint64_t begun_unix_ms; /* when this attempt was sent */
     bool looking_up;
+    uint64_t turn;          /* of its pick-up */
+    enum claim_state claim; /* what Redis knows of it, as far as we were told */
 };
 
 /* Splits a claim's record into past and text; the record of a fresh claim (its token ends with f) is the

@@ -12,6 +12,7 @@ void port_unref(struct port *port) {
     if (port == NULL || --port->refs > 0)
         return;
     http_target_unref(port->create);
+    buf_deinit(&port->limits);
     config_unref(port->config);
     free(port);
 }
@@ -31,8 +32,10 @@ static struct port *port_new(struct worker *w, const struct account *account, st
     if (target_spec_init(&spec, account, HTTP_POST, path, err) == 0)
         port->create = http_target_new(w->http, &spec.options, err);
     target_spec_deinit(&spec);
-    if (port->create != NULL)
+    if (port->create != NULL && port_pack_limits(port, w->boot))
         return port;
+    if (port->create != NULL)
+        err_set(err, "account %s: out of memory", account->name);
     port_unref(port);
     return NULL;
 }

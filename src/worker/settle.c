@@ -64,7 +64,9 @@ void settle(struct order *o, const struct settle_context *c) {
     char dead_id[64];
     struct settlement s = {.op = d->op, .counter = d->counter, .gate = d->gate, .gate_ms = d->gate_ms,
                            .due_ms = d->due_ms,
-                           .account = o->account != NULL ? o->account->name : NULL};
+                           .claim = o->claim,
+                           .account = o->account != NULL ? o->account->name : NULL,
+                           .limits = o->port != NULL ? buf_span(&o->port->limits) : (struct span){NULL, 0}};
     write_texts(o, c, &s, dead_id);
     stats_decided(o, d);
     struct batch *b = lane_batch(lane, BATCH_SETTLE);
@@ -84,7 +86,7 @@ void settle(struct order *o, const struct settle_context *c) {
  * that would have let it go was lost, so nothing was sent; its ledger entry goes too. Where it began
  * since `begun` was read (a begin that ran late), Redis leaves it, and the next beat counts it again. */
 void settle_back(struct lane *lane, struct span token, struct span begun) {
-    struct settlement s = {.op = SETTLE_BACK, .counter = "handed_back", .gate = '-'};
+    struct settlement s = {.op = SETTLE_BACK, .claim = CLAIM_UNSURE, .counter = "handed_back", .gate = '-'};
     struct buf *key = &lane->worker->text_path;
     char text[TOKEN_SIZE], account[NAME_MAX_LEN + 1];
     if (token.len >= sizeof(text))
@@ -101,7 +103,7 @@ void settle_back(struct lane *lane, struct span token, struct span begun) {
         buf_add_span(key, lane->keys.order_prefix);
         buf_add(key, begun.ptr + 1, begun.len - 1);
         s.ledger_key = buf_span(key);
-        if (begun.ptr[0] == 'P')
+        if (begun.ptr[0] == 'P' || begun.ptr[0] == 'p')
             s.ledger = SPAN_LIT("D");
     }
     struct batch *b = lane_batch(lane, BATCH_SETTLE);

@@ -197,7 +197,8 @@ void spool_turn(struct worker *w, uint64_t now_ns) {
                 redis_router_state(w->redis, g->keys.slot) != REDIS_UP)
                 continue;
             g->out = true;
-            turn_send(&(struct turn){.settle = g->first}, &w->text_cmd, w->caller, &g->keys, NULL, on_settled, g);
+            const struct turn turn = {.settle = g->first, .number = turn_number(0, clock_unix_ms() * 1000)};
+            turn_send(&turn, &w->text_cmd, w->caller, &g->keys, NULL, on_settled, g);
         }
         if (!f->ending && is_settled(f))
             end_file(f);

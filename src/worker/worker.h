@@ -33,6 +33,7 @@ struct port {
     struct config *config; /* counted: it owns the account */
     const struct account *account;
     struct http_target *create;
+    struct buf limits; /* packed, as scripts take them */
     uint32_t active; /* orders of this lane that are BEGINNING or SENDING */
     bool current;    /* one of the lane's ports; false: a reload has replaced it */
     struct port_stats stats;
@@ -69,6 +70,9 @@ struct lane {
     struct turn_call *spare_calls;
     uint32_t turns_out;  /* calls of turn.lua under way */
     uint32_t turns_open; /* of these, those whose own reply is still to come (WAIT's comes behind it) */
+    uint64_t turn_number;   /* the last that was sent; pick-ups have one, too (fence.lua) */
+    uint64_t turn_answered; /* the last that was answered */
+    char limits_version[24]; /* of the limits in Redis, when ours were told; empty: not known */
 
     bool up;                   /* its node was there in the last turn */
     bool leased;               /* Redis knows us */
@@ -87,6 +91,7 @@ struct lane {
     bool claim_lost;           /* a claim's reply was lost: look for orphans */
     bool orphans_out;
     uint64_t highest_token;    /* of the claims that this worker was told of */
+    size_t longest;            /* record of the last claim that gave any; 0: none yet */
     bool blocking;             /* BLMOVE is armed */
     uint64_t armed_ns;         /* since when */
     bool look_now;             /* there may be work */
@@ -239,6 +244,8 @@ struct batch *lane_batch(struct lane *lane, enum batch_kind kind);
 void lane_flush(struct lane *lane);
 void lane_send_claim(struct lane *lane, uint32_t n); /* now; 0 only gives back what a blocking pick-up took */
 void lane_free_calls(struct lane *lane);
+uint64_t lane_next_turn(struct lane *lane);                  /* the number of the next turn or pick-up */
+void lane_turn_answered(struct lane *lane, uint64_t number);
 void lane_resend(struct lane *lane, uint64_t now_ns);
 void lane_unanswered(struct lane *lane, struct batch *b);
 void batch_done(struct lane *lane, struct batch *b);
@@ -261,6 +268,7 @@ bool order_may_send(void *order);
 void order_set_deadline(struct order *o, uint64_t begun_ns);
 
 /* limits.c: what accounts may do, told to Redis */
+bool port_pack_limits(struct port *port, const struct config *boot); /* false: out of memory */
 /* Each turn: a lease that ran out here ends begins and claims until a beat is answered. */
 void lane_expire(struct lane *lane, uint64_t now_ns);
 void lane_send_limits(struct lane *lane);

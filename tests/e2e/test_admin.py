@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import threading
@@ -75,10 +76,12 @@ def test_a_worker_that_no_longer_claims_is_unhealthy(redis_server, peer):
 
     def rewrite(args):
         if args[0] == b"EVALSHA" and any(a.endswith(b":taken") for a in args) and any(a.endswith(b":results") for a in args):
-            claims = 3 + int(args[2]) + 8  # a turn's ninth argument (turn.lua)
-            if args[claims - 6] == args[claims - 4] == b"0":
+            numbers = args[3 + int(args[2]) + 1]  # turn.lua's NUMBERS
+            settles, _, begins = struct.unpack("<3H", numbers[:6])
+            if settles == begins == 0:
                 return [b"EVAL", b"return {'%d', '-1', {}, {}, {'OK'}}" % (time.time() * 1000), b"0"]
-            args = [*args[:claims], b"", *args[claims + 1:]]  # what it has to settle goes through
+            quiet = numbers[:16] + bytes([numbers[16] & ~4]) + numbers[17:]  # what it has to settle goes through
+            args = [quiet if a is numbers else a for a in args]
         if args[0] == b"BLMOVE":
             return [args[0], args[1] + b"-not", *args[2:]]
         return args
@@ -238,6 +241,34 @@ def test_promtool_finds_nothing_wrong(world):
     checked = promtool(text)
     assert checked.returncode == 0 and not checked.stderr, checked.stderr.decode()
     assert promtool(text.replace(b"_total", b"_count")).stderr, "promtool checks nothing"
+
+
+def the_account(world):
+    return world.get("/api/v1/accounts")["accounts"]["list"][0]
+
+
+def test_the_figures_of_an_account_with_limits(empty_redis, peer):
+    """As Redis keeps them: packed, as long as nothing holds the account up."""
+    peer.default = Silence()
+    limits = {"rate": "30/h", "burst": "50", "concurrency": "3"}
+    with AdminWorld(empty_redis, peer, account=limits, **SHORT) as world:
+        for n in range(3):
+            world.send(f"j{n}")
+        peer.wait_posts(3)
+        account = wait_until(lambda: (a := the_account(world))["concurrency"] == 3 and a, 10, "the figures")
+        assert (account["concurrency_limit"], account["burst"], account["here"]["inflight"]) == (3, 50, 3)
+        assert 47 <= account["tokens"] < 48
+        peer.default = lambda request: created(world.provider, request)
+
+
+def test_requests_without_a_limit_are_not_counted_over_all_workers(empty_redis, peer):
+    peer.default = Silence()
+    with AdminWorld(empty_redis, peer, account={"rate": "0"}, **SHORT) as world:
+        world.send("j0")
+        peer.wait_posts(1)
+        account = wait_until(lambda: (a := the_account(world))["here"]["inflight"] == 1 and a, 10, "the figures")
+        assert account["concurrency"] is None and account["concurrency_limit"] == 0
+        peer.default = lambda request: created(world.provider, request)
 
 
 def test_a_thousand_accounts_do_not_blow_up_the_metrics(empty_redis, peer):

@@ -1,6 +1,7 @@
 """Redis fails under load in every way it can: at the end each id has one fate, no order was sent twice,
 and the books balance."""
 
+import signal
 import threading
 import time
 
@@ -351,7 +352,14 @@ def test_a_key_of_the_wrong_type(server, peer, name):
 
         def fault():
             db.eval(swap, 2, key, key + ".aside")
+            if name.startswith("dead"):
+                world.push("no json")  # only who dies needs it
+            if name == "limits":
+                world.daemon.send(signal.SIGHUP)  # they are told again; scripts read them only where workers differ
             wait_until(lambda: any(key in e["message"] for e in world.daemon.events_named("redis_error")), 15,
                        world.daemon.process.tail)
             db.eval(back, 2, key, key + ".aside")
+            if name.startswith("dead"):
+                [letter] = wait_until(lambda: db.hkeys(world.key("dead:entries")), 20, world.state)
+                assert dray("dead", "drop", QUEUE, letter.decode(), "-c", world.daemon.path, "--yes").returncode == 0
         under_load(world, server, peer, fault)

@@ -21,6 +21,7 @@ LUA = os.path.join(ROOT, "src", "queue", "lua")
 PREFIX = "dray:{q}:"
 HASH = "0123456789abcdef0123456789abcdef"
 OTHER = "f" * 32
+OPS = {"done": "O", "dead": "D", "retry": "R", "wait": "W", "back": "B"}
 SETTLED = {"O": "OK", "L": "LOST", "W": "WRONGTYPE", "B": "BEGUN"}
 
 _spec = importlib.util.spec_from_file_location("embed", os.path.join(LUA, "embed.py"))
@@ -35,7 +36,7 @@ SCRIPT_SHA = {f[:-4]: hashlib.sha1(_embed.assemble(os.path.join(LUA, f)).encode(
 
 # What stands in a call on the wire: a turn that begins orders of `shop`, one that settles created ones, any call of a script.
 CALLS = {**{name: sha.encode() for name, sha in SCRIPT_SHA.items()}, "claim": SCRIPT_SHA["turn"].encode(),
-         "begin": b"\r\nPshop\r\n", "settle": b" done:created "}
+         "begin": b"\r\nS ", "settle": b"\r\nOsb"}
 
 
 def as_text(value):
@@ -52,10 +53,24 @@ def fixed_keys(name):
     return [k for k in re.findall(r"\d+\s+([\w:<>]+)", part) if not k.startswith("order:")]
 
 
-def runs(texts):
-    """Equal neighbours, as begin and settle take them: how many runs, what each is, how long each is."""
-    pieces = [(text, len(list(group))) for text, group in itertools.groupby(texts)]
-    return [len(pieces), *[text for text, _ in pieces], *[length for _, length in pieces]]
+def runs(items):
+    """Equal neighbours, as turn.lua takes them: what each run is, and how long."""
+    pieces = [(item, list(group)) for item, group in itertools.groupby(items)]
+    return [(item, len(group[at:at + 255])) for item, group in pieces for at in range(0, len(group), 255)]
+
+
+def packed_limits(text):
+    """As a worker tells its accounts' limits; what cannot be read stays as it is."""
+    words = text.split() if text else []
+    try:
+        sane = 0 < int(words[6]) < 1e13
+        return struct.pack("<b6d", 1, *map(float, words[:6])) + words[6] if sane else text
+    except (ValueError, IndexError, struct.error):
+        return text
+
+
+def number_of(token):
+    return int(re.match(r"\d*", str(token)).group() or 0)
 
 
 @dataclass
@@ -85,6 +100,9 @@ class Scripts:
         self.db.flushall()
         self.prefix = "dray:{%s}:" % queue
         self.texts = {f[:-4]: _embed.assemble(os.path.join(LUA, f)) for f in os.listdir(LUA) if f.endswith(".lua")}
+        self.claims = {}  # worker, token -> what it knows of its claim: n not begun, b begun, c begun and counted
+        self.turn_sent, self.turn_answered, self.highest = {}, {}, {}
+        self.first_pop = 1
         self.limited = redis_py.Redis(unix_socket_path=server.socket, username="script", password="x")
 
     def key(self, name):
@@ -109,69 +127,134 @@ class Scripts:
     def beat(self, worker="w", lease=60000, info=""):
         return self.call("beat", [worker, lease, info], worker)
 
-    def turn(self, worker="w", begin=(), settle=(), claim=(), keys=()):
-        """One call of turn.lua with what begin(), settle() and claim() make: its reply."""
-        columns = [c for part in (begin, settle) for c in part[1:]]
-        counts = [part[0] if part else [0, 0] for part in (begin, settle)]
-        again = [*counts[1][2:], 0, 0][:2]
-        args = [worker, len(self.prefix) + len("order:"), *counts[0], *counts[1][:2], *again, *(claim or ["", 0, 0])]
-        reply = self.call("turn", args + [a for column in columns for a in column], worker, keys)
+    def turn(self, worker="w", begin=(), settle=(), claim=(), again=False, doubt=False, jitter=0, number=None, version=None, told=None):
+        """One call of turn.lua: its reply. `begin`: (token, order key[, account[, kind[, hash]]]) each; `settle`: dicts,
+        as settle() takes them; `claim`: (how many, bytes, high water). What is to be known of claims (whether they began)
+        is known from earlier calls; what is not known is in doubt."""
+        begin = [(list(job) + ["shop", "P", HASH][len(job) - 2:])[:5] for job in begin]
+        limits, ops, lists, extras = [], [], [], []
+        for job in settle:
+            verb, _, counter = job["op"].partition(":")
+            effect, claimed = job.get("effect", "s"), job.get("claim", self.claims.get((worker, job["token"])))
+            doubt = doubt or claimed is None
+            op = OPS[verb] + effect[0] + (claimed or "b") + counter
+            if "results" in job:
+                lists.append(job["results"])
+            if "results" in job or effect[1:]:
+                op += f":{len(lists) if 'results' in job else ''}:{effect[1:]}"
+            ops.append(op)
+            if verb in ("dead", "retry", "wait"):
+                extras += [job.get("due", 0), job.get("body", "")]
+        distinct = list(dict.fromkeys(ops))
+
+        def stored(name, field):
+            """None, too, where the key is no hash: a test wants to see what the script says."""
+            try:
+                return self.db.hget(self.key(name), field)
+            except redis_py.ResponseError:
+                return None
+
+        def limits_index(account):
+            text = told or stored("limits", account)
+            if text is None:
+                return 0
+            text = packed_limits(text)
+            if text not in limits:
+                limits.append(text)
+            return limits.index(text) + 1
+
+        settle_runs = runs([(job.get("account", "shop"), op) for job, op in zip(settle, ops)])
+        begin_runs = runs([(account, kind) for _, _, account, kind, _ in begin])
+        doubt = doubt or any(self.claims.get((worker, job[0])) != "n" for job in begin)
+        packed = b"".join(bytes([n, limits_index(account), distinct.index(op) + 1]) for (account, op), n in settle_runs)
+        packed += b"".join(bytes([n, limits_index(account), ord(kind)]) for (account, kind), n in begin_runs)
+        number = number or self.turn_sent.get(worker, 0) + 1
+        self.turn_sent[worker] = max(number, self.turn_sent.get(worker, 0))
+        lowest = min([number_of(job[0]) for job in begin] + [number_of(job["token"]) for job in settle], default=2.0 ** 53)
+        bits = again + 2 * doubt + 4 * bool(claim) + 8 * any(op.startswith("D") for op in ops)
+        stray = {job.get("account", "shop") for job in settle} | {job[2] for job in begin}
+        bits += 16 * any(a and stored("limits", a) is None for a in stray)
+        n, room, high = claim or (0, 0, 0)
+        numbers = struct.pack("<8HB7d", len(settle), len(settle_runs), len(begin), len(begin_runs), len(limits), len(distinct),
+                              self.first_pop, len(self.prefix) + len("order:"), bits, number, self.turn_answered.get(worker, 0),
+                              self.highest.get(worker, 0), lowest, n, room, high)
+        args = [worker, numbers, packed, version or stored("stats", "limits") or b"", jitter, *limits, *distinct]
+        args += [account for (account, _), _ in settle_runs + begin_runs]
+        args += [job[0] for job in begin] + [f"S {digest} {worker} {token}" for token, *_, digest in begin]
+        args += [job["token"] for job in settle] + [job.get("result", "") for job in settle]
+        args += [job.get("ledger", "") for job in settle] + extras
+        keys = [self.order_key(job.get("account", "shop"), job["key"]) if "key" in job else self.key("jobs") for job in settle]
+        keys += [self.order_key(account, key) for _, key, account, _, _ in begin] + lists
+        reply = self.call("turn", args, worker, keys)
+        self.answered(worker, number, reply, begin)
         self.next = float(reply[1])
         return reply
 
-    def claim(self, n=10, worker="w", room=1 << 22, high=0):
-        *_, (self.status, *rest) = self.turn(worker, claim=[n, room, high])
-        if self.status == "REFUSED":
-            raise redis_py.ResponseError(rest[0])
-        if not rest:
+    def answered(self, worker, number, reply, begin):
+        """What the worker knows of its claims from now on."""
+        self.turn_answered[worker] = max(number, self.turn_answered.get(worker, 0))
+        _, _, _, begun, claimed = reply
+        for (token, *_), letter in zip(begin, begun[0] if begun else ""):
+            self.claims[worker, token] = {"G": "b", "C": "c"}.get(letter, "n")
+        for token, _ in self.claimed_of(claimed):
+            self.claims[worker, token] = "n"
+            self.highest[worker] = max(self.highest.get(worker, 0), number_of(token))
+
+    @staticmethod
+    def claimed_of(claimed):
+        """The tokens and records of a claim's answer."""
+        if not claimed or len(claimed) < 4:
             return []
-        number, nonce, marks, *records = rest
+        _, number, nonce, marks, *records = claimed
         assert len(marks) == len(records)
         return [(f"{int(number) + i}.{nonce}{mark.strip('-')}", record)
                 for i, (mark, record) in enumerate(zip(marks, records), 1)]
 
-    def begin(self, *jobs, worker="w"):
-        """Each job: (token, order key[, account[, kind[, hash]]]). Per job the letter and its text in one."""
-        jobs = [(list(job) + ["shop", "P", HASH][len(job) - 2:])[:5] for job in jobs]
-        keys = [self.order_key(account, key) for _, key, account, _, _ in jobs]
-        count, *its_runs = runs([kind + account for _, _, account, kind, _ in jobs])
-        columns = [[len(jobs), count], its_runs, [token for token, *_ in jobs], [digest for *_, digest in jobs]]
-        letters, *texts = self.turn(worker, begin=columns, keys=keys)[3]
+    def claim(self, n=10, worker="w", room=1 << 22, high=0):
+        *_, claimed = self.turn(worker, claim=[n, room, high])
+        self.status = claimed[0]
+        if self.status == "REFUSED":
+            raise redis_py.ResponseError(claimed[1])
+        return self.claimed_of(claimed)
+
+    def begin(self, *jobs, worker="w", **how):
+        """Each job: (token, order key[, account[, kind[, hash]]]). Per job the letter and its text in one; C, which is G of
+        an account whose requests are counted, counts as G."""
+        letters, *texts = self.turn(worker, begin=jobs, **how)[3]
         if jobs and not letters:
             raise redis_py.ResponseError(texts[0])
         assert len(letters) == len(jobs) and len(texts) == sum(letter in "DUW" for letter in letters)
         texts = iter(texts)
-        return [letter + (next(texts) if letter in "DUW" else "") for letter in letters]
+        return [letter.replace("C", "G") + (next(texts) if letter in "DUW" else "") for letter in letters]
 
-    def settle(self, *jobs, worker="w", again=False, jitter=0):
+    def settle(self, *jobs, worker="w", **how):
         """Each job a dict: token, op, and what it needs of account, effect, result, ledger, key, due,
         body, results. Returns the replies of the jobs; `self.next` is when to claim again."""
-        whats, extras, keys, lists = [], [], [], []
-        for job in jobs:
-            op, account = job["op"], job.get("account", "shop")
-            if "results" in job:
-                lists.append(job["results"])
-                op += f"@{len(lists)}"
-            keys.append(self.order_key(account, job["key"]) if "key" in job else self.key("jobs"))
-            whats.append(f"{account} {op} {job.get('effect', 's')}")
-            if op.startswith(("dead", "retry", "wait")):
-                extras += [job.get("due", 0), job.get("body", "")]
-        count, *its_runs = runs(whats)
-        columns = [[len(jobs), count, jitter, int(again)], its_runs, [job["token"] for job in jobs],
-                   [job.get("result", "") for job in jobs], [job.get("ledger", "") for job in jobs], extras]
-        letters, *self.turns = self.turn(worker, settle=columns, keys=keys + lists)[2]
+        letters, *self.turns = self.turn(worker, settle=jobs, **how)[2]
         assert len(letters) == len(jobs)
         return [SETTLED[letter] for letter in letters]
 
-    def pick(self, text, key="k", worker="w", account="shop", digest=HASH):
+    def pick(self, text, key="k", worker="w", account="shop", digest=HASH, told=None, version=None):
         """As an idle worker whose blocking pick-up moved `text`: (token, answer), or None."""
-        return self.call("pick", [worker, len(self.prefix) + len("order:"), "P" + account, digest, text], worker,
-                         [self.order_key(account, key)])[:2] or None
+        number = self.turn_sent[worker] = self.turn_sent.get(worker, 0) + 1
+        numbers = struct.pack("<Hddd", len(self.prefix) + len("order:"), number, self.turn_answered.get(worker, 0),
+                              self.highest.get(worker, 0))
+        told = told or self.db.hget(self.key("limits"), account) or b""
+        version = version or self.db.hget(self.key("stats"), "limits") or ""
+        args = [worker, text, account, packed_limits(told), version, digest, numbers]
+        reply = self.call("pick", args, worker, [self.order_key(account, key)])
+        self.turn_answered[worker] = number
+        if not reply:
+            return None
+        token, answer = reply[:2]
+        self.claims[worker, token] = {"G": "b", "C": "c"}.get(answer[0], "n")
+        self.highest[worker] = max(self.highest.get(worker, 0), number_of(token))
+        return [token, answer.replace("C", "G", 1)]
 
     def recover(self, dead="w", most=200):
         """One call as a worker makes it: it reads the begun claims first."""
-        claims = self.db.hgetall(self.key(f"claims:{dead}"))
-        begun = [(t.decode(), c.decode()) for t, c in claims.items() if c][:most]
+        held = self.call("held", [], dead)
+        begun = [(token, claim) for token, claim in zip(held[::2], held[1::2]) if claim][:most]
         return self.call("recover", [dead, most, *[t for t, _ in begun]], dead,
                          [f"{self.prefix}order:{c[1:]}" for _, c in begun])
 
@@ -185,10 +268,17 @@ class Scripts:
             self.db.lpush(self.key("jobs"), text)
 
     def limits(self, account="shop", rate=0, burst=1, conc=0, failures=0, cooldown=30000, probe=60000, ttl=604800000):
-        self.db.hset(self.key("limits"), account, f"{rate:.12g} {burst} {conc} {failures} {cooldown} {probe} {ttl}")
+        text = f"{rate:.12g} {burst} {conc} {failures} {cooldown} {probe} {ttl}"
+        self.db.hset(self.key("limits"), account, text)
+        self.db.hincrby(self.key("stats"), "limits", 1)
 
     def gate(self, account="shop"):
-        return read_gate(self.db.hget(self.key("accounts"), account))
+        """What is stored of an account's gate; nothing is of one that never had anything to store."""
+        stored = self.db.hget(self.key("accounts"), account)
+        if stored is not None:
+            return read_gate(stored)
+        limits = (self.db.hget(self.key("limits"), account) or b"0 1").split()
+        return Gate(float(limits[1]), self.now(), 0, 0, "n", 0, 0, "-")
 
     def set_gate(self, account="shop", **changes):
         """Changes what is stored of a gate: how a test lets time pass."""
@@ -236,6 +326,14 @@ class Scripts:
         assert self.begin((token, key), **how) == ["G"]
         return token
 
+    def dump(self, *but):
+        """Every key as it is stored, but for the numbers of the turns that ran, and the keys that end so."""
+        def value(key):
+            if key == self.key("stats").encode() and self.db.type(key) == b"hash":
+                return {k: v for k, v in self.db.hgetall(key).items() if not k.startswith(b"turn:")}
+            return self.db.dump(key)
+        return {k: value(k) for k in self.db.scan_iter() if not k.decode().endswith(but or "\0")}
+
     def books(self):
         """Where every job is; the books must balance after whatever a test has done."""
         parked = self.hash("parked")
@@ -248,9 +346,9 @@ class Scripts:
         for name in self.db.scan_iter(self.key("claims:*")):
             worker = name.decode().rpartition(":")[2]
             claims = self.hash(f"claims:{worker}")
-            assert sorted(claims) == sorted(self.hash(f"inflight:{worker}"))
+            assert set(claims) <= set(self.hash(f"inflight:{worker}"))
             for claim in claims.values():
-                if claim:
+                if claim[0].isupper():
                     account = claim[1:].partition(":")[0]
                     begun[account] = begun.get(account, 0) + 1
         for account in self.hash("accounts"):

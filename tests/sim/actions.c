@@ -170,10 +170,18 @@ static void do_restart(void *what) {
         conn_break(c);
     while (world.ghosts != NULL)
         ghost_end(world.ghosts, false);
+    if (world.fault[FAULT_FORGETS] && world.remembers && chance(70))
+        server_forget();
     if (chance(50))
         server_flush_scripts();
     if (chance(50))
         world.away_until_ns = world.now_ns + draw(20000) * MS;
+}
+
+static void do_remember(void *what) {
+    (void)what;
+    note("redis saves");
+    server_remember();
 }
 
 static void do_start(void *what) {
@@ -389,7 +397,8 @@ bool step(void) {
         may(do_next_event, NULL, 15);
         may(do_a_while, NULL, 8);
         may(do_stall, NULL, fault(FAULT_STALL, 1));
-        may(do_restart, NULL, fault(FAULT_RESTART, 1));
+        may(do_restart, NULL, fault(FAULT_RESTART, 1) + fault(FAULT_FORGETS, world.remembers ? 3 : 0));
+        may(do_remember, NULL, fault(FAULT_FORGETS, 3));
         may(do_operator, NULL, fault(FAULT_OPERATOR, 2));
     }
     if (action_count == 0)

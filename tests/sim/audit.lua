@@ -40,11 +40,8 @@ for _, key in ipairs(keys) do
     for i = 1, #all, 2 do
       local begun = all[i + 1]
       s.claims[rest .. ' ' .. all[i]] = begun
-      claimed[#claimed + 1] = rest .. ' ' .. all[i] .. (begun == '' and ' -' or ' B')
-      if begun ~= '' then
-        local account = string.match(begun, '^%a([^:]+):')
-        s.conc[account] = (s.conc[account] or 0) + 1
-      end
+      local counted, account = string.match(begun, '^(%a)([^:]+):')
+      if counted == 'P' or counted == 'L' then s.conc[account] = (s.conc[account] or 0) + 1 end
     end
   elseif kind == 'parked' then
     local all = redis.call('HGETALL', key)
@@ -73,8 +70,8 @@ end
 for q, s in pairs(queues) do
   local base = 'dray:{' .. q .. '}:'
   for id in pairs(s.claims) do if not s.inflight[id] then fault('claim without a record', id) end end
-  for id in pairs(s.inflight) do if not s.claims[id] then fault('record without a claim', id) end end
-  -- concurrency counters are the begun claims
+  for id in pairs(s.inflight) do claimed[#claimed + 1] = id .. (s.claims[id] and ' B' or ' -') end
+  -- concurrency counters are the begun claims that count
   local accounts = redis.call('HGETALL', base .. 'accounts')
   for i = 1, #accounts, 2 do
     local text = accounts[i + 1]
@@ -117,11 +114,11 @@ for q, s in pairs(queues) do
     local worker, token = string.match(entry, '^S %S+ (%S+) (%S+)$')
     if worker and string.sub(key, 1, #base) == base then
       local begun = s.claims[worker .. ' ' .. token]
-      if begun ~= 'P' .. string.sub(key, #base + 7) then fault('sending without a holder', key, entry) end
+      if string.upper(string.sub(begun or '', 1, 1)) ~= 'P' or string.sub(begun, 2) ~= string.sub(key, #base + 7) then fault('sending without a holder', key, entry) end
     end
   end
   for id, begun in pairs(s.claims) do
-    local entry = string.sub(begun, 1, 1) == 'P' and entries[base .. 'order:' .. string.sub(begun, 2)]
+    local entry = string.upper(string.sub(begun, 1, 1)) == 'P' and entries[base .. 'order:' .. string.sub(begun, 2)]
     if entry == nil then fault('begun without an entry', id, begun) end
     if entry and string.sub(entry, 1, 1) ~= 'C' and string.sub(entry, -#id) ~= id then
       fault('begun, but the entry says', entry, 'not', id)

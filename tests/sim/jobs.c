@@ -111,9 +111,25 @@ void jobs_push(void) {
         unsigned q = account_queue(j->account);
         job_queue_key(queue_names[q], "jobs", key, sizeof(key));
         freeReplyObject(server_command("LPUSH %s %b", key, text.data, text.len));
+        freeReplyObject(server_command("RPUSH sim:pushed %b", text.data, text.len));
         buf_deinit(&text);
         strcpy(j->place, "j");
         world.jobs_waiting[q] = true;
         note("push job %u a%u key-%u kind %d", number, j->account, j->key, (int)j->kind);
+    }
+}
+
+/* What a producer pushed is gone from Redis: it pushes it again. */
+void jobs_push_lost(void) {
+    for (unsigned i = 0; i < world.job_count; i++) {
+        char key[64];
+        if (strcmp(world.jobs[i].place, "-") != 0)
+            continue;
+        redisReply *text = server_command("LINDEX sim:pushed %u", i);
+        job_queue_key(queue_names[account_queue(world.jobs[i].account)], "jobs", key, sizeof(key));
+        freeReplyObject(server_command("LPUSH %s %b", key, text->str, text->len));
+        freeReplyObject(text);
+        strcpy(world.jobs[i].place, "j");
+        note("push job %u again", i);
     }
 }

@@ -27,7 +27,7 @@ static void create(struct http_call *c) {
         m->unix_ms = START_UNIX_MS + world.now_ns / MS;
     }
     note("h%u CREATES a%u key-%u (%u)", c->number, c->account, c->key, m->count);
-    if (m->count > 1 && !world.resend_ok[c->account])
+    if (m->count > 1 && !world.resend_ok[c->account] && !world.forgot)
         sim_fail("G2: order a%u key-%u was created %u times", c->account, c->key, m->count);
 }
 

@@ -66,7 +66,7 @@ static void draw_world(void) {
     for (uint32_t i = 0; i < c->queue_count; i++)
         c->queues[i].concurrency = (uint32_t)ONE_OF(1, 2, 4, 16);
     for (unsigned i = 0; i < FAULT_KINDS; i++)
-        world.fault[i] = chance(60) || (sim_mutation != NULL && i == FAULT_PAUSE);
+        world.fault[i] = chance(i == FAULT_FORGETS ? 25 : 60) || (sim_mutation != NULL && i == FAULT_PAUSE);
     for (unsigned i = 0; i < ACCOUNTS; i++)
         draw_account(i);
     world.jobs_to_push = 4 + (unsigned)draw(7);

@@ -93,7 +93,7 @@ void server_connect(const char *socket) {
 
 /* As the world before it found it, or a seed would not replay. */
 void server_reset(void) {
-    freeReplyObject(server_command("FLUSHDB"));
+    freeReplyObject(server_command("FLUSHALL"));
     for (int i = 0; i < SCRIPT_COUNT; i++)
         if (loaded_sha[i][0] == '\0')
             load_patched(i);
@@ -104,6 +104,22 @@ void server_flush_scripts(void) {
     freeReplyObject(server_command("SCRIPT FLUSH"));
     memset(loaded_sha, 0, sizeof(loaded_sha));
     load(audit_script, strlen(audit_script), audit_sha);
+}
+
+/* The copy lies in database 1. */
+void server_remember(void) {
+    static const char script[] =
+        "redis.call('SELECT', 1) redis.call('FLUSHDB') redis.call('SELECT', 0) "
+        "for _, key in ipairs(redis.call('KEYS', 'dray:*')) do redis.call('COPY', key, key, 'DB', 1) end";
+    freeReplyObject(server_command("EVAL %s 0", script));
+    world.remembers = true;
+}
+
+static void go_back(void) {
+    static const char script[] =
+        "for _, key in ipairs(redis.call('KEYS', 'dray:*')) do redis.call('DEL', key) end redis.call('SELECT', 1) "
+        "for _, key in ipairs(redis.call('KEYS', 'dray:*')) do redis.call('COPY', key, key, 'DB', 0) end";
+    freeReplyObject(server_command("EVAL %s 0", script));
 }
 
 static int script_of_sha(const char *sha) {
@@ -166,6 +182,16 @@ static void read_audit(void) {
     freeReplyObject(audit);
 }
 
+void server_forget(void) {
+    note("redis has lost its last writes");
+    world.forgot = true;
+    go_back();
+    memset(world.ledger, 0, sizeof(world.ledger));
+    append_audit();
+    read_audit();
+    jobs_push_lost();
+}
+
 /* The command and, where it changes places, the audit behind it, in one round trip. */
 static redisReply *run(int argc, char **argv, const size_t *len, bool changes) {
     unsigned before = append_clock();
@@ -188,8 +214,8 @@ static bool moved_jobs(int script, const redisReply *reply) {
 }
 
 static bool only_claims(int script, char **argv) {
-    char **args = argv + 3 + atoi(argv[2]);
-    return script == SCRIPT_TURN && args[2][0] == '0' && args[4][0] == '0';
+    const char *numbers = argv[3 + atoi(argv[2]) + 1]; /* NUMBERS of turn.lua */
+    return script == SCRIPT_TURN && numbers[0] == 0 && numbers[1] == 0 && numbers[4] == 0 && numbers[5] == 0;
 }
 
 static redisReply *run_script(struct sim_worker *from, int id, int argc, char **argv, size_t *len) {

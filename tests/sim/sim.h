@@ -160,6 +160,7 @@ enum fault {
     FAULT_GHOSTS,
     FAULT_STALL,
     FAULT_ERRORS,
+    FAULT_FORGETS, /* Redis comes back without its last writes */
     FAULT_KINDS,
 };
 
@@ -191,6 +192,8 @@ struct world {
     unsigned conn_numbers, call_numbers;
     struct made_order made[ACCOUNTS][KEYS_PER_ACCOUNT];
     bool resend_ok[ACCOUNTS];
+    bool remembers; /* there is a copy of Redis to come back with */
+    bool forgot;    /* Redis has come back with it: what depends on its memory need not hold any more */
     uint64_t index_lag_ns[ACCOUNTS];
     uint32_t trouble[ACCOUNTS]; /* of 100 requests, how many meet trouble */
     struct sim_job jobs[JOBS_MAX];
@@ -258,6 +261,8 @@ void server_connect(const char *socket);
 void server_disconnect(void);
 void server_reset(void); /* an empty database */
 void server_flush_scripts(void);
+void server_remember(void); /* keeps a copy of all that dray has there */
+void server_forget(void);   /* … and goes back to it; producers push what is gone again */
 /* And checks what it did. `conn` is the number of the connection it came by. */
 redisReply *server_execute(struct sim_worker *from, unsigned conn, const struct command *cmd);
 redisReply *server_command(const char *format, ...);
@@ -288,6 +293,7 @@ void provider_answer(struct http_call *c); /* fills status and answer, or breaks
 
 /* jobs.c: the producer */
 void jobs_push(void);
+void jobs_push_lost(void);
 void job_queue_key(const char *queue, const char *suffix, char *out, size_t size);
 extern const char *const queue_names[QUEUES];
 unsigned account_queue(unsigned account);

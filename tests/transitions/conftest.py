@@ -10,7 +10,7 @@ def q(shared_redis):
     """The scripts on an empty Redis, with a worker `w` that holds its lease. The books must balance
     when the test is over."""
     scripts = Scripts(shared_redis)
-    scripts.limits()
+    scripts.limits(conc=1000)
     scripts.beat()
     yield scripts
     scripts.db.config_set("maxmemory", 0)

@@ -13,7 +13,7 @@ def q(shared_redis):
     """A queue with something in every place."""
     q = Scripts(shared_redis)
     q.server = shared_redis
-    q.limits()
+    q.limits(conc=9)
     q.beat()
     for n in range(6):
         q.one(f"j{n}", f"k{n}")
@@ -76,17 +76,17 @@ PLANTS = {
     "waiting, not parked": (lambda q: q.db.hdel(q.key("parked"), "4"), "waiting names job 4, which is not parked"),
     "delayed and waiting": (lambda q: q.db.zadd(q.key("delayed"), {"4": 5}), "job 4 is in delayed and in waiting"),
     "in flight and parked": (lambda q: q.db.hset(q.key("parked"), q.begun.split(".")[0], "0N \nx"), "in flight at w and parked"),
-    "at two workers": (lambda q: (q.beat("v"), q.db.hset(q.key("inflight:v"), q.begun, "j4"), q.db.hset(q.key("claims:v"), q.begun, "")),
+    "at two workers": (lambda q: (q.beat("v"), q.db.hset(q.key("inflight:v"), q.begun, "j4"), q.db.hset(q.key("claims:v"), q.begun, "pshop:k4")),
                        "is held by (w and by v|v and by w)"),
     "nobody's in-flight set": (lambda q: q.db.zrem(q.key("workers"), "w"), "inflight:w holds 3 jobs, but nobody recovers it"),
     "a claim without a job": (lambda q: q.db.hset(q.key("claims:w"), "77.1", ""), "claim 77.1 of w has no job"),
-    "a job without a claim": (lambda q: q.db.hdel(q.key("claims:w"), q.begun), "in flight at w has no claim"),
+    "a begun claim that is gone": (lambda q: q.db.hdel(q.key("claims:w"), q.begun), "account shop counts 2 requests under way, its claims are 1"),
     "a slot too many": (lambda q: q.set_gate(conc=3), "account shop counts 3 requests under way, its claims are 2"),
     "an account without a gate": (lambda q: q.db.hdel(q.key("accounts"), "shop"), "account shop has 2 requests under way and no gate"),
     "nobody watches those who wait": (lambda q: q.db.delete(q.key("gates")), "jobs of account shop wait, and no gate"),
     "sending, by nobody": (lambda q: q.db.set(q.order_key("shop", "kx"), f"S {HASH} ghost 5.5f"), "ledger: shop:kx says that ghost"),
     "sending, under a claim that is gone": (lambda q: q.db.set(q.order_key("shop", "kx"), f"S {HASH} w 5.5f"), "ledger: shop:kx says that w"),
-    "sending, never begun": (lambda q: [q.db.set(q.order_key("shop", "kx"), f"S {HASH} w {t}") for t, c in q.hash("claims:w").items() if not c],
+    "sending, never begun": (lambda q: [q.db.set(q.order_key("shop", "kx"), f"S {HASH} w {t}") for t in q.hash("inflight:w") if t not in q.hash("claims:w")],
                              "ledger: shop:kx says that w"),
 }
 

@@ -51,7 +51,7 @@ def test_what_the_ledger_says(q, entry, kind, answer):
     assert q.begin((token, "k", "shop", kind)) == [answer]
     assert q.ledger("k") == entry
     if answer != "G":
-        assert q.hash("claims:w") == {token: ""}
+        assert q.hash("claims:w") == {} and q.hash("inflight:w") == {token: "j0"}
 
 
 def test_two_of_one_key_in_one_batch(q):
@@ -100,9 +100,9 @@ def test_another_workers_claim_is_lost(q):
 
 
 def test_a_full_batch(q):
-    tokens = claims(q, 256)
-    assert q.begin(*[(t, f"k{n}") for n, t in enumerate(tokens)]) == ["G"] * 256
-    assert q.gate().conc == 256
+    tokens = claims(q, 255)
+    assert q.begin(*[(t, f"k{n}") for n, t in enumerate(tokens)]) == ["G"] * 255
+    assert q.gate().conc == 255
 
 
 def test_out_of_memory_nothing_begins(q):
@@ -110,7 +110,7 @@ def test_out_of_memory_nothing_begins(q):
     q.db.config_set("maxmemory", 1)
     with pytest.raises(redis.ResponseError, match="maxmemory"):
         q.begin((one, "k"))
-    assert q.hash("claims:w") == {one: "", two: ""}
+    assert q.hash("claims:w") == {} and list(q.hash("inflight:w")) == [one, two]
     q.db.config_set("maxmemory", 0)
     assert q.begin((one, "k")) == ["G"]
 
@@ -153,25 +153,68 @@ def test_of_several_picked_up_each_takes_its_own(q):
     assert list(q.hash("inflight:w").values()) == ["one"]
 
 
-@pytest.mark.parametrize("why", ["gone", "paused", "no lease"])
-def test_where_it_cannot_nothing_is_done(q, why):
+LONG_WAY = {
+    "gone": lambda q: q.claim(),
+    "the queue is paused": lambda q: q.db.hset(q.key("pauses"), "", "0 x"),
+    "its account is paused": lambda q: q.db.hset(q.key("pauses"), "shop", "0 x"),
+    "no lease": lambda q: q.expire(),
+    "its key is known": lambda q: q.db.set(q.order_key("shop", "k"), f"C {HASH} 1 []"),
+    "no token": lambda q: (q.limits(rate=0.001, burst=1), q.set_gate(tokens=0.5)),
+    "no slot": lambda q: (q.limits(conc=1), q.set_gate(conc=1)),
+    "its account is held": lambda q: q.set_gate(mode="h", till=q.now() + 60000),
+    "others wait": lambda q: q.db.zadd(q.key("gates"), {"shop": q.now() + 60000}),
+}
+
+
+@pytest.mark.parametrize("why", LONG_WAY)
+def test_where_it_is_not_that_simple_nothing_is_done(q, why):
+    q.unbalanced = True
     pick_up(q, "lone")
-    if why == "gone":
-        assert [r for _, r in q.claim()] == ["lone"]
-    elif why == "paused":
-        q.db.hset(q.key("pauses"), "", "0 x")
-    else:
-        q.expire()
+    LONG_WAY[why](q)
     before = {k: q.db.dump(k) for k in q.db.scan_iter()}
     assert q.pick("lone") is None
     assert {k: q.db.dump(k) for k in q.db.scan_iter()} == before
 
 
-def test_a_closed_gate_parks_a_picked_up_job(q):
-    q.db.hset(q.key("pauses"), "shop", "0 x")
+def test_a_picked_up_job_takes_token_and_slot(q):
+    q.limits(rate=0.001, burst=5, conc=3)
     pick_up(q, "lone")
-    assert q.pick("lone")[1] == "Wm"
-    assert list(q.hash("parked").values()) == ["0N1 \nlone"]
+    token, answer = q.pick("lone")
+    assert answer == "G" and q.claims["w", token] == "c"
+    assert q.gate().conc == 1 and 4 <= q.gate().tokens < 4.1
+    assert q.hash("claims:w") == {token: "Pshop:k"}
+
+
+def test_of_an_account_without_limits_a_picked_up_job_stores_nothing(q):
+    q.limits()
+    pick_up(q, "lone")
+    token, answer = q.pick("lone")
+    assert answer == "G" and q.claims["w", token] == "b"
+    assert q.db.exists(q.key("accounts")) == 0 and q.hash("claims:w") == {token: "pshop:k"}
+
+
+def test_a_pick_up_uses_the_limits_that_redis_holds(q):
+    """Where the worker's are of another version."""
+    pick_up(q, "lone")
+    version = q.hash("stats")["limits"]
+    q.limits(rate=0.001, burst=1)
+    q.set_gate(tokens=0)
+    assert q.pick("lone", told=b"0 1 0 0 30000 60000 1000", version=version) is None
+    assert q.pick("lone", told=b"0 1 0 0 30000 60000 1000") is not None  # which claims to be of that version
+
+
+@pytest.mark.parametrize("key", ["workers", "inflight:w", "claims:w", "gates", "accounts", "limits", "pauses", "stats", "taken", "delayed"])
+def test_a_pick_up_at_a_key_of_the_wrong_type_does_nothing(q, key):
+    q.unbalanced = True
+    pick_up(q, "lone")
+    version = q.hash("stats")["limits"] if key != "limits" else "another"
+    q.db.delete(q.key(key))
+    q.db.set(q.key(key), "x")
+    before = {k: q.db.dump(k) for k in q.db.scan_iter()}
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE") as error:
+        q.pick("lone", told=b"0 1 0 0 30000 60000 1000", version=version)
+    assert q.key(key) in str(error.value)
+    assert {k: q.db.dump(k) for k in q.db.scan_iter()} == before
 
 
 def test_out_of_memory_a_picked_up_job_stays(q):

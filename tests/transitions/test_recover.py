@@ -76,7 +76,8 @@ def test_a_look_up_keeps_its_kind_and_burns_a_recovery(q):
 def test_a_big_dead_worker_is_recovered_in_pieces(q):
     q.push(*[f"j{n}" for n in range(500)])
     tokens = [t for t, _ in q.claim(500)]
-    q.begin(*[(t, f"k{n}") for n, t in enumerate(tokens[:256])])
+    q.begin(*[(t, f"k{n}") for n, t in enumerate(tokens[:128])])
+    q.begin(*[(t, f"k{n + 128}") for n, t in enumerate(tokens[128:256])])
     q.expire()
     seen = []
     while True:
@@ -107,7 +108,7 @@ def test_a_living_worker_gives_up_begun_claims_that_it_does_not_know(q):
     (known, _), (stranger, _) = q.claim(2)
     q.begin((known, "k1"), (stranger, "k2"))
     reply = q.call("recover", ["w", 0, stranger], "w", [q.order_key("shop", "k2")])
-    assert reply == ["OK", "1", "0", "1"]
+    assert reply == ["OK", "2", "0", "1"]
     assert q.ledger("k2").startswith(f"L {HASH} ") and q.ledger("k1").startswith(f"S {HASH} ")
     assert q.beat()[2] == "K"
     assert q.settle({"token": stranger, "op": "done"}, {"token": known, "op": "done"}) == ["LOST", "OK"]

@@ -8,16 +8,8 @@ from lib.scripts import HASH, OTHER
 CREATED = f'C {HASH} 5 ["77"]'
 
 
-def settle(*jobs):
-    """(token, what, result, ledger entry) each; the runs are of one."""
-    return [[len(jobs), len(jobs), 0, 0], [what for _, what, _, _ in jobs] + [1] * len(jobs), [t for t, _, _, _ in jobs],
-            [r for _, _, r, _ in jobs], [e for _, _, _, e in jobs]]
-
-
-def begin(*jobs):
-    """(token, kind and account, digest) each."""
-    return [[len(jobs), len(jobs)], [kind for _, kind, _ in jobs] + [1] * len(jobs), [t for t, _, _ in jobs],
-            [d for _, _, d in jobs]]
+def done(token, key, result="r"):
+    return {"token": token, "op": "done:created", "key": key, "result": result, "ledger": CREATED}
 
 
 CLAIM = [10, 1 << 22, 0]
@@ -29,15 +21,14 @@ def claimed(q, n):
 
 
 def test_all_three_in_one_call(q):
-    done, new = q.one("a", "ka"), claimed(q, 1)[0]
+    old, new = q.one("a", "ka"), claimed(q, 1)[0]
     q.push("next")
-    now, due, settled, begun, got = q.turn(begin=begin((new, "Pshop", HASH)), settle=settle((done, "shop done:created s", "r", CREATED)),
-                                           claim=CLAIM, keys=[q.order_key("shop", "kb"), q.order_key("shop", "ka")])
-    assert settled == ["O"] and begun == ["G"] and due == "-1" and abs(int(now) - q.now()) < 1000
+    now, due, settled, begun, got = q.turn(begin=[(new, "kb")], settle=[done(old, "ka")], claim=CLAIM)
+    assert settled == ["O"] and begun == ["C"] and due == "-1" and abs(int(now) - q.now()) < 1000
     assert got[0] == "OK" and got[3:] == ["f", "next"]
     assert q.list("results") == ["r"] and q.ledger("ka") == CREATED
     assert q.ledger("kb") == f"S {HASH} w {new}"
-    assert q.hash("claims:w") == {new: "Pshop:kb", f"{int(got[1]) + 1}.{got[2]}f": ""}
+    assert q.hash("claims:w") == {new: "Pshop:kb"} and list(q.hash("inflight:w")) == [new, f"{int(got[1]) + 1}.{got[2]}f"]
     assert q.gate().conc == 1
 
 
@@ -50,17 +41,15 @@ def test_nothing_to_do_is_nothing_done(q):
 def test_what_is_created_in_a_turn_is_a_duplicate_in_the_same(q):
     """Settling comes first: the begin of another job with its key sees the order."""
     first, second = q.one("a", "k"), claimed(q, 1)[0]
-    *_, settled, begun, _ = q.turn(begin=begin((second, "Pshop", HASH)), settle=settle((first, "shop done:created s", "r", CREATED)),
-                                   keys=[q.order_key("shop", "k")] * 2)
+    *_, settled, begun, _ = q.turn(begin=[(second, "k")], settle=[done(first, "k")])
     assert (settled, begun) == (["O"], ["D", CREATED])
 
 
 def test_other_bytes_under_a_key_of_the_same_turn(q):
     """Two jobs with one key begin in one turn: one goes."""
     one, two, three = claimed(q, 3)
-    *_, begun, _ = q.turn(begin=begin((one, "Pshop", HASH), (two, "Pshop", HASH), (three, "Pshop", OTHER)),
-                          keys=[q.order_key("shop", "k")] * 3)
-    assert begun == ["GBK"]
+    *_, begun, _ = q.turn(begin=[(one, "k"), (two, "k"), (three, "k", "shop", "P", OTHER)])
+    assert begun == ["CBK"]
     assert q.gate().conc == 1
 
 
@@ -69,8 +58,7 @@ def test_a_slot_that_a_settlement_frees_is_claimed_in_the_same_turn(q):
     first = q.one("a", "ka")
     [second] = claimed(q, 1)
     assert q.begin((second, "kb")) == ["Wc"]
-    *_, settled, _, got = q.turn(settle=settle((first, "shop done:created s", "r", CREATED)), claim=CLAIM,
-                                 keys=[q.order_key("shop", "ka")])
+    *_, settled, _, got = q.turn(settle=[done(first, "ka")], claim=CLAIM)
     assert settled == ["O"]
     assert got[3] == "g" and got[4].endswith("job-0")
 
@@ -79,15 +67,14 @@ def test_a_slot_that_a_settlement_frees_is_begun_in_the_same_turn(q):
     q.limits(conc=1)
     first = q.one("a", "ka")
     [second] = claimed(q, 1)
-    *_, settled, begun, _ = q.turn(begin=begin((second, "Pshop", HASH)), settle=settle((first, "shop done:created s", "r", CREATED)),
-                                   keys=[q.order_key("shop", "kb"), q.order_key("shop", "ka")])
-    assert (settled, begun) == (["O"], ["G"])
+    *_, settled, begun, _ = q.turn(begin=[(second, "kb")], settle=[done(first, "ka")])
+    assert (settled, begun) == (["O"], ["C"])
     assert q.gate().conc == 1
 
 
 def test_a_job_that_is_handed_back_is_claimed_in_the_same_turn(q):
     [token] = claimed(q, 1)
-    *_, settled, _, got = q.turn(settle=settle((token, " back -", "", "")), claim=CLAIM, keys=[q.key("jobs")])
+    *_, settled, _, got = q.turn(settle=[{"token": token, "account": "", "op": "back", "effect": "-"}], claim=CLAIM)
     assert settled == ["O"] and got[3:] == ["f", "job-0"]
     assert q.stat("taken") == 1
 
@@ -96,30 +83,27 @@ def test_many_claims_after_all_others_have_ended(q):
     """The claims' hash goes and comes back within one turn."""
     tokens = [q.one(f"j{n}", f"k{n}") for n in range(20)]
     q.push(*[f"new-{n}" for n in range(20)])
-    *_, settled, _, got = q.turn(settle=settle(*[(t, "shop done:created s", "r", CREATED) for t in tokens]), claim=[20, 1 << 22, 0],
-                                 keys=[q.order_key("shop", f"k{n}") for n in range(20)])
+    *_, settled, _, got = q.turn(settle=[done(t, f"k{n}") for n, t in enumerate(tokens)], claim=[20, 1 << 22, 0])
     assert settled == ["O" * 20] and got[4:] == [f"new-{n}" for n in range(20)]
-    assert len(q.hash("claims:w")) == 20 == len(q.hash("inflight:w"))
+    assert q.hash("claims:w") == {} and len(q.hash("inflight:w")) == 20
 
 
 def test_out_of_memory_a_turn_settles_and_takes_nothing_on(q):
-    done, new = q.one("a", "ka"), claimed(q, 1)[0]
+    old, new = q.one("a", "ka"), claimed(q, 1)[0]
     q.push("next")
     q.db.config_set("maxmemory", 1)
-    _, _, settled, begun, got = q.turn(begin=begin((new, "Pshop", HASH)), settle=settle((done, "shop done:created s", "r", CREATED)),
-                                       claim=CLAIM, keys=[q.order_key("shop", "kb"), q.order_key("shop", "ka")])
+    _, _, settled, begun, got = q.turn(begin=[(new, "kb")], settle=[done(old, "ka")], claim=CLAIM)
     q.db.config_set("maxmemory", 0)
     assert settled == ["O"] and begun[0] == "" and "maxmemory" in begun[1]
     assert got[0] == "REFUSED" and "maxmemory" in got[1]
-    assert q.hash("claims:w") == {new: ""} and q.ledger("kb") is None and q.jobs() == ["next"]
+    assert q.hash("claims:w") == {} and list(q.hash("inflight:w")) == [new] and q.ledger("kb") is None and q.jobs() == ["next"]
 
 
 def test_without_a_lease_a_turn_only_settles(q):
-    done, new = q.one("a", "ka"), claimed(q, 1)[0]
+    old, new = q.one("a", "ka"), claimed(q, 1)[0]
     q.push("next")
     q.expire()
-    _, _, settled, begun, got = q.turn(begin=begin((new, "Pshop", HASH)), settle=settle((done, "shop done:created s", "r", CREATED)),
-                                       claim=CLAIM, keys=[q.order_key("shop", "kb"), q.order_key("shop", "ka")])
+    _, _, settled, begun, got = q.turn(begin=[(new, "kb")], settle=[done(old, "ka")], claim=CLAIM)
     assert (settled, begun, got) == (["O"], ["L"], ["LOST"])
     assert q.jobs() == ["next"] and q.ledger("kb") is None
 
@@ -130,10 +114,9 @@ def test_where_nothing_may_be_written_the_whole_turn_says_so(q):
     q.push("next")
     q.db.config_set("min-replicas-to-write", 1)
     try:
-        for turn in (dict(claim=CLAIM), dict(begin=begin((token, "Pshop", HASH)), keys=[q.order_key("shop", "k")]),
-                     dict(settle=settle((token, "shop done s", "", "")), keys=[q.key("jobs")])):
+        for turn in (dict(claim=CLAIM), dict(begin=[(token, "k")]), dict(settle=[{"token": token, "op": "done"}])):
             with pytest.raises(redis.ResponseError, match="NOREPLICAS|Not enough good replicas"):
                 q.turn(**turn)
     finally:
         q.db.config_set("min-replicas-to-write", 0)
-    assert q.hash("claims:w") == {token: ""} and q.jobs() == ["next"]
+    assert list(q.hash("inflight:w")) == [token] and q.jobs() == ["next"]

@@ -136,7 +136,7 @@ function drawAccounts(s, page) {
     [a.account, el("span", { className: "sub" }, several ? `${a.provider}, queue ${a.queue}` : a.provider)],
     [chip(stateKind[a.state], stateWords[a.state]),
       a.reason || a.until ? el("span", { className: "sub cut" }, [a.reason, a.until && a.until > s.at ? `${a.state === "paused_by_operator" || a.state === "paused_by_provider" ? "ends" : "next try"} in ${span(a.until - s.at)}` : null].filter(Boolean).join("; ")) : null],
-    count(a.waiting), a.concurrency_limit ? `${count(a.concurrency)} of ${count(a.concurrency_limit)}` : count(a.concurrency),
+    count(a.waiting), a.concurrency_limit ? `${count(a.concurrency)} of ${count(a.concurrency_limit)}` : `${count(a.here.inflight)} here`,
     a.rate ? [`${rate(a.rate)}/s`, el("span", { className: "sub" }, `${Math.floor(a.tokens)} of ${count(a.burst)} left`)] : "no limit",
     count(a.here.created), pauseButton("account", a.account, `/api/v1/queues/${part(a.queue)}/accounts/${part(a.account)}`, a.state === "paused_by_operator")]),
     "No account fits.");

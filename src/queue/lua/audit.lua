@@ -1,5 +1,5 @@
 -- The books of a queue at one instant. Changes nothing.
--- uses: kinds clock gate
+-- uses: kinds clock gate gate_read
 -- KEYS  1 stats  2 jobs  3 taken  4 delayed  5 parked  6 waiting  7 gates  8 accounts  9 workers  10 dead
 --       11 dead:entries  12 results; from 13 on, per worker: inflight:<worker>, claims:<worker>
 -- ARGV  1 how many parked jobs may be looked at one by one  2 … the workers, also those that only their
@@ -35,7 +35,7 @@ for _, name in ipairs(redis.call('ZRANGE', KEYS[9], 0, -1)) do
   living[name] = true
 end
 
--- In flight: claims and records match, begun claims are what their accounts count.
+-- In flight: claims have their records, and of those that are counted their accounts know.
 local inflight, begun, begun_by, seen = 0, 0, {}, {}
 for i = 2, #ARGV do
   local worker, tokens = ARGV[i], redis.call('HKEYS', KEYS[2 * i + 9])
@@ -54,18 +54,16 @@ for i = 2, #ARGV do
   end
   for k = 1, #claims, 2 do
     if not here[claims[k]] then breach('claim %s of %s has no job', claims[k], worker) end
-    here[claims[k]] = nil
-    local account = string.match(claims[k + 1], '^%a([^:]+):')
-    if account then
-      begun = begun + 1
+    local kind, account = string.match(claims[k + 1], '^(%a)([^:]+):')
+    begun = begun + 1
+    if kind == 'P' or kind == 'L' then
       begun_by[account] = (begun_by[account] or 0) + 1
     end
   end
-  for token in pairs(here) do breach('job %s in flight at %s has no claim', token, worker) end
 end
 local accounts = redis.call('HGETALL', KEYS[8])
 for i = 1, #accounts, 2 do
-  local counted = gate_of(accounts[i + 1], limits_read('')).conc
+  local counted = gate_of(accounts[i + 1], limits_of(nil)).conc
   local there = begun_by[accounts[i]] or 0
   if counted ~= there then
     breach('account %s counts %d requests under way, its claims are %d', accounts[i], counted, there)

@@ -4,7 +4,7 @@
 -- ARGV  per letter: dead id, died at (ms), the letter, its ledger entry ("U …" where its outcome is unknown,
 --       else "")
 -- Returns  per letter: OK, or THERE: one of that id is there already
-local wrong = wrong_kind({ 'zset', 'hash', 'hash' })
+local wrong = wrong_kind({ 'ZCARD', 'HLEN', 'HLEN' })
 if wrong then return wrong end
 local added, replies = 0, {}
 for i = 1, #KEYS - 3 do

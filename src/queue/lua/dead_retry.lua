@@ -6,7 +6,7 @@
 --       2 ms until the first is due  3 ms between them; then per letter: dead id, record
 -- Returns  per letter: OK; GONE; and nothing was done: UNKNOWN (retry: the ledger says that nobody knows
 --   whether the order exists), CREATED (resend: it exists), BUSY (resend: its key is under way)
-local wrong = wrong_kind({ 'zset', 'hash', 'zset', 'hash', 'hash' })
+local wrong = wrong_kind({ 'ZCARD', 'HLEN', 'ZCARD', 'HLEN', 'HLEN' })
 if wrong then return wrong end
 local resend, n, moved = ARGV[1] == 'resend', #KEYS - 5, 0
 local due, step, replies = now + tonumber(ARGV[2]), tonumber(ARGV[3]), {}

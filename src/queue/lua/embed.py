@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Turns the Lua transitions into a C table: each script with the shared parts that its `-- uses:` line
-names put in front (or, where the line is indented, in its place), as far as they are used, comments and
+names put in front (or, where the line stands below the opening comment, in its place), as far as they are used, comments and
 indentation taken out, and its SHA1 (what EVALSHA wants).
 usage: embed.py OUTPUT SCRIPT.lua ..."""
 import hashlib
@@ -55,11 +55,13 @@ def parts(names, folder, script):
 
 
 def expand(text, folder):
-    """Puts the parts that an indented `-- uses:` names in its place: they exist from there on, within that block."""
+    """Puts the parts that a `-- uses:` below the opening comment names in its place: they exist from there on, within
+    that block."""
     def place(match):
         indent, names = match.groups()
         return "".join(indent + line for line in strip(parts(names, folder, text)).splitlines(keepends=True))
-    return re.sub(r"^([ ]+)-- uses: (.*)\n", place, text, flags=re.M)
+    head = re.match(r"(?:--[^\n]*\n)*", text).group(0)
+    return head + re.sub(r"^([ ]*)-- uses: (.*)\n", place, text[len(head):], flags=re.M)
 
 
 def assemble(path):

@@ -1,5 +1,5 @@
 -- Whether one more request of an account may leave, and when to look again if not; shared by the scripts
--- that say "-- uses: passage" (after gate).
+-- that say "-- uses: passage" (after gate). Gates are asked that are the account's own (gate_own).
 -- KEYS, ARGV, what it returns: those of the script that uses it.
 
 local LOOK_MS = 10 -- between two looks at an account that has more tokens a second than looks are worth
@@ -60,6 +60,6 @@ local function gates_schedule(gates_key)
   end
   if #list == 0 then return end
   for i, score in ipairs(call('ZMSCORE', gates_key, unpack(list))) do
-    if score then gate_schedule(gates_key, list[i], gates_seen[list[i]]) end
+    if score then gate_schedule(gates_key, list[i], gate_own(list[i])) end
   end
 end

@@ -1,9 +1,9 @@
 -- An operator pauses a queue or one of its accounts, or lifts that; waiting jobs come back at once.
--- uses: kinds clock gate passage pauses
+-- uses: kinds clock gate gate_read gate_own gate_load passage pauses
 -- KEYS  1 pauses  2 gates  3 accounts  4 limits
 -- ARGV  1 account ("" is the queue)  2 pause or resume  3 pause: for how many ms (0: until resumed)  4 reason
 -- Returns  { was: the entry that stood or "", is: the entry that stands or "" }
-local wrong = wrong_kind({ 'hash', 'zset', 'hash', 'hash' })
+local wrong = wrong_kind({ 'HLEN', 'ZCARD', 'HLEN', 'HLEN' })
 if wrong then return wrong end
 local account, length = ARGV[1], tonumber(ARGV[3])
 local was, is = redis.call('HGET', KEYS[1], account) or '', ''

@@ -1,46 +1,78 @@
 -- Claims and begins in one step the one job that a blocking pick-up just moved to `taken`: what
--- an idle worker does, so that a lone job costs one round trip less. The worker has read the job.
--- uses: kinds clock gate passage record
--- KEYS  1 workers  2 inflight:<worker>  3 claims:<worker>  4 parked  5 waiting  6 gates  7 accounts
---       8 limits  9 pauses  10 stats  11 taken  12 delayed  13 order:<account>:<key>
--- ARGV  1 worker  2 length of the ledger keys' common beginning  3 P and account in one  4 hash of the
---       order's bytes  5 the job's text, as the pick-up gave it
--- Returns  { token, letter and text as of begin, now ms, next ms (as claim) }; or {} where it is to be claimed the
+-- an idle worker does, so that a lone job costs one round trip less. The worker has read the job. What would need
+-- more than to be begun (its key is known, its account's gate is not open, …) is claimed the long way.
+-- uses: kinds clock gate
+-- KEYS  1 workers  2 inflight:<worker>  3 claims:<worker>  4 parked  5 gates  6 accounts  7 limits  8 pauses
+--       9 stats  10 taken  11 delayed  12 order:<account>:<key>
+-- ARGV  1 worker  2 the job's text, as the pick-up gave it  3 its account  4 the account's limits  5 version of the
+--       limits (turn.lua)  6 hash of the order's bytes  7 NUMBERS, packed: length of the ledger keys' common beginning,
+--       turn, answered, highest (turn.lua)
+-- Returns  { token, letter as of begin (G or C), now ms, next ms (as claim) }; or {} where it is to be claimed the
 --   long way: nothing was done. After a lost reply the worker does not ask again; it looks for claims it does not know.
-local wrong = wrong_kind({ 'zset', 'hash', 'hash', 'hash', 'zset', 'zset', 'hash', 'hash', 'hash', 'hash', 'list', 'zset' })
+-- What is read before anything is written needs no look at its type before.
+local argv, keys = ARGV, KEYS
+local wrong = wrong_kind({ false, false, 'HLEN', false, 'ZCARD', false, false, 'HLEN', false, false, 'ZCARD' })
 if wrong then return wrong end
-local lease = call('ZSCORE', KEYS[1], ARGV[1])
-if not lease or tonumber(lease) <= now then return {} end
-if size[9] > 0 then
-  -- uses: pauses
-  if paused_till(KEYS[9], '') then return {} end
-end
-if not call('LPOS', KEYS[11], ARGV[5], 'RANK', -1) then return {} end
-local inflight_key, claims_key, parked_key, waiting_key, gates_key, accounts_key, limits_key, pauses_key, stats_key =
-  unpack(KEYS, 2, 10)
-local sub = string.sub
-do
-  -- uses: admission
-  worker, key_start = ' ' .. ARGV[1] .. ' ', tonumber(ARGV[2]) + 1
-  local number, taken = last_number(KEYS[10], KEYS[4])
-  local token = ms(number + 1) .. '.' .. time[2] .. 'f'
-  call('HSET', KEYS[10], 'seq', ms(number + 1), 'taken', ms(taken + 1))
-  call('HSET', KEYS[2], token, ARGV[5])
-  call('LREM', KEYS[11], -1, ARGV[5])
-  local entry = call('MGET', KEYS[13])[1] -- as begin does: what is no text counts as nothing
-  local its_account = sub(ARGV[3], 2)
-  gates_fetch(accounts_key, limits_key, { its_account })
-  find_busy({ its_account }, size[6] > 0, size[9] > 0)
-  admit_for(sub(ARGV[3], 1, 1), its_account)
-  local letter, text = admit(token, KEYS[13], entry, ARGV[4])
-  if letter ~= 'G' and letter ~= 'W' then call('HSET', KEYS[3], token, '') end
-  admission_end()
-  if waits > 0 then gates_schedule(gates_key) end
-  gates_save(accounts_key)
-  local next = '-1'
-  if waits > 0 or size[6] > 0 or size[12] > 0 then
-    -- uses: look
-    next = look_again(KEYS[12], gates_key)
+local account, key = argv[3], keys[12]
+local lease = try('ZSCORE', keys[1], argv[1])
+local stored = try('HGET', keys[6], account)
+local state = try('HMGET', keys[9], 'seq', 'taken', 'limits', 'turn:' .. argv[1])
+local there = try('LPOS', keys[10], argv[2], 'RANK', -1)
+local entry = call('MGET', key)[1] -- what is no text counts as nothing
+local text = argv[4]
+if state[3] ~= argv[5] then text = try('HGET', keys[7], account) end
+for _, read in ipairs({ lease, stored, state, there, text }) do
+  if type(read) == 'table' and read.err then
+    return wrong_kind({ 'ZCARD', false, false, false, false, 'HLEN', 'HLEN', false, 'HLEN', 'LLEN' }) or read
   end
-  return { token, letter .. (text or ''), ms(now), next }
 end
+if not lease or tonumber(lease) <= now or not there or entry then return {} end
+if size[8] > 0 then
+  local paused = call('HMGET', keys[8], '', account)
+  if paused[1] or paused[2] then return {} end
+end
+if size[5] > 0 and call('ZSCORE', keys[5], account) then return {} end
+
+-- Room for one more request? Of an account without limits nothing is stored.
+local letter, kept = 'G'
+local rate, conc = 1, 1
+if not stored and text and byte(text) == 1 then
+  local _
+  _, rate, _, conc = struct.unpack('<bddd', text)
+end
+if rate > 0 or conc > 0 then
+  -- uses: gate_read
+  local l = limits_of(text)
+  local g = gate_of(stored, l)
+  if g.mode or (l.rate > 0 and g.tokens < 1) or (l.conc > 0 and g.conc >= l.conc) then return {} end
+  if l.conc > 0 then letter = 'C' end
+  if l.rate > 0 or l.conc > 0 then
+    kept = struct.pack(QUIET, 1, l.rate > 0 and g.tokens - 1 or g.tokens, now, l.conc > 0 and g.conc + 1 or g.conc, g.fails)
+  end
+end
+
+local prefix_n, turn, answered, highest = struct.unpack('<I2ddd', argv[7])
+local seq, taken = tonumber(state[1] or 0), tonumber(state[2] or 0) or 0
+if not seq or seq == 0 then
+  -- uses: record
+  seq = first_number(state[1], call('EXISTS', keys[4]))
+end
+-- uses: fence
+seq = seq + 1
+local token = ms(seq) .. '.' .. time[2] .. 'f'
+-- The first write is one that is refused when Redis is full, or where it may not be written to.
+local written = try('HSET', keys[2], token, argv[2])
+if type(written) == 'table' then
+  return wrong_kind({ false, 'HLEN' }) or written
+end
+call('HSET', keys[9], 'seq', ms(seq), 'taken', ms(taken + 1), 'turn:' .. argv[1], fence)
+call('LREM', keys[10], -1, argv[2])
+call('SET', key, 'S ' .. argv[6] .. ' ' .. argv[1] .. ' ' .. token)
+call('HSET', keys[3], token, (letter == 'C' and 'P' or 'p') .. string.sub(key, prefix_n + 1))
+if kept then call('HSET', keys[6], account, kept) end
+local next = '-1'
+if size[5] > 0 or size[11] > 0 then
+  -- uses: look
+  next = look_again(keys[11], keys[5])
+end
+return { token, letter, ms(now), next }

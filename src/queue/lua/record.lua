@@ -27,18 +27,17 @@ local function record_split(record)
   return recoveries, state, position, body
 end
 
--- The last number that a job has, and how many jobs were taken. Where the counter was lost (an operator
--- deleted `stats`) it goes on above every number that may be in use.
-local function last_number(stats, parked)
-  local stored = call('HMGET', stats, 'seq', 'taken')
-  local seq, taken = tonumber(stored[1] or 0), tonumber(stored[2] or 0) or 0
-  if not seq or (seq == 0 and call('EXISTS', parked) == 1) then seq = math.floor(now / 10) end
-  return seq, taken
+-- The last number that a job has, given what is stored of it. Where the counter was lost (an operator deleted
+-- `stats`) it goes on above every number that may be in use.
+local function first_number(stored, parked)
+  local seq = tonumber(stored or 0)
+  if not seq or (seq == 0 and parked > 0) then seq = math.floor(now / 10) end
+  return seq
 end
 
 -- Takes n numbers that no job has; returns the one before the first.
 local function take_numbers(stats, parked, n)
-  local before = last_number(stats, parked)
+  local before = first_number(call('HGET', stats, 'seq'), call('HLEN', parked))
   call('HSET', stats, 'seq', ms(before + n))
   return before
 end

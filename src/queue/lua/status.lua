@@ -1,9 +1,10 @@
--- A queue at a glance: sizes, accounts, workers; never looks at jobs one by one. Changes nothing.
--- uses: kinds clock gate passage pauses
+-- A queue at a glance: sizes, accounts, workers; looks at no job, and at requests under way only if they are not many.
+-- Changes nothing.
+-- uses: kinds clock gate gate_read gate_own gate_load passage pauses
 -- KEYS  1 jobs  2 taken  3 delayed  4 waiting  5 parked  6 dead  7 results  8 stats  9 workers  10 workers:info
 --       11 accounts  12 limits  13 pauses  14 gates; from 15 on, per worker: inflight:<worker>, claims:<worker>
 -- ARGV  the workers, as they were a moment ago
--- Returns  { now ms, { name, number, … } sizes and counters, { account, state as gate.lua keeps it, limits, pause
+-- Returns  { now ms, { name, number, … } sizes and counters, { account, state as gate.lua keeps it (but with all its requests under way), limits, pause
 --   or "", waiting, … }, { worker, lease ends at (ms), what it said of itself, in flight, … }, the job to be
 --   taken next or "", when the first delayed job is due or "", when the oldest dead letter died or "", the queue's pause or "" }
 local function first_score(key)
@@ -14,7 +15,25 @@ end
 local sizes = { 'jobs', ms(redis.call('LLEN', KEYS[1])), 'picked_up', ms(redis.call('LLEN', KEYS[2])),
   'delayed', ms(redis.call('ZCARD', KEYS[3])), 'waiting', ms(redis.call('ZCARD', KEYS[4])),
   'dead', ms(redis.call('ZCARD', KEYS[6])), 'results', ms(redis.call('LLEN', KEYS[7])) }
-for _, word in ipairs(redis.call('HGETALL', KEYS[8])) do sizes[#sizes + 1] = word end
+local stats = redis.call('HGETALL', KEYS[8])
+for i = 1, #stats, 2 do
+  if stats[i] ~= 'limits' and not string.find(stats[i], '^turn:') then -- turn.lua's and fence.lua's, no counters
+    sizes[#sizes + 1] = stats[i]
+    sizes[#sizes + 1] = stats[i + 1]
+  end
+end
+
+-- Requests under way: those that count are counted in the gate; of accounts without a limit, the claims are, as long as
+-- they are not too many to look at.
+local CLAIMS_MAX = 10000
+local under_way, claims = {}, 0
+for k = 16, #KEYS, 2 do claims = claims + redis.call('HLEN', KEYS[k]) end
+for k = 16, claims <= CLAIMS_MAX and #KEYS or 0, 2 do
+  for _, claim in ipairs(redis.call('HVALS', KEYS[k])) do
+    local name = string.match(claim, '^%a([^:]+):')
+    if name then under_way[name] = (under_way[name] or 0) + 1 end
+  end
+end
 
 local accounts, names = {}, {}
 for _, key in ipairs({ KEYS[11], KEYS[12] }) do
@@ -26,7 +45,7 @@ for name in pairs(names) do
   gate_closed(g, l) -- a pause that is over is over
   local paused = paused_till(KEYS[13], name) and redis.call('HGET', KEYS[13], name) or ''
   accounts[#accounts + 1] = name
-  accounts[#accounts + 1] = string.format('%.3f %.0f %.0f %.0f %s %.0f %.0f %s', g.tokens, now, g.conc, g.fails, g.mode,
+  accounts[#accounts + 1] = string.format('%.3f %.0f %.0f %.0f %s %.0f %.0f %s', g.tokens, now, under_way[name] or g.conc, g.fails, g.mode,
     g.till, g.cool, g.probe)
   accounts[#accounts + 1] = string.format('%.6f %.0f %.0f %.0f', l.rate, l.burst, l.conc, l.failures)
   accounts[#accounts + 1] = paused

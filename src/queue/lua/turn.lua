@@ -3,95 +3,149 @@
 -- uses: kinds clock gate
 -- KEYS  1 jobs  2 results  3 dead  4 dead:entries  5 delayed  6 parked  7 waiting  8 gates  9 accounts
 --       10 limits  11 pauses  12 workers  13 stats  14 taken  15 inflight:<worker>  16 claims:<worker>; then
---       per job to begin: order:<account>:<key>; then the same per job to settle (or jobs where there is
---       none); then further results lists
--- ARGV  1 worker  2 length of the ledger keys' common beginning ("dray:{q}:order:")
---       3 jobs to begin  4 their runs  5 jobs to settle  6 their runs  7 jitter, 0 to 1  8 "1" if these
---       settlements are sent again  9 how many to claim: "" none; 0 only gives back what blocking pick-ups
---       took  10 bytes to claim at most (one job always fits)  11 results high water (0: none); then to begin
---       and to settle as begin.lua and settle.lua say. A run is neighbours that share something, which is said once.
+--       per job to settle: order:<account>:<key> (or jobs where there is none); then the same per job to
+--       begin; then further results lists
+-- ARGV  1 worker  2 NUMBERS, packed (below)  3 runs  4 version of the limits  5 jitter, 0 to 1; then
+--       the different limits of the accounts (gate.lua), as the worker knows them; then the different ops of the
+--       settlements; then the runs' accounts; then, as begin.lua and settle.lua say, what is to be begun and what
+--       is to be settled
+--   A run is neighbours of the same account, limits and op or kind. Of each, those to be settled first, `runs` has
+--   three bytes: how many they are; which limits (0: none known); which op, or the letter of the kind.
 -- Returns  { now ms, next ms, settled, begun, claimed }; the last three are false where nothing was asked for
 --   next     when to claim again: 0 now, -1 nothing is known to come
 --   settled, begun, claimed: as settle.lua, begin.lua, claim.lua say
 -- Out of memory, Redis refuses to begin and to claim, and settles: work that is under way must end.
-local wrong = wrong_kind({ 'list', false, 'zset', 'hash', 'zset', 'hash', 'zset', 'zset', 'hash', 'hash', 'hash', 'zset',
-  'hash', 'list', 'hash', 'hash' })
-if wrong then return wrong end
-local FIXED, HEAD = 16, 11
+-- stats has "limits" -> a number that changes with every change of the limits: where the worker's is another,
+-- what Redis holds counts.
+--
+-- What most jobs need is written in one piece, without functions: Redis runs this text from the top at each call, and
+-- a function costs as much as a command. What is rare stands in blocks that define theirs when they are needed.
 local keys, argv = KEYS, ARGV
+-- Numbers, little-endian: how many settlements, runs of them, begins, runs of them, limits, ops, jobs to pop at
+-- first (claim.lua); the length of the ledger keys' common beginning ("dray:{q}:order:"); bits: 1 sent again, 2 in
+-- doubt (fence.lua), 4 claims, 8 a job dies, 16 the limits of an account are not known; turn, answered, highest
+-- (fence.lua); the lowest number of a claim to settle or to begin; how many to claim (0 only gives back what blocking
+-- pick-ups took); bytes to claim at most (one job always fits); results high water (0: none)
+local settle_n, settle_runs, begin_n, begin_runs, limits_n, ops_n, pop_n, prefix_n, bits, turn, answered, highest, lowest,
+  claim_n, room_bytes, high_water = struct.unpack('<I2I2I2I2I2I2I2I2Bddddddd', argv[2])
+local again, dies = bits % 2 >= 1, bits % 16 >= 8
+local claims = bits % 8 >= 4
+local FIXED, LIMITS_AT = 16, 5
+local OPS = LIMITS_AT + limits_n
+local takes = claims or begin_n > 0 -- or gives back: jobs may go to or come from other places than results and dead letters
+for i = 1, ops_n do
+  local verb = byte(argv[OPS + i])
+  takes = takes or (verb ~= 79 and verb ~= 68) -- O D
+end
+local wrong = wrong_kind({ takes and 'LLEN', false, dies and 'ZCARD', dies and 'HLEN', 'ZCARD', takes and 'HLEN', takes and 'ZCARD',
+  'ZCARD', false, false, takes and 'HLEN', false, false, takes and 'LLEN', 'HLEN', 'HLEN' })
+if wrong then return wrong end
 local jobs_key, results_key, dead_key, entries_key, delayed_key, parked_key, waiting_key, gates_key, accounts_key,
-  limits_key, pauses_key, workers_key, stats_key, taken_key, inflight_key, claims_key = unpack(keys, 1, FIXED)
+  limits_key, pauses_key, workers_key, stats_key, taken_key, inflight_key, claims_key = unpack(keys, 1, 16)
+local ACCOUNTS = OPS + ops_n
+local SETTLE_AT = ACCOUNTS + settle_runs + begin_runs + 2 * begin_n -- before the settlements' columns
+local runs = argv[3]
 local sub, concat = string.sub, table.concat
-local to_begin, begin_runs, to_settle, settle_runs = tonumber(argv[3]), tonumber(argv[4]), tonumber(argv[5]), tonumber(argv[6])
-local to_claim = tonumber(argv[9])
-local SETTLE_AT = HEAD + 2 * begin_runs + 2 * to_begin -- before the settlements' arguments
 local moved = false -- jobs went to `delayed`, `waiting` or `jobs`
 local ended = 0     -- claims
+local counted = false -- seq or taken have changed
 local settled, begun, claimed = false, false, false
+local results_length = try('LLEN', results_key)
 
--- The accounts of all jobs are read at once. settle_names: of each run of settlements, "" where it is not known.
-local settle_names, begin_names, names = {}, {}, {}
-for r = 1, settle_runs do
-  local what = argv[SETTLE_AT + r]
-  local name = sub(what, 1, string.find(what, ' ', 1, true) - 1)
-  settle_names[r], names[r] = name, name
+-- What is read before anything is written needs no look at its type before.
+local accounts_n = settle_runs + begin_runs
+if accounts_n == 2 and argv[ACCOUNTS + 1] == argv[ACCOUNTS + 2] then accounts_n = 1 end
+local states = accounts_n > 0 and try('HMGET', accounts_key, unpack(argv, ACCOUNTS + 1, ACCOUNTS + accounts_n)) or {}
+local lease = try('ZSCORE', workers_key, argv[1])
+local state = try('HMGET', stats_key, 'seq', 'taken', 'limits', 'turn:' .. argv[1])
+local told = accounts_n > 0 and (bits >= 16 or state[3] ~= argv[4]) -- what Redis holds counts, not what the worker tells
+  and try('HMGET', limits_key, unpack(argv, ACCOUNTS + 1, ACCOUNTS + accounts_n))
+local failed = states.err and states or state.err and state or told and told.err and told or type(lease) == 'table' and lease
+if failed or size[8] > 0 then -- gates of others may be read later on, too
+  failed = wrong_kind({ false, false, false, false, false, false, false, false, 'HLEN', 'HLEN', false, failed and 'ZCARD',
+    failed and 'HLEN' }) or failed
+  if failed then return failed end
 end
-for r = 1, begin_runs do
-  local name = sub(argv[HEAD + r], 2)
-  begin_names[r], names[settle_runs + r] = name, name
+local alive = lease and tonumber(lease) > now
+local seq, taken = tonumber(state[1] or 0), tonumber(state[2] or 0) or 0
+if not seq or seq == 0 then
+  -- uses: record
+  seq = first_number(state[1], size[6])
 end
-if #names > 0 then gates_fetch(accounts_key, limits_key, names) end
+-- uses: fence
+local doubt = bits % 4 > 0 or turn <= last_turn or lowest <= sure
+local claims_in_doubt
+if doubt then
+  -- uses: doubt
+  claims_in_doubt = claims_known
+end
 
--- A write that changes nothing, but is refused when Redis is full: then `full` is what it said. Where it may not
--- be written to at all (a replica, …), that is the answer to everything.
+if accounts_n == 1 and settle_runs + begin_runs == 2 then
+  states[2] = states[1]
+  if told then told[2] = told[1] end
+end
+-- Most runs do without their account's gate: settlements that teach nothing, and begins of accounts of which nothing
+-- is stored and that have no limits.
+local gate_at -- gate_run.lua's, once one is looked at
+local run_limits = {} -- those that the worker told
+for i = 1, told and 0 or limits_n do
+  local text = argv[LIMITS_AT + i]
+  if byte(text) == 1 then
+    local _, rate, _, conc = struct.unpack('<bddd', text)
+    run_limits[i] = { rate = rate, conc = conc, ledger_ttl = sub(text, 50) }
+  end
+end
+
+-- The first write is one that is refused when Redis is full: then `full` is what it said. Where it may not be
+-- written to at all (a replica, …), that is the answer to everything. Of a worker that is not known (it was recovered)
+-- nothing is kept: nobody would take it away.
 local full
-if to_begin > 0 or (to_claim and to_claim > 0) then
-  local probe = try('ZADD', gates_key, 'XX', 0, '')
-  full = type(probe) == 'table' and probe.err
-  if full and not string.find(full, 'OOM ', 1, true) then return probe end
+if claims or settle_n + begin_n > 0 then
+  local written = try('HSET', stats_key, lease and 'turn:' .. argv[1] or 'seq', lease and fence or ms(seq))
+  full = type(written) == 'table' and written.err
+  if full then
+    if not string.find(full, 'OOM ', 1, true) then return written end
+    call('HDEL', claims_key, '') -- which may always be done, and then so may the rest
+    call('HSET', stats_key, lease and 'turn:' .. argv[1] or 'seq', lease and fence or ms(seq))
+  end
 end
 
-if to_settle > 0 then
+if settle_n > 0 then
   -- uses: settle
-  settled = settle_all()
 end
 
-local alive = false
-if to_begin > 0 or to_claim then
-  local lease = call('ZSCORE', workers_key, argv[1])
-  alive = lease and tonumber(lease) > now
-end
-
-if to_begin > 0 then
+if begin_n > 0 then
   if not alive then
-    begun = { string.rep('L', to_begin) }
+    begun = { string.rep('L', begin_n) }
   elseif full then
     begun = { '', full }
   else
-    -- uses: passage admission begin
-    begun = begin_all()
+    -- uses: begin
   end
 end
 
 if moved or size[8] > 0 then
-  -- uses: passage
+  -- uses: gate_own passage
   gates_schedule(gates_key)
 end
 
-if to_claim then
+if claims then
   if not alive then
     claimed = { 'LOST' }
   elseif full then
     claimed = { 'REFUSED', full }
   else
-    -- uses: record claim
-    claimed = claim_up_to(to_claim)
+    -- uses: claim
   end
 end
 
-if to_settle > 0 or not full then gates_save(accounts_key) end
+if gates_dirty then
+  -- uses: gate_save
+  gates_save(accounts_key)
+end
+if counted then call('HSET', stats_key, 'seq', ms(seq), 'taken', ms(taken)) end
 local next = '-1'
-if to_claim == 0 or (claimed and (claimed[1] == 'PAUSED' or claimed[1] == 'FULL')) then
+if (claims and claim_n == 0) or (claimed and (claimed[1] == 'PAUSED' or claimed[1] == 'FULL')) then
   next = ms(now + 1000) -- nothing may be claimed, and nobody tells when that is over
 elseif moved or size[5] > 0 or size[8] > 0 then
   -- uses: look
