@@ -128,10 +128,7 @@ static void mark_sent(struct batch *b) {
     b->sent = true;
 }
 
-void turn_send(const struct turn *t, struct buf *cmd, struct queue_caller *caller, const struct queue_keys *k,
-               const struct redis_wait *wait, queue_reply_fn done, void *arg) {
-    mark_sent(t->settle);
-    mark_sent(t->begin);
+void turn_write(const struct turn *t, struct buf *cmd, const struct queue_keys *k) {
     const struct parts p = parts_of(t);
     size_t keys = FIXED + p.settle->count + p.settle->more_count + p.begin->count;
     size_t args = HEAD + p.limits + p.settle->ops.count + p.settle->run_count + p.begin->run_count +
@@ -143,6 +140,13 @@ void turn_send(const struct turn *t, struct buf *cmd, struct queue_caller *calle
     write_shared(&p, cmd);
     batch_write_columns(p.begin, cmd);
     batch_write_columns(p.settle, cmd);
+}
+
+void turn_send(const struct turn *t, struct buf *cmd, struct queue_caller *caller, const struct queue_keys *k,
+               const struct redis_wait *wait, queue_reply_fn done, void *arg) {
+    mark_sent(t->settle);
+    mark_sent(t->begin);
+    turn_write(t, cmd, k);
     queue_call_wait(caller, k->slot, SCRIPT_TURN, cmd, wait, done, arg);
 }
 

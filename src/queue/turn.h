@@ -32,6 +32,8 @@ void turn_pack_limits(const struct turn_limits *l, struct buf *out);
 void turn_pack_u16(struct buf *out, size_t v);
 void turn_pack_double(struct buf *out, double v);
 
+/* Composes the call in `cmd`, in place of what it held. */
+void turn_write(const struct turn *t, struct buf *cmd, const struct queue_keys *k);
 /* Composes the call in `cmd` (scratch) and sends it. `wait` may be NULL. `done` as queue_call's. */
 void turn_send(const struct turn *t, struct buf *cmd, struct queue_caller *caller, const struct queue_keys *k,
                const struct redis_wait *wait, queue_reply_fn done, void *arg);

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "queue/turn.h"
@@ -79,11 +80,145 @@ static void test_a_refusal_to_begin(void **state) {
     assert_false(is_ok(&both, HEAD TWO "*1\r\n$0\r\n\r\n" NONE));
 }
 
+/* --- what is sent --- */
+
+#define ARGS_MAX 64
+
+/* A command's arguments behind the keys, as spans of its RESP. Returns how many. */
+static size_t args_of(const struct buf *cmd, struct span args[static ARGS_MAX]) {
+    const char *at = (const char *)memchr(cmd->data, '\n', cmd->len) + 1, *end = cmd->data + cmd->len;
+    size_t n = 0, keys = 0;
+    for (size_t i = 0; at < end; i++) {
+        char *text;
+        size_t len = strtoul(at + 1, &text, 10);
+        struct span arg = {text + 2, len};
+        if (i == 2)
+            keys = strtoul(arg.ptr, NULL, 10);
+        if (i >= 3 + keys)
+            args[n++] = arg;
+        assert_true(n < ARGS_MAX);
+        at = arg.ptr + len + 2;
+    }
+    return n;
+}
+
+static unsigned u16_at(const char *p) {
+    return (unsigned char)p[0] | (unsigned)(unsigned char)p[1] << 8;
+}
+
+static double double_at(const char *p) {
+    double v;
+    memcpy(&v, p, sizeof(v)); /* the machines that tests run on are little-endian */
+    return v;
+}
+
+static void add_begin(struct batch *b, const char *token, const char *account, const char *limits) {
+    struct beginning begin = {.token = token, .kind = 'P', .account = account, .limits = span_str(limits),
+                              .hash = "0123456789abcdef0123456789abcdef", .worker = "w", .ledger_key = span_str(account)};
+    assert_true(batch_add_begin(b, NULL, &begin));
+}
+
+static void add_done(struct batch *b, const struct queue_keys *keys, const char *token, const char *account, const char *limits) {
+    struct settlement s = {.op = SETTLE_DONE, .claim = CLAIM_BEGUN, .gate = 's', .account = account, .limits = span_str(limits)};
+    assert_true(batch_add_settlement(b, NULL, keys, token, &s));
+}
+
+/* Both batches name limits by their own places; the turn has one list. */
+static void test_limits_of_both_batches_are_told_once(void **state) {
+    (void)state;
+    struct queue_keys keys;
+    struct buf cmd;
+    struct span args[ARGS_MAX];
+    struct batch *settle = batch_new(BATCH_SETTLE), *begin = batch_new(BATCH_BEGIN);
+    assert_int_equal(queue_keys_init(&keys, "dray", "orders", "w"), 0);
+    buf_init(&cmd, 1u << 16);
+    add_done(settle, &keys, "21.1f", "one", "A");
+    add_done(settle, &keys, "22.1f", "two", "B");
+    add_begin(begin, "33.1f", "three", "C");
+    add_begin(begin, "34.1f", "four", "B");
+    add_begin(begin, "35.1f", "five", "D");
+    struct turn turn = {.settle = settle, .begin = begin, .claims = true, .claim_n = 7, .claim_bytes = 1000, .first_pop = 3,
+                        .number = 99, .answered = 98, .highest = 35, .limits_version = "v"};
+    turn_write(&turn, &cmd, &keys);
+    size_t n = args_of(&cmd, args);
+    assert_int_equal(n, 5 + 4 + 1 + 5 + 2 * 3 + 3 * 2); /* head, limits, op, accounts, columns */
+    assert_true(span_is(args[3], "v"));
+    const char *expected[] = {"A", "B", "C", "D", "Osb", "one", "two", "three", "four", "five", "33.1f"};
+    for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
+        assert_true(span_is(args[5 + i], expected[i]));
+    const char runs[] = {1, 1, 1, 1, 2, 1, 1, 3, 'P', 1, 2, 'P', 1, 4, 'P'};
+    assert_true(span_eq(args[2], (struct span){runs, sizeof(runs)}));
+    const char *numbers = args[1].ptr;
+    const unsigned counts[] = {2, 2, 3, 3, 4, 1, 3, (unsigned)keys.order_prefix.len};
+    for (size_t i = 0; i < 8; i++)
+        assert_int_equal(u16_at(numbers + 2 * i), counts[i]);
+    assert_int_equal(numbers[16], 4);
+    const double values[] = {99, 98, 35, 21, 7, 1000, 0};
+    for (size_t i = 0; i < 7; i++)
+        assert_true(double_at(numbers + 17 + 8 * i) == values[i]);
+    assert_int_equal(args[1].len, 17 + 56);
+    batch_free(settle);
+    batch_free(begin);
+    buf_deinit(&cmd);
+    queue_keys_deinit(&keys);
+}
+
+static int bits_of(struct batch *settle, struct batch *begin) {
+    struct queue_keys keys;
+    struct buf cmd;
+    struct span args[ARGS_MAX];
+    assert_int_equal(queue_keys_init(&keys, "dray", "orders", "w"), 0);
+    buf_init(&cmd, 1u << 16);
+    turn_write(&(struct turn){.settle = settle, .begin = begin}, &cmd, &keys);
+    args_of(&cmd, args);
+    int bits = args[1].ptr[16];
+    buf_deinit(&cmd);
+    queue_keys_deinit(&keys);
+    return bits;
+}
+
+static void test_what_is_not_to_be_trusted_is_said(void **state) {
+    (void)state;
+    struct batch plain = {.lowest = UINT64_MAX}, repeated = plain, doubtful = plain, dies = plain, stray = plain;
+    repeated.repeated = doubtful.doubtful = dies.dies = stray.stray = true;
+    assert_int_equal(bits_of(&plain, &plain), 0);
+    assert_int_equal(bits_of(&repeated, &plain), 1);
+    assert_int_equal(bits_of(&plain, &repeated), 2);
+    assert_int_equal(bits_of(&doubtful, &plain), 2);
+    assert_int_equal(bits_of(&plain, &doubtful), 2);
+    assert_int_equal(bits_of(&dies, NULL), 8);
+    assert_int_equal(bits_of(&stray, NULL), 16);
+    assert_int_equal(bits_of(NULL, &stray), 16);
+}
+
+static void test_numbers_go_on(void **state) {
+    (void)state;
+    assert_int_equal(turn_number(0, 5000), 5000);
+    assert_int_equal(turn_number(5000, 4000), 5001);
+}
+
+static void test_limits_are_packed_as_the_scripts_read_them(void **state) {
+    (void)state;
+    struct buf out;
+    buf_init(&out, 200);
+    turn_pack_limits(&(struct turn_limits){0.5, 120, 3, 10, 30000, 60000, 604800000}, &out);
+    assert_int_equal(out.data[0], 1);
+    const double values[] = {0.5, 120, 3, 10, 30000, 60000};
+    for (size_t i = 0; i < 6; i++)
+        assert_true(double_at(out.data + 1 + 8 * i) == values[i]);
+    assert_true(span_is((struct span){out.data + 49, out.len - 49}, "604800000"));
+    buf_deinit(&out);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_what_is_no_answer),
         cmocka_unit_test(test_a_refusal_to_begin),
+        cmocka_unit_test(test_limits_of_both_batches_are_told_once),
+        cmocka_unit_test(test_what_is_not_to_be_trusted_is_said),
+        cmocka_unit_test(test_numbers_go_on),
+        cmocka_unit_test(test_limits_are_packed_as_the_scripts_read_them),
     };
     return cmocka_run_group_tests_name("turn", tests, NULL, NULL);
 }
