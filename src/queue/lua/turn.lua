@@ -30,18 +30,13 @@ local settle_n, settle_runs, begin_n, begin_runs, limits_n, ops_n, pop_n, prefix
   claim_n, room_bytes, high_water = struct.unpack('<I2I2I2I2I2I2I2I2Bddddddd', argv[2])
 local again, dies = bits % 2 >= 1, bits % 16 >= 8
 local claims = bits % 8 >= 4
-local FIXED, LIMITS_AT = 16, 5
-local OPS = LIMITS_AT + limits_n
-local takes = claims or begin_n > 0 -- or gives back: jobs may go to or come from other places than results and dead letters
-for i = 1, ops_n do
-  local verb = byte(argv[OPS + i])
-  takes = takes or (verb ~= 79 and verb ~= 68) -- O D
-end
-local wrong = wrong_kind({ takes and 'LLEN', false, dies and 'ZCARD', dies and 'HLEN', 'ZCARD', takes and 'HLEN', takes and 'ZCARD',
-  'ZCARD', false, false, takes and 'HLEN', false, false, takes and 'LLEN', 'HLEN', 'HLEN' })
+local wrong = wrong_kind({ 'LLEN', false, dies and 'ZCARD', dies and 'HLEN', 'ZCARD', 'HLEN', 'ZCARD', 'ZCARD', false, false,
+  'HLEN', false, false, 'LLEN', 'HLEN', 'HLEN' })
 if wrong then return wrong end
 local jobs_key, results_key, dead_key, entries_key, delayed_key, parked_key, waiting_key, gates_key, accounts_key,
   limits_key, pauses_key, workers_key, stats_key, taken_key, inflight_key, claims_key = unpack(keys, 1, 16)
+local FIXED, LIMITS_AT = 16, 5
+local OPS = LIMITS_AT + limits_n
 local ACCOUNTS = OPS + ops_n
 local SETTLE_AT = ACCOUNTS + settle_runs + begin_runs + 2 * begin_n -- before the settlements' columns
 local runs = argv[3]
