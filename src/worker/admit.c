@@ -161,7 +161,6 @@ static void on_picked(void *arg, const redisReply *r, const char *error) {
     const redisReply *text = r->element[1]; /* the letter, then what is said beside it */
     lane_turn_answered(lane, o->turn);
     struct answer answer = {text->len > 0 ? text->str[0] : 'L', {text->str + 1, text->len > 0 ? text->len - 1 : 0}};
-    o->claim = answer.letter == 'C' ? CLAIM_COUNTED : answer.letter == 'G' ? CLAIM_BEGUN : CLAIM_HELD;
     dispatch_one(o, &answer);
     lane_flush(lane);
 }

@@ -173,8 +173,13 @@ void dispatch_held(struct order *o, bool may_go) {
         send_order(o);
 }
 
+static enum claim_state claim_of(char letter) {
+    return letter == 'G' ? CLAIM_BEGUN : letter == 'C' ? CLAIM_COUNTED : CLAIM_HELD;
+}
+
 void dispatch_one(struct order *o, const struct answer *a) {
     struct lane *lane = o->lane;
+    o->claim = claim_of(a->letter);
     switch (a->letter) {
     case 'G':
     case 'C':
@@ -202,10 +207,6 @@ static struct span text_of(const redisReply *reply, char letter, size_t *next) {
     return (struct span){text->str, text->len};
 }
 
-static enum claim_state claim_of(char letter) {
-    return letter == 'G' ? CLAIM_BEGUN : letter == 'C' ? CLAIM_COUNTED : CLAIM_HELD;
-}
-
 void dispatch_begun(struct lane *lane, struct batch *b, const redisReply *reply) {
     b->answered = b->waits;
     size_t texts = 1;
@@ -215,9 +216,10 @@ void dispatch_begun(struct lane *lane, struct batch *b, const redisReply *reply)
         order_set_deadline(o, b->sent_ns);
         struct answer a = {.letter = reply->element[0]->str[i]};
         a.text = text_of(reply, a.letter, &texts);
-        o->claim = claim_of(a.letter);
-        if (b->waits && !o->looking_up && o->claim != CLAIM_HELD)
+        if (b->waits && !o->looking_up && claim_of(a.letter) != CLAIM_HELD) {
+            o->claim = claim_of(a.letter);
             continue; /* held until replicas know of it */
+        }
         b->items[i] = NULL;
         dispatch_one(o, &a);
     }

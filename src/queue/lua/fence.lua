@@ -6,9 +6,9 @@
 --   turn      of this call: each call of a worker on this queue has a greater one (microseconds of its start, and up)
 --   answered  the greatest one that the worker had an answer to
 --   highest   the greatest number of a claim that the worker was told of
--- stats has "turn:<worker>" -> turn and sure, packed (FENCE): the last turn that ran, and a number: the worker's claims up to it are
--- in doubt, all later ones are there as it knows them. That holds as nobody but the worker takes claims out, with
--- three exceptions, and all of them show here:
+-- stats has "turn:<worker>" -> turn and sure, packed (FENCE): the last turn that ran, and a number: the worker's
+-- claims up to it are in doubt, all later ones are there as it knows them. That holds as nobody but the worker takes
+-- claims out, with three exceptions, and all of them show here:
 --   its lease ran out and others recovered it: recover.lua deletes the field
 --   Redis lost its last writes (a failover, an old snapshot): the field lags behind what was answered
 --   a call that ran late, after its connection had died and the worker had sent its like again: its turn is old

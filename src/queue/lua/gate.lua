@@ -22,7 +22,8 @@
 --
 -- A gate in a script is a table of these fields, with `limits`. A quiet one has no mode, until, cool and probe; it
 -- may be shared by accounts of the same limits, and nothing but tokens and conc of one that has such limits
--- may be changed in it. gate_own (gate_own.lua) gives one that is the account's own and has all fields. `dirty`: to be written.
+-- may be changed in it. gate_own (gate_own.lua) gives one that is the account's own and has all fields. `dirty`: to
+-- be written.
 
 local QUIET = '<bddI4I4' -- 1, tokens, ts, conc, fails
 local LIMITS = '<bdddddd' -- 1, then as in the text
