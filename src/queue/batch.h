@@ -84,7 +84,7 @@ struct batch {
     uint64_t lowest; /* the lowest number of a token; UINT64_MAX: of an empty batch */
     double jitter;
     bool dies;     /* one of them is dead */
-    bool stray;    /* of one the limits of its account are not known */
+    bool stray;    /* of one the limits of its account are not known, or they may be old: Redis's count */
     bool doubtful; /* of one it is not known what became of its claim */
     bool sent;     /* once at least */
     uint64_t sent_ns; /* boot clock, the first time */

@@ -168,6 +168,7 @@ void lane_flush(struct lane *lane) {
 
 /* Keeps a batch for lane_resend, behind those already there. */
 void lane_unanswered(struct lane *lane, struct batch *b) {
+    b->stray = true; /* a reload may have changed the limits by then */
     b->next = NULL;
     if (lane->resend_last != NULL)
         lane->resend_last->next = b;

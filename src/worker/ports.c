@@ -99,6 +99,7 @@ int lane_set_ports(struct lane *lane, struct err *err) {
             ports[i]->stats = old->stats;
     }
     lane_drop_ports(lane);
+    lane->limits_version[0] = '\0'; /* theirs are to be told */
     lane->ports = ports;
     lane->port_count = lane->idle_ports = count;
     lane->default_port = lane_port(lane, lane->config->default_account->name);

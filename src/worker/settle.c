@@ -62,11 +62,12 @@ void settle(struct order *o, const struct settle_context *c) {
     struct lane *lane = o->lane;
     const struct decision *d = c->decision;
     char dead_id[64];
+    bool told = o->port != NULL && o->port->current; /* else its limits may be old, and Redis's count */
     struct settlement s = {.op = d->op, .counter = d->counter, .gate = d->gate, .gate_ms = d->gate_ms,
                            .due_ms = d->due_ms,
                            .claim = o->claim,
                            .account = o->account != NULL ? o->account->name : NULL,
-                           .limits = o->port != NULL ? buf_span(&o->port->limits) : (struct span){NULL, 0}};
+                           .limits = told ? buf_span(&o->port->limits) : (struct span){NULL, 0}};
     write_texts(o, c, &s, dead_id);
     stats_decided(o, d);
     struct batch *b = lane_batch(lane, BATCH_SETTLE);
