@@ -1,6 +1,7 @@
 #include "queue/batch.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define BATCH_BUF_MAX (256u << 20)
 #define KEEP_BYTES    (1u << 20) /* larger buffers are not kept from batch to batch */
@@ -23,6 +24,7 @@ struct batch *batch_new(enum batch_kind kind) {
     struct buf *bufs[] = BUFS(b);
     b->kind = kind;
     b->lowest = UINT64_MAX;
+    b->plain = true;
     for (size_t i = 0; i < BUF_COUNT; i++)
         buf_init(bufs[i], BATCH_BUF_MAX);
     distinct_init(&b->limits, BATCH_BUF_MAX);
@@ -53,6 +55,7 @@ void batch_reset(struct batch *b) {
     struct buf *bufs[] = BUFS(b);
     b->count = b->run_count = b->more_count = b->extra_count = 0;
     b->dies = b->stray = b->doubtful = b->sent = b->repeated = b->waits = b->answered = false;
+    b->plain = true;
     b->lowest = UINT64_MAX;
     for (size_t i = 0; i < BUF_COUNT; i++)
         shrink(bufs[i]);
@@ -156,7 +159,10 @@ bool batch_add_begin(struct batch *b, void *item, const struct beginning *begin)
     redis_resp_arg(&b->keys, begin->ledger_key);
     redis_resp_str(&b->tokens, begin->token);
     write_sending(&b->firsts, begin);
-    return commit(b, item, &mark, ok, &run, span_str(begin->account), begin->token);
+    if (!commit(b, item, &mark, ok, &run, span_str(begin->account), begin->token))
+        return false;
+    b->plain &= begin->kind == 'P' && begin->token[strlen(begin->token) - 1] != 'g'; /* g: it has passed its gate */
+    return true;
 }
 
 /* "Osbcreated", "Opc:2:5000": one text, as many settlements share it. */
@@ -185,6 +191,13 @@ static void add_or_empty(struct buf *args, struct span s) {
     redis_resp_arg(args, s.ptr != NULL ? s : SPAN_LIT(""));
 }
 
+/* An order that was created, and taught nothing about its account. */
+static bool is_plain(const struct settlement *s) {
+    return s->op == SETTLE_DONE && s->gate == 's' && (s->claim == CLAIM_BEGUN || s->claim == CLAIM_COUNTED) &&
+           s->counter != NULL && s->account != NULL && s->result.len > 0 && s->results_key.ptr == NULL && s->gate_ms == 0 &&
+           s->ledger_key.ptr != NULL && s->ledger.len > 1 && s->ledger.ptr[0] == 'C';
+}
+
 bool batch_add_settlement(struct batch *b, void *item, const struct queue_keys *k, const char *token,
                           const struct settlement *s) {
     struct mark mark = mark_of(b);
@@ -205,6 +218,7 @@ bool batch_add_settlement(struct batch *b, void *item, const struct queue_keys *
         return false;
     b->dies |= s->op == SETTLE_DEAD;
     b->doubtful |= s->claim == CLAIM_UNSURE;
+    b->plain &= is_plain(s);
     return true;
 }
 

@@ -86,6 +86,7 @@ struct batch {
     bool dies;     /* one of them is dead */
     bool stray;    /* of one the limits of its account are not known, or they may be old: Redis's count */
     bool doubtful; /* of one it is not known what became of its claim */
+    bool plain;    /* each is of the kind that most are: what calm.lua takes */
     bool sent;     /* once at least */
     uint64_t sent_ns; /* boot clock, the first time */
     bool repeated; /* the last time it was sent was not the first */

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "queue/repeats.h"
+
 #define HEAD 5 /* arguments before the limits */
 
 static const enum queue_key fixed[] = {KEY_JOBS,    KEY_RESULTS, KEY_DEAD,  KEY_DEAD_ENTRIES, KEY_DELAYED, KEY_PARKED,
@@ -44,7 +46,7 @@ struct parts {
     uint8_t begin_limits[DISTINCT_MAX + 1]; /* where the begins' limits are among them, from 1 on */
 };
 
-static const struct batch none = {.lowest = UINT64_MAX};
+static const struct batch none = {.lowest = UINT64_MAX, .plain = true};
 
 /* Most accounts have the same limits: they are sent once. */
 static struct parts parts_of(const struct turn *t) {
@@ -75,12 +77,15 @@ static void write_numbers(const struct turn *t, const struct parts *p, struct bu
     const size_t counts[] = {settle->count, settle->run_count, begin->count,      begin->run_count,
                              p->limits,     settle->ops.count, t->first_pop > 0 ? t->first_pop : 1, k->order_prefix.len};
     uint64_t lowest = settle->lowest < begin->lowest ? settle->lowest : begin->lowest;
-    bool doubtful = settle->doubtful || begin->doubtful || begin->repeated;
+    bool doubtful = settle->doubtful || begin->doubtful || begin->repeated, stray = settle->stray || begin->stray;
+    bool calm = t->calm && settle->plain && begin->plain && !doubtful && !stray && !settle->repeated &&
+                (!t->claims || t->claim_n > 0) && settle->count + begin->count + t->claims > 0 &&
+                !batch_keys_repeat(settle, begin);
     redis_resp_head(cmd, NUMBERS_SIZE);
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
         turn_pack_u16(cmd, counts[i]);
     buf_add_char(cmd, (char)((settle->repeated ? 1 : 0) | (doubtful ? 2 : 0) | (t->claims ? 4 : 0) | (settle->dies ? 8 : 0) |
-                            (settle->stray || begin->stray ? 16 : 0)));
+                            (stray ? 16 : 0) | (calm ? 32 : 0)));
     const uint64_t numbers[] = {t->number, t->answered, t->highest, lowest, t->claims ? t->claim_n : 0, t->claim_bytes,
                                 t->high_water};
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)

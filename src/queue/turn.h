@@ -14,6 +14,7 @@ struct turn {
     uint64_t number;          /* this turn's: greater than any before it (turn_number) */
     uint64_t answered;        /* the greatest that was answered */
     uint64_t highest;         /* the greatest number of a claim that the worker knows of */
+    bool calm;                /* nothing is known that would hold it up: calm.lua is worth a try */
     const char *limits_version; /* as the script `limits` said; NULL: not known */
 };
 

@@ -89,6 +89,7 @@ static void send_turn(struct lane *lane, const struct turn *turn) {
     c->turn.answered = lane->turn_answered;
     c->turn.highest = lane->highest_token;
     c->turn.limits_version = lane->limits_version;
+    c->turn.calm = !lane->stirs && lane->closed == LANE_OPEN;
     lane->turns_out++;
     lane->turns_open++;
     if (turn->settle != NULL)

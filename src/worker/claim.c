@@ -23,6 +23,7 @@
 #define CLAIM_HEAD       4   /* elements of a claim's answer before its records */
 #define SETTLING_FACTOR  4   /* claims pause while so many times the slots wait for Redis to settle */
 #define RECOVER_OWN_MAX  200 /* begun orphans of one look; there may be more */
+#define STIRS_MS         100 /* what comes later than that leaves turns alone until then */
 #define MS_NS            1000000ull
 
 /* What is left of max_inflight for this lane. Queues that compete share it by weight: a lane may use more
@@ -75,7 +76,9 @@ static int64_t reply_int(const redisReply *r) {
 
 void lane_look(struct lane *lane, const redisReply *r, size_t at) {
     uint64_t before = lane->look_at_ns;
-    set_look(lane, reply_int(r->element[at]), reply_int(r->element[at + 1]));
+    int64_t now_ms = reply_int(r->element[at]), next_ms = reply_int(r->element[at + 1]);
+    lane->stirs = next_ms == 0 || (next_ms > 0 && next_ms < now_ms + STIRS_MS);
+    set_look(lane, now_ms, next_ms);
     if (lane->closed != LANE_OPEN && before != 0 && (lane->look_at_ns == 0 || before < lane->look_at_ns))
         lane->look_at_ns = before; /* when the claim that was refused told to ask again */
 }

@@ -96,6 +96,7 @@ struct lane {
     uint64_t armed_ns;         /* since when */
     bool look_now;             /* there may be work */
     uint64_t look_at_ns;       /* 0: nothing known to come */
+    bool stirs;                /* something is due soon: the next turn is hardly a calm one (calm.lua) */
     uint64_t claim_not_before_ns; /* after an error */
     uint64_t resend_at_ns;
     uint32_t failures;         /* consecutive error replies */

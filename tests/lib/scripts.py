@@ -103,6 +103,7 @@ class Scripts:
         self.claims = {}  # worker, token -> what it knows of its claim: n not begun, b begun, c begun and counted
         self.turn_sent, self.turn_answered, self.highest = {}, {}, {}
         self.first_pop = 1
+        self.calm = True  # says of turns that may be calm that they are
         self.limited = redis_py.Redis(unix_socket_path=server.socket, username="script", password="x")
 
     def key(self, name):
@@ -174,6 +175,7 @@ class Scripts:
         bits = again + 2 * doubt + 4 * bool(claim) + 8 * any(op.startswith("D") for op in ops)
         stray = {job.get("account", "shop") for job in settle} | {job[2] for job in begin}
         bits += 16 * any(a and stored("limits", a) is None for a in stray)
+        bits += 32 * (self.calm and not bits & ~4 and self.may_be_calm(begin, settle, ops, claim))
         n, room, high = claim or (0, 0, 0)
         numbers = struct.pack("<8HB7d", len(settle), len(settle_runs), len(begin), len(begin_runs), len(limits), len(distinct),
                               self.first_pop, len(self.prefix) + len("order:"), bits, number, self.turn_answered.get(worker, 0),
@@ -189,6 +191,15 @@ class Scripts:
         self.answered(worker, number, reply, begin)
         self.next = float(reply[1])
         return reply
+
+    def may_be_calm(self, begin, settle, ops, claim):
+        """As a worker says it (calm.lua): of the most usual kind, and no order key twice."""
+        plain = all(re.fullmatch(r"Os[bc]\w+", op) and job.get("result") and job.get("ledger", "")[:1] == "C" and "key" in job
+                    for job, op in zip(settle, ops))
+        plain = plain and all(kind == "P" and str(token)[-1:] != "g" for token, _, _, kind, _ in begin)
+        starts = [(account, key) for _, key, account, *_ in begin]
+        keys = starts + list({(job.get("account", "shop"), job.get("key")) for job in settle})
+        return plain and len(set(keys)) == len(keys) and bool(begin or settle or claim) and (not claim or claim[0] > 0)
 
     def answered(self, worker, number, reply, begin):
         """What the worker knows of its claims from now on."""

@@ -56,12 +56,16 @@ def parts(names, folder, script):
 
 def expand(text, folder):
     """Puts the parts that a `-- uses:` below the opening comment names in its place: they exist from there on, within
-    that block."""
-    def place(match):
-        indent, names = match.groups()
-        return "".join(indent + line for line in strip(parts(names, folder, text)).splitlines(keepends=True))
+    that block. From the last on, so that a part has what those behind it use."""
     head = re.match(r"(?:--[^\n]*\n)*", text).group(0)
-    return head + re.sub(r"^([ ]*)-- uses: (.*)\n", place, text[len(head):], flags=re.M)
+    body = text[len(head):]
+    while places := list(re.finditer(r"^([ ]*)-- uses: (.*)\n", body, flags=re.M)):
+        indent, names = places[-1].groups()
+        before, behind = body[:places[-1].start()], body[places[-1].end():]
+        block = re.split(r"^(?! {%d}|\s*$)" % len(indent), behind, maxsplit=1, flags=re.M)[0]
+        part = strip(parts(names, folder, block))
+        body = before + "".join(indent + line for line in part.splitlines(keepends=True)) + behind
+    return head + body
 
 
 def assemble(path):

@@ -1,6 +1,6 @@
 -- One turn of a worker: what it has to settle, to begin and to claim, in one call, in this order. Each of the
 -- three may be missing. What they do: settle.lua, begin.lua, claim.lua.
--- uses: kinds clock gate
+-- uses: clock
 -- KEYS  1 jobs  2 results  3 dead  4 dead:entries  5 delayed  6 parked  7 waiting  8 gates  9 accounts
 --       10 limits  11 pauses  12 workers  13 stats  14 taken  15 inflight:<worker>  16 claims:<worker>; then
 --       per job to settle: order:<account>:<key> (or jobs where there is none); then the same per job to
@@ -23,16 +23,13 @@
 local keys, argv = KEYS, ARGV
 -- Numbers, little-endian: how many settlements, runs of them, begins, runs of them, limits, ops, jobs to pop at
 -- first (claim.lua); the length of the ledger keys' common beginning ("dray:{q}:order:"); bits: 1 sent again, 2 in
--- doubt (fence.lua), 4 claims, 8 a job dies, 16 the limits of an account are not known; turn, answered, highest
--- (fence.lua); the lowest number of a claim to settle or to begin; how many to claim (0 only gives back what blocking
--- pick-ups took); bytes to claim at most (one job always fits); results high water (0: none)
+-- doubt (fence.lua), 4 claims, 8 a job dies, 16 the limits of an account are not known, 32 it may be calm (calm.lua);
+-- turn, answered, highest (fence.lua); the lowest number of a claim to settle or to begin; how many to claim (0 only
+-- gives back what blocking pick-ups took); bytes to claim at most (one job always fits); results high water (0: none)
 local settle_n, settle_runs, begin_n, begin_runs, limits_n, ops_n, pop_n, prefix_n, bits, turn, answered, highest, lowest,
   claim_n, room_bytes, high_water = struct.unpack('<I2I2I2I2I2I2I2I2Bddddddd', argv[2])
-local again, dies = bits % 2 >= 1, bits % 16 >= 8
-local claims = bits % 8 >= 4
-local wrong = wrong_kind({ 'LLEN', false, dies and 'ZCARD', dies and 'HLEN', 'ZCARD', 'HLEN', 'ZCARD', 'ZCARD', false, false,
-  'HLEN', false, false, 'LLEN', 'HLEN', 'HLEN' })
-if wrong then return wrong end
+local again, dies, claims = bits % 2 >= 1, bits % 16 >= 8, bits % 8 >= 4
+local call, try = redis.call, redis.pcall
 local jobs_key, results_key, dead_key, entries_key, delayed_key, parked_key, waiting_key, gates_key, accounts_key,
   limits_key, pauses_key, workers_key, stats_key, taken_key, inflight_key, claims_key = unpack(keys, 1, 16)
 local FIXED, LIMITS_AT = 16, 5
@@ -41,6 +38,14 @@ local ACCOUNTS = OPS + ops_n
 local SETTLE_AT = ACCOUNTS + settle_runs + begin_runs + 2 * begin_n -- before the settlements' columns
 local runs = argv[3]
 local sub, concat = string.sub, table.concat
+if bits >= 32 then
+  -- uses: calm
+end
+
+-- uses: kinds gate
+local wrong = wrong_kind({ 'LLEN', false, dies and 'ZCARD', dies and 'HLEN', 'ZCARD', 'HLEN', 'ZCARD', 'ZCARD', false, false,
+  'HLEN', false, false, 'LLEN', 'HLEN', 'HLEN' })
+if wrong then return wrong end
 local moved = false -- jobs went to `delayed`, `waiting` or `jobs`
 local ended = 0     -- claims
 local counted = false -- seq or taken have changed
@@ -53,7 +58,7 @@ if accounts_n == 2 and argv[ACCOUNTS + 1] == argv[ACCOUNTS + 2] then accounts_n 
 local states = accounts_n > 0 and try('HMGET', accounts_key, unpack(argv, ACCOUNTS + 1, ACCOUNTS + accounts_n)) or {}
 local lease = try('ZSCORE', workers_key, argv[1])
 local state = try('HMGET', stats_key, 'seq', 'taken', 'limits', 'turn:' .. argv[1])
-local told = accounts_n > 0 and (bits >= 16 or state[3] ~= argv[4]) -- what Redis holds counts, not what the worker tells
+local told = accounts_n > 0 and (bits % 32 >= 16 or state[3] ~= argv[4]) -- what Redis holds counts, not what the worker tells
   and try('HMGET', limits_key, unpack(argv, ACCOUNTS + 1, ACCOUNTS + accounts_n))
 local failed = states.err and states or state.err and state or told and told.err and told or type(lease) == 'table' and lease
 if failed or size[8] > 0 then -- gates of others may be read later on, too
