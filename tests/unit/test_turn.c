@@ -4,9 +4,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "queue/repeats.h"
 #include "queue/turn.h"
 
 static struct batch two = {.count = 2};
@@ -191,6 +193,82 @@ static void test_what_is_not_to_be_trusted_is_said(void **state) {
     assert_int_equal(bits_of(NULL, &stray), 16);
 }
 
+/* What a turn of one settlement, of one begin and of both says of being calm, once `change` has made one of them odd. */
+static int calm_bits(struct settlement s, struct beginning begin, const char *other_key) {
+    struct queue_keys keys;
+    struct buf cmd;
+    struct span args[ARGS_MAX];
+    struct batch *settle = batch_new(BATCH_SETTLE), *begins = batch_new(BATCH_BEGIN);
+    assert_int_equal(queue_keys_init(&keys, "dray", "orders", "w"), 0);
+    buf_init(&cmd, 1u << 16);
+    assert_true(batch_add_settlement(settle, NULL, &keys, "21.1f", &s));
+    assert_true(batch_add_begin(begins, NULL, &begin));
+    begin.ledger_key = span_str(other_key);
+    assert_true(batch_add_begin(begins, NULL, &begin));
+    turn_write(&(struct turn){.settle = settle, .begin = begins, .calm = true}, &cmd, &keys);
+    args_of(&cmd, args);
+    int bits = args[1].ptr[16];
+    batch_free(settle);
+    batch_free(begins);
+    buf_deinit(&cmd);
+    queue_keys_deinit(&keys);
+    return bits;
+}
+
+static void test_only_what_is_usual_may_be_calm(void **state) {
+    (void)state;
+    const struct settlement usual = {.op = SETTLE_DONE, .claim = CLAIM_BEGUN, .gate = 's', .account = "one", .counter = "created",
+                                     .limits = SPAN_LIT("A"), .result = SPAN_LIT("r"), .ledger = SPAN_LIT("C x"),
+                                     .ledger_key = SPAN_LIT("key-1")};
+    const struct beginning start = {.token = "33.1f", .kind = 'P', .account = "one", .limits = SPAN_LIT("A"), .worker = "w",
+                                    .hash = "0123456789abcdef0123456789abcdef", .ledger_key = SPAN_LIT("key-2")};
+    assert_int_equal(calm_bits(usual, start, "key-3"), 32);
+    struct settlement s[10];
+    for (size_t i = 0; i < 10; i++)
+        s[i] = usual;
+    s[0].op = SETTLE_DEAD, s[1].claim = CLAIM_HELD, s[2].claim = CLAIM_UNSURE, s[3].gate = 'f', s[4].counter = NULL;
+    s[5].result = s[6].ledger = s[7].limits = (struct span){NULL, 0};
+    s[8].results_key = SPAN_LIT("list"), s[9].ledger = SPAN_LIT("D");
+    for (size_t i = 0; i < 10; i++)
+        assert_int_equal(calm_bits(s[i], start, "key-3") & 32, 0);
+    struct beginning b[3] = {start, start, start};
+    b[0].kind = 'L', b[1].token = "33.1g", b[2].limits = (struct span){NULL, 0};
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(calm_bits(usual, b[i], "key-3") & 32, 0);
+    assert_int_equal(calm_bits(usual, start, "key-2"), 0); /* two of a key */
+    assert_int_equal(calm_bits(usual, start, "key-1"), 0);
+}
+
+/* Keys that differ in their first letters only, in their last, or only in how long they are. */
+static void name_key(char text[512], unsigned form, unsigned i) {
+    memset(text, 'x', 300);
+    text[form == 2 ? 1 + i % 290 : 290] = '\0';
+    char digits[8];
+    snprintf(digits, sizeof(digits), "%05u", form == 2 ? i / 290 : i);
+    memcpy(form == 1 ? text + strlen(text) - 5 : text, digits, form == 2 ? 1 : 5);
+    if (form == 2)
+        text[0] = (char)('a' + i / 290);
+}
+
+static void test_a_key_that_is_there_twice_is_found(void **state) {
+    (void)state;
+    for (unsigned form = 0; form < 3; form++) {
+        struct batch *settle = batch_new(BATCH_SETTLE), *begin = batch_new(BATCH_BEGIN);
+        char text[512];
+        for (unsigned i = 0; i < BATCH_ITEMS; i++) {
+            name_key(text, form, i);
+            redis_resp_str(&begin->keys, text);
+            name_key(text, form, i + BATCH_ITEMS - (form == 0)); /* the first of them is the last to begin */
+            redis_resp_str(&settle->keys, text);
+        }
+        begin->count = settle->count = BATCH_ITEMS;
+        assert_int_equal(batch_keys_repeat(settle, begin), form == 0);
+        assert_true(batch_keys_repeat(begin, begin));
+        batch_free(settle);
+        batch_free(begin);
+    }
+}
+
 static void test_numbers_go_on(void **state) {
     (void)state;
     assert_int_equal(turn_number(0, 5000), 5000);
@@ -213,6 +291,8 @@ static void test_limits_are_packed_as_the_scripts_read_them(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_only_what_is_usual_may_be_calm),
+        cmocka_unit_test(test_a_key_that_is_there_twice_is_found),
         cmocka_unit_test(test_what_is_no_answer),
         cmocka_unit_test(test_a_refusal_to_begin),
         cmocka_unit_test(test_limits_of_both_batches_are_told_once),
