@@ -1,7 +1,7 @@
 -- Claims and begins in one step the one job that a blocking pick-up just moved to `taken`: what
 -- an idle worker does, so that a lone job costs one round trip less. The worker has read the job. What would need
 -- more than to be begun (its key is known, its account's gate is not open, …) is claimed the long way.
--- uses: kinds clock gate
+-- uses: kinds clock
 -- KEYS  1 workers  2 inflight:<worker>  3 claims:<worker>  4 parked  5 gates  6 accounts  7 limits  8 pauses
 --       9 stats  10 taken  11 delayed  12 order:<account>:<key>
 -- ARGV  1 worker  2 the job's text, as the pick-up gave it  3 its account  4 the account's limits  5 version of the
@@ -9,29 +9,28 @@
 --       turn, answered, highest (turn.lua)
 -- Returns  { token, letter as of begin (G or C), now ms, next ms (as claim) }; or {} where it is to be claimed the
 --   long way: nothing was done. After a lost reply the worker does not ask again; it looks for claims it does not know.
--- What is read before anything is written needs no look at its type before.
+
 local argv, keys = ARGV, KEYS
-local wrong = wrong_kind({ false, false, 'HLEN', false, 'ZCARD', false, false, 'HLEN', false, false, 'ZCARD' })
-if wrong then return wrong end
-local account, key = argv[3], keys[12]
+-- What waits, is delayed or is paused: mostly nothing is.
+local waits = call('EXISTS', keys[5], keys[8], keys[11]) > 0
+if waits then
+  local wrong = wrong_kind({ false, false, false, false, 'ZCARD', false, false, 'HLEN', false, false, 'ZCARD' })
+  if wrong then return wrong end
+end
+local account, key, text = argv[3], keys[12], argv[4]
 local lease = try('ZSCORE', keys[1], argv[1])
 local stored = try('HGET', keys[6], account)
 local state = try('HMGET', keys[9], 'seq', 'taken', 'limits', 'turn:' .. argv[1])
-local there = try('LPOS', keys[10], argv[2], 'RANK', -1)
-local entry = call('MGET', key)[1] -- what is no text counts as nothing
-local text = argv[4]
-if state[3] ~= argv[5] then text = try('HGET', keys[7], account) end
-for _, read in ipairs({ lease, stored, state, there, text }) do
-  if type(read) == 'table' and read.err then
-    return wrong_kind({ 'ZCARD', false, false, false, false, 'HLEN', 'HLEN', false, 'HLEN', 'LLEN' }) or read
-  end
+if not state.err and state[3] ~= argv[5] then text = try('HGET', keys[7], account) end
+-- An error is a table.
+if type(lease) == 'table' or type(stored) == 'table' or type(text) == 'table' or state.err then
+  return wrong_kind({ 'ZCARD', false, false, false, false, 'HLEN', 'HLEN', false, 'HLEN' })
 end
-if not lease or tonumber(lease) <= now or not there or entry then return {} end
-if size[8] > 0 then
+if not lease or tonumber(lease) <= now then return {} end
+if waits then
   local paused = call('HMGET', keys[8], '', account)
-  if paused[1] or paused[2] then return {} end
+  if paused[1] or paused[2] or call('ZSCORE', keys[5], account) then return {} end
 end
-if size[5] > 0 and call('ZSCORE', keys[5], account) then return {} end
 
 -- Room for one more request? Of an account without limits nothing is stored.
 local letter, kept = 'G'
@@ -41,7 +40,7 @@ if not stored and text and byte(text) == 1 then
   _, rate, _, conc = struct.unpack('<bddd', text)
 end
 if rate > 0 or conc > 0 then
-  -- uses: gate_read
+  -- uses: gate gate_read
   local l = limits_of(text)
   local g = gate_of(stored, l)
   if g.mode or (l.rate > 0 and g.tokens < 1) or (l.conc > 0 and g.conc >= l.conc) then return {} end
@@ -60,18 +59,25 @@ end
 -- uses: fence
 seq = seq + 1
 local token = ms(seq) .. '.' .. time[2] .. 'f'
--- The first write is one that is refused when Redis is full, or where it may not be written to.
+-- The first write is one that is refused when Redis is full, or where it may not be written to. Of those behind it two may
+-- find that it is to go the long way, one a key of the wrong type: then what was written is taken back.
 local written = try('HSET', keys[2], token, argv[2])
 if type(written) == 'table' then
   return wrong_kind({ false, 'HLEN' }) or written
 end
+local free = call('SETNX', key, 'S ' .. argv[6] .. ' ' .. argv[1] .. ' ' .. token) == 1
+local there = free and try('LREM', keys[10], -1, argv[2])
+local begun = there == 1 and try('HSET', keys[3], token, (letter == 'C' and 'P' or 'p') .. string.sub(key, prefix_n + 1))
+if type(begun) ~= 'number' then
+  call('HDEL', keys[2], token)
+  if free then call('DEL', key) end
+  if there == 1 then call('RPUSH', keys[10], argv[2]) end
+  return wrong_kind({ false, false, begun and 'HLEN', false, false, false, false, false, false, 'LLEN' }) or {}
+end
 call('HSET', keys[9], 'seq', ms(seq), 'taken', ms(taken + 1), 'turn:' .. argv[1], fence)
-call('LREM', keys[10], -1, argv[2])
-call('SET', key, 'S ' .. argv[6] .. ' ' .. argv[1] .. ' ' .. token)
-call('HSET', keys[3], token, (letter == 'C' and 'P' or 'p') .. string.sub(key, prefix_n + 1))
 if kept then call('HSET', keys[6], account, kept) end
 local next = '-1'
-if size[5] > 0 or size[11] > 0 then
+if waits then
   -- uses: look
   next = look_again(keys[11], keys[5])
 end
