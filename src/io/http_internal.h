@@ -68,6 +68,7 @@ struct http_target {
     enum http_method method;
     bool tls;
     CURLU *url;
+    char *host, *port; /* of the URL */
     struct curl_slist *headers;
     char *ca_file, *proxy; /* NULL: the system's; none */
     long connect_timeout_ms, request_timeout_ms;
@@ -111,6 +112,9 @@ void http_socket_close_handles(struct http_pool *pool);
 
 /* http_target.c: sets on a fresh easy handle what is the target's. */
 CURLcode http_target_apply(const struct http_target *t, CURL *easy);
+/* Whether two targets differ in nothing but path, query and headers, as shops of one provider do: a handle goes
+ * from one to the other as it is, and finds the same connections. */
+bool http_target_alike(const struct http_target *a, const struct http_target *b);
 
 /* http_handle.c: easy handles. A taken one has the target's options and holds a reference on it. */
 struct http_call *http_call_take(struct http_pool *pool, struct http_target *t, bool fresh);

@@ -108,6 +108,9 @@ static int set_url(struct http_target *t, const char *url, struct err *err) {
     curl_free(part);
     if (!known)
         return err_set(err, "URL: must start with https:// or http://");
+    if (curl_url_get(t->url, CURLUPART_HOST, &t->host, 0) != CURLUE_OK ||
+        curl_url_get(t->url, CURLUPART_PORT, &t->port, CURLU_DEFAULT_PORT) != CURLUE_OK)
+        return err_set(err, "URL: must name a host");
     if (curl_url_get(t->url, CURLUPART_USER, &part, 0) != CURLUE_NO_USER) {
         curl_free(part);
         return err_set(err, "URL: must not hold a user or password; give them as key and secret");
@@ -127,6 +130,8 @@ static int set_files(struct http_target *t, const struct http_target_options *o,
 
 static void target_free(struct http_target *t) {
     curl_url_cleanup(t->url);
+    curl_free(t->host);
+    curl_free(t->port);
     curl_slist_free_all(t->headers);
     free(t->ca_file);
     free(t->proxy);
@@ -153,6 +158,16 @@ struct http_target *http_target_new(struct http_pool *pool,
         return t;
     target_free(t);
     return NULL;
+}
+
+static bool same(const char *a, const char *b) {
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+bool http_target_alike(const struct http_target *a, const struct http_target *b) {
+    return a->method == b->method && a->tls == b->tls && a->connect_timeout_ms == b->connect_timeout_ms &&
+           a->request_timeout_ms == b->request_timeout_ms && same(a->port, b->port) && same(a->host, b->host) &&
+           same(a->ca_file, b->ca_file) && same(a->proxy, b->proxy);
 }
 
 /* Handles that still have its options go to the front of the pool's idle ones: they are to be

@@ -82,6 +82,77 @@ static void test_targets_share_few_handles(void **state) {
     peer_free(p);
 }
 
+/* Answers with the credentials that came. */
+static void tell_credentials(struct peer_conn *c, void *arg) {
+    (void)arg;
+    struct peer_request r;
+    while (peer_read_request(c, &r)) {
+        char *line = strstr(r.head, "Authorization: Bearer ");
+        char *end = line != NULL ? strchr(line, '\r') : NULL;
+        if (end != NULL)
+            *end = '\0';
+        peer_answer(c, "200 OK", "", end != NULL ? line + strlen("Authorization: Bearer ") : "none");
+        peer_request_deinit(&r);
+    }
+}
+
+/* A thousand shops of one provider use few connections, each with its own credentials, also after some are gone. */
+static void test_targets_of_a_host_share_connections(void **state) {
+    (void)state;
+    enum { SHOPS = 1000, AT_ONCE = 4 };
+    struct client c;
+    static struct result r[AT_ONCE];
+    static struct http_target *t[SHOPS];
+    char token[16];
+    struct peer *p = peer_new(&(struct peer_options){.serve = tell_credentials});
+    client_init(&c, 1024);
+    for (int i = 0; i < SHOPS; i++) {
+        snprintf(token, sizeof(token), "shop-%d", i);
+        struct http_target_options o = {.method = HTTP_POST, .url = peer_url(p), .bearer = i % 7 > 0 ? token : NULL};
+        t[i] = client_target(&c, &o);
+    }
+    for (int i = 0; i < SHOPS; i += AT_ONCE) {
+        for (int k = 0; k < AT_ONCE; k++)
+            assert_true(client_start(&c, t[i + k], &(struct http_request){.body = SPAN_LIT("{}")}, &r[k]));
+        client_wait(&c);
+        for (int k = 0; k < AT_ONCE; k++) {
+            snprintf(token, sizeof(token), "shop-%d", i + k);
+            assert_string_equal(r[k].body, (i + k) % 7 > 0 ? token : "none");
+        }
+        http_target_unref(t[i]);
+        t[i] = NULL;
+    }
+    assert_int_equal(peer_connections(p), AT_ONCE);
+    for (int i = 0; i < SHOPS; i++)
+        http_target_unref(t[i]);
+    client_deinit(&c);
+    peer_free(p);
+}
+
+/* What tells two targets apart but for path and credentials keeps their handles apart, too. */
+static void test_a_target_keeps_its_own_limits(void **state) {
+    (void)state;
+    struct client c;
+    struct result fast = {0}, slow = {0};
+    struct peer *p = peer_new(&(struct peer_options){.serve = echo}), *mute = peer_new(&(struct peer_options){.serve = swallow});
+    client_init(&c, 16);
+    struct http_target *patient = client_target(&c, &(struct http_target_options){.method = HTTP_POST, .url = peer_url(p)});
+    struct http_target *other = client_target(
+        &c, &(struct http_target_options){.method = HTTP_POST, .url = peer_url(mute), .request_timeout_ms = 50});
+    for (int i = 0; i < 3; i++) {
+        client_do(&c, patient, "{}", &fast);
+        assert_true(fast.x.answered);
+        client_do(&c, other, "{}", &slow);
+        assert_false(slow.x.answered);
+        assert_string_equal(slow.x.phase, "timeout");
+    }
+    http_target_unref(patient);
+    http_target_unref(other);
+    client_deinit(&c);
+    peer_free(p);
+    peer_free(mute);
+}
+
 static bool all_read(void *arg) {
     return peer_requests(arg) == 50;
 }
@@ -257,6 +328,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_crowd_gets_each_its_own_answer),
         cmocka_unit_test(test_targets_share_few_handles),
+        cmocka_unit_test(test_targets_of_a_host_share_connections),
+        cmocka_unit_test(test_a_target_keeps_its_own_limits),
         cmocka_unit_test(test_cancel_of_a_request_on_its_way),
         cmocka_unit_test(test_cancel_before_anything_happened),
         cmocka_unit_test(test_close_delivers_answers_that_came_already),
