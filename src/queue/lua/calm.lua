@@ -40,7 +40,7 @@ repeat -- left by `break` where it is not calm
   if type(held) == 'table' or type(begun) == 'table' or type(there) == 'table' then break end
   if claims and high_water > 0 then
     local unread = try('LLEN', results_key)
-    if type(unread) == 'table' or unread >= high_water then break end
+    if type(unread) == 'table' or unread + settle_n >= high_water then break end
   end
 
   local calm = true
