@@ -203,7 +203,7 @@ def test_when_redis_is_full_it_settles_and_begins_nothing(q):
 
 def play(q, seed):
     """A hundred turns of a worker, some of them odd; what came of them but for numbers of claims."""
-    rng, held, begun, out = random.Random(seed), [], [], []
+    rng, held, begun, out, results = random.Random(seed), [], [], [], []
     accounts = {"plain": {}, "rated": {"rate": 1e6, "burst": 1000}, "few": {"conc": 3}}
     for account, limits in accounts.items():
         q.limits(account, **limits)
@@ -222,8 +222,11 @@ def play(q, seed):
                 settle.append({"token": token, "op": "dead:rejected", "key": key, "account": account, "effect": "f", "due": f"d-{key}",
                                "body": "{}", "ledger": "D", "result": f"f-{key}"})
         starts = [(t, f"{rng.randrange(200)}", rng.choice(list(accounts))) for t in held]
-        _, _, settled, answers, got = q.turn(settle=settle, begin=starts, claim=[rng.randrange(4, 9), 1 << 20, 0])  # of less, chance decides who waits
-        out.append((settled and settled[0], answers and answers[0], [r for _, r in q.claimed_of(got)]))
+        claim = [rng.randrange(4, 9), 1 << 20, rng.choice([0, 0, 4, 8, 16])]  # of less than four, chance decides who waits
+        _, _, settled, answers, got = q.turn(settle=settle, begin=starts, claim=claim)
+        out.append((settled and settled[0], answers and answers[0], got[0], [r for _, r in q.claimed_of(got)]))
+        for _ in range(rng.randrange(6)):
+            results.append(q.db.rpop(q.key("results")))
         begun = [job for job, letter in zip(starts, answers[0] if answers else "") if letter in "GC"]
         back = [job[0] for job, letter in zip(starts, answers[0] if answers else "") if letter in "DKBU"]
         if back:
@@ -231,7 +234,7 @@ def play(q, seed):
         held = [t for t, _ in q.claimed_of(got)]
         q.books()
     counters = {k: v for k, v in q.hash("stats").items() if not k.startswith(("turn:", "limits"))}
-    return out, counters, sorted(q.list("results")), q.jobs()
+    return out, counters, results, q.list("results"), q.jobs()
 
 
 @pytest.mark.parametrize("seed", range(8))
