@@ -171,7 +171,7 @@ static int bits_of(struct batch *settle, struct batch *begin) {
     struct span args[ARGS_MAX];
     assert_int_equal(queue_keys_init(&keys, "dray", "orders", "w"), 0);
     buf_init(&cmd, 1u << 16);
-    turn_write(&(struct turn){.settle = settle, .begin = begin}, &cmd, &keys);
+    turn_write(&(struct turn){.settle = settle, .begin = begin, .calm = true}, &cmd, &keys);
     args_of(&cmd, args);
     int bits = args[1].ptr[16];
     buf_deinit(&cmd);
@@ -193,26 +193,38 @@ static void test_what_is_not_to_be_trusted_is_said(void **state) {
     assert_int_equal(bits_of(NULL, &stray), 16);
 }
 
-/* What a turn of one settlement, of one begin and of both says of being calm, once `change` has made one of them odd. */
-static int calm_bits(struct settlement s, struct beginning begin, const char *other_key) {
+/* Bits of a turn that settles `s` and begins `begin` twice, the second time with another ledger key. `flag`: of which
+ * batch something more is known, and what; NULL: nothing. */
+static int calm_bits(struct settlement s, struct beginning begin, const char *other_key, void (*flag)(struct batch *, struct batch *)) {
     struct queue_keys keys;
-    struct buf cmd;
-    struct span args[ARGS_MAX];
     struct batch *settle = batch_new(BATCH_SETTLE), *begins = batch_new(BATCH_BEGIN);
     assert_int_equal(queue_keys_init(&keys, "dray", "orders", "w"), 0);
-    buf_init(&cmd, 1u << 16);
     assert_true(batch_add_settlement(settle, NULL, &keys, "21.1f", &s));
     assert_true(batch_add_begin(begins, NULL, &begin));
     begin.ledger_key = span_str(other_key);
     assert_true(batch_add_begin(begins, NULL, &begin));
-    turn_write(&(struct turn){.settle = settle, .begin = begins, .calm = true}, &cmd, &keys);
-    args_of(&cmd, args);
-    int bits = args[1].ptr[16];
+    if (flag != NULL)
+        flag(settle, begins);
+    int bits = bits_of(settle, begins);
     batch_free(settle);
     batch_free(begins);
-    buf_deinit(&cmd);
     queue_keys_deinit(&keys);
     return bits;
+}
+
+static void settled_before(struct batch *settle, struct batch *begins) {
+    (void)begins;
+    settle->repeated = true;
+}
+
+static void begun_before(struct batch *settle, struct batch *begins) {
+    (void)settle;
+    begins->repeated = true;
+}
+
+static void limits_may_be_old(struct batch *settle, struct batch *begins) {
+    (void)settle;
+    begins->stray = true;
 }
 
 static void test_only_what_is_usual_may_be_calm(void **state) {
@@ -222,7 +234,7 @@ static void test_only_what_is_usual_may_be_calm(void **state) {
                                      .ledger_key = SPAN_LIT("key-1")};
     const struct beginning start = {.token = "33.1f", .kind = 'P', .account = "one", .limits = SPAN_LIT("A"), .worker = "w",
                                     .hash = "0123456789abcdef0123456789abcdef", .ledger_key = SPAN_LIT("key-2")};
-    assert_int_equal(calm_bits(usual, start, "key-3"), 32);
+    assert_int_equal(calm_bits(usual, start, "key-3", NULL), 32);
     struct settlement s[10];
     for (size_t i = 0; i < 10; i++)
         s[i] = usual;
@@ -230,13 +242,16 @@ static void test_only_what_is_usual_may_be_calm(void **state) {
     s[5].result = s[6].ledger = s[7].limits = (struct span){NULL, 0};
     s[8].results_key = SPAN_LIT("list"), s[9].ledger = SPAN_LIT("D");
     for (size_t i = 0; i < 10; i++)
-        assert_int_equal(calm_bits(s[i], start, "key-3") & 32, 0);
+        assert_int_equal(calm_bits(s[i], start, "key-3", NULL) & 32, 0);
     struct beginning b[3] = {start, start, start};
     b[0].kind = 'L', b[1].token = "33.1g", b[2].limits = (struct span){NULL, 0};
     for (size_t i = 0; i < 3; i++)
-        assert_int_equal(calm_bits(usual, b[i], "key-3") & 32, 0);
-    assert_int_equal(calm_bits(usual, start, "key-2"), 0); /* two of a key */
-    assert_int_equal(calm_bits(usual, start, "key-1"), 0);
+        assert_int_equal(calm_bits(usual, b[i], "key-3", NULL) & 32, 0);
+    assert_int_equal(calm_bits(usual, start, "key-2", NULL), 0); /* two of a key */
+    assert_int_equal(calm_bits(usual, start, "key-1", NULL), 0);
+    assert_int_equal(calm_bits(usual, start, "key-3", settled_before), 1);
+    assert_int_equal(calm_bits(usual, start, "key-3", begun_before), 2);
+    assert_int_equal(calm_bits(usual, start, "key-3", limits_may_be_old), 16);
 }
 
 /* Keys that differ in their first letters only, in their last, or only in how long they are. */

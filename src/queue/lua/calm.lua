@@ -1,11 +1,12 @@
 -- A turn of which nothing is out of the ordinary, as most are: its orders were created, what it begins are orders to be
--- sent, and no gate stands in the way. It takes half the commands of what follows it in turn.lua, which does the same
--- for whatever comes up. Either it does all of the turn and returns, or nothing, and the rest of turn.lua does it. A
--- part of turn.lua ("-- uses: calm").
+-- sent, and no gate stands in the way. It does so in 16 commands and one per settlement, without functions; what follows
+-- it in turn.lua does the same for whatever comes up. Either it does all of the turn and returns, or nothing, and the rest
+-- of turn.lua does it. A part of turn.lua ("-- uses: calm").
 -- KEYS, ARGV, what it returns: turn.lua's. The worker says by a bit that the turn may be calm: all it settles are
 -- done and created, with a result for the queue's own list, of requests that had begun and taught nothing but that the
 -- provider is well; all it begins are orders to be sent that have not passed a gate yet; of no account the limits are
--- unknown; nothing is sent again or in doubt.
+-- unknown; nothing is sent again or in doubt; no order key that begins is another's that begins or ends.
+-- Packed as in gate.lua (QUIET, LIMITS) and fence.lua (FENCE), which are not there yet.
 
 repeat -- left by `break` where it is not calm
   -- What is due, waits, was picked up or is paused, and gates: mostly there is nothing of it.
@@ -173,7 +174,7 @@ repeat -- left by `break` where it is not calm
     call('HSET', stats_key, 'turn:' .. argv[1], fence, 'seq', ms(number + count), 'taken', ms(fresh + count),
       'settled', ms((tonumber(state[5]) or 0) + settle_n), 'results', ms((tonumber(state[6]) or 0) + settle_n),
       counter, ms((tonumber(state[7]) or 0) + settle_n))
-  else
+  elseif begin_n > 0 or count > 0 then
     call('HSET', stats_key, 'turn:' .. argv[1], fence, 'seq', ms(number + count), 'taken', ms(fresh + count))
   end
   return { ms(now), next, settle_n > 0 and { string.rep('O', settle_n) }, begin_n > 0 and { letters }, records }
