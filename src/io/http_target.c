@@ -165,7 +165,7 @@ static bool same(const char *a, const char *b) {
 }
 
 bool http_target_alike(const struct http_target *a, const struct http_target *b) {
-    return a->method == b->method && a->tls == b->tls && a->connect_timeout_ms == b->connect_timeout_ms &&
+    return a->method == b->method && a->connect_timeout_ms == b->connect_timeout_ms &&
            a->request_timeout_ms == b->request_timeout_ms && same(a->port, b->port) && same(a->host, b->host) &&
            same(a->ca_file, b->ca_file) && same(a->proxy, b->proxy);
 }

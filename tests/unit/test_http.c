@@ -130,6 +130,12 @@ static void test_connect_times_out(void **state) {
     client_do(&c, t, "{}", &r);
     assert_not_sent(&r, "connect");
     assert_in_range(r.x.duration_us, 90 * 1000, 15 * 1000 * 1000);
+    struct http_target *patient = /* of the same host, right behind it: waits as long as it was told to */
+        client_target(&c, &(struct http_target_options){.method = HTTP_POST, .url = url, .connect_timeout_ms = 400});
+    client_do(&c, patient, "{}", &r);
+    assert_not_sent(&r, "connect");
+    assert_in_range(r.x.duration_us, 390 * 1000, 15 * 1000 * 1000);
+    http_target_unref(patient);
     http_target_unref(t);
     client_deinit(&c);
     blackhole_close(&hole);

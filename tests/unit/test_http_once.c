@@ -221,7 +221,13 @@ static void test_tls_is_verified(void **state) {
     assert_true(r.x.answered);
     client_do(&c, strange, "{}", &r); /* what one target trusts is no other's */
     assert_false(r.x.sent || r.x.answered);
-    assert_int_equal(peer_requests(p), 2);
+    client_do(&c, known, "{}", &r);
+    struct http_target *new = /* not even right behind it, with no handle of its own */
+        client_target(&c, &(struct http_target_options){.method = HTTP_POST, .url = peer_url(p)});
+    client_do(&c, new, "{}", &r);
+    assert_false(r.x.sent || r.x.answered);
+    assert_int_equal(peer_requests(p), 3);
+    http_target_unref(new);
     http_target_unref(strange);
     http_target_unref(known);
     client_deinit(&c);

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "http_client.h"
 #include "peer.h"
@@ -129,28 +130,48 @@ static void test_targets_of_a_host_share_connections(void **state) {
     peer_free(p);
 }
 
-/* What tells two targets apart but for path and credentials keeps their handles apart, too. */
-static void test_a_target_keeps_its_own_limits(void **state) {
+/* Tells the method, after 100 ms. */
+static void tell_method(struct peer_conn *c, void *arg) {
+    (void)arg;
+    struct peer_request r;
+    while (peer_read_request(c, &r)) {
+        nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+        *strchr(r.head, ' ') = '\0';
+        peer_answer(c, "200 OK", "", r.head);
+        peer_request_deinit(&r);
+    }
+}
+
+/* Targets of one host that differ in one more thing than path and credentials, each used for the first time right behind
+ * the plain one: it does not get what is the other's. */
+static void test_a_target_keeps_its_own_options(void **state) {
     (void)state;
     struct client c;
-    struct result fast = {0}, slow = {0};
-    struct peer *p = peer_new(&(struct peer_options){.serve = echo}), *mute = peer_new(&(struct peer_options){.serve = swallow});
+    struct result r = {0};
+    struct peer *p = peer_new(&(struct peer_options){.serve = tell_method});
     client_init(&c, 16);
-    struct http_target *patient = client_target(&c, &(struct http_target_options){.method = HTTP_POST, .url = peer_url(p)});
-    struct http_target *other = client_target(
-        &c, &(struct http_target_options){.method = HTTP_POST, .url = peer_url(mute), .request_timeout_ms = 50});
-    for (int i = 0; i < 3; i++) {
-        client_do(&c, patient, "{}", &fast);
-        assert_true(fast.x.answered);
-        client_do(&c, other, "{}", &slow);
-        assert_false(slow.x.answered);
-        assert_string_equal(slow.x.phase, "timeout");
+    const struct http_target_options options[] = {
+        {.method = HTTP_POST, .url = peer_url(p)},
+        {.method = HTTP_POST, .url = peer_url(p), .request_timeout_ms = 20},
+        {.method = HTTP_GET, .url = peer_url(p)},
+        {.method = HTTP_POST, .url = peer_url(p), .proxy = "http://127.0.0.1:1"},
+    };
+    const char *const bodies[] = {"POST", NULL, "GET", NULL}, *const phases[] = {"done", "timeout", "done", "connect"};
+    struct http_target *t[4];
+    for (int i = 0; i < 4; i++)
+        t[i] = client_target(&c, &options[i]);
+    for (int i = 0; i < 12; i++) {
+        int k = i % 2 == 0 ? 0 : 1 + i / 2 % 3;
+        client_do(&c, t[k], "{}", &r);
+        assert_string_equal(r.x.phase, phases[k]);
+        assert_int_equal(r.x.answered, bodies[k] != NULL);
+        if (bodies[k] != NULL)
+            assert_string_equal(r.body, bodies[k]);
     }
-    http_target_unref(patient);
-    http_target_unref(other);
+    for (int i = 0; i < 4; i++)
+        http_target_unref(t[i]);
     client_deinit(&c);
     peer_free(p);
-    peer_free(mute);
 }
 
 static bool all_read(void *arg) {
@@ -329,7 +350,7 @@ int main(void) {
         cmocka_unit_test(test_crowd_gets_each_its_own_answer),
         cmocka_unit_test(test_targets_share_few_handles),
         cmocka_unit_test(test_targets_of_a_host_share_connections),
-        cmocka_unit_test(test_a_target_keeps_its_own_limits),
+        cmocka_unit_test(test_a_target_keeps_its_own_options),
         cmocka_unit_test(test_cancel_of_a_request_on_its_way),
         cmocka_unit_test(test_cancel_before_anything_happened),
         cmocka_unit_test(test_close_delivers_answers_that_came_already),
