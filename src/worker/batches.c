@@ -17,6 +17,7 @@
 /* How many jobs a claim takes off the list before it knows how long they are, while they have been short. */
 #define FIRST_POP 32
 #define SHORT_JOB (64u << 10)
+#define GATHER_ENOUGH 32 /* orders; a turn of so many is large enough */
 
 /* A turn that is under way. */
 struct turn_call {
@@ -196,6 +197,18 @@ static void not_done(struct lane *lane, const struct turn *turn, const redisRepl
         claim_unanswered(lane, reply != NULL, error);
 }
 
+static uint32_t filled(const struct batch *b) {
+    return b != NULL ? b->count : 0;
+}
+
+/* Answers are coming in, and the loop has not looked at them while it read this one: the next turn waits for
+ * one more look at the sockets. That makes it half as large again, and a turn costs Redis and us as much as
+ * four of its orders. */
+static bool gathers(const struct lane *lane) {
+    uint32_t there = filled(lane->settle) + filled(lane->begin);
+    return there > 0 && there < GATHER_ENOUGH && lane->orders[ORDER_SENDING].count > 0;
+}
+
 static void done(struct lane *lane, const struct turn *turn, const redisReply *reply) {
     const char *why = turn->begin != NULL ? turn_begin_refused(reply) : NULL;
     if (why == NULL && !(turn->claims && claim_refused(reply->element[TURN_CLAIMED])))
@@ -214,7 +227,9 @@ static void done(struct lane *lane, const struct turn *turn, const redisReply *r
         claim_answered(lane, reply->element[TURN_CLAIMED]);
     if (turn->settle != NULL)
         settled(lane, turn->settle, reply->element[TURN_SETTLED]);
-    lane_flush(lane);
+    lane->gathers = gathers(lane);
+    if (!lane->gathers)
+        lane_flush(lane);
 }
 
 static void on_turn(void *arg, const redisReply *reply, const char *error) {

@@ -30,9 +30,9 @@ static void earlier(uint64_t *at, uint64_t candidate) {
         *at = candidate;
 }
 
-/* The timer only ends the loop's sleep; the turn does what is due. */
-static void set_wake(struct worker *w, uint64_t now) {
-    uint64_t at = 0;
+/* The timer only ends the loop's sleep; the turn does what is due. `soon`: after one look at the sockets. */
+static void set_wake(struct worker *w, uint64_t now, bool soon) {
+    uint64_t at = soon ? now : 0;
     for (uint32_t i = 0; i < w->lane_count; i++) {
         const struct lane *lane = w->lanes[i];
         earlier(&at, lane->look_at_ns);
@@ -55,6 +55,7 @@ void worker_turn(struct worker *w) {
     if (w->mode == WORKER_STOPPED)
         return;
     uint64_t now = clock_boot_ns();
+    bool gathering = false;
     spool_turn(w, now);
     for (uint32_t i = 0; i < w->lane_count; i++) {
         struct lane *lane = w->lanes[i];
@@ -62,7 +63,11 @@ void worker_turn(struct worker *w) {
         lane_expire(lane, now);
         lane_wake(lane, now);
         lane_resend(lane, now);
-        lane_flush(lane);
+        if (lane->gathers)
+            gathering = true;
+        else
+            lane_flush(lane);
+        lane->gathers = false;
         if (lane->claim_lost && !lane->orphans_out && !lane->claim_out && lane->leased &&
             lane_is_up(lane))
             lane_give_back_orphans(lane);
@@ -70,7 +75,7 @@ void worker_turn(struct worker *w) {
     }
     worker_check_retired(w);
     redis_router_flush(w->redis);
-    set_wake(w, now);
+    set_wake(w, now, gathering);
     worker_check_drained(w);
 }
 

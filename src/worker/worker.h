@@ -69,6 +69,7 @@ struct lane {
     struct batch *spare;
     struct turn_call *spare_calls;
     uint32_t turns_out;  /* calls of turn.lua under way */
+    bool gathers;        /* the next turn waits for one more look at the sockets */
     uint32_t turns_open; /* of these, those whose own reply is still to come (WAIT's comes behind it) */
     uint64_t turn_number;   /* the last that was sent; pick-ups have one, too (fence.lua) */
     uint64_t turn_answered; /* the last that was answered */
