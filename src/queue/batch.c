@@ -57,6 +57,7 @@ void batch_reset(struct batch *b) {
     b->dies = b->stray = b->doubtful = b->sent = b->repeated = b->waits = b->answered = false;
     b->plain = true;
     b->lowest = UINT64_MAX;
+    b->bundles = (struct bundle_set){0};
     for (size_t i = 0; i < BUF_COUNT; i++)
         shrink(bufs[i]);
     distinct_reset(&b->limits);

@@ -5,6 +5,7 @@
 #define DRAY_QUEUE_BATCH_H
 
 #include "queue/call.h"
+#include "queue/bundles.h"
 #include "queue/distinct.h"
 
 #define BATCH_ITEMS 255        /* a run's length is one byte */
@@ -80,6 +81,7 @@ struct batch {
     uint32_t more_count;  /* further results lists */
     uint32_t extra_count; /* items that have extras */
     size_t last_account;      /* how long the last run's is */
+    struct bundle_set bundles; /* where texts may lie that Redis may need */
     struct buf op;            /* scratch */
     uint64_t lowest; /* the lowest number of a token; UINT64_MAX: of an empty batch */
     double jitter;

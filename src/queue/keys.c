@@ -23,6 +23,7 @@ static const char *const suffixes[KEY_COUNT] = {
     [KEY_TAKEN] = "taken",
     [KEY_INFLIGHT] = "inflight:",
     [KEY_CLAIMS] = "claims:",
+    [KEY_BUNDLE] = "bundle:",
 };
 
 #define KEYS_TEXT_MAX 16384

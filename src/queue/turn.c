@@ -43,6 +43,7 @@ void turn_pack_limits(const struct turn_limits *l, struct buf *out) {
 struct parts {
     const struct batch *settle, *begin;
     uint32_t limits;                /* different ones of both */
+    struct bundle_set bundles;      /* that the script may touch */
     uint8_t begin_limits[DISTINCT_MAX + 1]; /* where the begins' limits are among them, from 1 on */
 };
 
@@ -52,6 +53,11 @@ static const struct batch none = {.lowest = UINT64_MAX, .plain = true};
 static struct parts parts_of(const struct turn *t) {
     struct parts p = {.settle = t->settle != NULL ? t->settle : &none, .begin = t->begin != NULL ? t->begin : &none};
     p.limits = p.settle->limits.count;
+    p.bundles = p.settle->bundles;
+    bundle_set_join(&p.bundles, &p.begin->bundles);
+    bundle_set_add(&p.bundles, t->bundle);
+    for (size_t i = 0; i < t->ended_n; i++)
+        bundle_set_add(&p.bundles, t->ended[i]);
     for (uint8_t i = 1; i <= p.begin->limits.count; i++) {
         for (uint8_t k = 1; k <= p.settle->limits.count && p.begin_limits[i] == 0; k++)
             if (span_eq(distinct_text(&p.begin->limits, i), distinct_text(&p.settle->limits, k)))
@@ -68,28 +74,33 @@ static void write_keys(const struct parts *p, struct buf *cmd, const struct queu
     buf_add_span(cmd, buf_span(&p->settle->keys));
     buf_add_span(cmd, buf_span(&p->begin->keys));
     buf_add_span(cmd, buf_span(&p->settle->more_keys));
+    bundle_set_write(&p->bundles, k, span_str(k->worker), cmd);
 }
 
-#define NUMBERS_SIZE (8 * 2 + 1 + 7 * 8)
+#define NUMBERS_SIZE (8 * 2 + 2 + 7 * 8)
 
 static void write_numbers(const struct turn *t, const struct parts *p, struct buf *cmd, const struct queue_keys *k) {
     const struct batch *settle = p->settle, *begin = p->begin;
     const size_t counts[] = {settle->count, settle->run_count, begin->count,      begin->run_count,
                              p->limits,     settle->ops.count, t->first_pop > 0 ? t->first_pop : 1, k->order_prefix.len};
     uint64_t lowest = settle->lowest < begin->lowest ? settle->lowest : begin->lowest;
+    if (t->ended_n > 0 && t->ended_lowest < lowest)
+        lowest = t->ended_lowest;
     bool doubtful = settle->doubtful || begin->doubtful || begin->repeated, stray = settle->stray || begin->stray;
     bool calm = t->calm && settle->plain && begin->plain && !doubtful && !stray && !settle->repeated &&
-                (!t->claims || t->claim_n > 0) && settle->count + begin->count + t->claims > 0 &&
+                (!t->claims || t->claim_n > 0) && settle->count + begin->count + t->claims + t->ended_n > 0 &&
                 !batch_keys_repeat(settle, begin);
-    redis_resp_head(cmd, NUMBERS_SIZE);
+    redis_resp_head(cmd, NUMBERS_SIZE + t->ended_n);
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
         turn_pack_u16(cmd, counts[i]);
     buf_add_char(cmd, (char)((settle->repeated ? 1 : 0) | (doubtful ? 2 : 0) | (t->claims ? 4 : 0) | (settle->dies ? 8 : 0) |
                             (stray ? 16 : 0) | (calm ? 32 : 0)));
+    buf_add_char(cmd, (char)t->bundle);
     const uint64_t numbers[] = {t->number, t->answered, t->highest, lowest, t->claims ? t->claim_n : 0, t->claim_bytes,
                                 t->high_water};
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         turn_pack_double(cmd, (double)numbers[i]);
+    buf_add(cmd, (const char *)t->ended, t->ended_n);
     buf_add(cmd, "\r\n", 2);
 }
 
@@ -135,7 +146,7 @@ static void mark_sent(struct batch *b) {
 
 void turn_write(const struct turn *t, struct buf *cmd, const struct queue_keys *k) {
     const struct parts p = parts_of(t);
-    size_t keys = FIXED + p.settle->count + p.settle->more_count + p.begin->count;
+    size_t keys = FIXED + p.settle->count + p.settle->more_count + p.begin->count + bundle_set_count(&p.bundles);
     size_t args = HEAD + p.limits + p.settle->ops.count + p.settle->run_count + p.begin->run_count +
                   batch_arg_count(p.settle) + batch_arg_count(p.begin);
     buf_reset(cmd);

@@ -4,6 +4,8 @@
 
 #include "queue/batch.h"
 
+#define ENDED_MAX 32
+
 struct turn {
     struct batch *settle, *begin; /* NULL: nothing; they stay the caller's */
     bool claims;
@@ -14,6 +16,10 @@ struct turn {
     uint64_t number;          /* this turn's: greater than any before it (turn_number) */
     uint64_t answered;        /* the greatest that was answered */
     uint64_t highest;         /* the greatest number of a claim that the worker knows of */
+    uint8_t bundle;           /* which one a claim of many fresh jobs may make (bundle.lua); 0: none */
+    uint8_t ended[ENDED_MAX]; /* bundles of which all claims have ended */
+    size_t ended_n;
+    uint64_t ended_lowest;    /* the lowest number of a claim that was theirs */
     bool calm;                /* nothing is known that would hold it up: calm.lua is worth a try */
     const char *limits_version; /* as the script `limits` said; NULL: not known */
 };

@@ -73,6 +73,7 @@ static void begin(struct order *o) {
                                   .worker = lane->keys.worker,
                                   .ledger_key = buf_span(&o->ledger_key)};
     if (b != NULL && batch_add_begin(b, o, &beginning)) {
+        bundle_set_add(&b->bundles, o->bundle); /* it may have to wait */
         o->claim = CLAIM_UNSURE; /* until it is answered */
         order_move(o, ORDER_BEGINNING);
         return;
@@ -123,13 +124,14 @@ static bool read_record(struct order *o, struct span token, struct span record, 
     return life_admit(&a, &w->rng, d);
 }
 
-void admit(struct lane *lane, struct span token, struct span record) {
+void admit(struct lane *lane, struct span token, struct span record, uint8_t bundle) {
     struct order *o = order_get(lane);
     struct decision d;
     if (o == NULL || token.len >= sizeof(o->token)) {
-        settle_back(lane, token, SPAN_LIT(""));
+        settle_back(lane, token, SPAN_LIT("")); /* its bundle, if it has one, is never told to have ended */
         return;
     }
+    o->bundle = bundle;
     if (!read_record(o, token, record, &d))
         settle(o, &(struct settle_context){.decision = &d, .faults = &lane->worker->faults});
     else if (must_leave_slot(o))

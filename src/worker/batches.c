@@ -91,6 +91,9 @@ static void send_turn(struct lane *lane, const struct turn *turn) {
     c->turn.highest = lane->highest_token;
     c->turn.limits_version = lane->limits_version;
     c->turn.calm = !lane->stirs && lane->closed == LANE_OPEN;
+    if (turn->claims && c->turn.calm)
+        c->turn.bundle = bundle_offer(lane, c->turn.number);
+    bundles_tell(lane, &c->turn);
     lane->turns_out++;
     lane->turns_open++;
     if (turn->settle != NULL)
@@ -103,6 +106,8 @@ static void send_turn(struct lane *lane, const struct turn *turn) {
         wait.waited = on_waited;
     }
     turn_send(&c->turn, &w->text_cmd, w->caller, &lane->keys, wait.waited != NULL ? &wait : NULL, on_turn, c);
+    if (c->turn.bundle > 0)
+        bundle_ask(lane, c->turn.bundle);
 }
 
 static void send_batch(struct lane *lane, struct batch *b) {
@@ -160,7 +165,8 @@ void lane_flush(struct lane *lane) {
         turn.claim_n = lane->claim_n = n;
         lane->look_now = false;
     }
-    if (turn.settle != NULL || turn.begin != NULL || turn.claims)
+    bool tells = lane->bundles.in[BUNDLE_ENDED] > 0 && lane_held(lane) == 0;
+    if (turn.settle != NULL || turn.begin != NULL || turn.claims || tells)
         send_turn(lane, &turn);
     if (waits && replicas_may_begin(lane))
         send_batch(lane, take_filled(&lane->begin));
@@ -195,6 +201,9 @@ static void not_done(struct lane *lane, const struct turn *turn, const redisRepl
         lane_unanswered(lane, turn->begin);
     if (turn->claims)
         claim_unanswered(lane, reply != NULL, error);
+    if (turn->bundle > 0)
+        bundle_unanswered(lane, turn->bundle);
+    bundles_told(lane, turn, false);
 }
 
 static uint32_t filled(const struct batch *b) {
@@ -207,6 +216,12 @@ static uint32_t filled(const struct batch *b) {
 static bool gathers(const struct lane *lane) {
     uint32_t there = filled(lane->settle) + filled(lane->begin);
     return there > 0 && there < GATHER_ENOUGH && lane->orders[ORDER_SENDING].count > 0;
+}
+
+void lane_go_on(struct lane *lane) {
+    lane->gathers = gathers(lane);
+    if (!lane->gathers)
+        lane_flush(lane);
 }
 
 static void done(struct lane *lane, const struct turn *turn, const redisReply *reply) {
@@ -223,13 +238,14 @@ static void done(struct lane *lane, const struct turn *turn, const redisReply *r
     } else if (turn->begin != NULL) {
         dispatch_begun(lane, turn->begin, reply->element[TURN_BEGUN]);
     }
-    if (turn->claims)
+    bundles_told(lane, turn, true);
+    bool awaits = turn->bundle > 0 && bundle_answered(lane, turn->bundle, reply->element[TURN_CLAIMED]);
+    if (turn->claims && !awaits)
         claim_answered(lane, reply->element[TURN_CLAIMED]);
     if (turn->settle != NULL)
         settled(lane, turn->settle, reply->element[TURN_SETTLED]);
-    lane->gathers = gathers(lane);
-    if (!lane->gathers)
-        lane_flush(lane);
+    if (!awaits)
+        lane_go_on(lane);
 }
 
 static void on_turn(void *arg, const redisReply *reply, const char *error) {

@@ -129,12 +129,15 @@ static struct buf *recover_cmd(const struct lane *lane, const char *worker, uint
     size_t fixed = sizeof(keys) / sizeof(keys[0]);
     struct buf *cmd = &lane->worker->text_cmd, *key = &lane->worker->text_path;
     buf_reset(cmd);
-    queue_cmd_begin(cmd, SCRIPT_RECOVER, fixed + 2 + begun, 2 + begun);
+    queue_cmd_begin(cmd, SCRIPT_RECOVER, fixed + 2 + begun + BUNDLES - 1, 2 + begun);
     for (size_t i = 0; i < fixed; i++)
         queue_cmd_key(cmd, &lane->keys, keys[i]);
     add_dead_keys(lane, span_str(worker), cmd, key);
     for (size_t i = 0; i < begun; i++)
         add_ledger_key(lane, r->element[picked[i] + 1], cmd, key);
+    struct bundle_set all = {0};
+    bundle_set_fill(&all);
+    bundle_set_write(&all, &lane->keys, span_str(worker), cmd);
     redis_resp_str(cmd, worker);
     redis_resp_u64(cmd, most);
     for (size_t i = 0; i < begun; i++)
@@ -240,6 +243,7 @@ static void on_beat(void *arg, const redisReply *r, const char *error) {
     leased(lane, r->element[2]->str[0]);
     lane_look(lane, r, 0);
     notice_strangers(lane, element_u64(r, 3));
+    lane->claim_lost |= lane->bundles.in[BUNDLE_LOST] > 0 && lane->worker->mode == WORKER_RUNNING;
     if (r->elements > 4 && !lane->recovering && lane->worker->mode != WORKER_DRAINING && !spool_holds(lane))
         recover(lane, r->element[4]);
     worker_became_ready(lane->worker);

@@ -113,7 +113,7 @@ static size_t admit_all(struct lane *lane, const redisReply *r) {
         bytes += record->len;
         if (record->len > lane->longest)
             lane->longest = record->len;
-        admit(lane, buf_span(token), (struct span){record->str, record->len});
+        admit(lane, buf_span(token), (struct span){record->str, record->len}, 0);
     }
     return bytes;
 }
@@ -132,6 +132,13 @@ void claim_status(struct lane *lane, const redisReply *r) {
     lane->look_at_ns = 0;
 }
 
+static void count_claimed(struct lane *lane, size_t jobs, size_t bytes) {
+    lane->stats.claimed += jobs;
+    if (jobs > 0)
+        lane->stats.claimed_ns = lane->worker->last_claim_ns;
+    lane->more = jobs > 0 && (jobs >= lane->claim_n || bytes >= CLAIM_BYTES);
+}
+
 void claim_answered(struct lane *lane, const redisReply *r) {
     if (claim_refused(r)) {
         claim_failed(lane, r->elements > 1 ? r->element[1]->str : NULL);
@@ -143,12 +150,14 @@ void claim_answered(struct lane *lane, const redisReply *r) {
         return;
     }
     size_t jobs = r->elements > CLAIM_HEAD ? r->elements - CLAIM_HEAD : 0, bytes = 0;
-    lane->stats.claimed += jobs;
-    if (jobs > 0) {
-        lane->stats.claimed_ns = lane->worker->last_claim_ns;
+    if (jobs > 0)
         bytes = admit_all(lane, r);
-    }
-    lane->more = jobs > 0 && (jobs >= lane->claim_n || bytes >= CLAIM_BYTES);
+    count_claimed(lane, jobs, bytes);
+}
+
+void claim_admitted(struct lane *lane, size_t jobs, size_t bytes) {
+    count_claimed(lane, jobs, bytes);
+    lane_go_on(lane);
 }
 
 void claim_unanswered(struct lane *lane, bool refused, const char *error) {
@@ -258,22 +267,25 @@ static void on_orphans(void *arg, const redisReply *r, const char *error) {
     struct lane *lane = arg;
     lane->orphans_out = false;
     if (r == NULL || r->type != REDIS_REPLY_ARRAY) {
+        bundles_looked(lane, false);
         lane->claim_lost = true;
         if (r != NULL)
             claim_failed(lane, error != NULL && error[0] != '\0' ? error : r->str);
         return;
     }
-    size_t begun[RECOVER_OWN_MAX], begun_count = 0;
+    size_t begun[RECOVER_OWN_MAX], begun_count = 0, others = 0;
     for (size_t i = 0; i + 1 < r->elements; i += 2) {
         struct span token = {r->element[i]->str, r->element[i]->len};
         if (is_ours(lane, token))
             continue;
+        others++;
         struct span how = {r->element[i + 1]->str, r->element[i + 1]->len};
         if (how.len == 0 || strtoull(token.ptr, NULL, 10) > lane->highest_token)
             settle_back(lane, token, how);
         else if (begun_count < RECOVER_OWN_MAX)
             begun[begun_count++] = i;
     }
+    bundles_looked(lane, others == 0);
     lane->look_now = true;
     if (begun_count > 0)
         lane_recover_own(lane, r, begun, begun_count);
@@ -285,6 +297,7 @@ void lane_give_back_orphans(struct lane *lane) {
     struct buf *cmd = &lane->worker->text_cmd;
     lane->claim_lost = false;
     lane->orphans_out = true;
+    bundles_look(lane);
     buf_reset(cmd);
     queue_cmd_begin(cmd, SCRIPT_HELD, 2, 0);
     queue_cmd_key(cmd, &lane->keys, KEY_INFLIGHT);

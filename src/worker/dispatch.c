@@ -187,6 +187,7 @@ void dispatch_one(struct order *o, const struct answer *a) {
         dispatch_held(o, true);
         return;
     case 'W':
+        bundle_left(o);
         order_move(o, ORDER_FREE);
         return;
     case 'L':

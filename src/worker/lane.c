@@ -17,7 +17,7 @@ struct lane *lane_new(struct worker *w, const struct queue_config *config, struc
     lane->worker = w;
     lane->config = config;
     lane->look_now = true;
-    if (queue_keys_init(&lane->keys, w->boot->redis_prefix, config->name, w->id) < 0)
+    if (queue_keys_init(&lane->keys, w->boot->redis_prefix, config->name, w->id) < 0 || bundles_init(lane) < 0)
         err_set(err, "queue %s: out of memory", config->name);
     else if (lane_set_ports(lane, err) == 0)
         lane->blocker = redis_router_new(w->loop, &w->boot->redis, &w->rng, NULL, NULL, err);
@@ -48,6 +48,7 @@ void lane_free(struct lane *lane) {
     free_batches(lane->resend);
     free_batches(lane->spare);
     lane_free_calls(lane);
+    bundles_deinit(lane);
     queue_keys_deinit(&lane->keys);
     free(lane);
 }
@@ -101,9 +102,12 @@ void lane_leave(struct lane *lane) {
         return;
     struct buf *cmd = &w->text_cmd;
     buf_reset(cmd);
-    queue_cmd_begin(cmd, SCRIPT_LEAVE, 6, 1);
+    queue_cmd_begin(cmd, SCRIPT_LEAVE, 6 + BUNDLES - 1, 1);
     for (size_t i = 0; i < 6; i++)
         queue_cmd_key(cmd, &lane->keys, keys[i]);
+    struct bundle_set all = {0};
+    bundle_set_fill(&all);
+    bundle_set_write(&all, &lane->keys, span_str(lane->keys.worker), cmd);
     redis_resp_str(cmd, lane->keys.worker);
     lane->leaving = true;
     queue_call(w->caller, lane->keys.slot, SCRIPT_LEAVE, cmd, on_left, lane);

@@ -61,10 +61,11 @@ struct order {
     uint64_t begun_unix_ms; /* when this attempt was sent */
     bool looking_up;
     uint64_t turn;          /* of its pick-up */
+    uint8_t bundle;         /* where its text lies in Redis (bundles.c); 0: with its claim */
     enum claim_state claim; /* what Redis knows of it, as far as we were told */
 };
 
-/* Splits a claim's record into past and text; the record of a fresh claim (its token ends with f) is the
+/* Splits a claim's record into past and text; the record of a fresh claim (its token ends with f or b) is the
  * text. 0, or -1 where it is no record of dray's. `doc` is scratch. */
 int past_parse(struct past *past, struct span token, struct span record, struct json_doc *doc,
                struct span *raw);

@@ -70,6 +70,7 @@ static void order_free(struct order *o) {
 
 static void release(struct order *o) {
     struct lane *lane = o->lane;
+    bundle_lost(o);
     port_unref(o->port);
     o->port = NULL;
     o->account = NULL;
@@ -119,6 +120,7 @@ struct order *order_get(struct lane *lane) {
     }
     o->lane = lane;
     o->looking_up = false;
+    o->bundle = 0;
     o->begun_unix_ms = 0;
     memset(&o->cursor, 0, sizeof(o->cursor));
     o->state = ORDER_FREE;

@@ -31,7 +31,8 @@ static int read_json(struct past *past, struct span text, struct json_doc *doc) 
 int past_parse(struct past *past, struct span token, struct span record, struct json_doc *doc,
                struct span *raw) {
     *past = (struct past){.phase = PHASE_SEND, .history = SPAN_LIT("")};
-    if (token.len > 0 && token.ptr[token.len - 1] == 'f') {
+    char mark = token.len > 0 ? token.ptr[token.len - 1] : '\0';
+    if (mark == 'f' || mark == 'b') {
         *raw = record;
         return 0;
     }

@@ -75,8 +75,11 @@ void settle(struct order *o, const struct settle_context *c) {
     bool ok = buf_ok(&w->text_body) && buf_ok(&w->text_result) && buf_ok(&w->text_history) &&
               buf_ok(&w->text_ledger);
     order_move(o, ORDER_SETTLING);
-    if (b != NULL && ok && batch_add_settlement(b, o, &lane->keys, o->token, &s))
+    if (b != NULL && ok && batch_add_settlement(b, o, &lane->keys, o->token, &s)) {
+        if (d->op != SETTLE_DONE && d->op != SETTLE_DEAD)
+            bundle_set_add(&b->bundles, o->bundle);
         return;
+    }
     /* Out of memory: the claim stays in Redis as begun, and the order here, so that nobody takes the claim
      * for one that was never sent. When this worker ends, recovery makes it unknown, never lost. */
     log_msg(LOG_ERROR, "settle_failed",
@@ -90,7 +93,7 @@ void settle_back(struct lane *lane, struct span token, struct span begun) {
     struct settlement s = {.op = SETTLE_BACK, .claim = CLAIM_UNSURE, .counter = "handed_back", .gate = '-'};
     struct buf *key = &lane->worker->text_path;
     char text[TOKEN_SIZE], account[NAME_MAX_LEN + 1];
-    if (token.len >= sizeof(text))
+    if (token.len == 0 || token.len >= sizeof(text))
         return;
     memcpy(text, token.ptr, token.len);
     text[token.len] = '\0';
@@ -108,8 +111,8 @@ void settle_back(struct lane *lane, struct span token, struct span begun) {
             s.ledger = SPAN_LIT("D");
     }
     struct batch *b = lane_batch(lane, BATCH_SETTLE);
-    if (b != NULL)
-        batch_add_settlement(b, NULL, &lane->keys, text, &s);
+    if (b != NULL && batch_add_settlement(b, NULL, &lane->keys, text, &s) && text[token.len - 1] == 'b')
+        bundle_set_fill(&b->bundles); /* which one, we were not told */
 }
 
 void settled(struct lane *lane, struct batch *b, const redisReply *reply) {
@@ -123,6 +126,8 @@ void settled(struct lane *lane, struct batch *b, const redisReply *reply) {
         }
         lost += letter == 'L' && o != NULL && !b->repeated;
         lane->stats.settled++;
+        if (o != NULL && letter == 'O')
+            bundle_left(o);
         if (o != NULL)
             order_move(o, ORDER_FREE);
         b->items[i] = NULL;

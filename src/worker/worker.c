@@ -65,7 +65,7 @@ void worker_turn(struct worker *w) {
         lane_resend(lane, now);
         if (lane->gathers)
             gathering = true;
-        else
+        else if (lane->bundles.awaited == 0) /* what it brings goes along */
             lane_flush(lane);
         lane->gathers = false;
         if (lane->claim_lost && !lane->orphans_out && !lane->claim_out && lane->leased &&

@@ -46,6 +46,37 @@ struct order_list {
     uint32_t count;
 };
 
+/* What a lane knows of its bundles (bundle.lua). */
+enum bundle_state {
+    BUNDLE_FREE,
+    BUNDLE_OFFERED,  /* to a turn that is unanswered */
+    BUNDLE_HELD,     /* its claims are orders here */
+    BUNDLE_ENDED,    /* all its claims have; Redis is to be told */
+    BUNDLE_TELLING,  /* by a turn that is unanswered */
+    BUNDLE_LOST,     /* Redis may have claims of it that no order here stands for */
+    BUNDLE_LOOKING,  /* the same; whether there are is being asked */
+    BUNDLE_STATES,
+};
+struct bundle {
+    struct lane *lane;
+    enum bundle_state state;
+    bool asked;       /* for its texts, and no answer yet */
+    bool asked_again;
+    uint32_t claims;  /* that have not ended */
+    uint64_t first;   /* number of the first of them; 1: not known */
+    uint64_t turn;    /* that it was offered to */
+};
+
+struct bundles {
+    struct bundle *of; /* BUNDLES of them; NULL: out of memory, there are none */
+    uint8_t last;      /* the last that was offered */
+    uint8_t awaited;   /* the claim's that is to be admitted when its texts are there; 0: none */
+    bool off;          /* Redis did not give us texts */
+    uint32_t in[BUNDLE_STATES]; /* how many are */
+    uint32_t count;    /* of the awaited */
+    char nonce[24];
+};
+
 enum eviction { EVICTION_UNKNOWN, EVICTION_NONE, EVICTION_POSSIBLE };
 
 struct lane {
@@ -109,6 +140,7 @@ struct lane {
     bool retiring;             /* its queue is gone from the configuration */
     bool leaving;
     bool left;
+    struct bundles bundles;
     struct lane_stats stats;
 };
 
@@ -209,8 +241,28 @@ void lane_block_if_idle(struct lane *lane);
 void lane_untake(struct lane *lane);
 void lane_give_back_orphans(struct lane *lane);
 
+/* claim.c, for bundles.c: the claim's texts are there; `more`: there may be more such jobs. */
+void claim_admitted(struct lane *lane, size_t jobs, size_t bytes);
+
+/* bundles.c: claims of many jobs at a time, whose texts lie in lists of their own */
+int bundles_init(struct lane *lane); /* 0, or -1 out of memory */
+void bundles_deinit(struct lane *lane);
+uint8_t bundle_offer(struct lane *lane, uint64_t turn); /* 0: none */
+void bundle_ask(struct lane *lane, uint8_t n);          /* for its texts, behind the turn it was offered to */
+/* The turn was answered; `claimed`: its part of the claim, or NULL where it claimed nothing. True: the claim is a
+ * bundle, and goes on when its texts are there. */
+bool bundle_answered(struct lane *lane, uint8_t n, const redisReply *claimed);
+void bundle_unanswered(struct lane *lane, uint8_t n);
+void bundle_left(struct order *o); /* its claim has ended, its text is elsewhere */
+void bundle_lost(struct order *o); /* the order leaves; whether its claim has ended is not known */
+void bundles_tell(struct lane *lane, struct turn *turn); /* which have ended */
+void bundles_told(struct lane *lane, const struct turn *turn, bool answered);
+/* Redis is asked what we hold, and has said it: whether it holds nothing that no order here stands for. */
+void bundles_look(struct lane *lane);
+void bundles_looked(struct lane *lane, bool nothing_else);
+
 /* admit.c: what is claimed is read and checked, then begun or settled */
-void admit(struct lane *lane, struct span token, struct span record);
+void admit(struct lane *lane, struct span token, struct span record, uint8_t bundle);
 /* The text that a blocking pick-up moved to `taken`: claims and begins it in one step (pick.lua). False:
  * it is not as simple as that, and must be claimed the long way. */
 bool admit_picked(struct lane *lane, struct span text);
@@ -244,6 +296,7 @@ void settled(struct lane *lane, struct batch *b, const redisReply *reply); /* tu
 struct batch *lane_batch(struct lane *lane, enum batch_kind kind);
 /* Sends what came up and claims what is due, unless a turn is unanswered: its reply does it then. */
 void lane_flush(struct lane *lane);
+void lane_go_on(struct lane *lane); /* a reply was read: now, or after one more look at the sockets */
 void lane_send_claim(struct lane *lane, uint32_t n); /* now; 0 only gives back what a blocking pick-up took */
 void lane_free_calls(struct lane *lane);
 uint64_t lane_next_turn(struct lane *lane);                  /* the number of the next turn or pick-up */

@@ -103,11 +103,15 @@ class Scripts:
         self.claims = {}  # worker, token -> what it knows of its claim: n not begun, b begun, c begun and counted
         self.turn_sent, self.turn_answered, self.highest = {}, {}, {}
         self.first_pop = 1
+        self.bundles = {}  # worker, n -> number of the first, texts, as they were claimed
         self.calm = True  # says of turns that may be calm that they are
         self.limited = redis_py.Redis(unix_socket_path=server.socket, username="script", password="x")
 
     def key(self, name):
         return self.prefix + name
+
+    def bundle_key(self, worker, n):
+        return f"{self.prefix}bundle:{worker}:{n}"
 
     def order_key(self, account, key):
         return f"{self.prefix}order:{account}:{key}"
@@ -128,7 +132,8 @@ class Scripts:
     def beat(self, worker="w", lease=60000, info=""):
         return self.call("beat", [worker, lease, info], worker)
 
-    def turn(self, worker="w", begin=(), settle=(), claim=(), again=False, doubt=False, jitter=0, number=None, version=None, told=None):
+    def turn(self, worker="w", begin=(), settle=(), claim=(), again=False, doubt=False, jitter=0, number=None, version=None, told=None,
+             bundle=0, ended=()):
         """One call of turn.lua: its reply. `begin`: (token, order key[, account[, kind[, hash]]]) each; `settle`: dicts,
         as settle() takes them; `claim`: (how many, bytes, high water). What is to be known of claims (whether they began)
         is known from earlier calls; what is not known is in doubt."""
@@ -171,15 +176,18 @@ class Scripts:
         packed += b"".join(bytes([n, limits_index(account), ord(kind)]) for (account, kind), n in begin_runs)
         number = number or self.turn_sent.get(worker, 0) + 1
         self.turn_sent[worker] = max(number, self.turn_sent.get(worker, 0))
-        lowest = min([number_of(job[0]) for job in begin] + [number_of(job["token"]) for job in settle], default=2.0 ** 53)
+        lowest = min([number_of(job[0]) for job in begin] + [number_of(job["token"]) for job in settle] +
+                     [self.bundles[worker, b][0] for b in ended], default=2.0 ** 53)
+        bundle = bundle if claim else 0
+        touched = {bundle, *ended, *(n for n in range(1, 256) if (worker, n) in self.bundles)} - {0}
         bits = again + 2 * doubt + 4 * bool(claim) + 8 * any(op.startswith("D") for op in ops)
         stray = {job.get("account", "shop") for job in settle} | {job[2] for job in begin}
         bits += 16 * any(a and stored("limits", a) is None for a in stray)
-        bits += 32 * (self.calm and not bits & ~4 and self.may_be_calm(begin, settle, ops, claim))
+        bits += 32 * (self.calm and not bits & ~4 and self.may_be_calm(begin, settle, ops, claim, ended))
         n, room, high = claim or (0, 0, 0)
-        numbers = struct.pack("<8HB7d", len(settle), len(settle_runs), len(begin), len(begin_runs), len(limits), len(distinct),
-                              self.first_pop, len(self.prefix) + len("order:"), bits, number, self.turn_answered.get(worker, 0),
-                              self.highest.get(worker, 0), lowest, n, room, high)
+        numbers = struct.pack("<8HBB7d", len(settle), len(settle_runs), len(begin), len(begin_runs), len(limits), len(distinct),
+                              self.first_pop, len(self.prefix) + len("order:"), bits, bundle, number, self.turn_answered.get(worker, 0),
+                              self.highest.get(worker, 0), lowest, n, room, high) + bytes(ended)
         args = [worker, numbers, packed, version or stored("stats", "limits") or b"", jitter, *limits, *distinct]
         args += [account for (account, _), _ in settle_runs + begin_runs]
         args += [job[0] for job in begin] + [f"S {digest} {worker} {token}" for token, *_, digest in begin]
@@ -187,19 +195,23 @@ class Scripts:
         args += [job.get("ledger", "") for job in settle] + extras
         keys = [self.order_key(job.get("account", "shop"), job["key"]) if "key" in job else self.key("jobs") for job in settle]
         keys += [self.order_key(account, key) for _, key, account, _, _ in begin] + lists
+        keys += [self.bundle_key(worker, n) for n in sorted(touched)]
         reply = self.call("turn", args, worker, keys)
+        if claim and reply[4] and reply[4][0] == "BUNDLE":
+            self.bundles[worker, bundle] = int(reply[4][1]) + 1, self.list(self.bundle_key(worker, bundle)[len(self.prefix):])
+            reply[4] = ["BUNDLE", reply[4][1], reply[4][2], "b" * int(reply[4][3]), *self.bundles[worker, bundle][1]]
         self.answered(worker, number, reply, begin)
         self.next = float(reply[1])
         return reply
 
-    def may_be_calm(self, begin, settle, ops, claim):
+    def may_be_calm(self, begin, settle, ops, claim, ended):
         """As a worker says it (calm.lua): of the most usual kind, and no order key twice."""
         plain = all(re.fullmatch(r"Os[bc]\w+", op) and job.get("result") and job.get("ledger", "")[:1] == "C" and "key" in job
                     for job, op in zip(settle, ops))
         plain = plain and all(kind == "P" and str(token)[-1:] != "g" for token, _, _, kind, _ in begin)
         starts = [(account, key) for _, key, account, *_ in begin]
         keys = starts + list({(job.get("account", "shop"), job.get("key")) for job in settle})
-        return plain and len(set(keys)) == len(keys) and bool(begin or settle or claim) and (not claim or claim[0] > 0)
+        return plain and len(set(keys)) == len(keys) and bool(begin or settle or claim or ended) and (not claim or claim[0] > 0)
 
     def answered(self, worker, number, reply, begin):
         """What the worker knows of its claims from now on."""
@@ -267,10 +279,10 @@ class Scripts:
         held = self.call("held", [], dead)
         begun = [(token, claim) for token, claim in zip(held[::2], held[1::2]) if claim][:most]
         return self.call("recover", [dead, most, *[t for t, _ in begun]], dead,
-                         [f"{self.prefix}order:{c[1:]}" for _, c in begun])
+                         [f"{self.prefix}order:{c[1:]}" for _, c in begun] + [self.bundle_key(dead, n) for n in range(1, 256)])
 
     def leave(self, worker="w"):
-        return self.call("leave", [worker], worker)
+        return self.call("leave", [worker], worker, [self.bundle_key(worker, n) for n in range(1, 256)])
 
     # -- planting and looking -----------------------------------------------------------------------
 

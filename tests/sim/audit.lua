@@ -22,7 +22,7 @@ local queues = {}
 local entries = {} -- order key -> entry
 for _, key in ipairs(keys) do
   local q, kind, rest = string.match(key, '^dray:{(%w+)}:(%a+):?(.*)$')
-  queues[q] = queues[q] or { conc = {}, claims = {}, inflight = {}, parked = {}, held = 0, taken = {} }
+  queues[q] = queues[q] or { bundles = {}, conc = {}, claims = {}, inflight = {}, parked = {}, held = 0, taken = {} }
   local s = queues[q]
   if kind == 'jobs' then
     for _, t in ipairs(redis.call('LRANGE', key, 0, -1)) do note(t, 'j') end
@@ -31,7 +31,14 @@ for _, key in ipairs(keys) do
   elseif kind == 'inflight' then
     local all = redis.call('HGETALL', key)
     for i = 1, #all, 2 do
-      note(all[i + 1], 'i')
+      local text = all[i + 1]
+      if string.sub(all[i], -1) == 'b' then -- of a bundle
+        local n, first = string.match(text, '^(%d+):(%d+)$')
+        local bundle = string.gsub(key, ':inflight:', ':bundle:', 1) .. ':' .. n
+        text = redis.call('LINDEX', bundle, tonumber(string.match(all[i], '^%d+')) - first) or ''
+        s.bundles[bundle] = true
+      end
+      note(text, 'i')
       s.held = s.held + 1
       s.inflight[rest .. ' ' .. all[i]] = true
     end

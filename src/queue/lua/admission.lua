@@ -8,10 +8,10 @@ local park, its_record -- record.lua's, once a job has to wait
 
 local function wait(g, account, token, why)
   if not park then
-    -- uses: record
+    -- uses: bundle record
     park, its_record = park_waiting, record_of
   end
-  local record = its_record(token, call('HGET', inflight_key, token))
+  local record = its_record(jobs_key, argv[1], token, call('HGET', inflight_key, token))
   park(parked_key, waiting_key, gates_key, account, string.match(token, '^%d+'), record)
   call('HDEL', inflight_key, token)
   waits = waits + 1

@@ -46,42 +46,56 @@ repeat -- left by `break` where it is not calm
 
   local calm = true
   for i = 2, ops_n do calm = calm and sub(argv[OPS + i], 4) == counter end
-  local limits = {}
+  local limits, unpack_gate = {}, struct.unpack
   for i = 1, limits_n do
     local text = argv[LIMITS_AT + i]
     if byte(text) ~= 1 then calm = false break end
-    local _, rate, burst, conc = struct.unpack('<bddd', text)
+    local _, rate, burst, conc = unpack_gate('<bddd', text)
     limits[i] = { rate = rate, burst = burst, conc = conc, ledger_ttl = sub(text, 50) }
   end
   if not calm then break end
 
   -- Requests that ended free their places, requests that begin take them, as long as all of them can.
-  local gates, dirty = nil, 0 -- account -> { tokens, requests under way }, and how many
-  local counts = false -- of one that begins
+  local run = { byte(runs, 1, -1) } -- three numbers each
+  local gates, names, tokens, under_way = {}, {}, {}, {} -- account -> which; of each: account, tokens, requests under way
+  local counts, free = false, false -- of those that begin, some are counted; some are not
   for r = 1, accounts_n do
-    local length, at, what = byte(runs, 3 * r - 2, 3 * r)
-    local l, stored, begins = limits[at], states[r], r > settle_runs
-    if not l or (stored and (#stored ~= 25 or byte(stored) ~= 1 or sub(stored, 22) ~= '\0\0\0\0')) then calm = false break end
-    if begins and (l.rate > 0 or l.conc > 0) or not begins and byte(argv[OPS + what], 3) == 99 then -- c: counted
-      local account = argv[ACCOUNTS + r]
-      gates = gates or {}
+    local l, stored, begins = limits[run[3 * r - 1]], states[r], r > settle_runs
+    if not l then calm = false break end
+    if begins then
+      if l.conc > 0 then counts = true else free = true end
+    end
+    if begins and (l.rate > 0 or l.conc > 0) or not begins and byte(argv[OPS + run[3 * r]], 3) == 99 then -- c: counted
+      local account, length = argv[ACCOUNTS + r], run[3 * r - 2]
       local g = gates[account]
       if not g then
-        g = { l.burst, 0 }
+        g = #names + 1
+        gates[account], names[g], tokens[g], under_way[g] = g, account, l.burst, 0
         if stored then
-          local _, tokens, ts, conc = struct.unpack('<bddI4', stored)
-          if l.rate > 0 and now > ts then tokens = math.min(l.burst, tokens + (now - ts) * l.rate / 1000) end
-          g[1], g[2] = tokens, conc
+          if #stored ~= 25 then calm = false break end
+          local state, left, ts, conc, waiting = unpack_gate('<bddI4I4', stored)
+          if state ~= 1 or waiting > 0 then calm = false break end
+          if l.rate > 0 and now > ts then left = math.min(l.burst, left + (now - ts) * l.rate / 1000) end
+          tokens[g], under_way[g] = left, conc
         end
-        gates[account], dirty = g, dirty + 1
       end
       if not begins then
-        g[2] = math.max(0, g[2] - length)
+        local left = under_way[g] - length
+        under_way[g] = left > 0 and left or 0
       else
-        if (l.rate > 0 and g[1] < length) or (l.conc > 0 and g[2] + length > l.conc) then calm = false break end
-        if l.rate > 0 then g[1] = g[1] - length end
-        if l.conc > 0 then g[2], counts = g[2] + length, true end
+        if l.rate > 0 then
+          local left = tokens[g] - length
+          if left < 0 then calm = false break end
+          tokens[g] = left
+        end
+        if l.conc > 0 then
+          local n = under_way[g] + length
+          if n > l.conc then calm = false break end
+          under_way[g] = n
+        end
       end
+    elseif stored and (#stored ~= 25 or byte(stored) ~= 1 or sub(stored, 22) ~= '\0\0\0\0') then
+      calm = false break
     end
   end
   if not calm then break end
@@ -91,12 +105,12 @@ repeat -- left by `break` where it is not calm
   local first, keys_at = ACCOUNTS + accounts_n, FIXED + settle_n -- before the tokens to begin; before their keys
   local fence, letters, begin_claims = struct.pack('<dd', turn, unsure), nil, nil
   if begin_n > 0 then
-    local entries, i, start = {}, 0, prefix_n + 1
-    letters, begin_claims = {}, {}
+    local entries, i, start, mixed = {}, 0, prefix_n + 1, counts and free and {}
+    begin_claims = {}
     for r = settle_runs + 1, accounts_n do
-      local length, at = byte(runs, 3 * r - 2, 3 * r - 1)
-      local kind = limits[at].conc > 0 and 'P' or 'p'
-      if counts then letters[#letters + 1] = string.rep(kind == 'P' and 'C' or 'G', length) end
+      local length = run[3 * r - 2]
+      local kind = limits[run[3 * r - 1]].conc > 0 and 'P' or 'p'
+      if mixed then mixed[#mixed + 1] = string.rep(kind == 'P' and 'C' or 'G', length) end
       for _ = 1, length do
         i = i + 1
         local key = keys[keys_at + i]
@@ -104,7 +118,7 @@ repeat -- left by `break` where it is not calm
         begin_claims[2 * i - 1], begin_claims[2 * i] = argv[first + i], kind .. sub(key, start)
       end
     end
-    letters = counts and concat(letters) or string.rep('G', begin_n)
+    letters = mixed and concat(mixed) or string.rep(counts and 'C' or 'G', begin_n)
     if try('MSETNX', unpack(entries)) ~= 1 then break end
   end
   if settle_n > 0 then
@@ -120,9 +134,8 @@ repeat -- left by `break` where it is not calm
   if settle_n > 0 then
     local i = 0
     for r = 1, settle_runs do
-      local length, at = byte(runs, 3 * r - 2, 3 * r - 1)
-      local ttl = limits[at].ledger_ttl
-      for _ = 1, length do
+      local ttl = limits[run[3 * r - 1]].ledger_ttl
+      for _ = 1, run[3 * r - 2] do
         i = i + 1
         call('SET', keys[FIXED + i], argv[SETTLE_AT + 2 * settle_n + i], 'PX', ttl)
       end
@@ -138,8 +151,30 @@ repeat -- left by `break` where it is not calm
     if list then call('HDEL', claims_key, string.rep('-', 65)) end
   end
 
+  if ended_at <= #argv[2] then
+    -- uses: bundles_ended
+  end
   local records, count = claims and { 'OK', ms(number), time[2], '' }, 0
-  if there > 0 then
+  if there >= 4 and bundle > 0 and claim_n >= 4 then
+    -- All of them at once, without looking at them: bundle.lua.
+    local want, name = math.min(there, claim_n), sub(jobs_key, 1, -5) .. 'bundle:' .. argv[1] .. ':' .. bundle
+    if call('EXISTS', name) == 0 and try('SORT', jobs_key, 'BY', 'nosort', 'DESC', 'LIMIT', 0, want, 'STORE', name) == want then
+      local bytes = try('MEMORY', 'USAGE', name, 'SAMPLES', 0)
+      if type(bytes) == 'number' and bytes <= room_bytes then
+        local TOKEN, fields, place = '%d.' .. time[2] .. 'b', {}, bundle .. ':' .. ms(number + 1)
+        call('LTRIM', jobs_key, 0, -1 - want)
+        for i = 1, want do fields[2 * i - 1], fields[2 * i] = format(TOKEN, number + i), place end
+        -- Short values are a list that is walked through; begin.lua says how they are not.
+        if held <= settle_n then call('HSET', inflight_key, string.rep('-', 65), '') end
+        call('HSET', inflight_key, unpack(fields))
+        if held <= settle_n then call('HDEL', inflight_key, string.rep('-', 65)) end
+        count, records[1], records[4] = want, 'BUNDLE', ms(want)
+      else
+        call('DEL', name)
+      end
+    end
+  end
+  if there > 0 and count == 0 then
     local TOKEN, fields, bytes, longest, some, got = '%d.' .. time[2] .. 'f', {}, 0, 1, pop_n, nil
     repeat
       -- What doesn't fit goes back; nobody knows how long they are (claim.lua).
@@ -162,11 +197,10 @@ repeat -- left by `break` where it is not calm
     records[4] = string.rep('f', count)
   end
 
-  if dirty > 0 then
-    local fields, n = {}, 0
-    for account, g in pairs(gates) do
-      fields[n + 1], fields[n + 2] = account, struct.pack('<bddI4I4', 1, g[1], now, g[2], 0)
-      n = n + 2
+  if names[1] then
+    local fields, pack = {}, struct.pack
+    for g = 1, #names do
+      fields[2 * g - 1], fields[2 * g] = names[g], pack('<bddI4I4', 1, tokens[g], now, under_way[g], 0)
     end
     call('HSET', accounts_key, unpack(fields))
   end

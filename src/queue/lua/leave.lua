@@ -1,6 +1,6 @@
 -- A worker that ends and holds nothing leaves, so that nobody has to recover it.
--- uses: kinds
--- KEYS  1 workers  2 workers:info  3 inflight:<worker>  4 taken  5 jobs  6 stats
+-- uses: kinds bundle
+-- KEYS  1 workers  2 workers:info  3 inflight:<worker>  4 taken  5 jobs  6 stats; then its 255 bundles (bundle.lua)
 -- ARGV  1 worker
 -- Returns  OK, or HOLDS where jobs are left in flight (the lease will run out)
 local wrong = wrong_kind({ 'ZCARD', 'HLEN', 'HLEN', 'LLEN', 'LLEN', 'HLEN' })
@@ -11,6 +11,7 @@ while taken do
   taken = redis.call('LPOP', KEYS[4])
 end
 if redis.call('HLEN', KEYS[3]) > 0 then return 'HOLDS' end
+bundles_drop(KEYS[5], ARGV[1])
 redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('HDEL', KEYS[2], ARGV[1])
 redis.call('HDEL', KEYS[6], 'turn:' .. ARGV[1])

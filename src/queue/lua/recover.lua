@@ -3,10 +3,10 @@
 -- recovery counted; look-ups that were under way are due again, one recovery counted too. Works through
 -- the dead worker's jobs in pieces; the caller calls again until nothing is left. A living worker that
 -- found begun claims of its own that it does not know (Redis lost their settlement) does the same to these.
--- uses: kinds clock gate gate_read gate_own gate_load gate_save passage record
+-- uses: kinds clock gate gate_read gate_own gate_load gate_save passage bundle record
 -- KEYS  1 jobs  2 delayed  3 parked  4 gates  5 accounts  6 limits  7 workers  8 workers:info  9 stats
 --       10 inflight:<dead>  11 claims:<dead>; from 12 on, per begun claim:
---       order:<account>:<key>
+--       order:<account>:<key>; then the 255 bundles of the dead (bundle.lua)
 -- ARGV  1 dead worker  2 how many jobs to move at most; 0: only the begun claims that follow,
 --       of a living worker; then per begun claim: token
 -- Returns  { "ALIVE" } if it renewed its lease meanwhile, else { "OK", claims left, jobs given back, jobs
@@ -39,7 +39,7 @@ local function recover_begun(key, token)
   if not record then return end
   redis.call('HDEL', KEYS[10], token)
   local id = string.match(token, '^%d+')
-  record = record_of(token, record)
+  record = record_of(KEYS[1], dead, token, record)
   local recoveries = math.min(9, (tonumber(string.sub(record, 1, 1)) or 0) + 1)
   local looked_up = kind == 'L' or kind == 'l'
   record = ms(recoveries) .. (looked_up and string.sub(record, 2, 2) or 'U') .. string.sub(record, 3)
@@ -69,14 +69,14 @@ local function recover_claimed()
   for i = 1, math.min(#tokens, most) do
     local record = redis.call('HGET', KEYS[10], tokens[i])
     if record then
-      fresh = fresh + give_back(KEYS[1], KEYS[3], KEYS[2], string.match(tokens[i], '^%d+'), record_of(tokens[i], record))
+      fresh = fresh + give_back(KEYS[1], KEYS[3], KEYS[2], string.match(tokens[i], '^%d+'), record_of(KEYS[1], dead, tokens[i], record))
       given = given + 1
     end
     redis.call('HDEL', KEYS[10], tokens[i])
   end
 end
 
-for i = 1, #KEYS - 11 do recover_begun(KEYS[11 + i], ARGV[2 + i]) end
+for i = 1, #ARGV - 2 do recover_begun(KEYS[11 + i], ARGV[2 + i]) end
 if most > 0 then recover_claimed() end
 gates_schedule(KEYS[4])
 gates_save(KEYS[5])
@@ -87,6 +87,7 @@ local left = redis.call('HLEN', KEYS[10]) + redis.call('HLEN', KEYS[11])
 if left == 0 and most > 0 then
   redis.call('ZREM', KEYS[7], dead)
   redis.call('HDEL', KEYS[8], dead)
+  bundles_drop(KEYS[1], dead)
   redis.call('HDEL', KEYS[9], its_turns) -- which it may have written between two pieces
 end
 return { 'OK', ms(left), ms(given), ms(unknown) }

@@ -65,7 +65,7 @@ end
 local put_back
 
 local function define_put_back()
-  -- uses: record
+  -- uses: bundle record
   local function new_record(record, body)
     if body == '' then return record end
     local recoveries, _, position = record_split(record)
@@ -75,7 +75,7 @@ local function define_put_back()
 
   put_back = function(verb, token, account, due, body)
     local id = string.match(token, '^%d+')
-    local record = record_of(token, call('HGET', inflight_key, token))
+    local record = record_of(jobs_key, argv[1], token, call('HGET', inflight_key, token))
     if verb == RETRY then
       park_delayed(parked_key, delayed_key, id, new_record(record, body), ms(math.floor(now + tonumber(due))))
     elseif verb == WAIT then

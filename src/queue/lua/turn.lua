@@ -4,7 +4,8 @@
 -- KEYS  1 jobs  2 results  3 dead  4 dead:entries  5 delayed  6 parked  7 waiting  8 gates  9 accounts
 --       10 limits  11 pauses  12 workers  13 stats  14 taken  15 inflight:<worker>  16 claims:<worker>; then
 --       per job to settle: order:<account>:<key> (or jobs where there is none); then the same per job to
---       begin; then further results lists
+--       begin; then further results lists; then the bundles (bundle.lua) that may be touched: the one that a claim may
+--       make, those that ended, and those with texts of what is to be begun or to be put elsewhere
 -- ARGV  1 worker  2 NUMBERS, packed (below)  3 runs  4 version of the limits  5 jitter, 0 to 1; then
 --       the different limits of the accounts (gate.lua), as the worker knows them; then the different ops of the
 --       settlements; then the runs' accounts; then, as begin.lua and settle.lua say, what is to be begun and what
@@ -24,10 +25,12 @@ local keys, argv = KEYS, ARGV
 -- Numbers, little-endian: how many settlements, runs of them, begins, runs of them, limits, ops, jobs to pop at
 -- first (claim.lua); the length of the ledger keys' common beginning ("dray:{q}:order:"); bits: 1 sent again, 2 in
 -- doubt (fence.lua), 4 claims, 8 a job dies, 16 the limits of an account are not known, 32 it may be calm (calm.lua);
--- turn, answered, highest (fence.lua); the lowest number of a claim to settle or to begin; how many to claim (0 only
--- gives back what blocking pick-ups took); bytes to claim at most (one job always fits); results high water (0: none)
-local settle_n, settle_runs, begin_n, begin_runs, limits_n, ops_n, pop_n, prefix_n, bits, turn, answered, highest, lowest,
-  claim_n, room_bytes, high_water = struct.unpack('<I2I2I2I2I2I2I2I2Bddddddd', argv[2])
+-- which bundle a claim may make (bundle.lua; 0: none);
+-- turn, answered, highest (fence.lua); the lowest number of a claim to settle or to begin, or of a bundle that ended; how many to claim (0 only
+-- gives back what blocking pick-ups took); bytes to claim at most (one job always fits); results high water (0: none);
+-- then a byte for each bundle of which all claims have ended
+local settle_n, settle_runs, begin_n, begin_runs, limits_n, ops_n, pop_n, prefix_n, bits, bundle, turn, answered, highest,
+  lowest, claim_n, room_bytes, high_water, ended_at = struct.unpack('<I2I2I2I2I2I2I2I2BBddddddd', argv[2])
 local again, dies, claims = bits % 2 >= 1, bits % 16 >= 8, bits % 8 >= 4
 local call, try = redis.call, redis.pcall
 local jobs_key, results_key, dead_key, entries_key, delayed_key, parked_key, waiting_key, gates_key, accounts_key,
@@ -112,6 +115,9 @@ end
 
 if settle_n > 0 then
   -- uses: settle
+end
+if ended_at <= #argv[2] and not doubt then
+  -- uses: bundles_ended
 end
 
 if begin_n > 0 then

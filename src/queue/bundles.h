@@ -1,0 +1,21 @@
+/* Numbers of bundles (bundle.lua): 1 to 255; 0 is none. */
+#ifndef DRAY_QUEUE_BUNDLES_H
+#define DRAY_QUEUE_BUNDLES_H
+
+#include "queue/keys.h"
+
+#define BUNDLES 256 /* 0 among them */
+
+struct bundle_set {
+    uint64_t bits[BUNDLES / 64];
+};
+
+void bundle_set_add(struct bundle_set *s, uint8_t n); /* 0 adds nothing */
+void bundle_set_fill(struct bundle_set *s);           /* all, but 0 */
+void bundle_set_join(struct bundle_set *s, const struct bundle_set *other);
+size_t bundle_set_count(const struct bundle_set *s);
+/* Appends a bundle's key, or theirs, to a command, as RESP. `worker`: whose they are. */
+void bundle_key_write(uint8_t n, const struct queue_keys *k, struct span worker, struct buf *cmd);
+void bundle_set_write(const struct bundle_set *s, const struct queue_keys *k, struct span worker, struct buf *cmd);
+
+#endif
