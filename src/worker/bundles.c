@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUNDLE_MIN 4    /* jobs; fewer are not worth it */
 #define BUNDLE_JOB 4096 /* bytes; larger ones are not kept until all of a bundle have ended */
 
 int bundles_init(struct lane *lane) {
@@ -41,11 +40,11 @@ static void become(struct bundle *b, enum bundle_state to) {
 
 uint8_t bundle_offer(struct lane *lane, uint64_t turn) {
     struct bundles *all = &lane->bundles;
-    if (all->of == NULL || all->off || lane->claim_n < BUNDLE_MIN || lane->longest == 0 || lane->longest > BUNDLE_JOB)
+    bool many = lane->more && lane->claim_n >= lane->worker->bundle_least; /* there are, most likely */
+    if (all->of == NULL || all->off || !many || lane->longest == 0 || lane->longest > BUNDLE_JOB)
         return 0;
-    for (int tries = 1; tries < BUNDLES; tries++) {
-        if (++all->last == 0)
-            all->last = 1;
+    for (uint32_t most = lane->worker->bundle_most, tries = 0; tries < most; tries++) {
+        all->last = (uint8_t)(all->last % most + 1);
         struct bundle *b = &all->of[all->last];
         if (b->state != BUNDLE_FREE || b->asked)
             continue;
@@ -103,6 +102,7 @@ static void admit_texts(struct bundle *b, const redisReply *r) {
 }
 
 static void on_texts(void *arg, const redisReply *r, const char *error) {
+    (void)error;
     struct bundle *b = arg;
     struct lane *lane = b->lane;
     struct bundles *all = &lane->bundles;
@@ -120,7 +120,7 @@ static void on_texts(void *arg, const redisReply *r, const char *error) {
         bundle_ask(lane, all->awaited);
     } else {
         all->off = true;
-        no_texts(b, true, r->type == REDIS_REPLY_ERROR ? error : "the texts of a claim are not there");
+        no_texts(b, true, r->type == REDIS_REPLY_ERROR ? r->str : "the texts of a claim are not there");
     }
 }
 

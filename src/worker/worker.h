@@ -67,6 +67,8 @@ struct bundle {
     uint64_t turn;    /* that it was offered to */
 };
 
+#define BUNDLE_LEAST 4 /* fewer jobs are quicker taken one by one */
+
 struct bundles {
     struct bundle *of; /* BUNDLES of them; NULL: out of memory, there are none */
     uint8_t last;      /* the last that was offered */
@@ -157,6 +159,8 @@ struct worker {
     struct lane **lanes;
     uint32_t lane_count;
     uint32_t active; /* over all lanes: BEGINNING and SENDING */
+    uint32_t bundle_least; /* jobs that are worth a bundle */
+    uint32_t bundle_most;  /* bundles of a lane at a time, up to BUNDLES - 1 */
 
     uv_prepare_t turn;
     uv_timer_t wake;  /* the next moment that something is due */

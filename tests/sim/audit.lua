@@ -22,7 +22,7 @@ local queues = {}
 local entries = {} -- order key -> entry
 for _, key in ipairs(keys) do
   local q, kind, rest = string.match(key, '^dray:{(%w+)}:(%a+):?(.*)$')
-  queues[q] = queues[q] or { bundles = {}, conc = {}, claims = {}, inflight = {}, parked = {}, held = 0, taken = {} }
+  queues[q] = queues[q] or { bundles = {}, workers = {}, conc = {}, claims = {}, inflight = {}, parked = {}, held = 0, taken = {} }
   local s = queues[q]
   if kind == 'jobs' then
     for _, t in ipairs(redis.call('LRANGE', key, 0, -1)) do note(t, 'j') end
@@ -36,12 +36,13 @@ for _, key in ipairs(keys) do
         local n, first = string.match(text, '^(%d+):(%d+)$')
         local bundle = string.gsub(key, ':inflight:', ':bundle:', 1) .. ':' .. n
         text = redis.call('LINDEX', bundle, tonumber(string.match(all[i], '^%d+')) - first) or ''
-        s.bundles[bundle] = true
       end
       note(text, 'i')
       s.held = s.held + 1
       s.inflight[rest .. ' ' .. all[i]] = true
     end
+  elseif kind == 'bundle' then
+    s.bundles[#s.bundles + 1] = string.match(rest, '^(.*):%d+$')
   elseif kind == 'claims' then
     local all = redis.call('HGETALL', key)
     for i = 1, #all, 2 do
@@ -64,6 +65,7 @@ for _, key in ipairs(keys) do
     for _, t in ipairs(redis.call('HVALS', key)) do note(t, 'd') end
   elseif kind == 'workers' and rest == '' then
     local all = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
+    for i = 1, #all, 2 do s.workers[all[i]] = true end
     for i = 1, #all, 2 do leases[#leases + 1] = q .. ' ' .. all[i] .. ' ' .. all[i + 1] end
   elseif kind == 'order' then
     entries[key] = redis.call('GET', key)
@@ -76,6 +78,7 @@ end
 
 for q, s in pairs(queues) do
   local base = 'dray:{' .. q .. '}:'
+  for _, worker in ipairs(s.bundles) do if not s.workers[worker] then fault('a bundle is left of', worker) end end
   for id in pairs(s.claims) do if not s.inflight[id] then fault('claim without a record', id) end end
   for id in pairs(s.inflight) do claimed[#claimed + 1] = id .. (s.claims[id] and ' B' or ' -') end
   -- concurrency counters are the begun claims that count

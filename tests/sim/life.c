@@ -26,6 +26,8 @@ struct sim_worker *worker_start(void) {
         sim_fail("worker_new: %s", err.text);
         return NULL;
     }
+    if (draw(4) > 0)
+        s->w->bundle_least = 1, s->w->bundle_most = 1 + (uint32_t)draw(3); /* there are few jobs here */
     note("w%u starts as %s", s->number, s->w->id);
     return s;
 }

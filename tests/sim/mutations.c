@@ -42,6 +42,8 @@ const struct mutation mutations[] = {
     {"calm-lease", "turn", "if not lease or lease <= now then break end\n", "", "nor is a worker without a lease"},
     {"calm-ledger", "turn", "if try('MSETNX', unpack(entries)) ~= 1 then break end\n", "call('MSET', unpack(entries))\n",
      "an order key that is taken is left to the rest of the turn"},
+    {"bundle-recover", "recover", "bundles_drop(KEYS[1], dead)\n", "", "no bundle is left of one that was recovered"},
+    {"bundle-leave", "leave", "bundles_drop(KEYS[5], ARGV[1])\n", "", "nor of one that left"},
     {"fence-recovered", "recover", "local its_turns = 'turn:' .. dead\n", "local its_turns = 'none'\n",
      "what was recovered is not trusted"},
     {"fence-forgot", "turn", "if last_turn < answered then sure = math.max(seq, highest) end\n", "",

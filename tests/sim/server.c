@@ -210,7 +210,7 @@ static redisReply *run(int argc, char **argv, const size_t *len, bool changes) {
 /* A turn that found nothing to claim, and had nothing else to do, and a beat move no job: what the last audit
  * saw still stands, but for the lease (audit_after). */
 static bool moved_jobs(int script, const redisReply *reply) {
-    return script == SCRIPT_TURN && reply->type == REDIS_REPLY_ARRAY && reply->element[TURN_CLAIMED]->elements > 4;
+    return script == SCRIPT_TURN && reply->type == REDIS_REPLY_ARRAY && claimed_any(reply->element[TURN_CLAIMED]);
 }
 
 static bool only_claims(int script, char **argv) {

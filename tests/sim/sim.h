@@ -271,6 +271,7 @@ bool server_take_blocked(struct command *cmd, redisReply **reply); /* LMOVE for 
 /* audit.c: what must hold */
 extern const char *audit_script;
 void audit_read(const redisReply *reply);
+bool claimed_any(const redisReply *claimed); /* a claim's part of a turn's reply: it took a job at least */
 void audit_before(struct sim_worker *from, int script, char **argv, const size_t *len, int argc);
 void audit_after(struct sim_worker *from, int script, char **argv, const size_t *len, int argc,
                  const redisReply *reply);

@@ -155,7 +155,7 @@ repeat -- left by `break` where it is not calm
     -- uses: bundles_ended
   end
   local records, count = claims and { 'OK', ms(number), time[2], '' }, 0
-  if there >= 4 and bundle > 0 and claim_n >= 4 then
+  if there > 0 and bundle > 0 then
     -- All of them at once, without looking at them: bundle.lua.
     local want, name = math.min(there, claim_n), sub(jobs_key, 1, -5) .. 'bundle:' .. argv[1] .. ':' .. bundle
     if call('EXISTS', name) == 0 and try('SORT', jobs_key, 'BY', 'nosort', 'DESC', 'LIMIT', 0, want, 'STORE', name) == want then
