@@ -155,11 +155,51 @@ static void test_limits_of_both_batches_are_told_once(void **state) {
     for (size_t i = 0; i < 8; i++)
         assert_int_equal(u16_at(numbers + 2 * i), counts[i]);
     assert_int_equal(numbers[16], 4);
+    assert_int_equal(numbers[17], 0);
     const double values[] = {99, 98, 35, 21, 7, 1000, 0};
     for (size_t i = 0; i < 7; i++)
-        assert_true(double_at(numbers + 17 + 8 * i) == values[i]);
-    assert_int_equal(args[1].len, 17 + 56);
+        assert_true(double_at(numbers + 18 + 8 * i) == values[i]);
+    assert_int_equal(args[1].len, 18 + 56);
     batch_free(settle);
+    batch_free(begin);
+    buf_deinit(&cmd);
+    queue_keys_deinit(&keys);
+}
+
+/* Every bundle that the script may touch is among its keys, once; those that ended are named, and no claim of theirs
+ * that Redis may hold again is forgotten. */
+static void test_bundles(void **state) {
+    (void)state;
+    struct queue_keys keys;
+    struct buf cmd;
+    struct span args[ARGS_MAX];
+    struct batch *begin = batch_new(BATCH_BEGIN);
+    assert_int_equal(queue_keys_init(&keys, "dray", "orders", "w"), 0);
+    buf_init(&cmd, 1u << 16);
+    add_begin(begin, "33.1b", "three", "C");
+    bundle_set_add(&begin->bundles, 255);
+    bundle_set_add(&begin->bundles, 9);
+    bundle_set_add(&begin->bundles, 0);
+    struct turn turn = {.begin = begin, .claims = true, .claim_n = 7, .number = 2, .bundle = 12, .ended = {9, 64}, .ended_n = 2,
+                        .ended_lowest = 31, .calm = true};
+    turn_write(&turn, &cmd, &keys);
+    assert_int_equal(args_of(&cmd, args), 5 + 1 + 1 + 2);
+    assert_int_equal(args[1].len, 18 + 56 + 2);
+    assert_int_equal(args[1].ptr[17], 12);
+    assert_true(double_at(args[1].ptr + 18 + 24) == 31);
+    assert_memory_equal(args[1].ptr + 18 + 56, "\t@", 2);
+    const char *at = buf_cstr(&cmd);
+    const char *names[] = {"$24\r\ndray:{orders}:bundle:w:9\r\n", "$25\r\ndray:{orders}:bundle:w:12\r\n",
+                           "$25\r\ndray:{orders}:bundle:w:64\r\n", "$26\r\ndray:{orders}:bundle:w:255\r\n"};
+    for (size_t i = 0; i < 4; i++) {
+        at = strstr(at, names[i]); /* in this order */
+        assert_non_null(at);
+        assert_null(strstr(at + 1, names[i]));
+    }
+    batch_reset(begin);
+    assert_int_equal(bundle_set_count(&begin->bundles), 0);
+    bundle_set_fill(&begin->bundles);
+    assert_int_equal(bundle_set_count(&begin->bundles), 255);
     batch_free(begin);
     buf_deinit(&cmd);
     queue_keys_deinit(&keys);
@@ -312,6 +352,7 @@ int main(void) {
         cmocka_unit_test(test_a_refusal_to_begin),
         cmocka_unit_test(test_limits_of_both_batches_are_told_once),
         cmocka_unit_test(test_what_is_not_to_be_trusted_is_said),
+        cmocka_unit_test(test_bundles),
         cmocka_unit_test(test_numbers_go_on),
         cmocka_unit_test(test_limits_are_packed_as_the_scripts_read_them),
     };
