@@ -6,6 +6,10 @@
 
 #define WORDS (BUNDLES / 64)
 
+bool token_is_bundled(struct span token) {
+    return token.len > 0 && token.ptr[token.len - 1] == 'b';
+}
+
 void bundle_set_add(struct bundle_set *s, uint8_t n) {
     if (n > 0)
         s->bits[n / 64] |= 1ull << n % 64;

@@ -10,6 +10,9 @@ struct bundle_set {
     uint64_t bits[BUNDLES / 64];
 };
 
+/* Whether the text of a claim lies in one. */
+bool token_is_bundled(struct span token);
+
 void bundle_set_add(struct bundle_set *s, uint8_t n); /* 0 adds nothing */
 void bundle_set_fill(struct bundle_set *s);           /* all, but 0 */
 void bundle_set_join(struct bundle_set *s, const struct bundle_set *other);

@@ -93,7 +93,7 @@ void settle_back(struct lane *lane, struct span token, struct span begun) {
     struct settlement s = {.op = SETTLE_BACK, .claim = CLAIM_UNSURE, .counter = "handed_back", .gate = '-'};
     struct buf *key = &lane->worker->text_path;
     char text[TOKEN_SIZE], account[NAME_MAX_LEN + 1];
-    if (token.len == 0 || token.len >= sizeof(text))
+    if (token.len >= sizeof(text))
         return;
     memcpy(text, token.ptr, token.len);
     text[token.len] = '\0';
@@ -111,7 +111,7 @@ void settle_back(struct lane *lane, struct span token, struct span begun) {
             s.ledger = SPAN_LIT("D");
     }
     struct batch *b = lane_batch(lane, BATCH_SETTLE);
-    if (b != NULL && batch_add_settlement(b, NULL, &lane->keys, text, &s) && text[token.len - 1] == 'b')
+    if (b != NULL && batch_add_settlement(b, NULL, &lane->keys, text, &s) && token_is_bundled(token))
         bundle_set_fill(&b->bundles); /* which one, we were not told */
 }
 

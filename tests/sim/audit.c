@@ -326,7 +326,7 @@ static void check_key(unsigned a, unsigned k, const struct fates *f) {
         sim_fail("a%u key-%u ended well, but was never created", a, k);
     if (m->count > 0 && f->ended_well == 0 && f->unknown == 0 && !world.resend_ok[a] && !world.forgot)
         sim_fail("a%u key-%u was created, and nobody was told or warned", a, k);
-    if (f->created > 1)
+    if (f->created > 1 && !(world.forgot && f->created <= m->count)) /* each of them was */
         sim_fail("a%u key-%u: %u results say created", a, k, f->created);
 }
 
