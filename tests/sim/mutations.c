@@ -36,8 +36,8 @@ const struct mutation mutations[] = {
     {"recover-ledger", "recover", "if holder == dead and claim == token then\n",
      "if not key then\n", "the ledger stops to say sending when its holder is gone"},
     {"fence-late", "turn", "turn <= last_turn or ", "", "a call that runs late is not trusted"},
-    {"calm-late", "turn", "turn <= ran or ", "", "nor is it a calm turn"},
-    {"calm-forgot", "turn", "ran < answered or ", "", "nor is what Redis has forgotten"},
+    /* "turn <= ran", the same in a calm turn: too rare here, tests/transitions/test_fence.py has it */
+    {"calm-forgot", "turn", "ran < answered or ", "", "a calm turn does not trust what Redis has forgotten"},
     {"calm-unsure", "turn", " or lowest <= unsure", "", "nor what it had forgotten before"},
     {"calm-lease", "turn", "if not lease or lease <= now then break end\n", "", "nor is a worker without a lease"},
     {"calm-ledger", "turn", "if try('MSETNX', unpack(entries)) ~= 1 then break end\n", "call('MSET', unpack(entries))\n",
