@@ -4,8 +4,8 @@
 #ifndef DRAY_QUEUE_BATCH_H
 #define DRAY_QUEUE_BATCH_H
 
+#include "queue/bundle_set.h"
 #include "queue/call.h"
-#include "queue/bundles.h"
 #include "queue/distinct.h"
 
 #define BATCH_ITEMS 255        /* a run's length is one byte */

@@ -41,7 +41,7 @@ static void become(struct bundle *b, enum bundle_state to) {
 uint8_t bundle_offer(struct lane *lane, uint64_t turn) {
     struct bundles *all = &lane->bundles;
     bool many = lane->more && lane->claim_n >= lane->worker->bundle_least; /* there are, most likely */
-    if (all->of == NULL || all->off || !many || lane->longest == 0 || lane->longest > BUNDLE_JOB)
+    if (all->off || !many || lane->longest == 0 || lane->longest > BUNDLE_JOB)
         return 0;
     for (uint32_t most = lane->worker->bundle_most, tries = 0; tries < most; tries++) {
         all->last = (uint8_t)(all->last % most + 1);

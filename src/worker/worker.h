@@ -10,6 +10,7 @@
 #include "dray/config.h"
 #include "dray/redis_cluster.h"
 #include "queue/turn.h"
+#include "worker/bundles.h"
 #include "worker/stats.h"
 
 #define ORDER_POOL_MAX 256   /* orders kept for reuse per lane */
@@ -46,39 +47,6 @@ struct order_list {
     uint32_t count;
 };
 
-/* What a lane knows of its bundles (bundle.lua). */
-enum bundle_state {
-    BUNDLE_FREE,
-    BUNDLE_OFFERED,  /* to a turn that is unanswered */
-    BUNDLE_HELD,     /* its claims are orders here */
-    BUNDLE_ENDED,    /* all its claims have; Redis is to be told */
-    BUNDLE_TELLING,  /* by a turn that is unanswered */
-    BUNDLE_LOST,     /* Redis may have claims of it that no order here stands for */
-    BUNDLE_LOOKING,  /* the same; whether there are is being asked */
-    BUNDLE_STATES,
-};
-struct bundle {
-    struct lane *lane;
-    enum bundle_state state;
-    bool asked;       /* for its texts, and no answer yet */
-    bool asked_again;
-    uint32_t claims;  /* that have not ended */
-    uint64_t first;   /* number of the first of them; 1: not known */
-    uint64_t turn;    /* that it was offered to */
-};
-
-#define BUNDLE_LEAST 4 /* fewer jobs are quicker taken one by one */
-
-struct bundles {
-    struct bundle *of; /* BUNDLES of them; NULL: out of memory, there are none */
-    uint8_t last;      /* the last that was offered */
-    uint8_t awaited;   /* the claim's that is to be admitted when its texts are there; 0: none */
-    bool off;          /* Redis did not give us texts */
-    uint32_t in[BUNDLE_STATES]; /* how many are */
-    uint32_t count;    /* of the awaited */
-    char nonce[24];
-};
-
 enum eviction { EVICTION_UNKNOWN, EVICTION_NONE, EVICTION_POSSIBLE };
 
 struct lane {
@@ -102,8 +70,8 @@ struct lane {
     struct batch *spare;
     struct turn_call *spare_calls;
     uint32_t turns_out;  /* calls of turn.lua under way */
-    bool gathers;        /* the next turn waits for one more look at the sockets */
     uint32_t turns_open; /* of these, those whose own reply is still to come (WAIT's comes behind it) */
+    bool gathers;        /* the next turn waits for one more look at the sockets */
     uint64_t turn_number;   /* the last that was sent; pick-ups have one, too (fence.lua) */
     uint64_t turn_answered; /* the last that was answered */
     char limits_version[24]; /* of the limits in Redis, when ours were told; empty: not known */
@@ -245,25 +213,8 @@ void lane_block_if_idle(struct lane *lane);
 void lane_untake(struct lane *lane);
 void lane_give_back_orphans(struct lane *lane);
 
-/* claim.c, for bundles.c: the claim's texts are there; `more`: there may be more such jobs. */
+/* The texts of a claim that is a bundle came, and were admitted: `jobs` of them, `bytes` in all. */
 void claim_admitted(struct lane *lane, size_t jobs, size_t bytes);
-
-/* bundles.c: claims of many jobs at a time, whose texts lie in lists of their own */
-int bundles_init(struct lane *lane); /* 0, or -1 out of memory */
-void bundles_deinit(struct lane *lane);
-uint8_t bundle_offer(struct lane *lane, uint64_t turn); /* 0: none */
-void bundle_ask(struct lane *lane, uint8_t n);          /* for its texts, behind the turn it was offered to */
-/* The turn was answered; `claimed`: its part of the claim, or NULL where it claimed nothing. True: the claim is a
- * bundle, and goes on when its texts are there. */
-bool bundle_answered(struct lane *lane, uint8_t n, const redisReply *claimed);
-void bundle_unanswered(struct lane *lane, uint8_t n);
-void bundle_left(struct order *o); /* its claim has ended, its text is elsewhere */
-void bundle_lost(struct order *o); /* the order leaves; whether its claim has ended is not known */
-void bundles_tell(struct lane *lane, struct turn *turn); /* which have ended */
-void bundles_told(struct lane *lane, const struct turn *turn, bool answered);
-/* Redis is asked what we hold, and has said it: whether it holds nothing that no order here stands for. */
-void bundles_look(struct lane *lane);
-void bundles_looked(struct lane *lane, bool nothing_else);
 
 /* admit.c: what is claimed is read and checked, then begun or settled */
 void admit(struct lane *lane, struct span token, struct span record, uint8_t bundle);

@@ -43,23 +43,38 @@ static void load(const char *text, size_t len, char sha[41]) {
     freeReplyObject(r);
 }
 
-/* Replaces the one place where `from` stands. */
-static void replace(struct buf *text, const char *from, const char *to) {
-    char *at = memmem(text->data, text->len, from, strlen(from));
-    if (at == NULL ||
-        memmem(at + 1, text->len - (size_t)(at + 1 - text->data), from, strlen(from)) != NULL) {
-        fprintf(stderr, "sim: this stands not exactly once in the script:\n%s\n", from);
-        exit(99);
-    }
+/* Replaces each place where `from` stands; returns how many there were. */
+static unsigned replace_all(struct buf *text, const char *from, const char *to) {
+    const char *rest = text->data, *end = text->data + text->len;
+    unsigned places = 0;
     struct buf out;
     buf_init(&out, 1u << 20);
-    buf_add(&out, text->data, (size_t)(at - text->data));
-    buf_add_str(&out, to);
-    at += strlen(from);
-    buf_add(&out, at, text->len - (size_t)(at - text->data));
+    for (char *at; (at = memmem(rest, (size_t)(end - rest), from, strlen(from))) != NULL; places++) {
+        buf_add(&out, rest, (size_t)(at - rest));
+        buf_add_str(&out, to);
+        rest = at + strlen(from);
+    }
+    buf_add(&out, rest, (size_t)(end - rest));
     buf_deinit(text);
     *text = out;
+    return places;
 }
+
+/* Replaces the one place where `from` stands. */
+static void replace(struct buf *text, const char *from, const char *to) {
+    if (replace_all(text, from, to) == 1)
+        return;
+    fprintf(stderr, "sim: this stands not exactly once in the script:\n%s\n", from);
+    exit(99);
+}
+
+/* A script touches no key that is not among its KEYS; bundles are the ones whose names it composes. */
+static const char bundle_read[] = "return call('LINDEX', bundle_key(jobs, worker, n), ";
+static const char bundle_read_declared[] =
+    "local name, declared = bundle_key(jobs, worker, n), false\n"
+    "for i = 1, #KEYS do declared = declared or KEYS[i] == name end\n"
+    "if not declared then error(name .. ' is not among KEYS') end\n"
+    "return call('LINDEX', name, ";
 
 static void load_patched(int id) {
     struct buf text;
@@ -67,6 +82,7 @@ static void load_patched(int id) {
     buf_add(&text, scripts[id].text, scripts[id].len);
     if (memmem(text.data, text.len, "'TIME'", 6) != NULL)
         replace(&text, "redis.call('TIME')", "redis.call('MGET', 'sim:s', 'sim:us')");
+    replace_all(&text, bundle_read, bundle_read_declared);
     if (sim_mutation != NULL && sim_mutation->script != NULL &&
         strcmp(sim_mutation->script, scripts[id].name) == 0)
         replace(&text, sim_mutation->from, sim_mutation->to);

@@ -25,10 +25,10 @@ local keys, argv = KEYS, ARGV
 -- Numbers, little-endian: how many settlements, runs of them, begins, runs of them, limits, ops, jobs to pop at
 -- first (claim.lua); the length of the ledger keys' common beginning ("dray:{q}:order:"); bits: 1 sent again, 2 in
 -- doubt (fence.lua), 4 claims, 8 a job dies, 16 the limits of an account are not known, 32 it may be calm (calm.lua);
--- which bundle a claim may make (bundle.lua; 0: none);
--- turn, answered, highest (fence.lua); the lowest number of a claim to settle or to begin, or of a bundle that ended; how many to claim (0 only
--- gives back what blocking pick-ups took); bytes to claim at most (one job always fits); results high water (0: none);
--- then a byte for each bundle of which all claims have ended
+-- which bundle a claim may make (bundle.lua; 0: none); turn, answered, highest (fence.lua); the lowest number of a claim
+-- to settle or to begin, or of a bundle that ended; how many to claim (0 only gives back what blocking pick-ups took);
+-- bytes to claim at most (one job always fits); results high water (0: none); then a byte for each bundle of which all
+-- claims have ended
 local settle_n, settle_runs, begin_n, begin_runs, limits_n, ops_n, pop_n, prefix_n, bits, bundle, turn, answered, highest,
   lowest, claim_n, room_bytes, high_water, ended_at = struct.unpack('<I2I2I2I2I2I2I2I2BBddddddd', argv[2])
 local again, dies, claims = bits % 2 >= 1, bits % 16 >= 8, bits % 8 >= 4

@@ -1,6 +1,6 @@
 /* Numbers of bundles (bundle.lua): 1 to 255; 0 is none. */
-#ifndef DRAY_QUEUE_BUNDLES_H
-#define DRAY_QUEUE_BUNDLES_H
+#ifndef DRAY_QUEUE_BUNDLE_SET_H
+#define DRAY_QUEUE_BUNDLE_SET_H
 
 #include "queue/keys.h"
 

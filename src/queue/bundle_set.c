@@ -1,4 +1,4 @@
-#include "queue/bundles.h"
+#include "queue/bundle_set.h"
 
 #include <string.h>
 
