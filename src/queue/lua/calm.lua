@@ -162,12 +162,12 @@ repeat -- left by `break` where it is not calm
       local bytes = try('MEMORY', 'USAGE', name, 'SAMPLES', 0)
       if type(bytes) == 'number' and bytes <= room_bytes then
         local TOKEN, fields, place = '%d.' .. time[2] .. 'b', {}, bundle .. ':' .. ms(number + 1)
-        call('LTRIM', jobs_key, 0, -1 - want)
         for i = 1, want do fields[2 * i - 1], fields[2 * i] = format(TOKEN, number + i), place end
         -- Short values are a list that is walked through; begin.lua says how they are not.
         if held <= settle_n then call('HSET', inflight_key, string.rep('-', 65), '') end
         call('HSET', inflight_key, unpack(fields))
         if held <= settle_n then call('HDEL', inflight_key, string.rep('-', 65)) end
+        call('LTRIM', jobs_key, 0, -1 - want)
         count, records[1], records[4] = want, 'BUNDLE', ms(want)
       else
         call('DEL', name)
@@ -177,16 +177,13 @@ repeat -- left by `break` where it is not calm
   if there > 0 and count == 0 then
     local TOKEN, fields, bytes, longest, some, got = '%d.' .. time[2] .. 'f', {}, 0, 1, pop_n, nil
     repeat
-      -- What doesn't fit goes back; nobody knows how long they are (claim.lua).
+      -- Nobody knows how long they are (claim.lua).
       local want = math.min(some, claim_n - count)
-      local texts = call('RPOP', jobs_key, want) or {}
+      local texts = call('LRANGE', jobs_key, -count - want, -count - 1)
       got = #texts
-      for i = 1, got do
+      for i = got, 1, -1 do
+        if bytes >= room_bytes then break end
         local text = texts[i]
-        if bytes >= room_bytes then
-          for k = got, i, -1 do call('RPUSH', jobs_key, texts[k]) end
-          break
-        end
         count, bytes, longest = count + 1, bytes + #text, math.max(longest, #text)
         records[4 + count] = text
         fields[2 * count - 1], fields[2 * count] = format(TOKEN, number + count), text
@@ -194,6 +191,7 @@ repeat -- left by `break` where it is not calm
       some = math.max(1, math.floor((room_bytes - bytes) / longest))
     until got < want or count == claim_n or bytes >= room_bytes
     call('HSET', inflight_key, unpack(fields))
+    call('LTRIM', jobs_key, 0, -1 - count)
     records[4] = string.rep('f', count)
   end
 

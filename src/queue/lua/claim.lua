@@ -29,11 +29,7 @@ if status == 'REFUSED' then
 elseif status then
   claimed = { status }
   -- What blocking pick-ups took goes back.
-  local picked = call('LPOP', taken_key)
-  while picked do
-    call('RPUSH', jobs_key, picked)
-    picked = call('LPOP', taken_key)
-  end
+  repeat until not call('LMOVE', taken_key, jobs_key, 'LEFT', 'RIGHT')
 else
   if moved then -- jobs came back in this very turn
     size[1], size[5], size[8] = call('LLEN', jobs_key), call('ZCARD', delayed_key), call('ZCARD', gates_key)
@@ -44,6 +40,7 @@ else
   local marks = {}
   local fields = {}
   local count, fresh, bytes = 0, 0, 0
+  local put = 0 -- how many of them are in the in-flight set, where all must be before they are taken from elsewhere
   local most = claim_n -- and how many of them jobs that have waited may be
   local take_parked_jobs, gates_done -- claim_parked.lua's, where something is delayed or somebody waits
 
@@ -56,28 +53,30 @@ else
     end
   end
 
+  local trims = {} -- lists, and the last that stays
   for step = 1, 4 do
-    -- Jobs as they were pushed; a list's right end is its head. What doesn't fit goes back; nobody knows
-    -- how long they are, so some are popped first, then as many as fit if all were that long.
+    -- Jobs as they were pushed; a list's right end is its head. Nobody knows how long they are, so some are
+    -- read first, then as many as fit if all were that long.
     local list = step == 1 and size[14] > 0 and taken_key or step == 3 and size[1] > 0 and jobs_key
-    local longest, some = 1, pop_n
+    local longest, some, off = 1, pop_n, 0
     while list and claim_n > count and bytes < room_bytes do
       local want = math.min(some, claim_n - count)
-      local raws = call('RPOP', list, want)
-      local got = raws and #raws or 0
-      local last = got
-      for i = 1, got do
-        if bytes >= room_bytes then last = i - 1 break end
+      local raws = call('LRANGE', list, -off - want, -off - 1)
+      local got = #raws
+      for i = got, 1, -1 do
+        if bytes >= room_bytes then break end
         local raw, n = raws[i], #raws[i]
         if n > longest then longest = n end
-        count, bytes = count + 1, bytes + n
+        count, bytes, off = count + 1, bytes + n, off + 1
         claimed[RECORDS + count] = raw
         fields[2 * count - 1], fields[2 * count] = format(FRESH_TOKEN, seq + count), raw
       end
-      fresh = fresh + last
-      for i = got, last + 1, -1 do call('RPUSH', list, raws[i]) end
       if got < want then list = nil end
       some = math.max(1, math.floor((room_bytes - bytes) / longest))
+    end
+    if off > 0 then
+      fresh = fresh + off
+      trims[#trims + 1] = { step == 1 and taken_key or jobs_key, -1 - off }
     end
     -- Jobs that have waited: before the fresh ones up to their share, behind them what is left.
     if take_parked_jobs then
@@ -91,7 +90,8 @@ else
   end
 
   if count > 0 then
-    call('HSET', inflight_key, unpack(fields))
+    if count > put then call('HSET', inflight_key, unpack(fields, 2 * put + 1, 2 * count)) end
+    for _, trim in ipairs(trims) do call('LTRIM', trim[1], 0, trim[2]) end
     if fresh < count then
       for i = 1, count do marks[i] = marks[i] or 'f' end
     end

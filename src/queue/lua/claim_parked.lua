@@ -6,7 +6,6 @@
 -- `account`: its gate lets the job through.
 local function take_record(id, account)
   local record = call('HGET', parked_key, id)
-  call('HDEL', parked_key, id)
   if not record then return end
   count, bytes = count + 1, bytes + #record
   local token = format('%d.', seq + count) .. time[2] .. (account and 'g' or '')
@@ -19,14 +18,25 @@ local function take_record(id, account)
   fields[2 * count - 1], fields[2 * count] = token, record
 end
 
+-- What was taken leaves the place where it was.
+local function leave_place(place, members, ids)
+  if #ids == 0 then return end
+  if count > put then call('HSET', inflight_key, unpack(fields, 2 * put + 1, 2 * count)) end
+  put = count
+  call('ZREM', place, unpack(members, 1, #ids))
+  call('HDEL', parked_key, unpack(ids))
+end
+
 local function take_delayed(most)
   local want = most - count
   if want <= 0 or size[5] == 0 then return end
-  for _, id in ipairs(call('ZRANGEBYSCORE', delayed_key, '-inf', ms(now), 'LIMIT', 0, want)) do
-    if bytes >= room_bytes then return end
-    call('ZREM', delayed_key, id)
+  local due, ids = call('ZRANGEBYSCORE', delayed_key, '-inf', ms(now), 'LIMIT', 0, want), {}
+  for i, id in ipairs(due) do
+    if bytes >= room_bytes then break end
+    ids[i] = id
     take_record(id)
   end
+  leave_place(delayed_key, due, ids)
 end
 
 local given, schedule = {}, {} -- account -> jobs it gave; accounts that have more
@@ -38,10 +48,12 @@ local function take_of(account, share, most)
   local from, to = '[' .. account .. ' ', '(' .. account .. '!'
   local members = room > 0 and call('ZRANGEBYLEX', waiting_key, from, to, 'LIMIT', 0, room) or {}
   given[account] = (given[account] or 0) + #members
-  if #members > 0 then call('ZREM', waiting_key, unpack(members)) end
-  for _, member in ipairs(members) do
-    take_record(string.match(member, ' 0*(%d+)$'), account)
+  local ids = {}
+  for i, member in ipairs(members) do
+    ids[i] = string.match(member, ' 0*(%d+)$')
+    take_record(ids[i], account)
   end
+  leave_place(waiting_key, members, ids)
   if #members < room or (room > 0 and #call('ZRANGEBYLEX', waiting_key, from, to, 'LIMIT', 0, 1) == 0) then
     call('ZREM', gates_key, account)
   else

@@ -5,11 +5,7 @@
 -- Returns  OK, or HOLDS where jobs are left in flight (the lease will run out)
 local wrong = wrong_kind({ 'ZCARD', 'HLEN', 'HLEN', 'LLEN', 'LLEN', 'HLEN' })
 if wrong then return wrong end
-local taken = redis.call('LPOP', KEYS[4])
-while taken do
-  redis.call('RPUSH', KEYS[5], taken)
-  taken = redis.call('LPOP', KEYS[4])
-end
+repeat until not redis.call('LMOVE', KEYS[4], KEYS[5], 'LEFT', 'RIGHT')
 if redis.call('HLEN', KEYS[3]) > 0 then return 'HOLDS' end
 bundles_drop(KEYS[5], ARGV[1])
 redis.call('ZREM', KEYS[1], ARGV[1])

@@ -29,15 +29,16 @@ local function recover_begun(key, token)
   local begun = redis.call('HGET', KEYS[11], token)
   local record = redis.call('HGET', KEYS[10], token)
   if not begun then return end
-  redis.call('HDEL', KEYS[11], token)
   local kind, account = string.match(begun, '^(%a)([^:]+):')
   if kind == 'P' or kind == 'L' then
     local g = gate_load(KEYS[5], KEYS[6], account)
     g.conc = math.max(0, g.conc - 1)
     if g.probe == token then g.probe, g.till = '-', now end
   end
-  if not record then return end
-  redis.call('HDEL', KEYS[10], token)
+  if not record then
+    redis.call('HDEL', KEYS[11], token)
+    return
+  end
   local id = string.match(token, '^%d+')
   record = record_of(KEYS[1], dead, token, record)
   local recoveries = math.min(9, (tonumber(string.sub(record, 1, 1)) or 0) + 1)
@@ -54,6 +55,8 @@ local function recover_begun(key, token)
     given = given + 1
   end
   park_delayed(KEYS[3], KEYS[2], id, record, id)
+  redis.call('HDEL', KEYS[11], token)
+  redis.call('HDEL', KEYS[10], token)
 end
 
 -- Claims that never begun, the newest first, so that the oldest ends at the very head.
