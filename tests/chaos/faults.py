@@ -166,6 +166,7 @@ class Faults:
     def kill_redis(self):
         if not self._redis_stopped:
             self.server.kill()
+            self.server.mend()
             time.sleep(self.random.uniform(0, 0.7))
             self.server.start()
             self.count["Redis killed"] += 1

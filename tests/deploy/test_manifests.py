@@ -245,7 +245,8 @@ def test_compose_refers_only_to_what_is_there(compose):
 
 def test_compose_redis_keeps_what_it_accepted(compose):
     command = compose["services"]["redis"]["command"]
-    options = dict(zip(command[1::2], command[2::2]))
+    options = dict(zip(command[5::2], command[6::2]))
+    assert command[4] == "redis-server"
     assert options["--maxmemory-policy"] == "noeviction" and options["--appendonly"] == "yes"
     assert options["--appendfsync"] in ("everysec", "always") and "--maxmemory" in options
     assert "redis:/data" in compose["services"]["redis"]["volumes"]
@@ -256,14 +257,15 @@ def test_redis_takes_those_options(compose, tmp_path):
     import redis
     from lib.process import Process
     from lib.wait import wait_until
-    server = Process([*compose["services"]["redis"]["command"], "--port", "0", "--dir", str(tmp_path),
-                      "--unixsocket", str(tmp_path / "s")])
+    command = [part.replace("$$", "$").replace("redis-cli", f"redis-cli -s {tmp_path}/s") for part in compose["services"]["redis"]["command"]]
+    server = Process([*command, "--port", "0", "--dir", str(tmp_path), "--unixsocket", str(tmp_path / "s")])
     try:
         client = redis.Redis(unix_socket_path=str(tmp_path / "s"))
         wait_until((tmp_path / "s").exists, 10, server.tail)
         assert client.config_get("maxmemory-policy")["maxmemory-policy"] == "noeviction"
         assert client.config_get("appendonly")["appendonly"] == "yes"
         assert client.config_get("save")["save"] == ""
+        wait_until(lambda: (tmp_path / "appendonlydir" / "appendonly.aof.2.base.rdb").exists(), 10, "the AOF to be written anew")
     finally:
         server.kill()
 

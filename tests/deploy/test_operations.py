@@ -192,3 +192,24 @@ def test_an_error_that_repeats_is_logged_once_a_second(peer):
         redis.client.config_set("maxmemory", 0)
         peer.default = lambda request: created(world.provider, request)
         world.alive()
+
+
+def test_redis_was_killed_while_it_wrote():
+    """The start after the next brings back nothing of what it wrote half of, once the file was written anew."""
+    script = "redis.call('SET', 'mark', '1') for i = 1, 5 do redis.call('LPUSH', 'jobs', i) end"
+    with RedisServer(appendonly=True) as server:
+        server.client.eval(script, 0)
+        server.kill()
+        folder = os.path.join(server.dir, "appendonlydir")
+        [incr] = [os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".incr.aof")]
+        with open(incr, "rb") as f:
+            cut = f.read().rindex(b"$1\r\n4") + 3  # in the midst of the fourth
+        os.truncate(incr, cut)
+        server.start()
+        assert not server.client.exists("mark", "jobs")
+        shell("redis-was-killed", REDIS_URL=server.tcp_url)
+        wait_until(lambda: server.client.info("persistence")["aof_rewrite_in_progress"] == 0 and
+                   any(name.endswith(".2.base.rdb") for name in os.listdir(folder)), 10, "the file to be written anew")
+        server.client.eval(script, 0)
+        server.restart(kill=True)
+        assert server.client.llen("jobs") == 5

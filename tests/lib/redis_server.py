@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 
 import redis
@@ -72,6 +73,14 @@ class RedisServer:
         for name, value in self.options.items():
             args += ["--" + name, str(value)]
         return args
+
+    def mend(self):
+        """Takes away what a killed server wrote half of a transaction. Redis itself leaves some of it (docs/operations.md,
+        "Redis was killed")."""
+        manifest = os.path.join(self.dir, "appendonlydir", "appendonly.aof.manifest")
+        if os.path.exists(manifest):
+            checker = self.binary.replace("-server", "-check-aof")
+            subprocess.run([checker, "--fix", manifest], input=b"y\n", capture_output=True, check=True)
 
     def start(self):
         # Between finding a free port and binding it somebody else may take it: then another is tried.
