@@ -307,7 +307,7 @@ static void on_idle(uv_idle_t *idle) {
 }
 
 static void refuse(struct redis_conn *c, redis_reply_fn done, void *arg) {
-    redis_pending_push(&c->refused, (struct redis_pending){done, arg, 0});
+    redis_pending_push(&c->refused, (struct redis_pending){.done = done, .arg = arg});
     if (c->state != REDIS_CLOSED)
         uv_idle_start(c->idle, on_idle);
 }
@@ -316,6 +316,14 @@ void redis_send(struct redis_conn *c, struct span resp, uint32_t block_ms, redis
                 void *arg) {
     if (c->state == REDIS_UP)
         redis_link_send(c->link, resp, block_ms, done, arg);
+    else
+        refuse(c, done, arg);
+}
+
+void redis_send_group(struct redis_conn *c, struct span resp, uint32_t before, redis_reply_fn done,
+                      void *arg) {
+    if (c->state == REDIS_UP)
+        redis_link_send_group(c->link, resp, before, done, arg);
     else
         refuse(c, done, arg);
 }

@@ -213,11 +213,20 @@ static void start(struct redis_call *call, uint32_t block_ms) {
 
 void redis_router_send(struct redis_router *r, uint16_t slot, struct span resp, uint32_t block_ms,
                        redis_reply_fn done, void *arg) {
-    if (r->mode == REDIS_MODE_SINGLE && !r->closing) {
+    if (redis_router_is_single(r)) {
         redis_send(r->nodes[0]->conn, resp, block_ms, done, arg);
         return;
     }
     start(call_new(r, slot, resp, done, arg), block_ms);
+}
+
+bool redis_router_is_single(const struct redis_router *r) {
+    return r->mode == REDIS_MODE_SINGLE && !r->closing;
+}
+
+void redis_router_send_group(struct redis_router *r, struct span resp, uint32_t before,
+                             redis_reply_fn done, void *arg) {
+    redis_send_group(r->nodes[0]->conn, resp, before, done, arg);
 }
 
 void redis_router_send_wait(struct redis_router *r, uint16_t slot, struct span resp,

@@ -233,3 +233,31 @@ void batch_write_columns(const struct batch *b, struct buf *cmd) {
     for (size_t i = BUF_TOKENS; i < BUF_COUNT; i++)
         buf_add_span(cmd, buf_span(bufs[i]));
 }
+
+void batch_results_pushed(struct batch *b) {
+    buf_reset(&b->firsts);
+    for (uint32_t i = 0; i < b->count; i++)
+        redis_resp_str(&b->firsts, "");
+    b->plain = false;
+}
+
+#define PACKED_TTL 49 /* where the ledger's ttl stands in packed limits, in digits (turn_pack_limits) */
+
+uint32_t batch_write_commands(const struct batch *b, struct span results, struct buf *cmd) {
+    struct span keys = buf_span(&b->keys), entries = buf_span(&b->ledgers);
+    redis_resp_begin(cmd, 2 + b->count);
+    redis_resp_str(cmd, "LPUSH");
+    buf_add_span(cmd, results);
+    buf_add_span(cmd, buf_span(&b->firsts));
+    for (uint32_t r = 0; r < b->run_count; r++) {
+        struct span limits = distinct_text(&b->limits, b->runs[r].limits);
+        for (uint32_t i = 0; i < b->runs[r].count; i++) {
+            buf_add_str(cmd, "*5\r\n$3\r\nSET\r\n");
+            buf_add_span(cmd, batch_next(&keys));
+            buf_add_span(cmd, batch_next(&entries));
+            buf_add_str(cmd, "$2\r\nPX\r\n");
+            redis_resp_arg(cmd, (struct span){limits.ptr + PACKED_TTL, limits.len - PACKED_TTL});
+        }
+    }
+    return 1 + b->count;
+}

@@ -117,8 +117,16 @@ struct batch_reader {
 void batch_reader_init(struct batch_reader *r, const struct batch *b);
 bool batch_read(struct batch_reader *r, const struct queue_keys *k, struct settlement *s); /* false: no more */
 
+/* The next argument of a column, from "$" on, as it goes out; absent at its end. */
+struct span batch_next(struct span *column);
+/* Its results are pushed: sent again, it brings none. */
+void batch_results_pushed(struct batch *b);
+
 /* How many arguments its columns are. */
 size_t batch_arg_count(const struct batch *b);
 void batch_write_columns(const struct batch *b, struct buf *cmd);
+/* Instead of its columns and of the keys: what pushes the results of a plain batch to `results` and writes its ledger
+ * entries, command by command. Returns how many commands. */
+uint32_t batch_write_commands(const struct batch *b, struct span results, struct buf *cmd);
 
 #endif

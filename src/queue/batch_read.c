@@ -31,6 +31,13 @@ static bool next_bulk(struct span *rest, struct span *bulk) {
     return true;
 }
 
+struct span batch_next(struct span *column) {
+    struct span before = *column, bulk;
+    if (!next_bulk(column, &bulk))
+        return (struct span){NULL, 0};
+    return (struct span){before.ptr, before.len - column->len};
+}
+
 static bool next_text(struct span *rest, char *out, size_t size) {
     struct span text;
     if (!next_bulk(rest, &text) || text.len >= size)

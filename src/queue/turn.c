@@ -68,13 +68,29 @@ static struct parts parts_of(const struct turn *t) {
     return p;
 }
 
-static void write_keys(const struct parts *p, struct buf *cmd, const struct queue_keys *k) {
+static void write_keys(const struct turn *t, const struct parts *p, struct buf *cmd, const struct queue_keys *k) {
     for (size_t i = 0; i < FIXED; i++)
         queue_cmd_key(cmd, k, fixed[i]);
-    buf_add_span(cmd, buf_span(&p->settle->keys));
+    if (!t->ahead)
+        buf_add_span(cmd, buf_span(&p->settle->keys));
     buf_add_span(cmd, buf_span(&p->begin->keys));
     buf_add_span(cmd, buf_span(&p->settle->more_keys));
     bundle_set_write(&p->bundles, k, span_str(k->worker), cmd);
+}
+
+static bool is_doubtful(const struct batch *settle, const struct batch *begin) {
+    return settle->doubtful || begin->doubtful || begin->repeated;
+}
+
+static bool is_calm(const struct turn *t, const struct batch *settle, const struct batch *begin) {
+    return t->calm && settle->plain && begin->plain && !is_doubtful(settle, begin) && !settle->stray && !begin->stray &&
+           !settle->repeated && (!t->claims || t->claim_n > 0) && settle->count + begin->count + t->claims + t->ended_n > 0 &&
+           !batch_keys_repeat(settle, begin);
+}
+
+bool turn_may_go_ahead(const struct turn *t) {
+    bool fresh = t->settle != NULL && !t->settle->sent && (t->begin == NULL || !t->begin->sent);
+    return fresh && is_calm(t, t->settle, t->begin != NULL ? t->begin : &none);
 }
 
 #define NUMBERS_SIZE (8 * 2 + 2 + 7 * 8)
@@ -86,15 +102,13 @@ static void write_numbers(const struct turn *t, const struct parts *p, struct bu
     uint64_t lowest = settle->lowest < begin->lowest ? settle->lowest : begin->lowest;
     if (t->ended_n > 0 && t->ended_lowest < lowest)
         lowest = t->ended_lowest;
-    bool doubtful = settle->doubtful || begin->doubtful || begin->repeated, stray = settle->stray || begin->stray;
-    bool calm = t->calm && settle->plain && begin->plain && !doubtful && !stray && !settle->repeated &&
-                (!t->claims || t->claim_n > 0) && settle->count + begin->count + t->claims + t->ended_n > 0 &&
-                !batch_keys_repeat(settle, begin);
+    bool doubtful = is_doubtful(settle, begin), stray = settle->stray || begin->stray;
+    bool calm = t->ahead || is_calm(t, settle, begin);
     redis_resp_head(cmd, NUMBERS_SIZE + t->ended_n);
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
         turn_pack_u16(cmd, counts[i]);
     buf_add_char(cmd, (char)((settle->repeated ? 1 : 0) | (doubtful ? 2 : 0) | (t->claims ? 4 : 0) | (settle->dies ? 8 : 0) |
-                            (stray ? 16 : 0) | (calm ? 32 : 0)));
+                            (stray ? 16 : 0) | (calm ? 32 : 0) | (t->ahead ? 64 : 0)));
     buf_add_char(cmd, (char)t->bundle);
     const uint64_t numbers[] = {t->number, t->answered, t->highest, lowest, t->claims ? t->claim_n : 0, t->claim_bytes,
                                 t->high_water};
@@ -144,26 +158,74 @@ static void mark_sent(struct batch *b) {
     b->sent = true;
 }
 
-void turn_write(const struct turn *t, struct buf *cmd, const struct queue_keys *k) {
+/* undo.lua, as a text: it is there where turn.lua is not. */
+static void write_undo(const struct turn *t, struct buf *cmd, const struct queue_keys *k) {
+    const struct script *undo = &scripts[SCRIPT_UNDO];
+    struct span results = buf_span(&t->settle->firsts);
+    redis_resp_begin(cmd, 9);
+    redis_resp_str(cmd, "EVAL");
+    redis_resp_arg(cmd, (struct span){undo->text, undo->len});
+    redis_resp_str(cmd, "2");
+    queue_cmd_key(cmd, k, KEY_RESULTS);
+    queue_cmd_key(cmd, k, KEY_STATS);
+    redis_resp_str(cmd, k->worker);
+    redis_resp_head(cmd, 8);
+    turn_pack_double(cmd, (double)t->number);
+    buf_add(cmd, "\r\n", 2);
+    redis_resp_u64(cmd, t->settle->count);
+    buf_add_span(cmd, batch_next(&results));
+}
+
+uint32_t turn_write(const struct turn *t, struct buf *cmd, const struct queue_keys *k) {
     const struct parts p = parts_of(t);
-    size_t keys = FIXED + p.settle->count + p.settle->more_count + p.begin->count + bundle_set_count(&p.bundles);
-    size_t args = HEAD + p.limits + p.settle->ops.count + p.settle->run_count + p.begin->run_count +
-                  batch_arg_count(p.settle) + batch_arg_count(p.begin);
+    size_t settle_keys = t->ahead ? 0 : p.settle->count, settle_args = t->ahead ? p.settle->count : batch_arg_count(p.settle);
+    size_t keys = FIXED + settle_keys + p.settle->more_count + p.begin->count + bundle_set_count(&p.bundles);
+    size_t args = HEAD + p.limits + p.settle->ops.count + p.settle->run_count + p.begin->run_count + settle_args +
+                  batch_arg_count(p.begin);
+    uint32_t before = 0;
     buf_reset(cmd);
+    if (t->ahead) {
+        buf_add_str(cmd, "*1\r\n$5\r\nMULTI\r\n");
+        before = 2 + batch_write_commands(p.settle, k->bulk[KEY_RESULTS], cmd);
+    }
     queue_cmd_begin(cmd, SCRIPT_TURN, keys, args);
-    write_keys(&p, cmd, k);
+    write_keys(t, &p, cmd, k);
     write_head(t, &p, cmd, k);
     write_shared(&p, cmd);
     batch_write_columns(p.begin, cmd);
-    batch_write_columns(p.settle, cmd);
+    if (!t->ahead) {
+        batch_write_columns(p.settle, cmd);
+        return before;
+    }
+    buf_add_span(cmd, buf_span(&p.settle->tokens));
+    write_undo(t, cmd, k);
+    buf_add_str(cmd, "*1\r\n$4\r\nEXEC\r\n");
+    return before + 1;
 }
 
 void turn_send(const struct turn *t, struct buf *cmd, struct queue_caller *caller, const struct queue_keys *k,
                const struct redis_wait *wait, queue_reply_fn done, void *arg) {
     mark_sent(t->settle);
     mark_sent(t->begin);
-    turn_write(t, cmd, k);
-    queue_call_wait(caller, k->slot, SCRIPT_TURN, cmd, wait, done, arg);
+    uint32_t before = turn_write(t, cmd, k);
+    if (t->ahead)
+        queue_exec(caller, cmd, before, done, arg);
+    else
+        queue_call_wait(caller, k->slot, SCRIPT_TURN, cmd, wait, done, arg);
+}
+
+enum turn_ahead turn_read_ahead(const redisReply **reply) {
+    const redisReply *all = *reply;
+    if (all != NULL && all->type == REDIS_REPLY_ERROR && strncmp(all->str, "EXECABORT", 9) == 0)
+        return TURN_AGAIN; /* which will say why */
+    if (all == NULL || all->type != REDIS_REPLY_ARRAY || all->elements < 2)
+        return TURN_UNKNOWN;
+    const redisReply *script = *reply = all->element[all->elements - 2], *undone = all->element[all->elements - 1];
+    if (undone->type != REDIS_REPLY_INTEGER)
+        return TURN_UNKNOWN;
+    if (undone->integer == 1)
+        return TURN_AGAIN;
+    return script->type == REDIS_REPLY_ARRAY ? TURN_RAN : TURN_PUSHED;
 }
 
 /* An array of at least one text, and of nothing but texts. */

@@ -105,6 +105,7 @@ static void send_turn(struct lane *lane, const struct turn *turn) {
         wait = replicas_wait(lane, turn->begin);
         wait.waited = on_waited;
     }
+    c->turn.ahead = wait.waited == NULL && turn_goes_ahead(lane, &c->turn);
     turn_send(&c->turn, &w->text_cmd, w->caller, &lane->keys, wait.waited != NULL ? &wait : NULL, on_turn, c);
     if (c->turn.bundle > 0)
         bundle_ask(lane, c->turn.bundle);
@@ -248,6 +249,26 @@ static void done(struct lane *lane, const struct turn *turn, const redisReply *r
         lane_go_on(lane);
 }
 
+/* Nothing was done of a turn that went ahead: its parts go out once more, as if for the first time. */
+static void send_again(struct lane *lane, const struct turn *turn) {
+    struct turn same = {.settle = turn->settle, .begin = turn->begin, .claims = turn->claims, .claim_n = turn->claim_n};
+    same.settle->sent = false;
+    if (same.begin != NULL)
+        same.begin->sent = false;
+    if (turn->bundle > 0)
+        bundle_answered(lane, turn->bundle, NULL);
+    bundles_told(lane, turn, false);
+    if (lane->resend == NULL && lane->leased && lane_is_up(lane)) {
+        lane->claim_out = same.claims;
+        send_turn(lane, &same);
+        return;
+    }
+    lane->look_now |= same.claims;
+    lane_unanswered(lane, same.settle);
+    if (same.begin != NULL)
+        lane_unanswered(lane, same.begin);
+}
+
 static void on_turn(void *arg, const redisReply *reply, const char *error) {
     struct turn_call *c = arg;
     struct lane *lane = c->lane;
@@ -259,6 +280,10 @@ static void on_turn(void *arg, const redisReply *reply, const char *error) {
     }
     if (turn.claims)
         lane->claim_out = false;
+    if (turn.ahead && ahead_answered(lane, &turn, &reply, &error) == TURN_AGAIN) {
+        send_again(lane, &turn);
+        return;
+    }
     if (turn_reply_ok(&turn, reply))
         done(lane, &turn, reply);
     else

@@ -66,6 +66,7 @@ void lane_follow(struct lane *lane) {
         return;
     lane->leased = false; /* until a beat says what became of it */
     lane_check_server(lane);
+    lane_ask_exec(lane);
     lane->claim_lost |= lane->registered; /* what Redis forgot, it holds as claims that we don't know */
     lane_send_limits(lane);
     lane_beat(lane);

@@ -72,6 +72,8 @@ struct lane {
     uint32_t turns_out;  /* calls of turn.lua under way */
     uint32_t turns_open; /* of these, those whose own reply is still to come (WAIT's comes behind it) */
     bool gathers;        /* the next turn waits for one more look at the sockets */
+    bool may_exec;       /* this connection takes transactions: turns may go ahead (ahead.c) */
+    uint32_t ahead_not;  /* so many turns don't, after one that was not as calm as it seemed */
     uint64_t turn_number;   /* the last that was sent; pick-ups have one, too (fence.lua) */
     uint64_t turn_answered; /* the last that was answered */
     char limits_version[24]; /* of the limits in Redis, when ours were told; empty: not known */
@@ -259,6 +261,12 @@ void lane_turn_answered(struct lane *lane, uint64_t number);
 void lane_resend(struct lane *lane, uint64_t now_ns);
 void lane_unanswered(struct lane *lane, struct batch *b);
 void batch_done(struct lane *lane, struct batch *b);
+
+/* ahead.c: turns whose results go ahead of them */
+void lane_ask_exec(struct lane *lane); /* the node has come: does it take transactions? */
+bool turn_goes_ahead(struct lane *lane, const struct turn *turn);
+/* The answer to one: `reply` is the script's then. TURN_RAN, TURN_AGAIN; or what counts as no answer, or as an error. */
+enum turn_ahead ahead_answered(struct lane *lane, const struct turn *turn, const redisReply **reply, const char **error);
 
 /* replicas.c: nothing leaves before enough replicas know */
 bool replicas_wanted(const struct lane *lane, const struct batch *b); /* the batch has orders to send */

@@ -29,10 +29,11 @@ class _Link:
 
 class CuttingProxy:
     """Forwards `url`'s port to 127.0.0.1:`port`. cut() ends one connection: at once, or in the middle
-    of what passes next."""
+    of what passes next. `mangle` makes of what a client sent what the server gets."""
 
-    def __init__(self, port, seed=1):
+    def __init__(self, port, seed=1, mangle=lambda data: data):
         self.port = port
+        self.mangle = mangle
         self.random = random.Random(seed)
         self.cuts = 0
         self._lock = threading.Lock()
@@ -79,6 +80,7 @@ class CuttingProxy:
     def _pump(self, link, source, sink):
         try:
             while data := source.recv(1 << 16):
+                data = self.mangle(data) if source is link.client else data
                 size = link.allowed(len(data))
                 sink.sendall(data[:size])
                 if size < len(data):

@@ -105,6 +105,8 @@ class Scripts:
         self.first_pop = 1
         self.bundles = {}  # worker, n -> number of the first, texts, as they were claimed
         self.calm = True  # says of turns that may be calm that they are
+        self.ahead = False  # lets the results of these go ahead of them
+        self.went_ahead = []  # of each turn whose results did, whether it ran
         self.limited = redis_py.Redis(unix_socket_path=server.socket, username="script", password="x")
 
     def key(self, name):
@@ -127,16 +129,37 @@ class Scripts:
         self.db.execute_command("ACL", "SETUSER", "script", *rules)
         return as_text(self.limited.eval(self.texts[script], len(keys), *keys, *args))
 
+    def call_ahead(self, commands, results, keys, args, worker, number):
+        """turn.lua as a transaction (undo.lua): its reply, or None where it is to be called the usual way."""
+        fixed = [self.key(k.replace("<worker>", worker)) for k in fixed_keys("turn")] + keys
+        rules = ["reset", "on", ">x", "+@all"] + [f"~{k}" for k in dict.fromkeys(fixed + [c[1] for c in commands])]
+        self.db.execute_command("ACL", "SETUSER", "script", *rules)
+        with self.limited.pipeline(transaction=True) as pipe:
+            for command in commands:
+                pipe.execute_command(*command)
+            pipe.eval(self.texts["turn"], len(fixed), *fixed, *args)
+            pipe.eval(self.texts["undo"], 2, self.key("results"), self.key("stats"), worker, struct.pack("<d", number), len(results), results[0])
+            try:
+                *_, reply, undone = pipe.execute(raise_on_error=False)
+            except redis_py.ResponseError:  # refused, as a whole
+                undone, reply = 1, None
+        self.went_ahead.append(undone == 0)
+        if undone == 1:
+            return None
+        if isinstance(reply, Exception):
+            raise reply
+        return as_text(reply)
+
     # -- the calls ----------------------------------------------------------------------------------
 
     def beat(self, worker="w", lease=60000, info=""):
         return self.call("beat", [worker, lease, info], worker)
 
     def turn(self, worker="w", begin=(), settle=(), claim=(), again=False, doubt=False, jitter=0, number=None, version=None, told=None,
-             bundle=0, ended=()):
+             bundle=0, ended=(), ahead=True):
         """One call of turn.lua: its reply. `begin`: (token, order key[, account[, kind[, hash]]]) each; `settle`: dicts,
         as settle() takes them; `claim`: (how many, bytes, high water). What is to be known of claims (whether they began)
-        is known from earlier calls; what is not known is in doubt."""
+        is known from earlier calls; what is not known is in doubt. `ahead`: True; "only": None where it is to be sent again."""
         begin = [(list(job) + ["shop", "P", HASH][len(job) - 2:])[:5] for job in begin]
         limits, ops, lists, extras = [], [], [], []
         for job in settle:
@@ -185,18 +208,31 @@ class Scripts:
         bits += 16 * any(a and stored("limits", a) is None for a in stray)
         bits += 32 * (self.calm and not bits & ~4 and self.may_be_calm(begin, settle, ops, claim, ended))
         n, room, high = claim or (0, 0, 0)
+        goes_ahead = ahead and self.ahead and bits & 32 and settle
+        bits += 64 if goes_ahead else 0
         numbers = struct.pack("<8HBB7d", len(settle), len(settle_runs), len(begin), len(begin_runs), len(limits), len(distinct),
                               self.first_pop, len(self.prefix) + len("order:"), bits, bundle, number, self.turn_answered.get(worker, 0),
                               self.highest.get(worker, 0), lowest, n, room, high) + bytes(ended)
         args = [worker, numbers, packed, version or stored("stats", "limits") or b"", jitter, *limits, *distinct]
         args += [account for (account, _), _ in settle_runs + begin_runs]
         args += [job[0] for job in begin] + [f"S {digest} {worker} {token}" for token, *_, digest in begin]
-        args += [job["token"] for job in settle] + [job.get("result", "") for job in settle]
-        args += [job.get("ledger", "") for job in settle] + extras
-        keys = [self.order_key(job.get("account", "shop"), job["key"]) if "key" in job else self.key("jobs") for job in settle]
-        keys += [self.order_key(account, key) for _, key, account, _, _ in begin] + lists
+        args += [job["token"] for job in settle]
+        settle_keys = [self.order_key(job.get("account", "shop"), job["key"]) if "key" in job else self.key("jobs") for job in settle]
+        keys = [self.order_key(account, key) for _, key, account, _, _ in begin] + lists
         keys += [self.bundle_key(worker, n) for n in sorted(touched)]
-        reply = self.call("turn", args, worker, keys)
+        if goes_ahead:
+            commands = [("LPUSH", self.key("results"), *[job["result"] for job in settle])]
+            commands += [("SET", key, job["ledger"], "PX", limits[limits_index(job.get("account", "shop")) - 1][49:])
+                         for key, job in zip(settle_keys, settle)]
+            reply = self.call_ahead(commands, [job["result"] for job in settle], keys, args, worker, number)
+            if reply is None and ahead == "only":
+                return None
+            if reply is None:
+                return self.turn(worker, [tuple(job) for job in begin], settle, claim, again, False, jitter, number, version, told,
+                                 bundle, ended, ahead=False)
+        else:
+            args += [job.get("result", "") for job in settle] + [job.get("ledger", "") for job in settle] + extras
+            reply = self.call("turn", args, worker, settle_keys + keys)
         if claim and reply[4] and reply[4][0] == "BUNDLE":
             self.bundles[worker, bundle] = int(reply[4][1]) + 1, self.list(self.bundle_key(worker, bundle)[len(self.prefix):])
             reply[4] = ["BUNDLE", reply[4][1], reply[4][2], "b" * int(reply[4][3]), *self.bundles[worker, bundle][1]]

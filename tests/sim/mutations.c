@@ -38,6 +38,7 @@ const struct mutation mutations[] = {
     {"recover-ledger", "recover", "if holder == dead and claim == token then\n",
      "if not key then\n", "the ledger stops to say sending when its holder is gone"},
     {"fence-late", "turn", "turn <= last_turn or ", "", "a call that runs late is not trusted"},
+    {"undo", NULL, NULL, NULL, "results that went ahead of a turn that did not run are taken away"},
     {"calm-late", "turn", "turn <= ran or ", "", "nor is it a calm turn"},
     {"calm-forgot", "turn", "ran < answered or ", "", "nor is what Redis has forgotten"},
     {"calm-unsure", "turn", " or lowest <= unsure", "", "nor what it had forgotten before"},

@@ -152,9 +152,9 @@ static int script_of_text(const char *text, size_t len) {
     die("an unknown script is loaded");
 }
 
-/* Splits RESP as a client wrote it; the pieces point into it. */
-static int split(const struct command *cmd, char **argv, size_t *len) {
-    char *at = cmd->bytes.data, *end = at + cmd->bytes.len;
+/* Splits the command at `*where` as a client wrote it, and moves on; the pieces point into it. */
+static int split_at(char **where, const char *end, char **argv, size_t *len) {
+    char *at = *where;
     long argc = strtol(at + 1, &at, 10);
     if (argc <= 0 || argc > ARGC_MAX)
         die("a command with too many arguments");
@@ -166,9 +166,16 @@ static int split(const struct command *cmd, char **argv, size_t *len) {
         argv[i] = at + 2;
         at += 2 + len[i] + 2;
     }
+    *where = at;
+    return (int)argc;
+}
+
+static int split(const struct command *cmd, char **argv, size_t *len) {
+    char *at = cmd->bytes.data, *end = at + cmd->bytes.len;
+    int argc = split_at(&at, end, argv, len);
     if (at != end)
         die("a command whose length is wrong");
-    return (int)argc;
+    return argc;
 }
 
 static unsigned append_clock(void) {
@@ -226,7 +233,7 @@ static redisReply *run(int argc, char **argv, const size_t *len, bool changes) {
 /* A turn that found nothing to claim, and had nothing else to do, and a beat move no job: what the last audit
  * saw still stands, but for the lease (audit_after). */
 static bool moved_jobs(int script, const redisReply *reply) {
-    return script == SCRIPT_TURN && reply->type == REDIS_REPLY_ARRAY && claimed_any(reply->element[TURN_CLAIMED]);
+    return script == SCRIPT_TURN && reply->type == REDIS_REPLY_ARRAY && reply->elements == TURN_PARTS && claimed_any(reply->element[TURN_CLAIMED]);
 }
 
 static bool only_claims(int script, char **argv) {
@@ -265,9 +272,56 @@ static redisReply *reply_of(int type, long long integer) {
     return r;
 }
 
+/* A transaction with a call of turn.lua at its end, or an empty one. */
+static redisReply *run_group(struct sim_worker *from, const struct command *cmd) {
+    char *argv[ARGC_MAX], *at = cmd->bytes.data, *end = at + cmd->bytes.len;
+    size_t len[ARGC_MAX];
+    int argc = 0, script = -1;
+    while (at < end && script < 0) {
+        argc = split_at(&at, end, argv, len);
+        if (len[0] == 7 && memcmp(argv[0], "EVALSHA", 7) == 0)
+            script = script_of_sha(argv[1]);
+    }
+    note("w%u runs a transaction%s", from->number, script < 0 ? ", empty" : loaded_sha[script][0] == '\0' ? " (NOSCRIPT)" : "");
+    char *sha = script >= 0 ? argv[1] : NULL;
+    if (script >= 0) {
+        audit_before(from, script, argv, len, argc);
+        if (loaded_sha[script][0] != '\0')
+            memcpy(sha, loaded_sha[script], 40);
+    }
+    char *trim = memmem(cmd->bytes.data, cmd->bytes.len, "KEYS[1], ARGV[3], -1)", 21);
+    if (trim != NULL && mutated("undo"))
+        memcpy(trim + 9, "0      ", 7);
+    unsigned before = append_clock() + cmd->before;
+    world.commands++;
+    redisAppendFormattedCommand(redis, cmd->bytes.data, cmd->bytes.len);
+    append_audit();
+    while (before-- > 0)
+        freeReplyObject(next_reply());
+    redisReply *reply = next_reply();
+    read_audit();
+    if (script < 0 || reply->type != REDIS_REPLY_ARRAY)
+        return reply;
+    memcpy(sha, scripts[script].sha, 40); /* a ghost may run it once more */
+    const redisReply *own = reply->element[reply->elements - 2]; /* then undo.lua's */
+    if (moved_jobs(script, own)) {
+        append_audit();
+        read_audit();
+    }
+    if (own->type == REDIS_REPLY_ERROR && loaded_sha[script][0] != '\0')
+        sim_fail("turn: %s", own->str);
+    else if (own->type == REDIS_REPLY_ARRAY && own->elements == TURN_PARTS)
+        audit_after(from, script, argv, len, argc, own);
+    for (unsigned q = 0; q < QUEUES; q++)
+        world.jobs_waiting[q] = true;
+    return reply;
+}
+
 redisReply *server_execute(struct sim_worker *from, unsigned conn, const struct command *cmd) {
     char *argv[ARGC_MAX];
     size_t len[ARGC_MAX];
+    if (cmd->before > 0)
+        return run_group(from, cmd);
     int argc = split(cmd, argv, len);
     if (len[0] == 7 && memcmp(argv[0], "EVALSHA", 7) == 0)
         return run_script(from, script_of_sha(argv[1]), argc, argv, len);

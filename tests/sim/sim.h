@@ -70,6 +70,7 @@ struct command {
     redisReply *reply;
     bool executed;
     bool refused; /* given while the connection was down */
+    uint32_t before;         /* of a group: so many replies come before the one that counts */
     uint64_t deadline_ns;
     uint64_t block_until_ns; /* of a BLMOVE; else 0 */
     unsigned queue;          /* of a BLMOVE */

@@ -5,12 +5,13 @@ import pytest
 from lib.scripts import Scripts
 
 
-@pytest.fixture(params=[True, False], ids=["calm", "whole"])
+@pytest.fixture(params=["ahead", "calm", "whole"])
 def q(shared_redis, request):
     """The scripts on an empty Redis, with a worker `w` that holds its lease; turns that may go the short way (calm.lua)
-    do, or none does. The books must balance when the test is over."""
+    do, with their results ahead of them (undo.lua) or not, or none does. The books must balance when the test is over."""
     scripts = Scripts(shared_redis)
-    scripts.calm = request.param
+    scripts.calm = request.param != "whole"
+    scripts.ahead = request.param == "ahead"
     scripts.limits(conc=1000)
     scripts.beat()
     yield scripts

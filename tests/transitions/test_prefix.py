@@ -29,10 +29,11 @@ def half(written):
         yield server
 
 
-@pytest.fixture(params=[True, False], ids=["calm", "whole"])
+@pytest.fixture(params=["ahead", "calm", "whole"])
 def q(written, half, request):
     scripts = Scripts(written)
-    scripts.calm = request.param
+    scripts.calm = request.param != "whole"
+    scripts.ahead = request.param == "ahead"
     scripts.begin_at, scripts.half = len(log(written)), half
     scripts.limits()
     scripts.beat()

@@ -1,22 +1,24 @@
 -- Renews the worker's lease on the queue, by Redis's own clock, and says whose ran out.
 -- uses: kinds clock look
--- KEYS  1 workers  2 workers:info  3 delayed  4 gates  5 taken  6 inflight:<worker>  7 accounts
+-- KEYS  1 workers  2 workers:info  3 delayed  4 gates  5 taken  6 inflight:<worker>  7 accounts  8 stats
 -- ARGV  1 worker  2 lease ms  3 what the worker says of itself (JSON; "" leaves what is there)
 -- Returns  { now ms, next ms (as claim), lease, claims the worker holds, worker whose lease ran out, … }
 --   lease  K it was alive; E it had run out, nobody recovered the worker; N the worker is new here, or
 --          was recovered, if only in part (score 0)
-local wrong = wrong_kind({ 'ZCARD', 'HLEN', 'ZCARD', 'ZCARD', 'LLEN', 'HLEN', 'HLEN' })
+local wrong = wrong_kind({ 'ZCARD', 'HLEN', 'ZCARD', 'ZCARD', 'LLEN', 'HLEN', 'HLEN', 'HLEN' })
 if wrong then return wrong end
 pass_without_memory(KEYS[2])
 local expired = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ms(now), 'LIMIT', 0, 16)
 local was = redis.call('ZSCORE', KEYS[1], ARGV[1])
 redis.call('ZADD', KEYS[1], ms(now + tonumber(ARGV[2])), ARGV[1])
 if ARGV[3] ~= '' then redis.call('HSET', KEYS[2], ARGV[1], ARGV[3]) end
--- Redis keeps a hash of up to 512 short values as a list, and reading the gates of a turn would be as many walks.
--- One long value makes it a table for as long as it has anything in it (or until Redis loads it anew).
-if size[7] >= 16 and size[7] <= 512 then
-  redis.call('HSET', KEYS[7], '', string.rep('-', 65))
-  redis.call('HDEL', KEYS[7], '')
+-- Redis keeps a hash of up to 512 short values as a list, and reading the gates of a turn, or its counters, would be as
+-- many walks. One long value makes it a table for as long as it has anything in it (or until Redis loads it anew).
+for i = 7, 8 do
+  if size[i] >= 16 and size[i] <= 512 then
+    redis.call('HSET', KEYS[i], '', string.rep('-', 65))
+    redis.call('HDEL', KEYS[i], '')
+  end
 end
 local next = redis.call('LLEN', KEYS[5]) > 0 and '0' or look_again(KEYS[3], KEYS[4])
 local reply = { ms(now), next, (not was or tonumber(was) == 0) and 'N' or 'K',

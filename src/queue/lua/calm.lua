@@ -39,77 +39,89 @@ repeat -- left by `break` where it is not calm
   local held, begun = try('HLEN', inflight_key), try('HLEN', claims_key)
   local there = claims and try('LLEN', jobs_key) or 0
   if type(held) == 'table' or type(begun) == 'table' or type(there) == 'table' then break end
-  if claims and high_water > 0 then
+  if pushed or (claims and high_water > 0) then
     local unread = try('LLEN', results_key)
-    if type(unread) == 'table' or unread + settle_n >= high_water then break end
+    if type(unread) == 'table' then break end
+    if claims and high_water > 0 and unread + (pushed and 0 or settle_n) >= high_water then break end
   end
 
-  local calm = true
-  for i = 2, ops_n do calm = calm and sub(argv[OPS + i], 4) == counter end
-  local limits, unpack_gate = {}, struct.unpack
+  local calm, counted = true, {} -- counted: by op, whether its requests are among those of their account
+  for i = 1, ops_n do
+    local op = argv[OPS + i]
+    calm, counted[i] = calm and sub(op, 4) == counter, byte(op, 3) == 99 -- c
+  end
+  local rates, bursts, concs, ttls, unpack_gate, pack_gate = {}, {}, {}, {}, struct.unpack, struct.pack
   for i = 1, limits_n do
-    local text = argv[LIMITS_AT + i]
+    local text, _ = argv[LIMITS_AT + i], nil
     if byte(text) ~= 1 then calm = false break end
-    local _, rate, burst, conc = unpack_gate('<bddd', text)
-    limits[i] = { rate = rate, burst = burst, conc = conc, ledger_ttl = sub(text, 50) }
+    _, rates[i], bursts[i], concs[i] = unpack_gate('<bddd', text)
+    ttls[i] = sub(text, 50)
   end
   if not calm then break end
 
   -- Requests that ended free their places, requests that begin take them, as long as all of them can.
   local run = { byte(runs, 1, -1) } -- three numbers each
-  local gates, names, tokens, under_way = {}, {}, {}, {} -- account -> which; of each: account, tokens, requests under way
+  local gates, gate_at, fields_n = {}, {}, 0 -- what is to be written: account, gate, account and so on; where an account's gate is among it
   local counts, free = false, false -- of those that begin, some are counted; some are not
   for r = 1, accounts_n do
-    local l, stored, begins = limits[run[3 * r - 1]], states[r], r > settle_runs
-    if not l then calm = false break end
+    local which, stored, begins = run[3 * r - 1], states[r], r > settle_runs
+    local rate, limit = rates[which], concs[which]
+    if not rate then calm = false break end
     if begins then
-      if l.conc > 0 then counts = true else free = true end
+      if limit > 0 then counts = true else free = true end
     end
-    if begins and (l.rate > 0 or l.conc > 0) or not begins and byte(argv[OPS + run[3 * r]], 3) == 99 then -- c: counted
+    if begins and (rate > 0 or limit > 0) or not begins and counted[run[3 * r]] then
       local account, length = argv[ACCOUNTS + r], run[3 * r - 2]
-      local g = gates[account]
-      if not g then
-        g = #names + 1
-        gates[account], names[g], tokens[g], under_way[g] = g, account, l.burst, 0
-        if stored then
-          if #stored ~= 25 then calm = false break end
-          local state, left, ts, conc, waiting = unpack_gate('<bddI4I4', stored)
-          if state ~= 1 or waiting > 0 then calm = false break end
-          if l.rate > 0 and now > ts then left = math.min(l.burst, left + (now - ts) * l.rate / 1000) end
-          tokens[g], under_way[g] = left, conc
+      local at, left, under_way = gate_at[account], bursts[which], 0
+      stored = at and gates[at] or stored
+      if stored then
+        if #stored ~= 25 then calm = false break end
+        local state, tokens, ts, conc, fails = unpack_gate('<bddI4I4', stored)
+        if state ~= 1 or fails > 0 then calm = false break end
+        if rate > 0 and now > ts then
+          tokens = tokens + (now - ts) * rate / 1000
+          if tokens < left then left = tokens end
+        else
+          left = tokens
         end
+        under_way = conc
       end
       if not begins then
-        local left = under_way[g] - length
-        under_way[g] = left > 0 and left or 0
+        under_way = under_way > length and under_way - length or 0
       else
-        if l.rate > 0 then
-          local left = tokens[g] - length
+        if rate > 0 then
+          left = left - length
           if left < 0 then calm = false break end
-          tokens[g] = left
         end
-        if l.conc > 0 then
-          local n = under_way[g] + length
-          if n > l.conc then calm = false break end
-          under_way[g] = n
+        if limit > 0 then
+          under_way = under_way + length
+          if under_way > limit then calm = false break end
         end
       end
-    elseif stored and (#stored ~= 25 or byte(stored) ~= 1 or sub(stored, 22) ~= '\0\0\0\0') then
-      calm = false break
+      if not at then
+        gates[fields_n + 1], fields_n = account, fields_n + 2
+        at = fields_n
+        gate_at[account] = at
+      end
+      gates[at] = pack_gate('<bddI4I4', 1, left, now, under_way, 0)
+    elseif stored then
+      if #stored ~= 25 or byte(stored) ~= 1 then calm = false break end
+      local a, b, c, d = byte(stored, 22, 25) -- failures
+      if a + b + c + d > 0 then calm = false break end
     end
   end
   if not calm then break end
 
   -- The first write may be refused (turn.lua says when), the others then not. Each order key must be free; of those
   -- that begin and those that end none is another's (the worker has looked).
-  local first, keys_at = ACCOUNTS + accounts_n, FIXED + settle_n -- before the tokens to begin; before their keys
+  local first, keys_at = ACCOUNTS + accounts_n, FIXED + (pushed and 0 or settle_n) -- before the tokens to begin; their keys
   local fence, letters, begin_claims = struct.pack('<dd', turn, unsure), nil, nil
   if begin_n > 0 then
     local entries, i, start, mixed = {}, 0, prefix_n + 1, counts and free and {}
     begin_claims = {}
     for r = settle_runs + 1, accounts_n do
       local length = run[3 * r - 2]
-      local kind = limits[run[3 * r - 1]].conc > 0 and 'P' or 'p'
+      local kind = concs[run[3 * r - 1]] > 0 and 'P' or 'p'
       if mixed then mixed[#mixed + 1] = string.rep(kind == 'P' and 'C' or 'G', length) end
       for _ = 1, length do
         i = i + 1
@@ -121,20 +133,22 @@ repeat -- left by `break` where it is not calm
     letters = mixed and concat(mixed) or string.rep(counts and 'C' or 'G', begin_n)
     if try('MSETNX', unpack(entries)) ~= 1 then break end
   end
-  if settle_n > 0 then
-    local pushed = try('LPUSH', results_key, unpack(argv, SETTLE_AT + settle_n + 1, SETTLE_AT + 2 * settle_n))
-    if type(pushed) == 'table' then
+  if pushed then
+    call('HSET', stats_key, 'turn:' .. argv[1], fence) -- from now on the results stay (undo.lua)
+  elseif settle_n > 0 then
+    local there = try('LPUSH', results_key, unpack(argv, SETTLE_AT + settle_n + 1, SETTLE_AT + 2 * settle_n))
+    if type(there) == 'table' then
       if begin_n > 0 then call('DEL', unpack(keys, keys_at + 1, keys_at + begin_n)) end
       break
     end
-  elseif begin_n == 0 and type(try('HSET', stats_key, 'turn:' .. argv[1], fence)) == 'table' then
+  elseif settle_n + begin_n == 0 and type(try('HSET', stats_key, 'turn:' .. argv[1], fence)) == 'table' then
     break
   end
 
   if settle_n > 0 then
     local i = 0
-    for r = 1, settle_runs do
-      local ttl = limits[run[3 * r - 1]].ledger_ttl
+    for r = 1, pushed and 0 or settle_runs do
+      local ttl = ttls[run[3 * r - 1]]
       for _ = 1, run[3 * r - 2] do
         i = i + 1
         call('SET', keys[FIXED + i], argv[SETTLE_AT + 2 * settle_n + i], 'PX', ttl)
@@ -195,13 +209,7 @@ repeat -- left by `break` where it is not calm
     records[4] = string.rep('f', count)
   end
 
-  if names[1] then
-    local fields, pack = {}, struct.pack
-    for g = 1, #names do
-      fields[2 * g - 1], fields[2 * g] = names[g], pack('<bddI4I4', 1, tokens[g], now, under_way[g], 0)
-    end
-    call('HSET', accounts_key, unpack(fields))
-  end
+  if fields_n > 0 then call('HSET', accounts_key, unpack(gates)) end
   if settle_n > 0 then
     call('HSET', stats_key, 'turn:' .. argv[1], fence, 'seq', ms(number + count), 'taken', ms(fresh + count),
       'settled', ms((tonumber(state[5]) or 0) + settle_n), 'results', ms((tonumber(state[6]) or 0) + settle_n),

@@ -37,6 +37,8 @@ local function learn_of_lost(key, ttl, ledger)
   if byte(ledger) == 67 and not is_created(key) then
     ledger_write(key, ttl, ledger)
     count('fenced_learned')
+  elseif not again and try('GET', key) == ledger then -- it went ahead of this turn (undo.lua)
+    count('fenced_learned')
   end
   return 'L'
 end

@@ -24,7 +24,8 @@
 local keys, argv = KEYS, ARGV
 -- Numbers, little-endian: how many settlements, runs of them, begins, runs of them, limits, ops, jobs to pop at
 -- first (claim.lua); the length of the ledger keys' common beginning ("dray:{q}:order:"); bits: 1 sent again, 2 in
--- doubt (fence.lua), 4 claims, 8 a job dies, 16 the limits of an account are not known, 32 it may be calm (calm.lua);
+-- doubt (fence.lua), 4 claims, 8 a job dies, 16 the limits of an account are not known, 32 it may be calm (calm.lua),
+-- 64 its results and ledger entries went ahead of it: it is calm, or nothing;
 -- which bundle a claim may make (bundle.lua; 0: none); turn, answered, highest (fence.lua); the lowest number of a claim
 -- to settle or to begin, or of a bundle that ended; how many to claim (0 only gives back what blocking pick-ups took);
 -- bytes to claim at most (one job always fits); results high water (0: none); then a byte for each bundle of which all
@@ -41,9 +42,11 @@ local ACCOUNTS = OPS + ops_n
 local SETTLE_AT = ACCOUNTS + settle_runs + begin_runs + 2 * begin_n -- before the settlements' columns
 local runs = argv[3]
 local sub, concat = string.sub, table.concat
+local pushed = bits >= 64
 if bits >= 32 then
   -- uses: calm
 end
+if pushed then return { 'AGAIN' } end -- undo.lua is behind it
 
 -- uses: kinds gate
 local wrong = wrong_kind({ 'LLEN', false, dies and 'ZCARD', dies and 'HLEN', 'ZCARD', 'HLEN', 'ZCARD', 'ZCARD', false, false,

@@ -1,0 +1,113 @@
+"""Turns whose results go ahead of them, in one transaction with the script (src/worker/ahead.c): each order is sent once and
+has one result, whatever becomes of the transaction."""
+
+import pytest
+
+from lib.fates import none_doubled, posts_by_key, wait_for_all
+from lib.peer import Answer
+from lib.process import dray
+from lib.redis_cutter import RedisCutter
+from lib.redis_server import RedisServer
+from lib.wait import wait_until
+from lib.world import QUEUE, World
+
+JOBS = 300
+IDS = [f"job-{n}" for n in range(JOBS)]
+
+
+@pytest.fixture
+def server():
+    with RedisServer() as one:
+        yield one
+
+
+def world_of(redis, peer, **more):
+    world = World(redis, peer, worker={"lease": "2s"}, queue={"concurrency": "16"}, **more)
+    peer.default = lambda request: Answer(200, world.provider.answer(request.json), delay=0.01)
+    return world
+
+
+def transactions(db):
+    return db.info("commandstats").get("cmdstat_exec", {"calls": 0})["calls"]
+
+
+def push_all(world, times=1):
+    world.db.lpush(world.key("jobs"), *[world.job(i, f"K-{i}") for i in IDS for _ in range(times)])
+
+
+def all_created(world, peer):
+    assert wait_for_all(world.db, QUEUE, IDS, what=world.state) == {"created": JOBS}
+    assert world.db.llen(world.key("results")) == JOBS
+    assert len(posts_by_key(peer)) == JOBS
+    none_doubled(peer)
+    audit = dray("audit", "-c", world.daemon.path)
+    assert audit.returncode == 0, audit.stdout + audit.stderr
+
+
+def test_they_do(server, peer):
+    with world_of(server, peer) as world:
+        push_all(world)
+        all_created(world, peer)
+        assert transactions(world.db) > JOBS / 16 / 2
+        assert not world.daemon.events_named("redis_error")
+
+
+def test_the_connection_of_a_user_who_may_not_is_used_without(server, peer):
+    server.client.execute_command("ACL", "SETUSER", "dray", "on", ">word", "~*", "+@all", "-multi")
+    with world_of(server, peer, config_redis={"username": "dray", "password": "word"}) as world:
+        push_all(world)
+        all_created(world, peer)
+        assert transactions(world.db) == 1 and not world.daemon.events_named("redis_error")  # it was asked whether it may
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("nth", [2, 5])  # the first is the empty one
+def test_the_connection_is_lost_with_a_transaction(server, peer, nth, when):
+    with RedisCutter(server.port).cut(b"EXEC", nth, when) as cutter:
+        with world_of(server, peer, config_redis={"url": cutter.url}) as world:
+            push_all(world)
+            wait_until(cutter.was_cut.is_set, 20, world.state)
+            all_created(world, peer)
+            assert world.daemon.events_named("redis_down") and transactions(world.db) > 5
+
+
+def test_scripts_are_flushed_all_the_time(server, peer):
+    with world_of(server, peer) as world:
+        push_all(world)
+
+        def flushed():
+            world.db.script_flush()
+            return world.db.llen(world.key("results")) == JOBS
+        wait_until(flushed, 30, world.state)
+        all_created(world, peer)
+        assert not world.daemon.events_named("redis_error")
+
+
+def test_turns_that_turn_out_not_to_be_calm(server, peer):
+    """Every other job asks for an order that exists by then: nothing of such a turn happens until it goes the usual way."""
+    with world_of(server, peer) as world:
+        push_all(world)
+        all_created(world, peer)
+        world.db.delete(world.key("results"))
+        before = transactions(world.db)
+        world.db.lpush(world.key("jobs"), *[world.job(f"{i}-again", f"K-{i}" if n % 40 == 0 else f"new-{i}")
+                                            for n, i in enumerate(IDS)])
+        old = len(range(0, JOBS, 40))
+        fates = wait_for_all(world.db, QUEUE, [f"{i}-again" for i in IDS], what=world.state)
+        assert fates == {"created": JOBS - old, "duplicate": old}
+        assert transactions(world.db) > before and world.db.llen(world.key("results")) == JOBS
+        none_doubled(peer)
+
+
+def test_redis_is_full(server, peer):
+    """It refuses the transaction; what was created is settled all the same."""
+    with world_of(server, peer) as world:
+        hold = {"on": True}
+        peer.default = lambda request: Answer(200, world.provider.answer(request.json), delay=1 if hold["on"] else 0.01)
+        push_all(world)
+        wait_until(lambda: len(peer.posts) >= 16, 10, world.state)
+        world.db.config_set("maxmemory", world.db.info("memory")["used_memory"] // 2)
+        wait_until(lambda: world.db.llen(world.key("results")) >= 16, 10, world.state)
+        hold["on"] = False
+        world.db.config_set("maxmemory", 0)
+        all_created(world, peer)
