@@ -209,6 +209,7 @@ struct worker *worker_new(uv_loop_t *loop, struct config *config, bool wait_for_
     w->loop = loop;
     w->bundle_least = BUNDLE_LEAST;
     w->bundle_most = BUNDLES - 1;
+    w->ahead_least = AHEAD_LEAST;
     w->config = config_ref(config);
     w->boot = config_ref(config);
     w->wait_for_redis = wait_for_redis;

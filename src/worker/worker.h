@@ -17,6 +17,7 @@
 #define CLAIM_BYTES    (4u << 20)
 #define EVICTION_BEATS 60    /* Redis is asked once in so many beats whether it may evict */
 #define SERVERS_MAX    64    /* Redis servers that are remembered as checked */
+#define AHEAD_LEAST    8     /* fewer results are quicker pushed by the script */
 #define SHARE_WAIT_MS  250   /* a job waits so long for a slot that its account may take */
 
 enum worker_mode {
@@ -131,6 +132,7 @@ struct worker {
     uint32_t active; /* over all lanes: BEGINNING and SENDING */
     uint32_t bundle_least; /* jobs that are worth a bundle */
     uint32_t bundle_most;  /* bundles of a lane at a time, up to BUNDLES - 1 */
+    uint32_t ahead_least;  /* settlements that are worth a transaction */
 
     uv_prepare_t turn;
     uv_timer_t wake;  /* the next moment that something is due */
