@@ -251,7 +251,8 @@ static void done(struct lane *lane, const struct turn *turn, const redisReply *r
 
 /* Nothing was done of a turn that went ahead: its parts go out once more, as if for the first time. */
 static void send_again(struct lane *lane, const struct turn *turn) {
-    struct turn same = {.settle = turn->settle, .begin = turn->begin, .claims = turn->claims, .claim_n = turn->claim_n};
+    bool claims = turn->claims && lane->worker->mode == WORKER_RUNNING && !lane->retiring; /* that may have changed */
+    struct turn same = {.settle = turn->settle, .begin = turn->begin, .claims = claims, .claim_n = turn->claim_n};
     same.settle->sent = false;
     if (same.begin != NULL)
         same.begin->sent = false;
