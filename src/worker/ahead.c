@@ -24,7 +24,7 @@ void lane_ask_exec(struct lane *lane) {
     static const char empty[] = "*1\r\n$5\r\nMULTI\r\n*1\r\n$4\r\nEXEC\r\n";
     struct worker *w = lane->worker;
     lane->may_exec = false;
-    if (!queue_may_exec(w->caller))
+    if (w->ahead_least > BATCH_ITEMS || !queue_may_exec(w->caller))
         return;
     lane->asides++;
     redis_router_send_group(w->redis, SPAN_LIT(empty), 1, on_asked, lane);

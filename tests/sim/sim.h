@@ -223,6 +223,8 @@ void trace_print(void);
 
 /* mutations.c: what must be fatal; ends with a NULL name */
 extern const struct mutation mutations[];
+/* The seed to begin with: `from`, or near one that shows it where such seeds are rare. */
+uint64_t mutation_first_seed(const struct mutation *m, uint64_t from);
 
 /* schedule.c: one schedule from start to rest */
 void schedule_run(uint64_t seed);
