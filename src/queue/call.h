@@ -29,13 +29,13 @@ void queue_cmd_key(struct buf *cmd, const struct queue_keys *k, enum queue_key k
 void queue_call(struct queue_caller *c, uint16_t slot, enum script_id script, const struct buf *cmd,
                 queue_reply_fn done, void *arg);
 
-/* Several commands as a transaction, on a single server (redis_router_send_group); nothing is sent a second time.
- * `done` gets EXEC's reply; the text of an error, too. */
-void queue_exec(struct queue_caller *c, const struct buf *cmd, uint32_t before, queue_reply_fn done, void *arg);
-bool queue_may_exec(const struct queue_caller *c);
-
 /* The same, and then WAIT for replicas on the node that ran the script (redis_router_send_wait). */
 void queue_call_wait(struct queue_caller *c, uint16_t slot, enum script_id script, const struct buf *cmd,
                      const struct redis_wait *wait, queue_reply_fn done, void *arg);
+
+/* Several commands as a transaction, only where queue_may_exec (redis_router_send_group); nothing is sent a second time.
+ * `done` gets EXEC's reply, an error as a reply, NULL where there was none; it is called exactly once, never from within. */
+void queue_exec(struct queue_caller *c, const struct buf *cmd, uint32_t before, queue_reply_fn done, void *arg);
+bool queue_may_exec(const struct queue_caller *c);
 
 #endif

@@ -51,11 +51,17 @@ def all_pushed(world):
     return lambda: world.db.llen(world.key("results")) == JOBS
 
 
+def no_texts_left(world):
+    """Bundles that a turn was to take away, and did not, go with a later one."""
+    wait_until(lambda: not list(world.db.scan_iter(world.key("bundle:*"))), 10, world.state)
+
+
 def all_created(world, peer):
     assert wait_for_all(world.db, QUEUE, IDS, what=world.state) == {"created": JOBS}
     assert world.db.llen(world.key("results")) == JOBS
     assert len(posts_by_key(peer)) == JOBS
     none_doubled(peer)
+    no_texts_left(world)
     audit = dray("audit", "-c", world.daemon.path)
     assert audit.returncode == 0, audit.stdout + audit.stderr
 
@@ -119,6 +125,7 @@ def test_turns_that_turn_out_not_to_be_calm(server, peer):
         fates = wait_for_all(world.db, QUEUE, [f"{i}-again" for i in IDS], what=world.state)
         assert fates == {"created": JOBS - old, "duplicate": old}
         assert transactions(world.db) > before and world.db.llen(world.key("results")) == JOBS
+        no_texts_left(world)
         none_doubled(peer)
 
 

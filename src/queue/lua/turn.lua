@@ -25,7 +25,7 @@ local keys, argv = KEYS, ARGV
 -- Numbers, little-endian: how many settlements, runs of them, begins, runs of them, limits, ops, jobs to pop at
 -- first (claim.lua); the length of the ledger keys' common beginning ("dray:{q}:order:"); bits: 1 sent again, 2 in
 -- doubt (fence.lua), 4 claims, 8 a job dies, 16 the limits of an account are not known, 32 it may be calm (calm.lua),
--- 64 its results and ledger entries went ahead of it: it is calm, or nothing;
+-- 64 its results and ledger entries went ahead of it: it is calm, or nothing; their columns and keys are left out;
 -- which bundle a claim may make (bundle.lua; 0: none); turn, answered, highest (fence.lua); the lowest number of a claim
 -- to settle or to begin, or of a bundle that ended; how many to claim (0 only gives back what blocking pick-ups took);
 -- bytes to claim at most (one job always fits); results high water (0: none); then a byte for each bundle of which all
