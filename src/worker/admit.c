@@ -149,8 +149,8 @@ static void on_picked(void *arg, const redisReply *r, const char *error) {
         order_move(o, ORDER_FREE);
         return;
     }
-    if (r->type != REDIS_REPLY_ARRAY || r->elements < 4 || r->element[0]->len >= sizeof(o->token) ||
-        r->element[1]->type != REDIS_REPLY_STRING) {
+    if (r->type != REDIS_REPLY_ARRAY || r->elements < 5 || r->element[0]->len >= sizeof(o->token) ||
+        r->element[1]->type != REDIS_REPLY_STRING || r->element[4]->type != REDIS_REPLY_INTEGER) {
         if (r->type == REDIS_REPLY_ERROR)
             log_redis_error(lane, "pick", error);
         lane->look_now = true;
@@ -159,6 +159,7 @@ static void on_picked(void *arg, const redisReply *r, const char *error) {
     }
     lane->stats.claimed++;
     lane_look(lane, r, 2);
+    lane->more = r->element[4]->integer > 0; /* then it was not alone, however long the pick-up waited */
     set_token(o, (struct span){r->element[0]->str, r->element[0]->len});
     const redisReply *text = r->element[1]; /* the letter, then what is said beside it */
     lane_turn_answered(lane, o->turn);
@@ -169,7 +170,7 @@ static void on_picked(void *arg, const redisReply *r, const char *error) {
 
 bool admit_picked(struct lane *lane, struct span text) {
     static const enum queue_key keys[] = {KEY_WORKERS,  KEY_INFLIGHT, KEY_CLAIMS, KEY_PARKED, KEY_GATES,  KEY_ACCOUNTS,
-                                          KEY_LIMITS,   KEY_PAUSES,   KEY_STATS,  KEY_TAKEN,  KEY_DELAYED};
+                                          KEY_LIMITS,   KEY_PAUSES,   KEY_STATS,  KEY_TAKEN,  KEY_DELAYED, KEY_JOBS};
     struct order *o = order_get(lane);
     struct decision d;
     if (o == NULL)

@@ -18,7 +18,7 @@
 
 #define PICKUP_SHARE     2   /* a blocking pick-up ends within lease / this, before Redis could think us dead */
 #define CLOSED_LOOK_NS   1000000000ull
-#define LONE_NS          2000000ull /* a pick-up that waited longer found a lone job */
+#define LONE_NS          2000000ull /* a pick-up that waited longer found a lone job, if Redis answers fast; pick.lua knows */
 #define CLAIM_MAX        512 /* jobs of one claim */
 #define CLAIM_HEAD       4   /* elements of a claim's answer before its records */
 #define SETTLING_FACTOR  4   /* claims pause while so many times the slots wait for Redis to settle */
@@ -194,7 +194,8 @@ void lane_untake(struct lane *lane) {
         lane_send_claim(lane, 0);
 }
 
-/* A job that came at once after the pick-up was armed is one of many: then a claim takes a batch. */
+/* A job that came at once after the pick-up was armed is one of many: then a claim takes a batch. Where there are
+ * more although it took long, pick.lua says so, and the next claim does. */
 static void take_picked(struct lane *lane, struct span text) {
     uint64_t now = clock_boot_ns();
     lane->look_now = true;

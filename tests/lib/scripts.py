@@ -294,7 +294,7 @@ class Scripts:
         return [SETTLED[letter] for letter in letters]
 
     def pick(self, text, key="k", worker="w", account="shop", digest=HASH, told=None, version=None):
-        """As an idle worker whose blocking pick-up moved `text`: (token, answer), or None."""
+        """As an idle worker whose blocking pick-up moved `text`: (token, answer), or None; `self.left`: how many more jobs there are."""
         number = self.turn_sent[worker] = self.turn_sent.get(worker, 0) + 1
         numbers = struct.pack("<Hddd", len(self.prefix) + len("order:"), number, self.turn_answered.get(worker, 0),
                               self.highest.get(worker, 0))
@@ -305,7 +305,7 @@ class Scripts:
         self.turn_answered[worker] = number
         if not reply:
             return None
-        token, answer = reply[:2]
+        token, answer, _, _, self.left = reply
         self.claims[worker, token] = {"G": "b", "C": "c"}.get(answer[0], "n")
         self.highest[worker] = max(self.highest.get(worker, 0), number_of(token))
         return [token, answer.replace("C", "G", 1)]

@@ -144,6 +144,21 @@ def test_a_picked_up_job_is_claimed_and_begun(q):
     assert q.ledger("k") == f"S {HASH} w {token}"
 
 
+@pytest.mark.parametrize("left", [0, 1, 3])
+def test_a_pick_up_says_how_many_more_jobs_there_are(q, left):
+    pick_up(q, "lone")
+    for n in range(left):
+        q.push(f"other {n}")
+    assert q.pick("lone")[1] == "G" and q.left == left
+
+
+def test_a_pick_up_from_what_is_no_list_any_more(q):
+    q.unbalanced = True
+    pick_up(q, "lone")
+    q.db.set(q.key("jobs"), "x")
+    assert q.pick("lone")[1] == "G" and q.left == 0
+
+
 def test_of_several_picked_up_each_takes_its_own(q):
     q.beat("other")
     pick_up(q, "one")

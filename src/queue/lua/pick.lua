@@ -3,12 +3,12 @@
 -- more than to be begun (its key is known, its account's gate is not open, …) is claimed the long way.
 -- uses: kinds clock
 -- KEYS  1 workers  2 inflight:<worker>  3 claims:<worker>  4 parked  5 gates  6 accounts  7 limits  8 pauses
---       9 stats  10 taken  11 delayed  12 order:<account>:<key>
+--       9 stats  10 taken  11 delayed  12 jobs  13 order:<account>:<key>
 -- ARGV  1 worker  2 the job's text, as the pick-up gave it  3 its account  4 the account's limits  5 version of the
 --       limits (turn.lua)  6 hash of the order's bytes  7 NUMBERS, packed: length of the ledger keys' common beginning,
 --       turn, answered, highest (turn.lua)
--- Returns  { token, letter as of begin (G or C), now ms, next ms (as claim) }; or {} where it is to be claimed the
---   long way: nothing was done. After a lost reply the worker does not ask again; it looks for claims it does not know.
+-- Returns  { token, letter as of begin (G or C), now ms, next ms (as claim), how many more jobs there are }; or {} where it
+--   is to be claimed the long way: nothing was done. After a lost reply the worker does not ask again; it looks for claims it does not know.
 
 local argv, keys = ARGV, KEYS
 -- What waits, is delayed or is paused: mostly nothing is.
@@ -17,7 +17,7 @@ if waits then
   local wrong = wrong_kind({ false, false, false, false, 'ZCARD', false, false, 'HLEN', false, false, 'ZCARD' })
   if wrong then return wrong end
 end
-local account, key, text = argv[3], keys[12], argv[4]
+local account, key, text = argv[3], keys[13], argv[4]
 local lease = try('ZSCORE', keys[1], argv[1])
 local stored = try('HGET', keys[6], account)
 local state = try('HMGET', keys[9], 'seq', 'taken', 'limits', 'turn:' .. argv[1])
@@ -81,4 +81,6 @@ if waits then
   -- uses: look
   next = look_again(keys[11], keys[5])
 end
-return { token, letter, ms(now), next }
+-- It was no lone job where Redis was long in saying that there are jobs: it is slow, or far away.
+local more = try('LLEN', keys[12])
+return { token, letter, ms(now), next, type(more) == 'number' and more or 0 }
