@@ -408,6 +408,7 @@ bool step(void) {
     while (at >= actions[i].weight)
         at -= actions[i++].weight;
     actions[i].run(actions[i].what);
+    audit_worker_books();
     world.steps++;
     return true;
 }

@@ -282,6 +282,9 @@ void audit_sending(const struct http_call *c);
 void audit_at_rest(void);
 bool all_jobs_ended(void);
 
+/* books.c */
+void audit_worker_books(void);
+
 /* provider.c and http.c */
 void call_ready(struct http_call *c);
 void call_refuse(struct http_call *c);
