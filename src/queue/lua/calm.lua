@@ -9,12 +9,26 @@
 -- Packed as in gate.lua (QUIET, LIMITS) and fence.lua (FENCE), which are not there yet.
 
 repeat -- left by `break` where it is not calm
-  -- What is due, waits, was picked up or is paused, and gates: mostly there is nothing of it.
+  -- What the accounts may do; mostly all of them the same.
+  local limited, rates, bursts, concs, ttls, unpack_gate, pack_gate = false, {}, {}, {}, {}, struct.unpack, struct.pack
+  for i = 1, limits_n do
+    local text, _ = argv[LIMITS_AT + i], nil
+    if byte(text) ~= 1 then limited = nil break end
+    _, rates[i], bursts[i], concs[i] = unpack_gate('<bddd', text)
+    limited, ttls[i] = limited or rates[i] > 0 or concs[i] > 0, sub(text, 50)
+  end
+  if limited == nil then break end
+
+  -- What is due, waits, was picked up or is paused, gates, and the bundle to be made: mostly there is nothing of it. Of
+  -- accounts without limits nothing is stored, as long as none of them fails.
   local accounts_n, next = settle_runs + begin_runs, '-1'
-  local others = call('EXISTS', delayed_key, parked_key, waiting_key, gates_key, pauses_key, taken_key, accounts_key)
-  local states = others > 0 and accounts_n > 0 and try('HMGET', accounts_key, unpack(argv, ACCOUNTS + 1, ACCOUNTS + accounts_n)) or {}
+  local name = bundle > 0 and sub(jobs_key, 1, -5) .. 'bundle:' .. argv[1] .. ':' .. bundle
+  local others = limited and call('EXISTS', delayed_key, parked_key, waiting_key, gates_key, pauses_key, taken_key, name or taken_key)
+    or call('EXISTS', delayed_key, parked_key, waiting_key, gates_key, pauses_key, taken_key, name or taken_key, accounts_key)
+  local stored_some = accounts_n > 0 and (limited or others > 0)
+  local states = stored_some and try('HMGET', accounts_key, unpack(argv, ACCOUNTS + 1, ACCOUNTS + accounts_n)) or {}
   if states.err then break end
-  if others > 1 or (others == 1 and call('EXISTS', accounts_key) == 0) then
+  if others > 1 or (others == 1 and (limited or call('EXISTS', accounts_key) == 0)) then
     local due, looks = try('ZCOUNT', delayed_key, '-inf', ms(now)), try('ZCOUNT', gates_key, '-inf', ms(now))
     if due ~= 0 or looks ~= 0 or try('HLEN', pauses_key) ~= 0 or try('LLEN', taken_key) ~= 0 then break end
     if type(try('HLEN', parked_key)) == 'table' or type(try('ZCARD', waiting_key)) == 'table' then break end
@@ -22,6 +36,7 @@ repeat -- left by `break` where it is not calm
     local clear = true
     for i = 1, accounts_n do clear = clear and not waiting[i] end
     if not clear then break end
+    if name and call('EXISTS', name) == 1 then name = false end
     -- uses: look
     next = look_again(delayed_key, gates_key)
   end
@@ -50,64 +65,61 @@ repeat -- left by `break` where it is not calm
     local op = argv[OPS + i]
     calm, counted[i] = calm and sub(op, 4) == counter, byte(op, 3) == 99 -- c
   end
-  local rates, bursts, concs, ttls, unpack_gate, pack_gate = {}, {}, {}, {}, struct.unpack, struct.pack
-  for i = 1, limits_n do
-    local text, _ = argv[LIMITS_AT + i], nil
-    if byte(text) ~= 1 then calm = false break end
-    _, rates[i], bursts[i], concs[i] = unpack_gate('<bddd', text)
-    ttls[i] = sub(text, 50)
-  end
   if not calm then break end
 
   -- Requests that ended free their places, requests that begin take them, as long as all of them can.
   local run = { byte(runs, 1, -1) } -- three numbers each
   local gates, gate_at, fields_n = {}, {}, 0 -- what is to be written: account, gate, account and so on; where an account's gate is among it
-  local counts, free = false, false -- of those that begin, some are counted; some are not
-  for r = 1, accounts_n do
-    local which, stored, begins = run[3 * r - 1], states[r], r > settle_runs
-    local rate, limit = rates[which], concs[which]
-    if not rate then calm = false break end
-    if begins then
-      if limit > 0 then counts = true else free = true end
-    end
-    if begins and (rate > 0 or limit > 0) or not begins and counted[run[3 * r]] then
-      local account, length = argv[ACCOUNTS + r], run[3 * r - 2]
-      local at, left, under_way = gate_at[account], bursts[which], 0
+  local counts, free = false, not stored_some -- of those that begin, some are counted; some are not
+  for r = 1, stored_some and settle_runs or 0 do
+    local stored = states[r]
+    if counted[run[3 * r]] then
+      local account, which, length = argv[ACCOUNTS + r], run[3 * r - 1], run[3 * r - 2]
+      local at, tokens, ts, conc, state, fails = gate_at[account], bursts[which], now, 0, 1, 0
       stored = at and gates[at] or stored
       if stored then
         if #stored ~= 25 then calm = false break end
-        local state, tokens, ts, conc, fails = unpack_gate('<bddI4I4', stored)
-        if state ~= 1 or fails > 0 then calm = false break end
-        if rate > 0 and now > ts then
-          tokens = tokens + (now - ts) * rate / 1000
-          if tokens < left then left = tokens end
-        else
-          left = tokens
-        end
-        under_way = conc
+        state, tokens, ts, conc, fails = unpack_gate('<bddI4I4', stored)
       end
-      if not begins then
-        under_way = under_way > length and under_way - length or 0
-      else
-        if rate > 0 then
-          left = left - length
-          if left < 0 then calm = false break end
-        end
-        if limit > 0 then
-          under_way = under_way + length
-          if under_way > limit then calm = false break end
-        end
-      end
+      if state ~= 1 or fails > 0 then calm = false break end
       if not at then
         gates[fields_n + 1], fields_n = account, fields_n + 2
         at = fields_n
         gate_at[account] = at
       end
-      gates[at] = pack_gate('<bddI4I4', 1, left, now, under_way, 0)
+      gates[at] = pack_gate('<bddI4I4', 1, tokens, ts, conc > length and conc - length or 0, 0)
     elseif stored then
       if #stored ~= 25 or byte(stored) ~= 1 then calm = false break end
       local a, b, c, d = byte(stored, 22, 25) -- failures
       if a + b + c + d > 0 then calm = false break end
+    end
+  end
+  for r = settle_runs + 1, calm and stored_some and accounts_n or 0 do
+    local which, stored = run[3 * r - 1], states[r]
+    local rate, limit = rates[which], concs[which]
+    if limit > 0 then counts = true else free = true end
+    if rate > 0 or limit > 0 or stored then
+      local account, length = argv[ACCOUNTS + r], run[3 * r - 2]
+      local at, left, under_way, state, ts, fails = gate_at[account], bursts[which], 0, 1, now, 0
+      stored = at and gates[at] or stored
+      if stored then
+        if #stored ~= 25 then calm = false break end
+        local tokens
+        state, tokens, ts, under_way, fails = unpack_gate('<bddI4I4', stored)
+        if rate > 0 and now > ts then tokens = tokens + (now - ts) * rate / 1000 end
+        if rate == 0 or now <= ts or tokens < left then left = tokens end
+      end
+      if rate > 0 then left = left - length end
+      if limit > 0 then under_way = under_way + length end
+      if state ~= 1 or fails > 0 or (rate > 0 and left < 0) or (limit > 0 and under_way > limit) then calm = false break end
+      if rate > 0 or limit > 0 then
+        if not at then
+          gates[fields_n + 1], fields_n = account, fields_n + 2
+          at = fields_n
+          gate_at[account] = at
+        end
+        gates[at] = pack_gate('<bddI4I4', 1, left, now, under_way, 0)
+      end
     end
   end
   if not calm then break end
@@ -169,11 +181,13 @@ repeat -- left by `break` where it is not calm
     -- uses: bundles_ended
   end
   local records, count = claims and { 'OK', ms(number), time[2], '' }, 0
-  if there > 0 and bundle > 0 then
+  if there > 0 and name then
     -- All of them at once, without looking at them: bundle.lua.
-    local want, name = math.min(there, claim_n), sub(jobs_key, 1, -5) .. 'bundle:' .. argv[1] .. ':' .. bundle
-    if call('EXISTS', name) == 0 and try('SORT', jobs_key, 'BY', 'nosort', 'DESC', 'LIMIT', 0, want, 'STORE', name) == want then
-      local bytes = try('MEMORY', 'USAGE', name, 'SAMPLES', 0)
+    -- Numbers as text: Redis writes out a number of Lua's as a floating one, which costs as much as a key's lookup.
+    local want = math.min(there, claim_n)
+    local how_many = ms(want)
+    if try('SORT', jobs_key, 'BY', 'nosort', 'DESC', 'LIMIT', '0', how_many, 'STORE', name) == want then
+      local bytes = try('MEMORY', 'USAGE', name, 'SAMPLES', '0')
       if type(bytes) == 'number' and bytes <= room_bytes then
         local TOKEN, fields, place = '%d.' .. time[2] .. 'b', {}, bundle .. ':' .. ms(number + 1)
         for i = 1, want do fields[2 * i - 1], fields[2 * i] = format(TOKEN, number + i), place end
@@ -181,8 +195,8 @@ repeat -- left by `break` where it is not calm
         if held <= settle_n then call('HSET', inflight_key, string.rep('-', 65), '') end
         call('HSET', inflight_key, unpack(fields))
         if held <= settle_n then call('HDEL', inflight_key, string.rep('-', 65)) end
-        call('LTRIM', jobs_key, 0, -1 - want)
-        count, records[1], records[4] = want, 'BUNDLE', ms(want)
+        call('LTRIM', jobs_key, '0', ms(-1 - want))
+        count, records[1], records[4] = want, 'BUNDLE', how_many
       else
         call('DEL', name)
       end
