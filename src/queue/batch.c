@@ -53,11 +53,11 @@ static void shrink(struct buf *b) {
 
 void batch_reset(struct batch *b) {
     struct buf *bufs[] = BUFS(b);
-    b->count = b->run_count = b->more_count = b->extra_count = 0;
+    b->count = b->run_count = b->more_count = b->extra_count = b->bundled = 0;
     b->dies = b->stray = b->doubtful = b->sent = b->repeated = b->waits = b->answered = false;
     b->plain = true;
     b->lowest = UINT64_MAX;
-    b->bundles = (struct bundle_set){0};
+    b->bundles = b->of = (struct bundle_set){0};
     for (size_t i = 0; i < BUF_COUNT; i++)
         shrink(bufs[i]);
     distinct_reset(&b->limits);
@@ -113,6 +113,12 @@ static void count_item(struct batch *b, void *item, const struct batch_run *of, 
     b->items[b->count++] = item;
 }
 
+static void count_bundle(struct batch *b, const char *token, uint8_t bundle) {
+    bundle_set_add(&b->of, bundle);
+    b->bundled += bundle > 0 ? 1 : 0;
+    b->plain &= bundle > 0 || !token_is_bundled(span_str(token));
+}
+
 /* Counts the item, or takes back what a failed append left behind. `ok`: what is no buffer of an item went well. */
 static bool commit(struct batch *b, void *item, const struct mark *mark, bool ok, const struct batch_run *of,
                    struct span account, const char *token) {
@@ -162,6 +168,7 @@ bool batch_add_begin(struct batch *b, void *item, const struct beginning *begin)
     write_sending(&b->firsts, begin);
     if (!commit(b, item, &mark, ok, &run, span_str(begin->account), begin->token))
         return false;
+    count_bundle(b, begin->token, begin->bundle);
     b->plain &= begin->kind == 'P' && begin->token[strlen(begin->token) - 1] != 'g'; /* g: it has passed its gate */
     return true;
 }
@@ -217,6 +224,7 @@ bool batch_add_settlement(struct batch *b, void *item, const struct queue_keys *
     }
     if (!commit(b, item, &mark, ok, &run, span_str(s->account != NULL ? s->account : ""), token))
         return false;
+    count_bundle(b, token, s->bundle);
     b->dies |= s->op == SETTLE_DEAD;
     b->doubtful |= s->claim == CLAIM_UNSURE;
     b->plain &= is_plain(s);

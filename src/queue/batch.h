@@ -37,6 +37,7 @@ struct beginning {
     const char *hash;      /* of the order's bytes, 32 hex digits */
     const char *worker;
     struct span ledger_key; /* the whole key */
+    uint8_t bundle;         /* where the claim's text lies; 0: in no bundle, or in one that is not known */
 };
 
 /* One settlement, as src/queue/lua/settle.lua describes it. */
@@ -55,6 +56,7 @@ struct settlement {
     struct span results_key; /* absent: the queue's */
     struct span ledger;    /* absent: leave; "D": delete; else the new value */
     struct span ledger_key;  /* the whole key; absent: none */
+    uint8_t bundle;          /* as a beginning's */
 };
 
 /* Neighbours that share account, limits, and kind or op. */
@@ -82,6 +84,8 @@ struct batch {
     uint32_t extra_count; /* items that have extras */
     size_t last_account;      /* how long the last run's is */
     struct bundle_set bundles; /* where texts may lie that Redis may need */
+    struct bundle_set of;      /* bundles that items are of */
+    uint32_t bundled;          /* so many items */
     struct buf op;            /* scratch */
     uint64_t lowest; /* the lowest number of a token; UINT64_MAX: of an empty batch */
     double jitter;

@@ -32,6 +32,12 @@ size_t bundle_set_count(const struct bundle_set *s) {
     return n;
 }
 
+void bundle_set_bytes(const struct bundle_set *s, struct buf *out) {
+    for (size_t i = 0; i < WORDS; i++)
+        for (uint64_t left = s->bits[i]; left != 0; left &= left - 1)
+            buf_add_char(out, (char)(64 * i + (size_t)__builtin_ctzll(left)));
+}
+
 void bundle_key_write(uint8_t n, const struct queue_keys *k, struct span worker, struct buf *cmd) {
     struct span prefix = k->key[KEY_BUNDLE];
     prefix.len -= strlen(k->worker);

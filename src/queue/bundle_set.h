@@ -17,6 +17,7 @@ void bundle_set_add(struct bundle_set *s, uint8_t n); /* 0 adds nothing */
 void bundle_set_fill(struct bundle_set *s);           /* all, but 0 */
 void bundle_set_join(struct bundle_set *s, const struct bundle_set *other);
 size_t bundle_set_count(const struct bundle_set *s);
+void bundle_set_bytes(const struct bundle_set *s, struct buf *out); /* appends a byte for each, its number */
 /* Appends a bundle's key, or theirs, to a command, as RESP. `worker`: whose they are. */
 void bundle_key_write(uint8_t n, const struct queue_keys *k, struct span worker, struct buf *cmd);
 void bundle_set_write(const struct bundle_set *s, const struct queue_keys *k, struct span worker, struct buf *cmd);

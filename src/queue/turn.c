@@ -93,7 +93,7 @@ bool turn_may_go_ahead(const struct turn *t) {
     return fresh && is_calm(t, t->settle, t->begin != NULL ? t->begin : &none);
 }
 
-#define NUMBERS_SIZE (8 * 2 + 2 + 7 * 8)
+#define NUMBERS_SIZE (8 * 2 + 2 + 2 + 2 + 7 * 8)
 
 static void write_numbers(const struct turn *t, const struct parts *p, struct buf *cmd, const struct queue_keys *k) {
     const struct batch *settle = p->settle, *begin = p->begin;
@@ -104,16 +104,23 @@ static void write_numbers(const struct turn *t, const struct parts *p, struct bu
         lowest = t->ended_lowest;
     bool doubtful = is_doubtful(settle, begin), stray = settle->stray || begin->stray;
     bool calm = t->ahead || is_calm(t, settle, begin);
-    redis_resp_head(cmd, NUMBERS_SIZE + t->ended_n);
+    const struct bundle_set no_bundles = {0}, *settled_of = settle->bundled == settle->count ? &settle->of : &no_bundles;
+    size_t begins_of = bundle_set_count(&begin->of), settles_of = bundle_set_count(settled_of);
+    redis_resp_head(cmd, NUMBERS_SIZE + begins_of + settles_of + t->ended_n);
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
         turn_pack_u16(cmd, counts[i]);
     buf_add_char(cmd, (char)((settle->repeated ? 1 : 0) | (doubtful ? 2 : 0) | (t->claims ? 4 : 0) | (settle->dies ? 8 : 0) |
                             (stray ? 16 : 0) | (calm ? 32 : 0) | (t->ahead ? 64 : 0)));
     buf_add_char(cmd, (char)t->bundle);
+    turn_pack_u16(cmd, begin->bundled);
+    buf_add_char(cmd, (char)begins_of);
+    buf_add_char(cmd, (char)settles_of);
     const uint64_t numbers[] = {t->number, t->answered, t->highest, lowest, t->claims ? t->claim_n : 0, t->claim_bytes,
                                 t->high_water};
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         turn_pack_double(cmd, (double)numbers[i]);
+    bundle_set_bytes(&begin->of, cmd);
+    bundle_set_bytes(settled_of, cmd);
     buf_add(cmd, (const char *)t->ended, t->ended_n);
     buf_add(cmd, "\r\n", 2);
 }

@@ -71,7 +71,8 @@ static void begin(struct order *o) {
                                   .limits = buf_span(&o->port->limits),
                                   .hash = o->hash,
                                   .worker = lane->keys.worker,
-                                  .ledger_key = buf_span(&o->ledger_key)};
+                                  .ledger_key = buf_span(&o->ledger_key),
+                                  .bundle = o->bundle};
     if (b != NULL && batch_add_begin(b, o, &beginning)) {
         bundle_set_add(&b->bundles, o->bundle); /* it may have to wait */
         o->claim = CLAIM_UNSURE; /* until it is answered */

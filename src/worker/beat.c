@@ -252,7 +252,7 @@ static void on_beat(void *arg, const redisReply *r, const char *error) {
 void lane_beat(struct lane *lane) {
     static const enum queue_key keys[] = {KEY_WORKERS, KEY_WORKERS_INFO, KEY_DELAYED,
                                           KEY_GATES,   KEY_TAKEN,        KEY_INFLIGHT, KEY_ACCOUNTS,
-                                          KEY_STATS};
+                                          KEY_STATS,   KEY_CLAIMS};
     struct worker *w = lane->worker;
     if (lane->beat_out || lane->left || !lane_is_up(lane))
         return;

@@ -91,7 +91,8 @@ static void on_left(void *arg, const redisReply *r, const char *error) {
 
 void lane_leave(struct lane *lane) {
     static const enum queue_key keys[] = {KEY_WORKERS, KEY_WORKERS_INFO, KEY_INFLIGHT, KEY_TAKEN,
-                                          KEY_JOBS,    KEY_STATS};
+                                          KEY_JOBS,    KEY_STATS,        KEY_CLAIMS};
+    const size_t count = sizeof(keys) / sizeof(keys[0]);
     struct worker *w = lane->worker;
     if (lane->left || lane->leaving || !lane_is_empty(lane))
         return;
@@ -103,8 +104,8 @@ void lane_leave(struct lane *lane) {
         return;
     struct buf *cmd = &w->text_cmd;
     buf_reset(cmd);
-    queue_cmd_begin(cmd, SCRIPT_LEAVE, 6 + BUNDLES - 1, 1);
-    for (size_t i = 0; i < 6; i++)
+    queue_cmd_begin(cmd, SCRIPT_LEAVE, count + BUNDLES - 1, 1);
+    for (size_t i = 0; i < count; i++)
         queue_cmd_key(cmd, &lane->keys, keys[i]);
     struct bundle_set all = {0};
     bundle_set_fill(&all);

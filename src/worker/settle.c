@@ -66,6 +66,7 @@ void settle(struct order *o, const struct settle_context *c) {
     struct settlement s = {.op = d->op, .counter = d->counter, .gate = d->gate, .gate_ms = d->gate_ms,
                            .due_ms = d->due_ms,
                            .claim = o->claim,
+                           .bundle = o->bundle,
                            .account = o->account != NULL ? o->account->name : NULL,
                            .limits = told ? buf_span(&o->port->limits) : (struct span){NULL, 0}};
     write_texts(o, c, &s, dead_id);

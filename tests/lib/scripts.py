@@ -45,6 +45,15 @@ def as_text(value):
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
 
 
+def unfolded(db, inflight):
+    """inflight:<worker> as if no bundle were folded (fold.lua)."""
+    entries, claims = db.hgetall(inflight), db.hgetall(inflight.replace(":inflight:", ":claims:"))
+    for n, begun, first, count, nonce in struct.iter_unpack("<BBdHI", entries.pop(b"folded", b"")):
+        tokens = [b"%d.%db" % (first + i, nonce) for i in range(count)]
+        entries.update({t: b"%d:%d" % (n, first) for t in tokens if not begun or t in claims})
+    return {k.decode(): v.decode("utf-8", "surrogateescape") for k, v in entries.items()}
+
+
 def fixed_keys(name):
     """The names in a script's KEYS comment, in order; those of further keys (per job) are left out."""
     with open(os.path.join(LUA, name + ".lua"), encoding="utf-8") as f:
@@ -202,6 +211,10 @@ class Scripts:
         lowest = min([number_of(job[0]) for job in begin] + [number_of(job["token"]) for job in settle] +
                      [self.bundles[worker, b][0] for b in ended], default=2.0 ** 53)
         bundle = bundle if claim else 0
+        begin_of = [self.bundle_of(worker, job[0]) for job in begin]
+        settle_of = [self.bundle_of(worker, job["token"]) for job in settle]
+        of_begins = sorted(set(begin_of) - {0})
+        of_settles = sorted(set(settle_of)) if settle and all(settle_of) else []
         touched = {bundle, *ended, *(n for n in range(1, 256) if (worker, n) in self.bundles)} - {0}
         bits = again + 2 * doubt + 4 * bool(claim) + 8 * any(op.startswith("D") for op in ops)
         stray = {job.get("account", "shop") for job in settle} | {job[2] for job in begin}
@@ -210,9 +223,10 @@ class Scripts:
         n, room, high = claim or (0, 0, 0)
         goes_ahead = ahead and self.ahead and bits & 32 and settle
         bits += 64 if goes_ahead else 0
-        numbers = struct.pack("<8HBB7d", len(settle), len(settle_runs), len(begin), len(begin_runs), len(limits), len(distinct),
-                              self.first_pop, len(self.prefix) + len("order:"), bits, bundle, number, self.turn_answered.get(worker, 0),
-                              self.highest.get(worker, 0), lowest, n, room, high) + bytes(ended)
+        numbers = struct.pack("<8HBBHBB7d", len(settle), len(settle_runs), len(begin), len(begin_runs), len(limits), len(distinct),
+                              self.first_pop, len(self.prefix) + len("order:"), bits, bundle,
+                              sum(n > 0 for n in begin_of), len(of_begins), len(of_settles), number, self.turn_answered.get(worker, 0),
+                              self.highest.get(worker, 0), lowest, n, room, high) + bytes(of_begins + of_settles + list(ended))
         args = [worker, numbers, packed, version or stored("stats", "limits") or b"", jitter, *limits, *distinct]
         args += [account for (account, _), _ in settle_runs + begin_runs]
         args += [job[0] for job in begin] + [f"S {digest} {worker} {token}" for token, *_, digest in begin]
@@ -239,6 +253,12 @@ class Scripts:
         self.answered(worker, number, reply, begin)
         self.next = float(reply[1])
         return reply
+
+    def bundle_of(self, worker, token):
+        """Which bundle a claim is of; 0: of none."""
+        number = number_of(token)
+        return next((n for (of, n), (first, texts) in self.bundles.items()
+                     if of == worker and str(token).endswith("b") and first <= number < first + len(texts)), 0)
 
     def may_be_calm(self, begin, settle, ops, claim, ended):
         """As a worker says it (calm.lua): of the most usual kind, and no order key twice."""
@@ -376,6 +396,8 @@ class Scripts:
         return {k.decode(): s for k, s in self.db.zrange(self.key(name), 0, -1, withscores=True)}
 
     def hash(self, name):
+        if name.startswith("inflight:"):
+            return unfolded(self.db, self.key(name))
         return {k.decode(): v.decode("utf-8", "surrogateescape") for k, v in self.db.hgetall(self.key(name)).items()}
 
     def one(self, text="job", key="k", **how):
@@ -401,7 +423,7 @@ class Scripts:
         assert sorted(parked) == sorted(waiting + delayed), (parked, waiting, delayed)
         inflight, begun = 0, {}
         for name in self.db.scan_iter(self.key("inflight:*")):
-            inflight += self.db.hlen(name)
+            inflight += len(unfolded(self.db, name.decode()))
         for name in self.db.scan_iter(self.key("claims:*")):
             worker = name.decode().rpartition(":")[2]
             claims = self.hash(f"claims:{worker}")

@@ -16,6 +16,25 @@ local function note(text, letter)
   place[n] = (place[n] or '') .. letter
 end
 
+-- inflight:<worker> as if no bundle were folded (fold.lua).
+local function unfolded(key)
+  local all, folded = redis.call('HGETALL', key), redis.call('HGET', key, 'folded') or ''
+  for i = #all - 1, 1, -2 do
+    if all[i] == 'folded' then table.remove(all, i + 1) table.remove(all, i) end
+  end
+  for at = 1, #folded, 16 do
+    local n, begun, first, count, nonce = struct.unpack('<BBdI2I4', folded, at)
+    for number = first, first + count - 1 do
+      local token = string.format('%d.%db', number, nonce)
+      if begun == 0 or redis.call('HEXISTS', string.gsub(key, ':inflight:', ':claims:', 1), token) == 1 then
+        all[#all + 1] = token
+        all[#all + 1] = string.format('%d:%d', n, first)
+      end
+    end
+  end
+  return all
+end
+
 local keys = redis.call('KEYS', 'dray:*')
 table.sort(keys)
 local queues = {}
@@ -29,7 +48,7 @@ for _, key in ipairs(keys) do
   elseif kind == 'taken' then
     for _, t in ipairs(redis.call('LRANGE', key, 0, -1)) do note(t, 't') end
   elseif kind == 'inflight' then
-    local all = redis.call('HGETALL', key)
+    local all = unfolded(key)
     for i = 1, #all, 2 do
       local text = all[i + 1]
       if string.sub(all[i], -1) == 'b' then -- of a bundle

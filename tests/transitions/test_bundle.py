@@ -227,7 +227,8 @@ def test_a_text_that_somebody_took_away_is_told(q):
 
 def test_in_flight_stays_a_table(q):
     """A hash of few short values is a list to Redis, and finding a claim in it a walk."""
-    filled(q, [f"job {i}" for i in range(100)], n=100)
+    tokens = filled(q, [f"job {i}" for i in range(100)], n=100)
+    assert q.settle({"token": tokens[0], "op": "retry", "due": 0, "body": "N {}"}) == ["OK"]
     assert q.db.object("encoding", q.key("inflight:w")) == b"hashtable"
 
 

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from lib.redis_server import RedisServer
-from lib.scripts import HASH, Scripts
+from lib.scripts import HASH, Scripts, unfolded
 
 CREATED = f'C {HASH} 5 ["77"]'
 TEXTS = [f"<job {i}>" for i in range(6)]
@@ -71,11 +71,11 @@ def found(db, q, text):
     due |= {m.decode().rpartition(" ")[2].lstrip("0") for m in db.zrange(q.key("waiting"), 0, -1)}
     parked = {k.decode(): v.decode() for k, v in db.hgetall(q.key("parked")).items()}
     places += ["parked"] * any(text in v and k in due for k, v in parked.items())
-    for token, value in db.hgetall(q.key("inflight:w")).items():
-        at = re.fullmatch(r"(\d+):(\d+)", value.decode()) if token.endswith(b"b") else None
+    for token, value in unfolded(db, q.key("inflight:w")).items():
+        at = re.fullmatch(r"(\d+):(\d+)", value) if token.endswith("b") else None
         if at:
-            value = db.lindex(q.bundle_key("w", at[1]), int(token.split(b".")[0]) - int(at[2])) or b""
-        places += ["inflight"] * (text in value.decode())
+            value = (db.lindex(q.bundle_key("w", at[1]), int(token.split(".")[0]) - int(at[2])) or b"").decode()
+        places += ["inflight"] * (text in value)
     return places
 
 

@@ -158,8 +158,8 @@ static void test_limits_of_both_batches_are_told_once(void **state) {
     assert_int_equal(numbers[17], 0);
     const double values[] = {99, 98, 35, 21, 7, 1000, 0};
     for (size_t i = 0; i < 7; i++)
-        assert_true(double_at(numbers + 18 + 8 * i) == values[i]);
-    assert_int_equal(args[1].len, 18 + 56);
+        assert_true(double_at(numbers + 22 + 8 * i) == values[i]);
+    assert_int_equal(args[1].len, 22 + 56);
     batch_free(settle);
     batch_free(begin);
     buf_deinit(&cmd);
@@ -184,10 +184,10 @@ static void test_bundles(void **state) {
                         .ended_lowest = 31, .calm = true};
     turn_write(&turn, &cmd, &keys);
     assert_int_equal(args_of(&cmd, args), 5 + 1 + 1 + 2);
-    assert_int_equal(args[1].len, 18 + 56 + 2);
+    assert_int_equal(args[1].len, 22 + 56 + 2);
     assert_int_equal(args[1].ptr[17], 12);
-    assert_true(double_at(args[1].ptr + 18 + 24) == 31);
-    assert_memory_equal(args[1].ptr + 18 + 56, "\t@", 2);
+    assert_true(double_at(args[1].ptr + 22 + 24) == 31);
+    assert_memory_equal(args[1].ptr + 22 + 56, "\t@", 2);
     const char *at = buf_cstr(&cmd);
     const char *names[] = {"$24\r\ndray:{orders}:bundle:w:9\r\n", "$25\r\ndray:{orders}:bundle:w:12\r\n",
                            "$25\r\ndray:{orders}:bundle:w:64\r\n", "$26\r\ndray:{orders}:bundle:w:255\r\n"};
@@ -202,6 +202,64 @@ static void test_bundles(void **state) {
     assert_int_equal(bundle_set_count(&begin->bundles), 255);
     batch_free(begin);
     buf_deinit(&cmd);
+    queue_keys_deinit(&keys);
+}
+
+static void add_of_bundle(struct batch *settle, struct batch *begin, const struct queue_keys *keys, const char *token, uint8_t n) {
+    const struct beginning b = {.token = token, .kind = 'P', .account = "a", .limits = SPAN_LIT("L"), .bundle = n,
+                                .hash = "0123456789abcdef0123456789abcdef", .worker = "w", .ledger_key = span_str(token)};
+    const struct settlement s = {.op = SETTLE_DONE, .claim = CLAIM_BEGUN, .gate = 's', .account = "a", .bundle = n,
+                                 .limits = SPAN_LIT("L"), .counter = "created", .result = SPAN_LIT("r"),
+                                 .ledger = SPAN_LIT("C x"), .ledger_key = span_str(token)};
+    if (begin != NULL)
+        assert_true(batch_add_begin(begin, NULL, &b));
+    if (settle != NULL)
+        assert_true(batch_add_settlement(settle, NULL, keys, token, &s));
+}
+
+/* What of NUMBERS tells which bundles begins and settlements are of; the counts, then the bundles. */
+static void assert_of(struct batch *settle, struct batch *begin, const char *expected, size_t len, bool calm) {
+    struct queue_keys keys;
+    struct buf cmd;
+    struct span args[ARGS_MAX];
+    assert_int_equal(queue_keys_init(&keys, "dray", "orders", "w"), 0);
+    buf_init(&cmd, 1u << 16);
+    turn_write(&(struct turn){.settle = settle, .begin = begin, .calm = true, .ended = {7}, .ended_n = 1}, &cmd, &keys);
+    args_of(&cmd, args);
+    assert_int_equal(args[1].len, 22 + 56 + len - 4 + 1);
+    assert_memory_equal(args[1].ptr + 18, expected, 4);
+    assert_memory_equal(args[1].ptr + 22 + 56, expected + 4, len - 4);
+    assert_int_equal(args[1].ptr[args[1].len - 1], 7);
+    assert_int_equal((args[1].ptr[16] & 32) != 0, calm);
+    buf_deinit(&cmd);
+    queue_keys_deinit(&keys);
+}
+
+static void test_bundles_of_begins_and_settlements(void **state) {
+    (void)state;
+    struct queue_keys keys;
+    struct batch *settle = batch_new(BATCH_SETTLE), *begin = batch_new(BATCH_BEGIN);
+    assert_int_equal(queue_keys_init(&keys, "dray", "orders", "w"), 0);
+    add_of_bundle(NULL, begin, &keys, "21.1b", 9);
+    add_of_bundle(NULL, begin, &keys, "22.1b", 9);
+    add_of_bundle(NULL, begin, &keys, "23.2b", 64);
+    add_of_bundle(NULL, begin, &keys, "24.2f", 0);
+    add_of_bundle(settle, NULL, &keys, "11.1b", 3);
+    add_of_bundle(settle, NULL, &keys, "12.1b", 3);
+    assert_of(settle, begin, "\3\0\2\1\t@\3", 7, true);
+    add_of_bundle(settle, NULL, &keys, "13.1f", 0); /* not all of them are of bundles now */
+    assert_of(settle, begin, "\3\0\2\0\t@", 6, true);
+    batch_reset(settle);
+    add_of_bundle(settle, NULL, &keys, "11.1b", 200);
+    assert_of(settle, begin, "\3\0\2\1\t@\310", 7, true);
+    add_of_bundle(settle, NULL, &keys, "12.1b", 0); /* of a bundle, but of which is not known */
+    assert_of(settle, begin, "\3\0\2\0\t@", 6, false);
+    batch_reset(settle);
+    batch_reset(begin);
+    add_of_bundle(settle, begin, &keys, "31.1f", 0);
+    assert_of(settle, begin, "\0\0\0\0", 4, false); /* the same order ends and begins */
+    batch_free(settle);
+    batch_free(begin);
     queue_keys_deinit(&keys);
 }
 
@@ -353,6 +411,7 @@ int main(void) {
         cmocka_unit_test(test_limits_of_both_batches_are_told_once),
         cmocka_unit_test(test_what_is_not_to_be_trusted_is_said),
         cmocka_unit_test(test_bundles),
+        cmocka_unit_test(test_bundles_of_begins_and_settlements),
         cmocka_unit_test(test_numbers_go_on),
         cmocka_unit_test(test_limits_are_packed_as_the_scripts_read_them),
     };

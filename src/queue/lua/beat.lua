@@ -1,11 +1,11 @@
 -- Renews the worker's lease on the queue, by Redis's own clock, and says whose ran out.
--- uses: kinds clock look
--- KEYS  1 workers  2 workers:info  3 delayed  4 gates  5 taken  6 inflight:<worker>  7 accounts  8 stats
+-- uses: kinds clock look fold
+-- KEYS  1 workers  2 workers:info  3 delayed  4 gates  5 taken  6 inflight:<worker>  7 accounts  8 stats  9 claims:<worker>
 -- ARGV  1 worker  2 lease ms  3 what the worker says of itself (JSON; "" leaves what is there)
 -- Returns  { now ms, next ms (as claim), lease, claims the worker holds, worker whose lease ran out, … }
 --   lease  K it was alive; E it had run out, nobody recovered the worker; N the worker is new here, or
 --          was recovered, if only in part (score 0)
-local wrong = wrong_kind({ 'ZCARD', 'HLEN', 'ZCARD', 'ZCARD', 'LLEN', 'HLEN', 'HLEN', 'HLEN' })
+local wrong = wrong_kind({ 'ZCARD', 'HLEN', 'ZCARD', 'ZCARD', 'LLEN', 'HLEN', 'HLEN', 'HLEN', 'HLEN' })
 if wrong then return wrong end
 pass_without_memory(KEYS[2])
 local expired = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ms(now), 'LIMIT', 0, 16)
@@ -22,7 +22,7 @@ for i = 7, 8 do
 end
 local next = redis.call('LLEN', KEYS[5]) > 0 and '0' or look_again(KEYS[3], KEYS[4])
 local reply = { ms(now), next, (not was or tonumber(was) == 0) and 'N' or 'K',
-  ms(redis.call('HLEN', KEYS[6])) }
+  ms(claims_held(KEYS[6], KEYS[9])) }
 for _, name in ipairs(expired) do
   if name == ARGV[1] then reply[3] = reply[3] == 'K' and 'E' or 'N' else reply[#reply + 1] = name end
 end

@@ -1,7 +1,7 @@
 -- Bundles: jobs that were claimed many at a time (calm.lua); shared by the scripts that say "-- uses: bundle".
 -- KEYS, ARGV, what it returns: those of the script that uses it.
 -- bundle:<worker>:<n>  LIST (n from 1 to 255): the texts of a claim, that of the first number first. inflight:<worker>
---   has of these claims, whose tokens end with b, "<n>:<first number>" instead of the text.
+--   has of these claims, whose tokens end with b, "<n>:<first number>" instead of the text; or one entry of all (fold.lua).
 -- So their texts need not pass through Lua, which costs Redis more than anything else it does for them. Texts stay
 -- until the worker says that all claims of the bundle have ended; it uses no n again before. A bundle that is there
 -- is never written to, so a worker that is wrong about n is only slower.

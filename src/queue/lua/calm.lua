@@ -51,9 +51,9 @@ repeat -- left by `break` where it is not calm
   if accounts_n > 0 and state[3] ~= argv[4] then break end
   local lease = tonumber(try('ZSCORE', workers_key, argv[1]))
   if not lease or lease <= now then break end
-  local held, begun = try('HLEN', inflight_key), try('HLEN', claims_key)
+  local folded, begun = try('HGET', inflight_key, 'folded'), try('HLEN', claims_key)
   local there = claims and try('LLEN', jobs_key) or 0
-  if type(held) == 'table' or type(begun) == 'table' or type(there) == 'table' then break end
+  if type(folded) == 'table' or type(begun) == 'table' or type(there) == 'table' then break end
   if pushed or (claims and high_water > 0) then
     local unread = try('LLEN', results_key)
     if type(unread) == 'table' then break end
@@ -124,6 +124,29 @@ repeat -- left by `break` where it is not calm
   end
   if not calm then break end
 
+  -- Folded bundles (fold.lua). Those that begin as a whole stay so. Settlements that are all of such have no entries of
+  -- their own in the in-flight set.
+  local fold_at, light, in_part, whole = {}, false, false, 0
+  if folded then
+    for at = 1, #folded, 16 do fold_at[byte(folded, at)] = at end
+    light = settle_bundles > 0
+    for i = bundles_at, #argv[2] do
+      local n = byte(argv[2], i)
+      local at = fold_at[n]
+      local has_begun = at and byte(folded, at + 1) == 1
+      if i < bundles_at + begin_bundles then
+        if has_begun then calm = false break end
+        if at then whole = whole + byte(folded, at + 10) + 256 * byte(folded, at + 11) else in_part = true end
+      else
+        if at and not has_begun then calm = false break end
+        if not at and i < ended_at then light = false end
+      end
+    end
+    if name and fold_at[bundle] then name = false end
+  end
+  if not calm then break end
+  in_part = whole > 0 and (in_part or whole ~= bundled_n)
+
   -- The first write may be refused (turn.lua says when), the others then not. Each order key must be free; of those
   -- that begin and those that end none is another's (the worker has looked).
   local first, keys_at = ACCOUNTS + accounts_n, FIXED + (pushed and 0 or settle_n) -- before the tokens to begin; their keys
@@ -166,7 +189,7 @@ repeat -- left by `break` where it is not calm
         call('SET', keys[FIXED + i], argv[SETTLE_AT + 2 * settle_n + i], 'PX', ttl)
       end
     end
-    call('HDEL', inflight_key, unpack(argv, SETTLE_AT + 1, SETTLE_AT + settle_n))
+    if not light then call('HDEL', inflight_key, unpack(argv, SETTLE_AT + 1, SETTLE_AT + settle_n)) end
     call('HDEL', claims_key, unpack(argv, SETTLE_AT + 1, SETTLE_AT + settle_n))
   end
   if begin_n > 0 then
@@ -175,6 +198,14 @@ repeat -- left by `break` where it is not calm
     if list then call('HSET', claims_key, string.rep('-', 65), '') end
     call('HSET', claims_key, unpack(begin_claims))
     if list then call('HDEL', claims_key, string.rep('-', 65)) end
+  end
+  if in_part then
+    -- uses: fold
+    for i = bundles_at, bundles_at + begin_bundles - 1 do
+      local at = fold_at[byte(argv[2], i)]
+      local list = at and folded_claims(sub(folded, at, at + 15), claims_key) or {}
+      if at then call('HSET', inflight_key, unpack(list)) end
+    end
   end
 
   if ended_at <= #argv[2] then
@@ -189,18 +220,30 @@ repeat -- left by `break` where it is not calm
     if try('SORT', jobs_key, 'BY', 'nosort', 'DESC', 'LIMIT', '0', how_many, 'STORE', name) == want then
       local bytes = try('MEMORY', 'USAGE', name, 'SAMPLES', '0')
       if type(bytes) == 'number' and bytes <= room_bytes then
-        local TOKEN, fields, place = '%d.' .. time[2] .. 'b', {}, bundle .. ':' .. ms(number + 1)
-        for i = 1, want do fields[2 * i - 1], fields[2 * i] = format(TOKEN, number + i), place end
-        -- Short values are a list that is walked through; begin.lua says how they are not.
-        if held <= settle_n then call('HSET', inflight_key, string.rep('-', 65), '') end
-        call('HSET', inflight_key, unpack(fields))
-        if held <= settle_n then call('HDEL', inflight_key, string.rep('-', 65)) end
-        call('LTRIM', jobs_key, '0', ms(-1 - want))
         count, records[1], records[4] = want, 'BUNDLE', how_many
       else
         call('DEL', name)
       end
     end
+  end
+  if folded or count > 0 then
+    local left = {} -- of the folded bundles
+    for i = 1, folded and begin_bundles or 0 do
+      local at = fold_at[byte(argv[2], bundles_at + i - 1)]
+      if at then left[at] = in_part and '' or sub(folded, at, at) .. '\1' .. sub(folded, at + 2, at + 15) end
+    end
+    for i = ended_at, folded and #argv[2] or 0 do
+      local at = fold_at[byte(argv[2], i)]
+      if at then left[at] = '' end
+    end
+    local now_folded = count > 0 and struct.pack('<BBdI2I4', bundle, 0, number + 1, count, time[2]) or ''
+    for at = 1, folded and #folded or 0, 16 do now_folded = (left[at] or sub(folded, at, at + 15)) .. now_folded end
+    if now_folded == '' then
+      call('HDEL', inflight_key, 'folded')
+    elseif now_folded ~= folded then
+      call('HSET', inflight_key, 'folded', now_folded)
+    end
+    if count > 0 then call('LTRIM', jobs_key, '0', ms(-1 - count)) end
   end
   if there > 0 and count == 0 then
     local TOKEN, fields, bytes, longest, some, got = '%d.' .. time[2] .. 'f', {}, 0, 1, pop_n, nil

@@ -3,7 +3,7 @@
 -- recovery counted; look-ups that were under way are due again, one recovery counted too. Works through
 -- the dead worker's jobs in pieces; the caller calls again until nothing is left. A living worker that
 -- found begun claims of its own that it does not know (Redis lost their settlement) does the same to these.
--- uses: kinds clock gate gate_read gate_own gate_load gate_save passage bundle record
+-- uses: kinds clock gate gate_read gate_own gate_load gate_save passage bundle record fold
 -- KEYS  1 jobs  2 delayed  3 parked  4 gates  5 accounts  6 limits  7 workers  8 workers:info  9 stats
 --       10 inflight:<dead>  11 claims:<dead>; from 12 on, per begun claim:
 --       order:<account>:<key>; then the 255 bundles of the dead (bundle.lua)
@@ -23,6 +23,7 @@ end
 -- Without it, what the worker thinks it holds is in doubt (fence.lua).
 local its_turns = 'turn:' .. dead
 redis.call('HDEL', KEYS[9], its_turns)
+unfold(KEYS[10], KEYS[11])
 local given, unknown, fresh = 0, 0, 0
 
 local function recover_begun(key, token)

@@ -1,6 +1,6 @@
 -- A queue at a glance: sizes, accounts, workers; looks at no job, and at requests under way only if they are not many.
 -- Changes nothing.
--- uses: kinds clock gate gate_read gate_own gate_load passage pauses
+-- uses: kinds clock gate gate_read gate_own gate_load passage pauses fold
 -- KEYS  1 jobs  2 taken  3 delayed  4 waiting  5 parked  6 dead  7 results  8 stats  9 workers  10 workers:info
 --       11 accounts  12 limits  13 pauses  14 gates; from 15 on, per worker: inflight:<worker>, claims:<worker>
 -- ARGV  the workers, as they were a moment ago
@@ -61,7 +61,7 @@ for i = 1, #ends, 2 do
   workers[#workers + 1] = ends[i]
   workers[#workers + 1] = ms(tonumber(ends[i + 1]))
   workers[#workers + 1] = redis.call('HGET', KEYS[10], ends[i]) or ''
-  workers[#workers + 1] = ms(place and redis.call('HLEN', KEYS[13 + 2 * place]) or 0)
+  workers[#workers + 1] = ms(place and claims_held(KEYS[13 + 2 * place], KEYS[14 + 2 * place]) or 0)
 end
 return { ms(now), sizes, accounts, workers, redis.call('LINDEX', KEYS[1], -1) or '', first_score(KEYS[3]),
   first_score(KEYS[6]), queue_paused }

@@ -26,12 +26,15 @@ local keys, argv = KEYS, ARGV
 -- first (claim.lua); the length of the ledger keys' common beginning ("dray:{q}:order:"); bits: 1 sent again, 2 in
 -- doubt (fence.lua), 4 claims, 8 a job dies, 16 the limits of an account are not known, 32 it may be calm (calm.lua),
 -- 64 its results and ledger entries went ahead of it: it is calm, or nothing; their columns and keys are left out;
--- which bundle a claim may make (bundle.lua; 0: none); turn, answered, highest (fence.lua); the lowest number of a claim
+-- which bundle a claim may make (bundle.lua; 0: none); how many of the begins are of bundles; of how many bundles; of how
+-- many the settlements are (0: not all are of bundles); turn, answered, highest (fence.lua); the lowest number of a claim
 -- to settle or to begin, or of a bundle that ended; how many to claim (0 only gives back what blocking pick-ups took);
--- bytes to claim at most (one job always fits); results high water (0: none); then a byte for each bundle of which all
--- claims have ended
-local settle_n, settle_runs, begin_n, begin_runs, limits_n, ops_n, pop_n, prefix_n, bits, bundle, turn, answered, highest,
-  lowest, claim_n, room_bytes, high_water, ended_at = struct.unpack('<I2I2I2I2I2I2I2I2BBddddddd', argv[2])
+-- bytes to claim at most (one job always fits); results high water (0: none); then a byte for each bundle that begins
+-- are of, for each that settlements are of, and for each of which all claims have ended
+local settle_n, settle_runs, begin_n, begin_runs, limits_n, ops_n, pop_n, prefix_n, bits, bundle, bundled_n, begin_bundles,
+  settle_bundles, turn, answered, highest, lowest, claim_n, room_bytes, high_water, bundles_at =
+  struct.unpack('<I2I2I2I2I2I2I2I2BBI2BBddddddd', argv[2])
+local ended_at = bundles_at + begin_bundles + settle_bundles
 local again, dies, claims = bits % 2 >= 1, bits % 16 >= 8, bits % 8 >= 4
 local call, try = redis.call, redis.pcall
 local jobs_key, results_key, dead_key, entries_key, delayed_key, parked_key, waiting_key, gates_key, accounts_key,
@@ -114,6 +117,11 @@ if claims or settle_n + begin_n > 0 then
     call('HDEL', claims_key, '') -- which may always be done, and then so may the rest
     call('HSET', stats_key, lease and 'turn:' .. argv[1] or 'seq', lease and fence or ms(seq))
   end
+end
+
+if size[15] > 0 then
+  -- uses: fold
+  unfold(inflight_key, claims_key)
 end
 
 if settle_n > 0 then
