@@ -113,7 +113,10 @@ static void count_item(struct batch *b, void *item, const struct batch_run *of, 
     b->items[b->count++] = item;
 }
 
-static void count_bundle(struct batch *b, const char *token, uint8_t bundle) {
+/* Of the item that was added last. */
+static void count_bundle(struct batch *b, const char *token, uint8_t bundle, uint16_t which) {
+    b->places[b->count - 1].bundle = bundle;
+    b->places[b->count - 1].which = which;
     bundle_set_add(&b->of, bundle);
     b->bundled += bundle > 0 ? 1 : 0;
     b->plain &= bundle > 0 || !token_is_bundled(span_str(token));
@@ -168,7 +171,7 @@ bool batch_add_begin(struct batch *b, void *item, const struct beginning *begin)
     write_sending(&b->firsts, begin);
     if (!commit(b, item, &mark, ok, &run, span_str(begin->account), begin->token))
         return false;
-    count_bundle(b, begin->token, begin->bundle);
+    count_bundle(b, begin->token, begin->bundle, begin->which);
     b->plain &= begin->kind == 'P' && begin->token[strlen(begin->token) - 1] != 'g'; /* g: it has passed its gate */
     return true;
 }
@@ -224,7 +227,7 @@ bool batch_add_settlement(struct batch *b, void *item, const struct queue_keys *
     }
     if (!commit(b, item, &mark, ok, &run, span_str(s->account != NULL ? s->account : ""), token))
         return false;
-    count_bundle(b, token, s->bundle);
+    count_bundle(b, token, s->bundle, s->which);
     b->dies |= s->op == SETTLE_DEAD;
     b->doubtful |= s->claim == CLAIM_UNSURE;
     b->plain &= is_plain(s);

@@ -38,6 +38,7 @@ struct beginning {
     const char *worker;
     struct span ledger_key; /* the whole key */
     uint8_t bundle;         /* where the claim's text lies; 0: in no bundle, or in one that is not known */
+    uint16_t which;         /* of its claims, from 0 on */
 };
 
 /* One settlement, as src/queue/lua/settle.lua describes it. */
@@ -57,6 +58,7 @@ struct settlement {
     struct span ledger;    /* absent: leave; "D": delete; else the new value */
     struct span ledger_key;  /* the whole key; absent: none */
     uint8_t bundle;          /* as a beginning's */
+    uint16_t which;
 };
 
 /* Neighbours that share account, limits, and kind or op. */
@@ -86,6 +88,10 @@ struct batch {
     struct bundle_set bundles; /* where texts may lie that Redis may need */
     struct bundle_set of;      /* bundles that items are of */
     uint32_t bundled;          /* so many items */
+    struct {
+        uint8_t bundle; /* 0: none */
+        uint16_t which;
+    } places[BATCH_ITEMS]; /* of the items: as they were added */
     struct buf op;            /* scratch */
     uint64_t lowest; /* the lowest number of a token; UINT64_MAX: of an empty batch */
     double jitter;
@@ -123,6 +129,7 @@ bool batch_read(struct batch_reader *r, const struct queue_keys *k, struct settl
 
 /* The next argument of a column, from "$" on, as it goes out; absent at its end. */
 struct span batch_next(struct span *column);
+struct span batch_next_text(struct span *column); /* what it says */
 /* Its results are pushed: sent again, it brings none. */
 void batch_results_pushed(struct batch *b);
 

@@ -38,6 +38,11 @@ struct span batch_next(struct span *column) {
     return (struct span){before.ptr, before.len - column->len};
 }
 
+struct span batch_next_text(struct span *column) {
+    struct span bulk;
+    return next_bulk(column, &bulk) ? bulk : (struct span){NULL, 0};
+}
+
 static bool next_text(struct span *rest, char *out, size_t size) {
     struct span text;
     if (!next_bulk(rest, &text) || text.len >= size)

@@ -15,6 +15,10 @@ void bundle_set_add(struct bundle_set *s, uint8_t n) {
         s->bits[n / 64] |= 1ull << n % 64;
 }
 
+bool bundle_set_has(const struct bundle_set *s, uint8_t n) {
+    return (s->bits[n / 64] >> n % 64 & 1) != 0;
+}
+
 void bundle_set_fill(struct bundle_set *s) {
     for (size_t i = 0; i < WORDS; i++)
         s->bits[i] = i == 0 ? ~1ull : ~0ull;

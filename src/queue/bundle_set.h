@@ -14,6 +14,7 @@ struct bundle_set {
 bool token_is_bundled(struct span token);
 
 void bundle_set_add(struct bundle_set *s, uint8_t n); /* 0 adds nothing */
+bool bundle_set_has(const struct bundle_set *s, uint8_t n);
 void bundle_set_fill(struct bundle_set *s);           /* all, but 0 */
 void bundle_set_join(struct bundle_set *s, const struct bundle_set *other);
 size_t bundle_set_count(const struct bundle_set *s);

@@ -5,7 +5,7 @@
 
 #include "queue/repeats.h"
 
-#define HEAD 5 /* arguments before the limits */
+#define HEAD 6 /* arguments before those of bundles and the limits */
 
 static const enum queue_key fixed[] = {KEY_JOBS,    KEY_RESULTS, KEY_DEAD,  KEY_DEAD_ENTRIES, KEY_DELAYED, KEY_PARKED,
                                        KEY_WAITING, KEY_GATES,   KEY_ACCOUNTS, KEY_LIMITS,    KEY_PAUSES,  KEY_WORKERS,
@@ -104,8 +104,7 @@ static void write_numbers(const struct turn *t, const struct parts *p, struct bu
         lowest = t->ended_lowest;
     bool doubtful = is_doubtful(settle, begin), stray = settle->stray || begin->stray;
     bool calm = t->ahead || is_calm(t, settle, begin);
-    const struct bundle_set no_bundles = {0}, *settled_of = settle->bundled == settle->count ? &settle->of : &no_bundles;
-    size_t begins_of = bundle_set_count(&begin->of), settles_of = bundle_set_count(settled_of);
+    size_t begins_of = bundle_set_count(&begin->of), settles_of = bundle_set_count(&settle->of);
     redis_resp_head(cmd, NUMBERS_SIZE + begins_of + settles_of + t->ended_n);
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
         turn_pack_u16(cmd, counts[i]);
@@ -120,7 +119,7 @@ static void write_numbers(const struct turn *t, const struct parts *p, struct bu
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         turn_pack_double(cmd, (double)numbers[i]);
     bundle_set_bytes(&begin->of, cmd);
-    bundle_set_bytes(settled_of, cmd);
+    bundle_set_bytes(&settle->of, cmd);
     buf_add(cmd, (const char *)t->ended, t->ended_n);
     buf_add(cmd, "\r\n", 2);
 }
@@ -138,6 +137,53 @@ static void write_runs(const struct parts *p, struct buf *cmd) {
     buf_add(cmd, "\r\n", 2);
 }
 
+static void write_places(const struct batch *settle, struct buf *cmd) {
+    redis_resp_head(cmd, 3 * (size_t)settle->count);
+    for (uint32_t i = 0; i < settle->count; i++) {
+        buf_add_char(cmd, (char)settle->places[i].bundle);
+        turn_pack_u16(cmd, settle->places[i].which);
+    }
+    buf_add(cmd, "\r\n", 2);
+}
+
+/* How long write_keys_of() is; 0 where the begins of bundle `n` are not its claims in their order from the first on. */
+static size_t keys_of_len(const struct batch *begin, uint8_t n, size_t prefix) {
+    struct span column = buf_span(&begin->keys);
+    size_t len = 0;
+    uint16_t next = 0;
+    for (uint32_t i = 0; i < begin->count; i++) {
+        struct span key = batch_next_text(&column);
+        if (begin->places[i].bundle != n)
+            continue;
+        if (begin->places[i].which != next++ || key.len < prefix || key.len - prefix > UINT16_MAX)
+            return 0;
+        len += 2 + key.len - prefix;
+    }
+    return len;
+}
+
+/* The keys of the begins that are of bundle `n`, as BEGUN in fold.lua has them. */
+static void write_keys_of(const struct batch *begin, uint8_t n, size_t prefix, struct buf *cmd) {
+    struct span column = buf_span(&begin->keys);
+    size_t len = keys_of_len(begin, n, prefix);
+    redis_resp_head(cmd, len);
+    for (uint32_t i = 0; len > 0 && i < begin->count; i++) {
+        struct span key = batch_next_text(&column);
+        if (begin->places[i].bundle != n)
+            continue;
+        turn_pack_u16(cmd, key.len - prefix);
+        buf_add(cmd, key.ptr + prefix, key.len - prefix);
+    }
+    buf_add(cmd, "\r\n", 2);
+}
+
+static void write_bundled(const struct parts *p, struct buf *cmd, const struct queue_keys *k) {
+    write_places(p->settle, cmd);
+    for (unsigned n = 1; n < BUNDLES; n++)
+        if (bundle_set_has(&p->begin->of, (uint8_t)n))
+            write_keys_of(p->begin, (uint8_t)n, k->order_prefix.len, cmd);
+}
+
 static void write_head(const struct turn *t, const struct parts *p, struct buf *cmd, const struct queue_keys *k) {
     char jitter[16];
     snprintf(jitter, sizeof(jitter), "%.3f", p->settle->jitter);
@@ -146,6 +192,7 @@ static void write_head(const struct turn *t, const struct parts *p, struct buf *
     write_runs(p, cmd);
     redis_resp_str(cmd, t->limits_version != NULL ? t->limits_version : "");
     redis_resp_str(cmd, jitter);
+    write_bundled(p, cmd, k);
 }
 
 static void write_shared(const struct parts *p, struct buf *cmd) {
@@ -187,7 +234,7 @@ uint32_t turn_write(const struct turn *t, struct buf *cmd, const struct queue_ke
     const struct parts p = parts_of(t);
     size_t settle_keys = t->ahead ? 0 : p.settle->count, settle_args = t->ahead ? p.settle->count : batch_arg_count(p.settle);
     size_t keys = FIXED + settle_keys + p.settle->more_count + p.begin->count + bundle_set_count(&p.bundles);
-    size_t args = HEAD + p.limits + p.settle->ops.count + p.settle->run_count + p.begin->run_count + settle_args +
+    size_t args = HEAD + bundle_set_count(&p.begin->of) + p.limits + p.settle->ops.count + p.settle->run_count + p.begin->run_count + settle_args +
                   batch_arg_count(p.begin);
     uint32_t before = 0;
     buf_reset(cmd);

@@ -72,7 +72,8 @@ static void begin(struct order *o) {
                                   .hash = o->hash,
                                   .worker = lane->keys.worker,
                                   .ledger_key = buf_span(&o->ledger_key),
-                                  .bundle = o->bundle};
+                                  .bundle = o->bundle,
+                                  .which = bundle_which(o)};
     if (b != NULL && batch_add_begin(b, o, &beginning)) {
         bundle_set_add(&b->bundles, o->bundle); /* it may have to wait */
         o->claim = CLAIM_UNSURE; /* until it is answered */

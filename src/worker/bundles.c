@@ -163,6 +163,12 @@ void bundle_unanswered(struct lane *lane, uint8_t n) {
 
 /* --- its end --- */
 
+uint16_t bundle_which(const struct order *o) {
+    if (o->bundle == 0)
+        return 0;
+    return (uint16_t)(strtoull(o->token, NULL, 10) - o->lane->bundles.of[o->bundle].first);
+}
+
 void bundle_left(struct order *o) {
     if (o->bundle == 0)
         return;

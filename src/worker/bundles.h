@@ -47,6 +47,7 @@ void bundle_ask(struct lane *lane, uint8_t n);          /* for its texts, behind
  * bundle, and goes on when its texts are there. */
 bool bundle_answered(struct lane *lane, uint8_t n, const redisReply *claimed);
 void bundle_unanswered(struct lane *lane, uint8_t n);
+uint16_t bundle_which(const struct order *o); /* of its bundle's claims it is, from 0 on; 0 of none */
 void bundle_left(struct order *o); /* its claim has ended, its text is elsewhere */
 void bundle_lost(struct order *o); /* the order leaves; whether its claim has ended is not known */
 void bundles_tell(struct lane *lane, struct turn *turn); /* which have ended */

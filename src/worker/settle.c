@@ -67,6 +67,7 @@ void settle(struct order *o, const struct settle_context *c) {
                            .due_ms = d->due_ms,
                            .claim = o->claim,
                            .bundle = o->bundle,
+                           .which = bundle_which(o),
                            .account = o->account != NULL ? o->account->name : NULL,
                            .limits = told ? buf_span(&o->port->limits) : (struct span){NULL, 0}};
     write_texts(o, c, &s, dead_id);

@@ -45,9 +45,26 @@ def as_text(value):
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
 
 
+def all_begun(db, claims):
+    """claims:<worker> as if no bundle were folded (fold.lua)."""
+    entries = db.hgetall(claims)
+    for name in [k for k in entries if k.startswith(b"folded:")]:
+        stored = entries.pop(name)
+        kind, left, count, first, nonce = struct.unpack_from("<cHHdI", stored)
+        marks, at = stored[17:17 + count], 17 + count
+        assert left == marks.count(b"1") > 0
+        for i in range(count):
+            size = struct.unpack_from("<H", stored, at)[0]
+            if marks[i:i + 1] == b"1":
+                entries[b"%d.%db" % (first + i, nonce)] = kind + stored[at + 2:at + 2 + size]
+            at += 2 + size
+        assert at == len(stored)
+    return entries
+
+
 def unfolded(db, inflight):
     """inflight:<worker> as if no bundle were folded (fold.lua)."""
-    entries, claims = db.hgetall(inflight), db.hgetall(inflight.replace(":inflight:", ":claims:"))
+    entries, claims = db.hgetall(inflight), all_begun(db, inflight.replace(":inflight:", ":claims:"))
     for n, begun, first, count, nonce in struct.iter_unpack("<BBdHI", entries.pop(b"folded", b"")):
         tokens = [b"%d.%db" % (first + i, nonce) for i in range(count)]
         entries.update({t: b"%d:%d" % (n, first) for t in tokens if not begun or t in claims})
@@ -214,7 +231,17 @@ class Scripts:
         begin_of = [self.bundle_of(worker, job[0]) for job in begin]
         settle_of = [self.bundle_of(worker, job["token"]) for job in settle]
         of_begins = sorted(set(begin_of) - {0})
-        of_settles = sorted(set(settle_of)) if settle and all(settle_of) else []
+        of_settles = sorted(set(settle_of) - {0})
+
+        def place(n, token):
+            return struct.pack("<BH", n, number_of(token) - self.bundles[worker, n][0] if n else 0)
+
+        def keys_of(n):
+            """As of claims in their order from the first on; else nothing."""
+            mine = [job for of, job in zip(begin_of, begin) if of == n]
+            texts = [f"{job[2]}:{job[1]}".encode() for job in mine]
+            in_order = [place(n, job[0]) for job in mine] == [struct.pack("<BH", n, i) for i in range(len(mine))]
+            return b"".join(struct.pack("<H", len(t)) + t for t in texts) if in_order else b""
         touched = {bundle, *ended, *(n for n in range(1, 256) if (worker, n) in self.bundles)} - {0}
         bits = again + 2 * doubt + 4 * bool(claim) + 8 * any(op.startswith("D") for op in ops)
         stray = {job.get("account", "shop") for job in settle} | {job[2] for job in begin}
@@ -227,7 +254,8 @@ class Scripts:
                               self.first_pop, len(self.prefix) + len("order:"), bits, bundle,
                               sum(n > 0 for n in begin_of), len(of_begins), len(of_settles), number, self.turn_answered.get(worker, 0),
                               self.highest.get(worker, 0), lowest, n, room, high) + bytes(of_begins + of_settles + list(ended))
-        args = [worker, numbers, packed, version or stored("stats", "limits") or b"", jitter, *limits, *distinct]
+        args = [worker, numbers, packed, version or stored("stats", "limits") or b"", jitter]
+        args += [b"".join(place(n, job["token"]) for n, job in zip(settle_of, settle)), *map(keys_of, of_begins), *limits, *distinct]
         args += [account for (account, _), _ in settle_runs + begin_runs]
         args += [job[0] for job in begin] + [f"S {digest} {worker} {token}" for token, *_, digest in begin]
         args += [job["token"] for job in settle]
@@ -398,6 +426,8 @@ class Scripts:
     def hash(self, name):
         if name.startswith("inflight:"):
             return unfolded(self.db, self.key(name))
+        if name.startswith("claims:"):
+            return {k.decode(): v.decode() for k, v in all_begun(self.db, self.key(name)).items()}
         return {k.decode(): v.decode("utf-8", "surrogateescape") for k, v in self.db.hgetall(self.key(name)).items()}
 
     def one(self, text="job", key="k", **how):

@@ -168,7 +168,7 @@ static struct columns columns_of(char **argv, const size_t *len) {
     for (int i = 0; i < 6; i++)
         n[i] = numbers[2 * i] | numbers[2 * i + 1] << 8;
     struct columns c = {.settles = n[0], .begins = n[2], .claims = (numbers[16] & 4) != 0};
-    c.begin_tokens = a + 5 + n[4] + n[5] + n[1] + n[3];
+    c.begin_tokens = a + 6 + numbers[20] + n[4] + n[5] + n[1] + n[3];
     c.settle_tokens = c.begin_tokens + 2 * c.begins;
     snprintf(c.worker, sizeof(c.worker), "%s", text_of(argv, len, a));
     return c;

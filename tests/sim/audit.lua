@@ -16,17 +16,43 @@ local function note(text, letter)
   place[n] = (place[n] or '') .. letter
 end
 
--- inflight:<worker> as if no bundle were folded (fold.lua).
+-- claims:<worker> and inflight:<worker> as if no bundle were folded (fold.lua).
+local function all_begun(key)
+  local all, stored = {}, redis.call('HGETALL', key)
+  for i = 1, #stored, 2 do
+    if string.sub(stored[i], 1, 7) == 'folded:' then
+      local text = stored[i + 1]
+      local kind, left, count, first, nonce, at = struct.unpack('<BI2I2dI4', text)
+      local key_at = at + count
+      for k = 0, count - 1 do
+        local order
+        order, key_at = struct.unpack('<I2c0', text, key_at)
+        if string.sub(text, at + k, at + k) == '1' then
+          left = left - 1
+          all[#all + 1] = string.format('%d.%db', first + k, nonce)
+          all[#all + 1] = string.char(kind) .. order
+        end
+      end
+      if left ~= 0 or key_at ~= #text + 1 then fault('claims of a folded bundle', key, left, key_at, #text) end
+    else
+      all[#all + 1], all[#all + 2] = stored[i], stored[i + 1]
+    end
+  end
+  return all
+end
+
 local function unfolded(key)
-  local all, folded = redis.call('HGETALL', key), redis.call('HGET', key, 'folded') or ''
-  for i = #all - 1, 1, -2 do
-    if all[i] == 'folded' then table.remove(all, i + 1) table.remove(all, i) end
+  local all, folded, begun_there = {}, '', {}
+  local stored, begun_of = redis.call('HGETALL', key), all_begun((string.gsub(key, ':inflight:', ':claims:', 1)))
+  for i = 1, #begun_of, 2 do begun_there[begun_of[i]] = true end
+  for i = 1, #stored, 2 do
+    if stored[i] == 'folded' then folded = stored[i + 1] else all[#all + 1], all[#all + 2] = stored[i], stored[i + 1] end
   end
   for at = 1, #folded, 16 do
     local n, begun, first, count, nonce = struct.unpack('<BBdI2I4', folded, at)
     for number = first, first + count - 1 do
       local token = string.format('%d.%db', number, nonce)
-      if begun == 0 or redis.call('HEXISTS', string.gsub(key, ':inflight:', ':claims:', 1), token) == 1 then
+      if begun == 0 or begun_there[token] then
         all[#all + 1] = token
         all[#all + 1] = string.format('%d:%d', n, first)
       end
@@ -63,7 +89,7 @@ for _, key in ipairs(keys) do
   elseif kind == 'bundle' then
     s.bundles[#s.bundles + 1] = string.match(rest, '^(.*):%d+$')
   elseif kind == 'claims' then
-    local all = redis.call('HGETALL', key)
+    local all = all_begun(key)
     for i = 1, #all, 2 do
       local begun = all[i + 1]
       s.claims[rest .. ' ' .. all[i]] = begun

@@ -45,8 +45,8 @@ def begin(q, tokens, **how):
     assert not tokens or q.begin(*[(t, f"k{t}") for t in tokens], **how) == ["G"] * len(tokens)
 
 
-def stored(q, worker="w"):
-    return [k.decode() for k in q.db.hkeys(q.key(f"inflight:{worker}"))]
+def stored(q, worker="w", name="inflight"):
+    return [k.decode() for k in q.db.hkeys(q.key(f"{name}:{worker}"))]
 
 
 def held(q, worker="w"):
@@ -64,11 +64,12 @@ def test_a_bundle_is_one_entry_until_it_has_ended(q):
     tokens = filled(q)
     assert stored(q) == ["folded"]
     begin(q, tokens)
-    assert stored(q) == ["folded"] and sorted(q.hash("claims:w")) == tokens
+    assert stored(q) == ["folded"] and stored(q, "w", "claims") == ["folded:1"]
+    assert q.hash("claims:w") == {t: f"pshop:k{t}" for t in tokens}
     assert q.settle(*map(done, tokens[:2])) == ["OK"] * 2
     assert stored(q) == ["folded"] and sorted(q.hash("inflight:w")) == tokens[2:]
     assert q.settle(*map(done, tokens[2:])) == ["OK"] * 4
-    assert q.hash("inflight:w") == {}
+    assert q.hash("inflight:w") == {} and stored(q, "w", "claims") == []
     q.turn(ended=[1])
     assert stored(q) == [] and not q.db.exists(q.key("inflight:w"), q.key("bundle:w:1"))
 
@@ -101,6 +102,57 @@ def test_what_begins_of_one_is_not_taken_for_what_begins_of_another(q):
     begin(q, tokens[:4] + other[1:3])
     assert sorted(q.hash("inflight:w")) == sorted(tokens + other)
     assert sorted(t for t, claim in held(q).items() if not claim) == sorted(tokens[4:] + other[3:])
+
+
+@pytest.mark.parametrize("order", [[5, 4, 3, 2, 1, 0], [1, 0, 2, 3, 4, 5]])
+def test_one_that_begins_in_another_order_is_unfolded(q, order):
+    tokens = filled(q)
+    begin(q, [tokens[i] for i in order])
+    assert sorted(stored(q)) == sorted(stored(q, "w", "claims")) == tokens
+    assert q.settle(*map(done, tokens)) == ["OK"] * 6 and stored(q) == stored(q, "w", "claims") == []
+
+
+@pytest.mark.parametrize("counted", [0, 3, 6])
+def test_requests_that_are_counted_and_such_that_are_not(q, counted):
+    q.limits("other", conc=10)
+    tokens = filled(q)
+    of = {t: "other" if i < counted else "shop" for i, t in enumerate(tokens)}
+    assert q.begin(*[(t, f"k{t}", of[t]) for t in tokens]) == ["G"] * 6
+    assert q.hash("claims:w") == {t: ("P" if of[t] == "other" else "p") + f"{of[t]}:k{t}" for t in tokens}
+    assert ("folded" in stored(q)) == (stored(q, "w", "claims") == ["folded:1"]) == (counted != 3)
+    q.books()
+    assert q.settle(*[{**done(t), "account": of[t]} for t in tokens[1:]]) == ["OK"] * 5
+    assert list(q.hash("claims:w")) == [tokens[0]]
+    assert q.settle({**retry(tokens[0]), "account": of[tokens[0]]}) == ["OK"] and q.hash("claims:w") == {}
+
+
+def test_long_keys_and_odd_ones(q):
+    keys = ["x" * 5000, "", "a:b", "\u20ac", "1.2b", "folded:1"]
+    tokens = filled(q)
+    assert q.begin(*[(t, key) for t, key in zip(tokens, keys)]) == ["G"] * 6
+    assert stored(q, "w", "claims") == ["folded:1"]
+    assert q.hash("claims:w") == {t: f"pshop:{key}" for t, key in zip(tokens, keys)}
+    assert q.settle(*[done(t, key) for t, key in zip(tokens[:3], keys)]) == ["OK"] * 3
+    assert q.settle({**done(tokens[3], keys[3]), "claim": "b"}, again=True) == ["OK"]
+    assert q.hash("claims:w") == {t: f"pshop:{key}" for t, key in zip(tokens[4:], keys[4:])}
+
+
+def test_what_has_ended_does_not_end_again_on_the_short_way(q):
+    tokens = begun(q)
+    assert q.settle(*map(done, tokens[:2])) == ["OK"] * 2
+    if q.ahead:
+        assert q.turn(settle=[done(tokens[1]), done(tokens[2])], ahead="only") is None
+        assert sorted(q.hash("claims:w")) == tokens[2:] and len(q.list("results")) == 2
+
+
+def test_a_ledger_entry_of_a_folded_claim_has_a_holder(q):
+    tokens = begun(q)
+    keys = [q.order_key("shop", f"k{tokens[0]}"), q.key("claims:w")]
+    entry = q.ledger(f"k{tokens[0]}")
+
+    def held_by(token):
+        return q.db.eval(q.texts["audit_holder"], 2, *keys, entry, token)
+    assert (held_by(tokens[0]), held_by(tokens[5]), held_by("77.7b")) == (0, 0, 1)
 
 
 def test_fresh_jobs_beside_it(q):

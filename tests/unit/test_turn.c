@@ -143,11 +143,11 @@ static void test_limits_of_both_batches_are_told_once(void **state) {
                         .number = 99, .answered = 98, .highest = 35, .limits_version = "v"};
     turn_write(&turn, &cmd, &keys);
     size_t n = args_of(&cmd, args);
-    assert_int_equal(n, 5 + 4 + 1 + 5 + 2 * 3 + 3 * 2); /* head, limits, op, accounts, columns */
+    assert_int_equal(n, 6 + 4 + 1 + 5 + 2 * 3 + 3 * 2); /* head, limits, op, accounts, columns */
     assert_true(span_is(args[3], "v"));
     const char *expected[] = {"A", "B", "C", "D", "Osb", "one", "two", "three", "four", "five", "33.1f"};
     for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
-        assert_true(span_is(args[5 + i], expected[i]));
+        assert_true(span_is(args[6 + i], expected[i]));
     const char runs[] = {1, 1, 1, 1, 2, 1, 1, 3, 'P', 1, 2, 'P', 1, 4, 'P'};
     assert_true(span_eq(args[2], (struct span){runs, sizeof(runs)}));
     const char *numbers = args[1].ptr;
@@ -183,7 +183,7 @@ static void test_bundles(void **state) {
     struct turn turn = {.begin = begin, .claims = true, .claim_n = 7, .number = 2, .bundle = 12, .ended = {9, 64}, .ended_n = 2,
                         .ended_lowest = 31, .calm = true};
     turn_write(&turn, &cmd, &keys);
-    assert_int_equal(args_of(&cmd, args), 5 + 1 + 1 + 2);
+    assert_int_equal(args_of(&cmd, args), 6 + 1 + 1 + 2);
     assert_int_equal(args[1].len, 22 + 56 + 2);
     assert_int_equal(args[1].ptr[17], 12);
     assert_true(double_at(args[1].ptr + 22 + 24) == 31);
@@ -247,19 +247,59 @@ static void test_bundles_of_begins_and_settlements(void **state) {
     add_of_bundle(settle, NULL, &keys, "11.1b", 3);
     add_of_bundle(settle, NULL, &keys, "12.1b", 3);
     assert_of(settle, begin, "\3\0\2\1\t@\3", 7, true);
-    add_of_bundle(settle, NULL, &keys, "13.1f", 0); /* not all of them are of bundles now */
-    assert_of(settle, begin, "\3\0\2\0\t@", 6, true);
+    add_of_bundle(settle, NULL, &keys, "13.1f", 0);
+    assert_of(settle, begin, "\3\0\2\1\t@\3", 7, true);
     batch_reset(settle);
     add_of_bundle(settle, NULL, &keys, "11.1b", 200);
     assert_of(settle, begin, "\3\0\2\1\t@\310", 7, true);
     add_of_bundle(settle, NULL, &keys, "12.1b", 0); /* of a bundle, but of which is not known */
-    assert_of(settle, begin, "\3\0\2\0\t@", 6, false);
+    assert_of(settle, begin, "\3\0\2\1\t@\310", 7, false);
     batch_reset(settle);
     batch_reset(begin);
     add_of_bundle(settle, begin, &keys, "31.1f", 0);
     assert_of(settle, begin, "\0\0\0\0", 4, false); /* the same order ends and begins */
     batch_free(settle);
     batch_free(begin);
+    queue_keys_deinit(&keys);
+}
+
+/* Where settlements are in their bundles; the keys of a bundle that begins in order, and nothing of another. */
+static void test_places_and_keys_of_bundles(void **state) {
+    (void)state;
+    struct queue_keys keys;
+    struct buf cmd;
+    struct span args[ARGS_MAX];
+    struct batch *settle = batch_new(BATCH_SETTLE), *begin = batch_new(BATCH_BEGIN);
+    assert_int_equal(queue_keys_init(&keys, "dray", "orders", "w"), 0);
+    buf_init(&cmd, 1u << 16);
+    struct beginning b = {.kind = 'P', .account = "a", .limits = SPAN_LIT("L"),
+                          .hash = "0123456789abcdef0123456789abcdef", .worker = "w"};
+    const struct {
+        const char *token, *key;
+        uint8_t bundle;
+        uint16_t which;
+    } begins[] = {{"21.1b", "dray:{orders}:order:a:one", 9, 0}, {"31.2b", "dray:{orders}:order:a:x", 12, 1},
+                  {"22.1b", "dray:{orders}:order:a:", 9, 1},    {"30.2b", "dray:{orders}:order:a:y", 12, 0},
+                  {"40.2f", "dray:{orders}:order:a:z", 0, 0}};
+    for (size_t i = 0; i < 5; i++) {
+        b.token = begins[i].token, b.ledger_key = span_str(begins[i].key);
+        b.bundle = begins[i].bundle, b.which = begins[i].which;
+        assert_true(batch_add_begin(begin, NULL, &b));
+    }
+    struct settlement s = {.op = SETTLE_DONE, .claim = CLAIM_BEGUN, .gate = 's', .account = "a", .limits = SPAN_LIT("L"),
+                           .bundle = 3, .which = 0x201};
+    assert_true(batch_add_settlement(settle, NULL, &keys, "11.1b", &s));
+    s.bundle = 0, s.which = 0;
+    assert_true(batch_add_settlement(settle, NULL, &keys, "12.1f", &s));
+    turn_write(&(struct turn){.settle = settle, .begin = begin}, &cmd, &keys);
+    args_of(&cmd, args);
+    assert_true(span_eq(args[5], (struct span){"\3\1\2\0\0\0", 6}));
+    assert_true(span_eq(args[6], (struct span){"\5\0a:one\2\0a:", 11}));
+    assert_true(span_is(args[7], ""));
+    assert_true(span_is(args[8], "L"));
+    batch_free(settle);
+    batch_free(begin);
+    buf_deinit(&cmd);
     queue_keys_deinit(&keys);
 }
 
@@ -412,6 +452,7 @@ int main(void) {
         cmocka_unit_test(test_what_is_not_to_be_trusted_is_said),
         cmocka_unit_test(test_bundles),
         cmocka_unit_test(test_bundles_of_begins_and_settlements),
+        cmocka_unit_test(test_places_and_keys_of_bundles),
         cmocka_unit_test(test_numbers_go_on),
         cmocka_unit_test(test_limits_are_packed_as_the_scripts_read_them),
     };

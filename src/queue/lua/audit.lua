@@ -44,7 +44,7 @@ for i = 2, #ARGV do
   end
   local folded = folded_claims(redis.call('HGET', KEYS[2 * i + 9], 'folded') or '', KEYS[2 * i + 10])
   for k = 1, #folded, 2 do tokens[#tokens + 1] = folded[k] end
-  local claims, here = redis.call('HGETALL', KEYS[2 * i + 10]), {}
+  local claims, here = claims_begun(KEYS[2 * i + 10]), {}
   inflight = inflight + #tokens
   if not living[worker] and #tokens + #claims > 0 then
     breach('inflight:%s holds %d jobs, but nobody recovers it: it is not among the workers', worker, #tokens)

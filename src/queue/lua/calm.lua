@@ -124,36 +124,59 @@ repeat -- left by `break` where it is not calm
   end
   if not calm then break end
 
-  -- Folded bundles (fold.lua). Those that begin as a whole stay so. Settlements that are all of such have no entries of
-  -- their own in the in-flight set.
-  local fold_at, light, in_part, whole = {}, false, false, 0
+  -- Folded bundles (fold.lua). Those that begin as a whole, and are all counted or all not, stay so. Of settlements, those
+  -- of such are marked in what stands for all of the bundle.
+  local fold_at, in_part, whole = {}, counts and free, 0
+  local remain, marks, stored = {}, {}, {} -- by bundle: how many claims settlements leave, which, and what is stored of them
+  local gone -- of what is settled: the tokens with entries of their own; nil: all
   if folded then
     for at = 1, #folded, 16 do fold_at[byte(folded, at)] = at end
-    light = settle_bundles > 0
     for i = bundles_at, #argv[2] do
-      local n = byte(argv[2], i)
-      local at = fold_at[n]
+      local at = fold_at[byte(argv[2], i)]
       local has_begun = at and byte(folded, at + 1) == 1
       if i < bundles_at + begin_bundles then
         if has_begun then calm = false break end
-        if at then whole = whole + byte(folded, at + 10) + 256 * byte(folded, at + 11) else in_part = true end
+        if at then whole = whole + byte(folded, at + 10) + 256 * byte(folded, at + 11) end
+        in_part = in_part or not at or argv[7 + i - bundles_at] == ''
       else
         if at and not has_begun then calm = false break end
-        if not at and i < ended_at then light = false end
+        if at and i < ended_at then
+          local n = byte(argv[2], i)
+          local claims = call('HGET', claims_key, 'folded:' .. n)
+          if claims then
+            local _, count
+            _, remain[n], count = struct.unpack('<BI2I2', claims)
+            marks[n], stored[n], gone = { byte(claims, 18, 17 + count) }, claims, {}
+          end
+        end
       end
     end
     if name and fold_at[bundle] then name = false end
   end
+  if calm and gone then
+    local places = { byte(argv[6], 1, -1) }
+    for i = 1, settle_n do
+      local n = places[3 * i - 2]
+      local mark, which = marks[n], places[3 * i - 1] + 256 * places[3 * i] + 1
+      if not mark then
+        gone[#gone + 1] = argv[SETTLE_AT + i]
+      else
+        if mark[which] ~= 49 then calm = false break end
+        mark[which], remain[n] = 48, remain[n] - 1
+      end
+    end
+  end
   if not calm then break end
   in_part = whole > 0 and (in_part or whole ~= bundled_n)
+  local folds = whole > 0 and not in_part
 
   -- The first write may be refused (turn.lua says when), the others then not. Each order key must be free; of those
   -- that begin and those that end none is another's (the worker has looked).
   local first, keys_at = ACCOUNTS + accounts_n, FIXED + (pushed and 0 or settle_n) -- before the tokens to begin; their keys
-  local fence, letters, begin_claims = struct.pack('<dd', turn, unsure), nil, nil
+  local fence, letters, claims_now, claims_n = struct.pack('<dd', turn, unsure), nil, {}, 0
   if begin_n > 0 then
     local entries, i, start, mixed = {}, 0, prefix_n + 1, counts and free and {}
-    begin_claims = {}
+    local one_by_one, some = not folds, begin_n > bundled_n
     for r = settle_runs + 1, accounts_n do
       local length = run[3 * r - 2]
       local kind = concs[run[3 * r - 1]] > 0 and 'P' or 'p'
@@ -162,7 +185,10 @@ repeat -- left by `break` where it is not calm
         i = i + 1
         local key = keys[keys_at + i]
         entries[2 * i - 1], entries[2 * i] = key, argv[first + begin_n + i]
-        begin_claims[2 * i - 1], begin_claims[2 * i] = argv[first + i], kind .. sub(key, start)
+        if one_by_one or (some and byte(argv[first + i], -1) ~= 98) then -- b: of a bundle
+          claims_n = claims_n + 2
+          claims_now[claims_n - 1], claims_now[claims_n] = argv[first + i], kind .. sub(key, start)
+        end
       end
     end
     letters = mixed and concat(mixed) or string.rep(counts and 'C' or 'G', begin_n)
@@ -189,14 +215,37 @@ repeat -- left by `break` where it is not calm
         call('SET', keys[FIXED + i], argv[SETTLE_AT + 2 * settle_n + i], 'PX', ttl)
       end
     end
-    if not light then call('HDEL', inflight_key, unpack(argv, SETTLE_AT + 1, SETTLE_AT + settle_n)) end
-    call('HDEL', claims_key, unpack(argv, SETTLE_AT + 1, SETTLE_AT + settle_n))
+    if not gone then
+      call('HDEL', inflight_key, unpack(argv, SETTLE_AT + 1, SETTLE_AT + settle_n))
+      call('HDEL', claims_key, unpack(argv, SETTLE_AT + 1, SETTLE_AT + settle_n))
+    else
+      if #gone > 0 then call('HDEL', inflight_key, unpack(gone)) end
+      for n, mark in pairs(marks) do
+        local was = stored[n]
+        if remain[n] == 0 then
+          gone[#gone + 1] = 'folded:' .. n
+        else
+          claims_n = claims_n + 2
+          claims_now[claims_n - 1], claims_now[claims_n] = 'folded:' .. n, sub(was, 1, 1) .. struct.pack('<I2', remain[n]) ..
+            sub(was, 4, 17) .. string.char(unpack(mark)) .. sub(was, 18 + #mark)
+        end
+      end
+      if #gone > 0 then call('HDEL', claims_key, unpack(gone)) end
+    end
   end
-  if begin_n > 0 then
+  for i = 0, folds and begin_bundles - 1 or -1 do
+    local n = byte(argv[2], bundles_at + i)
+    local at, kind = fold_at[n], counts and 'P' or 'p'
+    local how_many, first_of, nonce = sub(folded, at + 10, at + 11), sub(folded, at + 2, at + 9), sub(folded, at + 12, at + 15)
+    claims_n = claims_n + 2
+    claims_now[claims_n - 1], claims_now[claims_n] = 'folded:' .. n, kind .. how_many .. how_many .. first_of .. nonce ..
+      string.rep('1', byte(how_many, 1) + 256 * byte(how_many, 2)) .. argv[7 + i]
+  end
+  if claims_n > 0 then
     -- begin.lua says why.
-    local list = begun <= settle_n and begin_n >= 8
+    local list = begun <= settle_n and claims_n >= 16
     if list then call('HSET', claims_key, string.rep('-', 65), '') end
-    call('HSET', claims_key, unpack(begin_claims))
+    call('HSET', claims_key, unpack(claims_now))
     if list then call('HDEL', claims_key, string.rep('-', 65)) end
   end
   if in_part then

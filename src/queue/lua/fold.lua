@@ -1,13 +1,40 @@
--- Folded bundles: inflight:<worker> has not an entry of each of their claims, but one of all; shared by the scripts that
--- say "-- uses: fold" (after kinds or clock). A turn that is calm folds what it claims (calm.lua); whoever needs more than
--- that of a worker's claims unfolds all of them first.
+-- Folded bundles: their claims have no entries of their own, but one of all; shared by the scripts that say "-- uses: fold"
+-- (after kinds or clock). A turn that is calm folds what it claims, and what begins as a whole (calm.lua); whoever needs
+-- more than that of a worker's claims unfolds all of them first.
 -- KEYS, ARGV, what it returns: those of the script that uses it.
 -- inflight:<worker> has "folded" -> per folded bundle, packed (FOLD): its n (bundle.lua), whether it has begun, the number
 --   of its first claim, how many claims it had, their nonce. Where it has not begun, all of them are there and have not
---   begun; where it has, those are there that are in claims:<worker>.
+--   begun; where it has, those are there that have begun.
+-- claims:<worker> has "folded:<n>" -> of one that has begun, packed (BEGUN): the letter of the kind, how many are left, how
+--   many they were, the number of the first, their nonce; a byte for each: "1" where it is there, "0" where it has ended;
+--   for each its length (two bytes) and "<account>:<key>"
 
-local FOLD = '<BBdI2I4' -- FOLD_SIZE bytes
-local FOLD_SIZE = 16
+local FOLD, FOLD_SIZE = '<BBdI2I4', 16
+local BEGUN = '<BI2I2dI4'
+
+-- The claims that an entry "folded:<n>" stands for, as claims:<worker> has others: { token, claim, … }.
+local function begun_claims(stored)
+  local list, kind, _, count, first, nonce, at = {}, struct.unpack(BEGUN, stored)
+  local key, key_at = nil, at + count
+  for i = 0, count - 1 do
+    key, key_at = struct.unpack('<I2c0', stored, key_at)
+    if string.byte(stored, at + i) == 49 then
+      list[#list + 1] = string.format('%d.%db', first + i, nonce)
+      list[#list + 1] = string.char(kind) .. key
+    end
+  end
+  return list
+end
+
+-- All that have begun: { token, claim, … }.
+local function claims_begun(claims_key)
+  local list, all = {}, redis.call('HGETALL', claims_key)
+  for i = 1, #all, 2 do
+    local of = string.sub(all[i], 1, 7) == 'folded:' and begun_claims(all[i + 1]) or { all[i], all[i + 1] }
+    for k = 1, #of do list[#list + 1] = of[k] end
+  end
+  return list
+end
 
 -- The claims of folded bundles, as inflight:<worker> has those of others: { token, "<n>:<first number>", … }.
 local function folded_claims(folded, claims_key)
@@ -15,13 +42,16 @@ local function folded_claims(folded, claims_key)
   for at = 1, #folded, FOLD_SIZE do
     local n, begun, first, count, nonce = struct.unpack(FOLD, folded, at)
     local tokens, place = {}, string.format('%d:%d', n, first)
-    for i = 1, count do tokens[i] = string.format('%d.%db', first + i - 1, nonce) end
-    local claims = begun == 1 and redis.call('HMGET', claims_key, unpack(tokens))
-    for i = 1, count do
-      if not claims or claims[i] then
-        list[#list + 1] = tokens[i]
-        list[#list + 1] = place
-      end
+    local stored = begun == 1 and redis.call('HGET', claims_key, 'folded:' .. n)
+    if stored then
+      local claims = begun_claims(stored)
+      for i = 1, #claims, 2 do tokens[#tokens + 1] = claims[i] end
+    elseif begun == 0 then
+      for i = 1, count do tokens[i] = string.format('%d.%db', first + i - 1, nonce) end
+    end
+    for i = 1, #tokens do
+      list[#list + 1] = tokens[i]
+      list[#list + 1] = place
     end
   end
   return list
@@ -34,14 +64,27 @@ local function claims_held(inflight_key, claims_key)
   return folded and others - 1 + #folded_claims(folded, claims_key) / 2 or others
 end
 
--- Each claim gets an entry of its own. The first command is one that is not refused for want of memory, and so
--- what follows is not.
+-- Writes fields of a hash, of which there may be many.
+local function write_all(key, list)
+  if #list >= 16 then redis.call('HSET', key, string.rep('-', 65), '') end -- begin.lua says why
+  for i = 1, #list, 2000 do redis.call('HSET', key, unpack(list, i, math.min(i + 1999, #list))) end
+  if #list >= 16 then redis.call('HDEL', key, string.rep('-', 65)) end
+end
+
+-- Each claim gets entries of its own. The first command is one that is not refused for want of memory, and so what
+-- follows is not.
 local function unfold(inflight_key, claims_key)
   local folded = redis.call('HGET', inflight_key, 'folded')
   if not folded then return end
   redis.call('HDEL', inflight_key, '')
-  local list = folded_claims(folded, claims_key)
-  if #list >= 16 then redis.call('HSET', inflight_key, string.rep('-', 65), '') end -- begin.lua says why
-  for i = 1, #list, 2000 do redis.call('HSET', inflight_key, unpack(list, i, math.min(i + 1999, #list))) end
-  redis.call('HDEL', inflight_key, 'folded', string.rep('-', 65))
+  write_all(inflight_key, folded_claims(folded, claims_key))
+  for at = 1, #folded, FOLD_SIZE do
+    local field = 'folded:' .. string.byte(folded, at)
+    local stored = redis.call('HGET', claims_key, field)
+    if stored then
+      write_all(claims_key, begun_claims(stored))
+      redis.call('HDEL', claims_key, field)
+    end
+  end
+  redis.call('HDEL', inflight_key, 'folded')
 end

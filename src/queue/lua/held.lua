@@ -5,7 +5,7 @@
 -- Returns  { token, claim, … }: of each job in flight, what claims:<worker> has of it, "" if it never began; and claims
 --   without a job
 local reply, begun = {}, {}
-local claims = redis.call('HGETALL', KEYS[2])
+local claims = claims_begun(KEYS[2])
 for i = 1, #claims, 2 do
   reply[i], reply[i + 1] = claims[i], claims[i + 1]
   begun[claims[i]] = true

@@ -27,10 +27,11 @@ end
 -- they are not too many to look at.
 local CLAIMS_MAX = 10000
 local under_way, claims = {}, 0
-for k = 16, #KEYS, 2 do claims = claims + redis.call('HLEN', KEYS[k]) end
+for k = 16, #KEYS, 2 do claims = claims + claims_held(KEYS[k - 1], KEYS[k]) end
 for k = 16, claims <= CLAIMS_MAX and #KEYS or 0, 2 do
-  for _, claim in ipairs(redis.call('HVALS', KEYS[k])) do
-    local name = string.match(claim, '^%a([^:]+):')
+  local begun = claims_begun(KEYS[k])
+  for i = 2, #begun, 2 do
+    local name = string.match(begun[i], '^%a([^:]+):')
     if name then under_way[name] = (under_way[name] or 0) + 1 end
   end
 end

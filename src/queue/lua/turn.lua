@@ -6,7 +6,9 @@
 --       per job to settle: order:<account>:<key> (or jobs where there is none); then the same per job to
 --       begin; then further results lists; then the bundles (bundle.lua) that may be touched: the one that a claim may
 --       make, those that ended, and those with texts of what is to be begun or to be put elsewhere
--- ARGV  1 worker  2 NUMBERS, packed (below)  3 runs  4 version of the limits  5 jitter, 0 to 1; then
+-- ARGV  1 worker  2 NUMBERS, packed (below)  3 runs  4 version of the limits  5 jitter, 0 to 1  6 per settlement three
+--       bytes: its bundle (0: none), which of its claims it is, from 0 on; then per bundle that begins are of the keys
+--       of these (fold.lua), or nothing where they are not in order; then
 --       the different limits of the accounts (gate.lua), as the worker knows them; then the different ops of the
 --       settlements; then the runs' accounts; then, as begin.lua and settle.lua say, what is to be begun and what
 --       is to be settled
@@ -27,7 +29,7 @@ local keys, argv = KEYS, ARGV
 -- doubt (fence.lua), 4 claims, 8 a job dies, 16 the limits of an account are not known, 32 it may be calm (calm.lua),
 -- 64 its results and ledger entries went ahead of it: it is calm, or nothing; their columns and keys are left out;
 -- which bundle a claim may make (bundle.lua; 0: none); how many of the begins are of bundles; of how many bundles; of how
--- many the settlements are (0: not all are of bundles); turn, answered, highest (fence.lua); the lowest number of a claim
+-- many the settlements are; turn, answered, highest (fence.lua); the lowest number of a claim
 -- to settle or to begin, or of a bundle that ended; how many to claim (0 only gives back what blocking pick-ups took);
 -- bytes to claim at most (one job always fits); results high water (0: none); then a byte for each bundle that begins
 -- are of, for each that settlements are of, and for each of which all claims have ended
@@ -39,7 +41,7 @@ local again, dies, claims = bits % 2 >= 1, bits % 16 >= 8, bits % 8 >= 4
 local call, try = redis.call, redis.pcall
 local jobs_key, results_key, dead_key, entries_key, delayed_key, parked_key, waiting_key, gates_key, accounts_key,
   limits_key, pauses_key, workers_key, stats_key, taken_key, inflight_key, claims_key = unpack(keys, 1, 16)
-local FIXED, LIMITS_AT = 16, 5
+local FIXED, LIMITS_AT = 16, 6 + begin_bundles
 local OPS = LIMITS_AT + limits_n
 local ACCOUNTS = OPS + ops_n
 local SETTLE_AT = ACCOUNTS + settle_runs + begin_runs + 2 * begin_n -- before the settlements' columns
