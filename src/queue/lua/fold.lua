@@ -59,9 +59,16 @@ end
 
 -- How many claims a worker holds.
 local function claims_held(inflight_key, claims_key)
-  local folded = redis.call('HGET', inflight_key, 'folded')
-  local others = redis.call('HLEN', inflight_key)
-  return folded and others - 1 + #folded_claims(folded, claims_key) / 2 or others
+  local folded, held = redis.call('HGET', inflight_key, 'folded'), redis.call('HLEN', inflight_key)
+  if not folded then return held end
+  held = held - 1
+  for at = 1, #folded, FOLD_SIZE do
+    local n, begun, _, count = struct.unpack(FOLD, folded, at)
+    local stored = begun == 1 and redis.call('HGET', claims_key, 'folded:' .. n)
+    if stored then _, count = struct.unpack(BEGUN, stored) end -- those that are left
+    if begun == 0 or stored then held = held + count end
+  end
+  return held
 end
 
 -- Writes fields of a hash, of which there may be many.
