@@ -49,16 +49,17 @@ def all_begun(db, claims):
     """claims:<worker> as if no bundle were folded (fold.lua)."""
     entries = db.hgetall(claims)
     for name in [k for k in entries if k.startswith(b"folded:")]:
-        stored = entries.pop(name)
-        kind, left, count, first, nonce = struct.unpack_from("<cHHdI", stored)
-        marks, at = stored[17:17 + count], 17 + count
-        assert left == marks.count(b"1") > 0
+        stored, left = entries.pop(name), entries.pop(name.replace(b"folded", b"left"))
+        kind, count, first, nonce = struct.unpack_from("<cHdI", stored)
+        bits, at = int.from_bytes(left[2:], "little"), 15
+        assert struct.unpack_from("<H", left)[0] == bin(bits).count("1") > 0 and bits < 1 << count
         for i in range(count):
             size = struct.unpack_from("<H", stored, at)[0]
-            if marks[i:i + 1] == b"1":
+            if bits >> i & 1:
                 entries[b"%d.%db" % (first + i, nonce)] = kind + stored[at + 2:at + 2 + size]
             at += 2 + size
         assert at == len(stored)
+    assert not [k for k in entries if k.startswith(b"left:")]
     return entries
 
 

@@ -22,19 +22,20 @@ local function all_begun(key)
   for i = 1, #stored, 2 do
     if string.sub(stored[i], 1, 7) == 'folded:' then
       local text = stored[i + 1]
-      local kind, left, count, first, nonce, at = struct.unpack('<BI2I2dI4', text)
-      local key_at = at + count
+      local kind, count, first, nonce, key_at = struct.unpack('<BI2dI4', text)
+      local bits = redis.call('HGET', key, (string.gsub(stored[i], 'folded', 'left', 1))) or '\0\0'
+      local left = struct.unpack('<I2', bits)
       for k = 0, count - 1 do
         local order
         order, key_at = struct.unpack('<I2c0', text, key_at)
-        if string.sub(text, at + k, at + k) == '1' then
+        if bit.band(string.byte(bits, 3 + math.floor(k / 8)) or 0, bit.lshift(1, k % 8)) ~= 0 then
           left = left - 1
           all[#all + 1] = string.format('%d.%db', first + k, nonce)
           all[#all + 1] = string.char(kind) .. order
         end
       end
       if left ~= 0 or key_at ~= #text + 1 then fault('claims of a folded bundle', key, left, key_at, #text) end
-    else
+    elseif string.sub(stored[i], 1, 5) ~= 'left:' then
       all[#all + 1], all[#all + 2] = stored[i], stored[i + 1]
     end
   end

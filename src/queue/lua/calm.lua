@@ -127,7 +127,7 @@ repeat -- left by `break` where it is not calm
   -- Folded bundles (fold.lua). Those that begin as a whole, and are all counted or all not, stay so. Of settlements, those
   -- of such are marked in what stands for all of the bundle.
   local fold_at, in_part, whole = {}, counts and free, 0
-  local remain, marks, stored = {}, {}, {} -- by bundle: how many claims settlements leave, which, and what is stored of them
+  local remain, marks = {}, {} -- by bundle: how many claims settlements leave, and which: a bit each
   local gone -- of what is settled: the tokens with entries of their own; nil: all
   if folded then
     for at = 1, #folded, 16 do fold_at[byte(folded, at)] = at end
@@ -142,27 +142,26 @@ repeat -- left by `break` where it is not calm
         if at and not has_begun then calm = false break end
         if at and i < ended_at then
           local n = byte(argv[2], i)
-          local claims = call('HGET', claims_key, 'folded:' .. n)
-          if claims then
-            local _, count
-            _, remain[n], count = struct.unpack('<BI2I2', claims)
-            marks[n], stored[n], gone = { byte(claims, 18, 17 + count) }, claims, {}
-          end
+          local left = call('HGET', claims_key, 'left:' .. n)
+          if left then remain[n], marks[n], gone = byte(left, 1) + 256 * byte(left, 2), { byte(left, 3, -1) }, {} end
         end
       end
     end
     if name and fold_at[bundle] then name = false end
   end
   if calm and gone then
-    local places = { byte(argv[6], 1, -1) }
+    local places, BITS = { byte(argv[6], 1, -1) }, { 1, 2, 4, 8, 16, 32, 64, 128 }
     for i = 1, settle_n do
       local n = places[3 * i - 2]
-      local mark, which = marks[n], places[3 * i - 1] + 256 * places[3 * i] + 1
+      local mark, which = marks[n], places[3 * i - 1] + 256 * places[3 * i]
       if not mark then
         gone[#gone + 1] = argv[SETTLE_AT + i]
       else
-        if mark[which] ~= 49 then calm = false break end
-        mark[which], remain[n] = 48, remain[n] - 1
+        local its_bit, rest = BITS[which % 8 + 1], which % 8
+        local in_byte = (which - rest) / 8 + 1
+        local bits = mark[in_byte]
+        if not bits or bits % (2 * its_bit) < its_bit then calm = false break end
+        mark[in_byte], remain[n] = bits - its_bit, remain[n] - 1
       end
     end
   end
@@ -221,13 +220,11 @@ repeat -- left by `break` where it is not calm
     else
       if #gone > 0 then call('HDEL', inflight_key, unpack(gone)) end
       for n, mark in pairs(marks) do
-        local was = stored[n]
         if remain[n] == 0 then
-          gone[#gone + 1] = 'folded:' .. n
+          gone[#gone + 1], gone[#gone + 2] = 'folded:' .. n, 'left:' .. n
         else
           claims_n = claims_n + 2
-          claims_now[claims_n - 1], claims_now[claims_n] = 'folded:' .. n, sub(was, 1, 1) .. struct.pack('<I2', remain[n]) ..
-            sub(was, 4, 17) .. string.char(unpack(mark)) .. sub(was, 18 + #mark)
+          claims_now[claims_n - 1], claims_now[claims_n] = 'left:' .. n, struct.pack('<I2', remain[n]) .. string.char(unpack(mark))
         end
       end
       if #gone > 0 then call('HDEL', claims_key, unpack(gone)) end
@@ -237,9 +234,12 @@ repeat -- left by `break` where it is not calm
     local n = byte(argv[2], bundles_at + i)
     local at, kind = fold_at[n], counts and 'P' or 'p'
     local how_many, first_of, nonce = sub(folded, at + 10, at + 11), sub(folded, at + 2, at + 9), sub(folded, at + 12, at + 15)
-    claims_n = claims_n + 2
-    claims_now[claims_n - 1], claims_now[claims_n] = 'folded:' .. n, kind .. how_many .. how_many .. first_of .. nonce ..
-      string.rep('1', byte(how_many, 1) + 256 * byte(how_many, 2)) .. argv[7 + i]
+    local bits = byte(how_many, 1) + 256 * byte(how_many, 2)
+    local rest = bits % 8
+    claims_now[claims_n + 1], claims_now[claims_n + 2] = 'folded:' .. n, kind .. how_many .. first_of .. nonce .. argv[7 + i]
+    claims_now[claims_n + 3], claims_now[claims_n + 4] = 'left:' .. n, how_many .. string.rep('\255', (bits - rest) / 8) ..
+      (rest > 0 and string.char(2 ^ rest - 1) or '')
+    claims_n = claims_n + 4
   end
   if claims_n > 0 then
     -- begin.lua says why.

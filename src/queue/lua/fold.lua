@@ -5,20 +5,22 @@
 -- inflight:<worker> has "folded" -> per folded bundle, packed (FOLD): its n (bundle.lua), whether it has begun, the number
 --   of its first claim, how many claims it had, their nonce. Where it has not begun, all of them are there and have not
 --   begun; where it has, those are there that have begun.
--- claims:<worker> has "folded:<n>" -> of one that has begun, packed (BEGUN): the letter of the kind, how many are left, how
---   many they were, the number of the first, their nonce; a byte for each: "1" where it is there, "0" where it has ended;
---   for each its length (two bytes) and "<account>:<key>"
+-- claims:<worker> has "folded:<n>" -> of one that has begun, packed (BEGUN): the letter of the kind, how many claims it
+--   had, the number of the first, their nonce; then for each its length (two bytes) and "<account>:<key>"; and, as that is
+--   not written again, "left:<n>" -> how many of them are left (two bytes), and a bit for each, the lowest first, that is
+--   set where it is there
 
 local FOLD, FOLD_SIZE = '<BBdI2I4', 16
-local BEGUN = '<BI2I2dI4'
+local BEGUN = '<BI2dI4'
 
--- The claims that an entry "folded:<n>" stands for, as claims:<worker> has others: { token, claim, … }.
-local function begun_claims(stored)
-  local list, kind, _, count, first, nonce, at = {}, struct.unpack(BEGUN, stored)
-  local key, key_at = nil, at + count
+-- The claims that such a pair stands for, as claims:<worker> has others: { token, claim, … }.
+local function begun_claims(stored, left)
+  local list, kind, count, first, nonce, key_at = {}, struct.unpack(BEGUN, stored)
   for i = 0, count - 1 do
+    local key, bits
     key, key_at = struct.unpack('<I2c0', stored, key_at)
-    if string.byte(stored, at + i) == 49 then
+    bits = left and string.byte(left, 3 + math.floor(i / 8)) or 255
+    if bits % 2 ^ (i % 8 + 1) >= 2 ^ (i % 8) then
       list[#list + 1] = string.format('%d.%db', first + i, nonce)
       list[#list + 1] = string.char(kind) .. key
     end
@@ -28,9 +30,11 @@ end
 
 -- All that have begun: { token, claim, … }.
 local function claims_begun(claims_key)
-  local list, all = {}, redis.call('HGETALL', claims_key)
+  local list, left, all = {}, {}, redis.call('HGETALL', claims_key)
+  for i = 1, #all, 2 do left[all[i]] = all[i + 1] end
   for i = 1, #all, 2 do
-    local of = string.sub(all[i], 1, 7) == 'folded:' and begun_claims(all[i + 1]) or { all[i], all[i + 1] }
+    local n, of = string.match(all[i], '^folded:(%d+)$'), { all[i], all[i + 1] }
+    if n then of = begun_claims(all[i + 1], left['left:' .. n]) elseif string.sub(all[i], 1, 5) == 'left:' then of = {} end
     for k = 1, #of do list[#list + 1] = of[k] end
   end
   return list
@@ -42,9 +46,9 @@ local function folded_claims(folded, claims_key)
   for at = 1, #folded, FOLD_SIZE do
     local n, begun, first, count, nonce = struct.unpack(FOLD, folded, at)
     local tokens, place = {}, string.format('%d:%d', n, first)
-    local stored = begun == 1 and redis.call('HGET', claims_key, 'folded:' .. n)
-    if stored then
-      local claims = begun_claims(stored)
+    local stored = begun == 1 and redis.call('HMGET', claims_key, 'folded:' .. n, 'left:' .. n)
+    if stored and stored[1] then
+      local claims = begun_claims(stored[1], stored[2])
       for i = 1, #claims, 2 do tokens[#tokens + 1] = claims[i] end
     elseif begun == 0 then
       for i = 1, count do tokens[i] = string.format('%d.%db', first + i - 1, nonce) end
@@ -64,9 +68,9 @@ local function claims_held(inflight_key, claims_key)
   held = held - 1
   for at = 1, #folded, FOLD_SIZE do
     local n, begun, _, count = struct.unpack(FOLD, folded, at)
-    local stored = begun == 1 and redis.call('HGET', claims_key, 'folded:' .. n)
-    if stored then _, count = struct.unpack(BEGUN, stored) end -- those that are left
-    if begun == 0 or stored then held = held + count end
+    local left = begun == 1 and redis.call('HGET', claims_key, 'left:' .. n)
+    if left then count = struct.unpack('<I2', left) end
+    if begun == 0 or left then held = held + count end
   end
   return held
 end
@@ -86,11 +90,11 @@ local function unfold(inflight_key, claims_key)
   redis.call('HDEL', inflight_key, '')
   write_all(inflight_key, folded_claims(folded, claims_key))
   for at = 1, #folded, FOLD_SIZE do
-    local field = 'folded:' .. string.byte(folded, at)
-    local stored = redis.call('HGET', claims_key, field)
-    if stored then
-      write_all(claims_key, begun_claims(stored))
-      redis.call('HDEL', claims_key, field)
+    local n = string.byte(folded, at)
+    local stored = redis.call('HMGET', claims_key, 'folded:' .. n, 'left:' .. n)
+    if stored[1] then
+      write_all(claims_key, begun_claims(stored[1], stored[2]))
+      redis.call('HDEL', claims_key, 'folded:' .. n, 'left:' .. n)
     end
   end
   redis.call('HDEL', inflight_key, 'folded')
