@@ -35,10 +35,15 @@ def waits_for_work(world):
     return any(c["cmd"] == "blmove" and "b" in c["flags"] for c in world.db.client_list())
 
 
+def pick_ups(world):
+    """Newer servers count one when it is over."""
+    return world.db.info("commandstats").get("cmdstat_blmove", {"calls": 0})["calls"]
+
+
 def test_an_idle_worker_takes_a_backlog_in_batches(world):
     """A pick-up that took long was not one of a lone job."""
     wait_until(lambda: waits_for_work(world), 10, world.state)
-    before = world.db.info("commandstats")["cmdstat_blmove"]["calls"]
+    before = pick_ups(world)
     world.db.lpush(world.key("jobs"), *[world.job(i, f"K-{i}") for i in IDS])
     assert wait_for_all(world.db, QUEUE, IDS, what=world.state)["created"] == len(IDS)
-    assert world.db.info("commandstats")["cmdstat_blmove"]["calls"] - before <= 20
+    assert pick_ups(world) - before <= 20
