@@ -169,6 +169,23 @@ def test_a_ledger_entry_of_a_folded_claim_has_a_holder(q):
     assert (held_by(tokens[0]), held_by(tokens[5]), held_by("77.7b")) == (0, 0, 1)
 
 
+def test_one_that_begins_in_part_leaves_a_table(q):
+    """A hash of few short values is a list to Redis, and finding a claim in it a walk."""
+    begin(q, filled(q, jobs=[f"job {i}" for i in range(100)])[:50])
+    assert q.db.object("encoding", q.key("inflight:w")) == b"hashtable" and len(q.hash("inflight:w")) == 100
+
+
+def test_what_does_not_change_is_not_written_again(q):
+    def writes_of(settle):
+        q.db.config_resetstat()
+        assert q.settle(done(settle)) == ["OK"]
+        return q.db.info("commandstats")["cmdstat_hset"]["calls"]
+    one = begun(q)
+    alone = writes_of(one[0])
+    begin(q, filled(q, 2, ["a", "b"]))
+    assert writes_of(one[1]) == alone
+
+
 def test_fresh_jobs_beside_it(q):
     tokens = filled(q)
     q.push("alone")

@@ -1,5 +1,5 @@
 -- A turn of which nothing is out of the ordinary, as most are: its orders were created, what it begins are orders to be
--- sent, and no gate stands in the way. It does so in 16 commands and one per settlement, without functions; what follows
+-- sent, and no gate stands in the way. It does so in some twenty commands, and one per settlement where the results do not go ahead, without functions; what follows
 -- it in turn.lua does the same for whatever comes up. Either it does all of the turn and returns, or nothing, and the rest
 -- of turn.lua does it. A part of turn.lua ("-- uses: calm").
 -- KEYS, ARGV, what it returns: turn.lua's. The worker says by a bit that the turn may be calm: all it settles are
@@ -128,7 +128,7 @@ repeat -- left by `break` where it is not calm
   -- of such are marked in what stands for all of the bundle.
   local fold_at, in_part, whole = {}, counts and free, 0
   local remain, marks = {}, {} -- by bundle: how many claims settlements leave, and which: a bit each
-  local gone -- of what is settled: the tokens with entries of their own; nil: all
+  local fields, gone = {}, nil -- "left:<n>" of settlements' bundles; of what is settled: the tokens with entries of their own; nil: all
   if folded then
     for at = 1, #folded, 16 do fold_at[byte(folded, at)] = at end
     for i = bundles_at, #argv[2] do
@@ -140,12 +140,13 @@ repeat -- left by `break` where it is not calm
         in_part = in_part or not at or argv[7 + i - bundles_at] == ''
       else
         if at and not has_begun then calm = false break end
-        if at and i < ended_at then
-          local n = byte(argv[2], i)
-          local left = call('HGET', claims_key, 'left:' .. n)
-          if left then remain[n], marks[n], gone = byte(left, 1) + 256 * byte(left, 2), { byte(left, 3, -1) }, {} end
-        end
+        if at and i < ended_at then fields[#fields + 1] = 'left:' .. byte(argv[2], i) end
       end
+    end
+    local lefts = calm and #fields > 0 and call('HMGET', claims_key, unpack(fields)) or {}
+    for i = 1, #lefts do
+      local left, n = lefts[i], tonumber(sub(fields[i], 6))
+      if left then remain[n], marks[n], gone = byte(left, 1) + 256 * byte(left, 2), { byte(left, 3, -1) }, {} end
     end
     if name and fold_at[bundle] then name = false end
   end
@@ -252,8 +253,7 @@ repeat -- left by `break` where it is not calm
     -- uses: fold
     for i = bundles_at, bundles_at + begin_bundles - 1 do
       local at = fold_at[byte(argv[2], i)]
-      local list = at and folded_claims(sub(folded, at, at + 15), claims_key) or {}
-      if at then call('HSET', inflight_key, unpack(list)) end
+      if at then write_all(inflight_key, folded_claims(sub(folded, at, at + 15), claims_key)) end
     end
   end
 
@@ -275,21 +275,23 @@ repeat -- left by `break` where it is not calm
       end
     end
   end
-  if folded or count > 0 then
-    local left = {} -- of the folded bundles
-    for i = 1, folded and begin_bundles or 0 do
-      local at = fold_at[byte(argv[2], bundles_at + i - 1)]
-      if at then left[at] = in_part and '' or sub(folded, at, at) .. '\1' .. sub(folded, at + 2, at + 15) end
+  local changed, becomes = count > 0, {} -- of the folded bundles: where they stand -> what stands there now
+  for i = bundles_at, folded and #argv[2] or 0 do
+    local at = fold_at[byte(argv[2], i)]
+    if at and i < bundles_at + begin_bundles then
+      changed, becomes[at] = true, in_part and '' or sub(folded, at, at) .. '\1' .. sub(folded, at + 2, at + 15)
+    elseif at and i >= ended_at then
+      changed, becomes[at] = true, ''
     end
-    for i = ended_at, folded and #argv[2] or 0 do
-      local at = fold_at[byte(argv[2], i)]
-      if at then left[at] = '' end
-    end
-    local now_folded = count > 0 and struct.pack('<BBdI2I4', bundle, 0, number + 1, count, time[2]) or ''
-    for at = 1, folded and #folded or 0, 16 do now_folded = (left[at] or sub(folded, at, at + 15)) .. now_folded end
+  end
+  if changed then
+    local parts = {}
+    for at = 1, folded and #folded or 0, 16 do parts[#parts + 1] = becomes[at] or sub(folded, at, at + 15) end
+    if count > 0 then parts[#parts + 1] = struct.pack('<BBdI2I4', bundle, 0, number + 1, count, time[2]) end
+    local now_folded = concat(parts)
     if now_folded == '' then
       call('HDEL', inflight_key, 'folded')
-    elseif now_folded ~= folded then
+    else
       call('HSET', inflight_key, 'folded', now_folded)
     end
     if count > 0 then call('LTRIM', jobs_key, '0', ms(-1 - count)) end
