@@ -9,7 +9,7 @@ import re
 import pytest
 
 from lib.redis_server import RedisServer
-from lib.scripts import HASH, Scripts, unfolded
+from lib.scripts import HASH, Scripts, all_begun, unfolded
 
 CREATED = f'C {HASH} 5 ["77"]'
 TEXTS = [f"<job {i}>" for i in range(6)]
@@ -79,8 +79,8 @@ def found(db, q, text):
     return places
 
 
-def no_job_is_lost(q, deed, texts):
-    """Each beginning of what `deed` writes leaves each job somewhere."""
+def no_job_is_lost(q, deed, texts, begun=()):
+    """Each beginning of what `deed` writes leaves each job somewhere, and no claim that had `begun` as one that has not."""
     before = len(log(q.db_server))
     deed()
     all_of = log(q.db_server)
@@ -96,6 +96,8 @@ def no_job_is_lost(q, deed, texts):
             db.execute_command(*command)
         for text in texts:
             assert found(db, q, text), f"{text} is nowhere after {n} of {len(writes)} writes:\n" + "\n".join(map(str, writes))
+        fresh = set(unfolded(db, q.key("inflight:w"))) - {t.decode() for t in all_begun(db, q.key("claims:w"))}
+        assert not fresh & set(begun), f"{n} of {len(writes)} writes:\n" + "\n".join(map(str, writes))
     assert db.lrange(q.key("jobs"), 0, -1) == q.db.lrange(q.key("jobs"), 0, -1)
     for name in ("parked", "inflight:w"):
         assert db.hgetall(q.key(name)) == q.db.hgetall(q.key(name))
@@ -133,6 +135,51 @@ def test_a_claim_that_has_not_room_for_all(q):
 def test_a_bundle(q):
     q.push(*TEXTS)
     no_job_is_lost(q, lambda: q.turn(claim=[4, 1 << 22, 0], bundle=1), TEXTS)
+
+
+def bundled(q, begins=0):
+    """All of them as a bundle, of which the first so many have begun: their tokens."""
+    q.push(*TEXTS)
+    *_, claim = q.turn(claim=[6, 1 << 22, 0], bundle=1)
+    tokens = [token for token, _ in q.claimed_of(claim)]
+    if begins:
+        assert q.begin(*[(t, f"k{t}") for t in tokens[:begins]]) == ["G"] * begins
+    return tokens
+
+
+def done(tokens):
+    return [{"token": t, "op": "done:created", "key": f"k{t}", "result": TEXTS[i], "ledger": CREATED} for i, t in enumerate(tokens)]
+
+
+@pytest.mark.parametrize("begins", [3, 6])
+def test_what_begins_of_a_bundle(q, begins):
+    tokens = bundled(q)
+    no_job_is_lost(q, lambda: q.begin(*[(t, f"k{t}") for t in tokens[:begins]]), TEXTS)
+
+
+@pytest.mark.parametrize("ends", [4, 6])
+@pytest.mark.parametrize("begins", [4, 6])
+def test_what_ends_of_a_bundle_while_another_comes_and_one_goes(q, begins, ends):
+    tokens = bundled(q, begins)
+    q.push("<another>")
+    no_job_is_lost(q, lambda: q.turn(settle=done(tokens[:min(ends, begins)]), claim=[1, 1 << 22, 0], bundle=2),
+                   [*TEXTS, "<another>"], tokens[:begins])
+    if ends == begins == 6 and q.calm:
+        no_job_is_lost(q, lambda: q.turn(ended=[1], claim=[0, 1 << 22, 0]), [*TEXTS, "<another>"])
+
+
+@pytest.mark.parametrize("begins", [0, 3, 6])
+def test_a_bundle_is_unfolded(q, begins):
+    tokens = bundled(q, begins)
+    body = {"op": "retry", "key": f"k{tokens[0]}", "ledger": "D", "due": 5, "body": "N {}"}
+    no_job_is_lost(q, lambda: q.settle({"token": tokens[0], **body}), TEXTS, tokens[:begins])
+
+
+@pytest.mark.parametrize("begins", [3, 6])
+def test_the_recovery_of_a_bundle_that_has_begun(q, begins):
+    tokens = bundled(q, begins)
+    q.expire()
+    no_job_is_lost(q, q.recover, TEXTS, tokens[:begins])
 
 
 def test_a_claim_of_what_was_picked_up(q):

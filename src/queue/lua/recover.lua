@@ -56,8 +56,8 @@ local function recover_begun(key, token)
     given = given + 1
   end
   park_delayed(KEYS[3], KEYS[2], id, record, id)
+  redis.call('HDEL', KEYS[10], token) -- first: the other way round it would be one that never began, for a moment
   redis.call('HDEL', KEYS[11], token)
-  redis.call('HDEL', KEYS[10], token)
 end
 
 -- Claims that never begun, the newest first, so that the oldest ends at the very head.
