@@ -258,6 +258,7 @@ def test_the_figures_of_an_account_with_limits(empty_redis, peer):
         account = wait_until(lambda: (a := the_account(world))["concurrency"] == 3 and a, 10, "the figures")
         assert (account["concurrency_limit"], account["burst"], account["here"]["inflight"]) == (3, 50, 3)
         assert 47 <= account["tokens"] < 48
+        wait_until(lambda: [w["inflight"] for w in world.get("/api/v1/workers")["workers"]] == [3], 10, "what the worker holds")
         peer.default = lambda request: created(world.provider, request)
 
 

@@ -2,6 +2,8 @@
 happens between the claim and its texts, and no list is left when all is done."""
 
 import json
+import random
+import struct
 import time
 
 import pytest
@@ -74,6 +76,26 @@ def test_many_jobs_are_claimed_as_bundles(server, peer):
     with world_of(server, peer) as world:
         push_all(world)
         bundles(world, sorted_times(world, 5))
+        all_created(world, peer)
+        none_left(world)
+
+
+def left_of_bundles(world):
+    """Per bundle whose claims are folded (fold.lua): how many there are, how many are left."""
+    found = []
+    for key in world.db.scan_iter(world.key("claims:*")):
+        claims = world.db.hgetall(key)
+        found += [(struct.unpack_from("<cH", stored)[1], struct.unpack_from("<H", claims[name.replace(b"folded", b"left")])[0])
+                  for name, stored in claims.items() if name.startswith(b"folded:")]
+    return found
+
+
+def test_their_claims_end_one_by_one(server, peer):
+    """What stands for all of them says which are left."""
+    with world_of(server, peer) as world:
+        peer.default = lambda request: Answer(200, world.provider.answer(request.json), delay=random.uniform(0.005, 0.1))
+        push_all(world)
+        bundles(world, lambda: any(0 < left < count for count, left in left_of_bundles(world)))
         all_created(world, peer)
         none_left(world)
 
