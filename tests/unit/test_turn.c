@@ -125,33 +125,49 @@ static void add_done(struct batch *b, const struct queue_keys *keys, const char 
     assert_true(batch_add_settlement(b, NULL, keys, token, &s));
 }
 
-/* Both batches name limits by their own places; the turn has one list. */
-static void test_limits_of_both_batches_are_told_once(void **state) {
-    (void)state;
+struct made {
     struct queue_keys keys;
     struct buf cmd;
     struct span args[ARGS_MAX];
-    struct batch *settle = batch_new(BATCH_SETTLE), *begin = batch_new(BATCH_BEGIN);
-    assert_int_equal(queue_keys_init(&keys, "dray", "orders", "w"), 0);
-    buf_init(&cmd, 1u << 16);
-    add_done(settle, &keys, "21.1f", "one", "A");
-    add_done(settle, &keys, "22.1f", "two", "B");
-    add_begin(begin, "33.1f", "three", "C");
-    add_begin(begin, "34.1f", "four", "B");
-    add_begin(begin, "35.1f", "five", "D");
-    struct turn turn = {.settle = settle, .begin = begin, .claims = true, .claim_n = 7, .claim_bytes = 1000, .first_pop = 3,
+    struct batch *settle, *begin;
+};
+
+static void make(struct made *m) {
+    *m = (struct made){.settle = batch_new(BATCH_SETTLE), .begin = batch_new(BATCH_BEGIN)};
+    assert_int_equal(queue_keys_init(&m->keys, "dray", "orders", "w"), 0);
+    buf_init(&m->cmd, 1u << 16);
+}
+
+static void unmake(struct made *m) {
+    batch_free(m->settle);
+    batch_free(m->begin);
+    buf_deinit(&m->cmd);
+    queue_keys_deinit(&m->keys);
+}
+
+/* Both batches name limits by their own places; the turn has one list. */
+static void test_limits_of_both_batches_are_told_once(void **state) {
+    (void)state;
+    struct made m;
+    make(&m);
+    add_done(m.settle, &m.keys, "21.1f", "one", "A");
+    add_done(m.settle, &m.keys, "22.1f", "two", "B");
+    add_begin(m.begin, "33.1f", "three", "C");
+    add_begin(m.begin, "34.1f", "four", "B");
+    add_begin(m.begin, "35.1f", "five", "D");
+    struct turn turn = {.settle = m.settle, .begin = m.begin, .claims = true, .claim_n = 7, .claim_bytes = 1000, .first_pop = 3,
                         .number = 99, .answered = 98, .highest = 35, .limits_version = "v"};
-    turn_write(&turn, &cmd, &keys);
-    size_t n = args_of(&cmd, args);
+    turn_write(&turn, &m.cmd, &m.keys);
+    size_t n = args_of(&m.cmd, m.args);
     assert_int_equal(n, 6 + 4 + 1 + 5 + 2 * 3 + 3 * 2); /* head, limits, op, accounts, columns */
-    assert_true(span_is(args[3], "v"));
+    assert_true(span_is(m.args[3], "v"));
     const char *expected[] = {"A", "B", "C", "D", "Osb", "one", "two", "three", "four", "five", "33.1f"};
     for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
-        assert_true(span_is(args[6 + i], expected[i]));
+        assert_true(span_is(m.args[6 + i], expected[i]));
     const char runs[] = {1, 1, 1, 1, 2, 1, 1, 3, 'P', 1, 2, 'P', 1, 4, 'P'};
-    assert_true(span_eq(args[2], (struct span){runs, sizeof(runs)}));
-    const char *numbers = args[1].ptr;
-    const unsigned counts[] = {2, 2, 3, 3, 4, 1, 3, (unsigned)keys.order_prefix.len};
+    assert_true(span_eq(m.args[2], (struct span){runs, sizeof(runs)}));
+    const char *numbers = m.args[1].ptr;
+    const unsigned counts[] = {2, 2, 3, 3, 4, 1, 3, (unsigned)m.keys.order_prefix.len};
     for (size_t i = 0; i < 8; i++)
         assert_int_equal(u16_at(numbers + 2 * i), counts[i]);
     assert_int_equal(numbers[16], 4);
@@ -159,11 +175,8 @@ static void test_limits_of_both_batches_are_told_once(void **state) {
     const double values[] = {99, 98, 35, 21, 7, 1000, 0};
     for (size_t i = 0; i < 7; i++)
         assert_true(double_at(numbers + 22 + 8 * i) == values[i]);
-    assert_int_equal(args[1].len, 22 + 56);
-    batch_free(settle);
-    batch_free(begin);
-    buf_deinit(&cmd);
-    queue_keys_deinit(&keys);
+    assert_int_equal(m.args[1].len, 22 + 56);
+    unmake(&m);
 }
 
 /* Every bundle that the script may touch is among its keys, once; those that ended are named, and no claim of theirs
@@ -266,12 +279,8 @@ static void test_bundles_of_begins_and_settlements(void **state) {
 /* Where settlements are in their bundles; the keys of a bundle that begins in order, and nothing of another. */
 static void test_places_and_keys_of_bundles(void **state) {
     (void)state;
-    struct queue_keys keys;
-    struct buf cmd;
-    struct span args[ARGS_MAX];
-    struct batch *settle = batch_new(BATCH_SETTLE), *begin = batch_new(BATCH_BEGIN);
-    assert_int_equal(queue_keys_init(&keys, "dray", "orders", "w"), 0);
-    buf_init(&cmd, 1u << 16);
+    struct made m;
+    make(&m);
     struct beginning b = {.kind = 'P', .account = "a", .limits = SPAN_LIT("L"),
                           .hash = "0123456789abcdef0123456789abcdef", .worker = "w"};
     const struct {
@@ -284,23 +293,20 @@ static void test_places_and_keys_of_bundles(void **state) {
     for (size_t i = 0; i < 5; i++) {
         b.token = begins[i].token, b.ledger_key = span_str(begins[i].key);
         b.bundle = begins[i].bundle, b.which = begins[i].which;
-        assert_true(batch_add_begin(begin, NULL, &b));
+        assert_true(batch_add_begin(m.begin, NULL, &b));
     }
     struct settlement s = {.op = SETTLE_DONE, .claim = CLAIM_BEGUN, .gate = 's', .account = "a", .limits = SPAN_LIT("L"),
                            .bundle = 3, .which = 0x201};
-    assert_true(batch_add_settlement(settle, NULL, &keys, "11.1b", &s));
+    assert_true(batch_add_settlement(m.settle, NULL, &m.keys, "11.1b", &s));
     s.bundle = 0, s.which = 0;
-    assert_true(batch_add_settlement(settle, NULL, &keys, "12.1f", &s));
-    turn_write(&(struct turn){.settle = settle, .begin = begin}, &cmd, &keys);
-    args_of(&cmd, args);
-    assert_true(span_eq(args[5], (struct span){"\3\1\2\0\0\0", 6}));
-    assert_true(span_eq(args[6], (struct span){"\5\0a:one\2\0a:", 11}));
-    assert_true(span_is(args[7], ""));
-    assert_true(span_is(args[8], "L"));
-    batch_free(settle);
-    batch_free(begin);
-    buf_deinit(&cmd);
-    queue_keys_deinit(&keys);
+    assert_true(batch_add_settlement(m.settle, NULL, &m.keys, "12.1f", &s));
+    turn_write(&(struct turn){.settle = m.settle, .begin = m.begin}, &m.cmd, &m.keys);
+    args_of(&m.cmd, m.args);
+    assert_true(span_eq(m.args[5], (struct span){"\3\1\2\0\0\0", 6}));
+    assert_true(span_eq(m.args[6], (struct span){"\5\0a:one\2\0a:", 11}));
+    assert_true(span_is(m.args[7], ""));
+    assert_true(span_is(m.args[8], "L"));
+    unmake(&m);
 }
 
 static int bits_of(struct batch *settle, struct batch *begin) {
