@@ -21,6 +21,7 @@ static const char *const suffixes[KEY_COUNT] = {
     [KEY_WORKERS_INFO] = "workers:info",
     [KEY_STATS] = "stats",
     [KEY_TAKEN] = "taken",
+    [KEY_UNWELL] = "unwell",
     [KEY_INFLIGHT] = "inflight:",
     [KEY_CLAIMS] = "claims:",
     [KEY_BUNDLE] = "bundle:",

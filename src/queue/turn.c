@@ -9,7 +9,7 @@
 
 static const enum queue_key fixed[] = {KEY_JOBS,    KEY_RESULTS, KEY_DEAD,  KEY_DEAD_ENTRIES, KEY_DELAYED, KEY_PARKED,
                                        KEY_WAITING, KEY_GATES,   KEY_ACCOUNTS, KEY_LIMITS,    KEY_PAUSES,  KEY_WORKERS,
-                                       KEY_STATS,   KEY_TAKEN,   KEY_INFLIGHT, KEY_CLAIMS};
+                                       KEY_STATS,   KEY_TAKEN,   KEY_INFLIGHT, KEY_CLAIMS,    KEY_UNWELL};
 #define FIXED (sizeof(fixed) / sizeof(fixed[0]))
 
 uint64_t turn_number(uint64_t last, uint64_t now_us) {
@@ -71,9 +71,10 @@ static struct parts parts_of(const struct turn *t) {
 static void write_keys(const struct turn *t, const struct parts *p, struct buf *cmd, const struct queue_keys *k) {
     for (size_t i = 0; i < FIXED; i++)
         queue_cmd_key(cmd, k, fixed[i]);
+    struct span begins = buf_span(&p->begin->keys);
     if (!t->ahead)
         buf_add_span(cmd, buf_span(&p->settle->keys));
-    buf_add_span(cmd, buf_span(&p->begin->keys));
+    buf_add_span(cmd, t->begins_folded ? batch_next(&begins) : begins);
     buf_add_span(cmd, buf_span(&p->settle->more_keys));
     bundle_set_write(&p->bundles, k, span_str(k->worker), cmd);
 }
@@ -93,7 +94,46 @@ bool turn_may_go_ahead(const struct turn *t) {
     return fresh && is_calm(t, t->settle, t->begin != NULL ? t->begin : &none);
 }
 
-#define NUMBERS_SIZE (8 * 2 + 2 + 2 + 2 + 7 * 8)
+/* Whether the items of bundle `n` stand in their order, from its first claim on. */
+static bool in_order(const struct batch *begin, uint8_t n) {
+    uint16_t next = 0;
+    for (uint32_t i = 0; i < begin->count; i++)
+        if (begin->places[i].bundle == n && begin->places[i].which != next++)
+            return false;
+    return true;
+}
+
+bool turn_may_fold(const struct batch *begin) {
+    static const char zero[8];
+    for (unsigned n = 1; n < BUNDLES; n++)
+        if (bundle_set_has(&begin->of, (uint8_t)n) && !in_order(begin, (uint8_t)n))
+            return false;
+    uint32_t counted = 0;
+    for (uint8_t i = 1; i <= begin->limits.count; i++) {
+        struct span limits = distinct_text(&begin->limits, i);
+        counted += limits.len < 25 || memcmp(limits.ptr + 17, zero, sizeof(zero)) != 0; /* concurrency, a double */
+    }
+    return begin->bundled == begin->count && (counted == 0 || counted == begin->limits.count);
+}
+
+#define NUMBERS_SIZE (9 * 2 + 1 + 2 + 2 + 7 * 8)
+
+/* The bits of NUMBERS in turn.lua. */
+static unsigned bits_of(const struct turn *t, const struct batch *settle, const struct batch *begin) {
+    const bool bits[] = {settle->repeated,
+                         is_doubtful(settle, begin),
+                         t->claims,
+                         settle->dies,
+                         settle->stray || begin->stray,
+                         t->ahead || is_calm(t, settle, begin),
+                         t->ahead,
+                         t->ends_folded,
+                         t->begins_folded};
+    unsigned all = 0;
+    for (size_t i = 0; i < sizeof(bits) / sizeof(bits[0]); i++)
+        all |= bits[i] ? 1u << i : 0;
+    return all;
+}
 
 static void write_numbers(const struct turn *t, const struct parts *p, struct buf *cmd, const struct queue_keys *k) {
     const struct batch *settle = p->settle, *begin = p->begin;
@@ -102,14 +142,11 @@ static void write_numbers(const struct turn *t, const struct parts *p, struct bu
     uint64_t lowest = settle->lowest < begin->lowest ? settle->lowest : begin->lowest;
     if (t->ended_n > 0 && t->ended_lowest < lowest)
         lowest = t->ended_lowest;
-    bool doubtful = is_doubtful(settle, begin), stray = settle->stray || begin->stray;
-    bool calm = t->ahead || is_calm(t, settle, begin);
     size_t begins_of = bundle_set_count(&begin->of), settles_of = bundle_set_count(&settle->of);
     redis_resp_head(cmd, NUMBERS_SIZE + begins_of + settles_of + t->ended_n);
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
         turn_pack_u16(cmd, counts[i]);
-    buf_add_char(cmd, (char)((settle->repeated ? 1 : 0) | (doubtful ? 2 : 0) | (t->claims ? 4 : 0) | (settle->dies ? 8 : 0) |
-                            (stray ? 16 : 0) | (calm ? 32 : 0) | (t->ahead ? 64 : 0)));
+    turn_pack_u16(cmd, bits_of(t, settle, begin));
     buf_add_char(cmd, (char)t->bundle);
     turn_pack_u16(cmd, begin->bundled);
     buf_add_char(cmd, (char)begins_of);
@@ -177,11 +214,11 @@ static void write_keys_of(const struct batch *begin, uint8_t n, size_t prefix, s
     buf_add(cmd, "\r\n", 2);
 }
 
-static void write_bundled(const struct parts *p, struct buf *cmd, const struct queue_keys *k) {
-    write_places(p->settle, cmd);
+/* An argument for each bundle that begins are of. */
+static void write_keys_of_all(const struct batch *begin, const struct queue_keys *k, struct buf *cmd) {
     for (unsigned n = 1; n < BUNDLES; n++)
-        if (bundle_set_has(&p->begin->of, (uint8_t)n))
-            write_keys_of(p->begin, (uint8_t)n, k->order_prefix.len, cmd);
+        if (bundle_set_has(&begin->of, (uint8_t)n))
+            write_keys_of(begin, (uint8_t)n, k->order_prefix.len, cmd);
 }
 
 static void write_head(const struct turn *t, const struct parts *p, struct buf *cmd, const struct queue_keys *k) {
@@ -192,7 +229,8 @@ static void write_head(const struct turn *t, const struct parts *p, struct buf *
     write_runs(p, cmd);
     redis_resp_str(cmd, t->limits_version != NULL ? t->limits_version : "");
     redis_resp_str(cmd, jitter);
-    write_bundled(p, cmd, k);
+    write_places(p->settle, cmd);
+    write_keys_of_all(p->begin, k, cmd);
 }
 
 static void write_shared(const struct parts *p, struct buf *cmd) {
@@ -216,7 +254,7 @@ static void mark_sent(struct batch *b) {
 static void write_undo(const struct turn *t, struct buf *cmd, const struct queue_keys *k) {
     const struct script *undo = &scripts[SCRIPT_UNDO];
     struct span results = buf_span(&t->settle->firsts);
-    redis_resp_begin(cmd, 9);
+    redis_resp_begin(cmd, 9 + (t->begins_folded ? 2 + bundle_set_count(&t->begin->of) : 0));
     redis_resp_str(cmd, "EVAL");
     redis_resp_arg(cmd, (struct span){undo->text, undo->len});
     redis_resp_str(cmd, "2");
@@ -228,30 +266,53 @@ static void write_undo(const struct turn *t, struct buf *cmd, const struct queue
     buf_add(cmd, "\r\n", 2);
     redis_resp_u64(cmd, t->settle->count);
     buf_add_span(cmd, batch_next(&results));
+    if (!t->begins_folded)
+        return;
+    struct span entries = buf_span(&t->begin->firsts);
+    buf_add_span(cmd, batch_next(&entries));
+    redis_resp_arg(cmd, k->order_prefix);
+    write_keys_of_all(t->begin, k, cmd);
+}
+
+/* How many arguments the columns are. */
+static size_t column_args(const struct turn *t, const struct parts *p) {
+    size_t begins = t->begins_folded ? 1 : batch_arg_count(p->begin);
+    return begins + (t->ends_folded ? 0 : t->ahead ? p->settle->count : batch_arg_count(p->settle));
+}
+
+static void write_columns(const struct turn *t, const struct parts *p, struct buf *cmd) {
+    struct span entries = buf_span(&p->begin->firsts);
+    if (t->begins_folded)
+        buf_add_span(cmd, batch_next(&entries));
+    else
+        batch_write_columns(p->begin, cmd);
+    if (!t->ahead)
+        batch_write_columns(p->settle, cmd);
+    else if (!t->ends_folded)
+        buf_add_span(cmd, buf_span(&p->settle->tokens));
 }
 
 uint32_t turn_write(const struct turn *t, struct buf *cmd, const struct queue_keys *k) {
     const struct parts p = parts_of(t);
-    size_t settle_keys = t->ahead ? 0 : p.settle->count, settle_args = t->ahead ? p.settle->count : batch_arg_count(p.settle);
-    size_t keys = FIXED + settle_keys + p.settle->more_count + p.begin->count + bundle_set_count(&p.bundles);
-    size_t args = HEAD + bundle_set_count(&p.begin->of) + p.limits + p.settle->ops.count + p.settle->run_count + p.begin->run_count + settle_args +
-                  batch_arg_count(p.begin);
+    size_t keys = FIXED + (t->ahead ? 0 : p.settle->count) + p.settle->more_count + (t->begins_folded ? 1 : p.begin->count) +
+                  bundle_set_count(&p.bundles);
+    size_t args = HEAD + bundle_set_count(&p.begin->of) + p.limits + p.settle->ops.count + p.settle->run_count + p.begin->run_count +
+                  column_args(t, &p);
     uint32_t before = 0;
     buf_reset(cmd);
     if (t->ahead) {
         buf_add_str(cmd, "*1\r\n$5\r\nMULTI\r\n");
         before = 2 + batch_write_commands(p.settle, k->bulk[KEY_RESULTS], cmd);
+        if (t->begins_folded)
+            before += batch_write_entries(p.begin, cmd);
     }
     queue_cmd_begin(cmd, SCRIPT_TURN, keys, args);
     write_keys(t, &p, cmd, k);
     write_head(t, &p, cmd, k);
     write_shared(&p, cmd);
-    batch_write_columns(p.begin, cmd);
-    if (!t->ahead) {
-        batch_write_columns(p.settle, cmd);
+    write_columns(t, &p, cmd);
+    if (!t->ahead)
         return before;
-    }
-    buf_add_span(cmd, buf_span(&p.settle->tokens));
     write_undo(t, cmd, k);
     buf_add_str(cmd, "*1\r\n$4\r\nEXEC\r\n");
     return before + 1;
@@ -297,8 +358,12 @@ const char *turn_begin_refused(const redisReply *reply) {
     return part_ok(begun) && begun->element[0]->len == 0 && begun->elements > 1 ? begun->element[1]->str : NULL;
 }
 
+bool turn_unfolded(const redisReply *reply) {
+    return reply->elements > TURN_PARTS;
+}
+
 bool turn_reply_ok(const struct turn *t, const redisReply *reply) {
-    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements != TURN_PARTS ||
+    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements < TURN_PARTS || reply->elements > TURN_PARTS + 1 ||
         reply->element[TURN_NOW]->type != REDIS_REPLY_STRING || reply->element[TURN_NEXT]->type != REDIS_REPLY_STRING)
         return false;
     const redisReply *settled = reply->element[TURN_SETTLED], *begun = reply->element[TURN_BEGUN];
@@ -306,6 +371,8 @@ bool turn_reply_ok(const struct turn *t, const redisReply *reply) {
         return false;
     if (t->begin != NULL &&
         (!part_ok(begun) || (begun->element[0]->len != t->begin->count && turn_begin_refused(reply) == NULL)))
+        return false;
+    if (turn_unfolded(reply) && reply->element[TURN_PARTS]->type != REDIS_REPLY_STRING)
         return false;
     const redisReply *claimed = reply->element[TURN_CLAIMED]; /* status; or that and why; or that, tokens and records */
     return !t->claims || (part_ok(claimed) && claimed->elements != 3);

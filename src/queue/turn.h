@@ -22,6 +22,8 @@ struct turn {
     uint64_t ended_lowest;    /* the lowest number of a claim that was theirs */
     bool calm;                /* nothing is known that would hold it up: calm.lua is worth a try */
     bool ahead;               /* its results go ahead of it (turn_may_go_ahead) */
+    bool ends_folded;         /* then: what it settles are claims of folded bundles alone, and need not be named */
+    bool begins_folded;       /* then: what it begins are whole folded bundles: their ledger entries go ahead, too */
     const char *limits_version; /* as the script `limits` said; NULL: not known */
 };
 
@@ -44,6 +46,9 @@ void turn_pack_double(struct buf *out, double v);
  * transaction: it is a calm one. They need not pass through Lua then. Where the turn is not as calm as it seemed, the
  * script takes the results away again, and the answer is TURN_AGAIN. */
 bool turn_may_go_ahead(const struct turn *t);
+/* Whether Redis may take all that begin for whole bundles: they are claims of such, in their order, and all or none of
+ * them are counted. */
+bool turn_may_fold(const struct batch *begin);
 
 /* Composes the call in `cmd`, in place of what it held. Returns how many replies come before the one that counts. */
 uint32_t turn_write(const struct turn *t, struct buf *cmd, const struct queue_keys *k);
@@ -54,6 +59,8 @@ void turn_send(const struct turn *t, struct buf *cmd, struct queue_caller *calle
 
 /* A turn's reply: { now, next, settled, begun, claimed } (turn.lua). */
 enum { TURN_NOW, TURN_NEXT, TURN_SETTLED, TURN_BEGUN, TURN_CLAIMED, TURN_PARTS };
+/* A part more says that bundles are folded no longer (fold.lua). */
+bool turn_unfolded(const redisReply *reply);
 
 /* What became of a turn that went ahead. */
 enum turn_ahead {

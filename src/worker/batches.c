@@ -106,6 +106,8 @@ static void send_turn(struct lane *lane, const struct turn *turn) {
         wait.waited = on_waited;
     }
     c->turn.ahead = wait.waited == NULL && turn_goes_ahead(lane, &c->turn);
+    c->turn.ends_folded = c->turn.ahead && bundles_end_folded(lane, c->turn.settle);
+    c->turn.begins_folded = c->turn.ahead && bundles_begin_folded(lane, c->turn.begin);
     turn_send(&c->turn, &w->text_cmd, w->caller, &lane->keys, wait.waited != NULL ? &wait : NULL, on_turn, c);
     if (c->turn.bundle > 0)
         bundle_ask(lane, c->turn.bundle);
@@ -194,6 +196,7 @@ static void refused(struct lane *lane, const char *what, const char *error) {
 
 /* No answer, or none to the turn as a whole. */
 static void not_done(struct lane *lane, const struct turn *turn, const redisReply *reply, const char *error) {
+    bundles_unfolded(lane);
     if (reply != NULL && (turn->settle != NULL || turn->begin != NULL))
         refused(lane, turn->settle != NULL ? "settle" : "begin", error);
     if (turn->settle != NULL)
@@ -230,6 +233,8 @@ static void done(struct lane *lane, const struct turn *turn, const redisReply *r
     if (why == NULL && !(turn->claims && claim_refused(reply->element[TURN_CLAIMED])))
         lane->failures = 0; /* which make the pauses longer */
     lane_turn_answered(lane, turn->number);
+    if (turn_unfolded(reply))
+        bundles_unfolded(lane);
     if (turn->claims)
         claim_status(lane, reply->element[TURN_CLAIMED]);
     lane_look(lane, reply, TURN_NOW);
@@ -253,6 +258,7 @@ static void done(struct lane *lane, const struct turn *turn, const redisReply *r
 static void send_again(struct lane *lane, const struct turn *turn) {
     bool claims = turn->claims && lane->worker->mode == WORKER_RUNNING && !lane->retiring; /* that may have changed */
     struct turn same = {.settle = turn->settle, .begin = turn->begin, .claims = claims, .claim_n = turn->claim_n};
+    bundles_unfolded(lane);
     same.settle->sent = false;
     if (same.begin != NULL)
         same.begin->sent = false;

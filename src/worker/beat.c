@@ -125,7 +125,7 @@ static size_t pick_begun(const redisReply *r, size_t picked[static RECOVER_BATCH
 static struct buf *recover_cmd(const struct lane *lane, const char *worker, uint32_t most, const redisReply *r,
                                const size_t picked[], size_t begun) {
     static const enum queue_key keys[] = {KEY_JOBS,     KEY_DELAYED, KEY_PARKED,  KEY_GATES, KEY_ACCOUNTS,
-                                          KEY_LIMITS,   KEY_WORKERS, KEY_WORKERS_INFO, KEY_STATS};
+                                          KEY_LIMITS,   KEY_WORKERS, KEY_WORKERS_INFO, KEY_STATS, KEY_UNWELL};
     size_t fixed = sizeof(keys) / sizeof(keys[0]);
     struct buf *cmd = &lane->worker->text_cmd, *key = &lane->worker->text_path;
     buf_reset(cmd);
@@ -149,6 +149,7 @@ static void on_own_recovered(void *arg, const redisReply *r, const char *error) 
     struct lane *lane = arg;
     lane->orphans_out = false;
     lane->look_now = true;
+    bundles_unfolded(lane);
     if (r != NULL && r->type == REDIS_REPLY_ARRAY)
         return;
     lane->claim_lost = true; /* looked for again */

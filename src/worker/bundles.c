@@ -51,7 +51,7 @@ uint8_t bundle_offer(struct lane *lane, uint64_t turn) {
         b->claims = 0;
         b->first = 1;
         b->turn = turn;
-        b->asked_again = false;
+        b->asked_again = b->folded = false;
         become(b, BUNDLE_OFFERED);
         return all->last;
     }
@@ -147,7 +147,8 @@ bool bundle_answered(struct lane *lane, uint8_t n, const redisReply *claimed) {
         return false;
     }
     b->first = strtoull(claimed->element[1]->str, NULL, 10) + 1;
-    all->count = b->claims = (uint32_t)strtoul(claimed->element[3]->str, NULL, 10);
+    all->count = b->size = b->claims = (uint32_t)strtoul(claimed->element[3]->str, NULL, 10);
+    b->folded = true;
     memcpy(all->nonce, claimed->element[2]->str, claimed->element[2]->len + 1);
     all->awaited = n;
     become(b, BUNDLE_HELD);
@@ -159,6 +160,33 @@ bool bundle_answered(struct lane *lane, uint8_t n, const redisReply *claimed) {
 
 void bundle_unanswered(struct lane *lane, uint8_t n) {
     become(&lane->bundles.of[n], BUNDLE_LOST);
+}
+
+/* --- folded --- */
+
+static bool all_folded(const struct lane *lane, const struct bundle_set *set) {
+    for (size_t n = 1; n < BUNDLES; n++)
+        if (bundle_set_has(set, (uint8_t)n) && !lane->bundles.of[n].folded)
+            return false;
+    return true;
+}
+
+bool bundles_end_folded(const struct lane *lane, const struct batch *settle) {
+    return settle->bundled == settle->count && all_folded(lane, &settle->of);
+}
+
+bool bundles_begin_folded(const struct lane *lane, const struct batch *begin) {
+    if (begin == NULL || begin->count == 0 || !turn_may_fold(begin) || !all_folded(lane, &begin->of))
+        return false;
+    uint32_t whole = 0;
+    for (size_t n = 1; n < BUNDLES; n++)
+        whole += bundle_set_has(&begin->of, (uint8_t)n) ? lane->bundles.of[n].size : 0;
+    return whole == begin->count;
+}
+
+void bundles_unfolded(struct lane *lane) {
+    for (size_t n = 1; n < BUNDLES; n++)
+        lane->bundles.of[n].folded = false;
 }
 
 /* --- its end --- */

@@ -22,7 +22,9 @@ struct bundle {
     enum bundle_state state;
     bool asked;       /* for its texts, and no answer yet */
     bool asked_again;
+    bool folded;      /* Redis has one entry for its claims (fold.lua), as far as we know */
     uint32_t claims;  /* that have not ended */
+    uint32_t size;    /* how many it had */
     uint64_t first;   /* number of the first of them; 1: not known */
     uint64_t turn;    /* that it was offered to */
 };
@@ -50,6 +52,10 @@ void bundle_unanswered(struct lane *lane, uint8_t n);
 uint16_t bundle_which(const struct order *o); /* of its bundle's claims it is, from 0 on; 0 of none */
 void bundle_left(struct order *o); /* its claim has ended, its text is elsewhere */
 void bundle_lost(struct order *o); /* the order leaves; whether its claim has ended is not known */
+/* Whether Redis has all that the batch settles as claims of folded bundles; all that it begins as whole ones. */
+bool bundles_end_folded(const struct lane *lane, const struct batch *settle);
+bool bundles_begin_folded(const struct lane *lane, const struct batch *begin);
+void bundles_unfolded(struct lane *lane); /* none is folded, or nobody knows */
 void bundles_tell(struct lane *lane, struct turn *turn); /* which have ended */
 void bundles_told(struct lane *lane, const struct turn *turn, bool answered);
 /* Redis is asked what we hold, and has said it: whether it holds nothing that no order here stands for. */

@@ -69,14 +69,15 @@ static void add_limits(const struct lane *lane, const struct account *a, struct 
 }
 
 void lane_send_limits(struct lane *lane) {
+    static const enum queue_key keys[] = {KEY_LIMITS, KEY_GATES, KEY_STATS, KEY_ACCOUNTS, KEY_UNWELL};
+    const size_t key_n = sizeof(keys) / sizeof(keys[0]);
     struct buf *cmd = &lane->worker->text_cmd;
     for (uint32_t from = 0; from < lane->port_count; from += LIMITS_CALL) {
         uint32_t n = lane->port_count - from < LIMITS_CALL ? lane->port_count - from : LIMITS_CALL;
         buf_reset(cmd);
-        queue_cmd_begin(cmd, SCRIPT_LIMITS, 3, 2 * (size_t)n);
-        queue_cmd_key(cmd, &lane->keys, KEY_LIMITS);
-        queue_cmd_key(cmd, &lane->keys, KEY_GATES);
-        queue_cmd_key(cmd, &lane->keys, KEY_STATS);
+        queue_cmd_begin(cmd, SCRIPT_LIMITS, key_n, 2 * (size_t)n);
+        for (size_t i = 0; i < key_n; i++)
+            queue_cmd_key(cmd, &lane->keys, keys[i]);
         for (uint32_t i = from; i < from + n; i++)
             add_limits(lane, lane->ports[i]->account, cmd);
         tell(lane, SCRIPT_LIMITS, on_limits);
@@ -95,13 +96,14 @@ static bool credentials_changed(const struct config *old, const struct account *
 }
 
 static void reopen_some(struct lane *lane, const char *const names[static LIMITS_CALL], size_t n) {
-    static const enum queue_key keys[] = {KEY_ACCOUNTS, KEY_LIMITS, KEY_GATES};
+    static const enum queue_key keys[] = {KEY_ACCOUNTS, KEY_LIMITS, KEY_GATES, KEY_UNWELL};
+    const size_t key_n = sizeof(keys) / sizeof(keys[0]);
     struct buf *cmd = &lane->worker->text_cmd;
     if (n == 0)
         return;
     buf_reset(cmd);
-    queue_cmd_begin(cmd, SCRIPT_REOPEN, 3, n);
-    for (size_t i = 0; i < 3; i++)
+    queue_cmd_begin(cmd, SCRIPT_REOPEN, key_n, n);
+    for (size_t i = 0; i < key_n; i++)
         queue_cmd_key(cmd, &lane->keys, keys[i]);
     for (size_t i = 0; i < n; i++)
         redis_resp_str(cmd, names[i]);

@@ -1,6 +1,8 @@
 """Turns whose results go ahead of them, in one transaction with the script (src/worker/ahead.c): each order is sent once and
 has one result, whatever becomes of the transaction."""
 
+import contextlib
+import threading
 import time
 
 import pytest
@@ -141,3 +143,36 @@ def test_redis_is_full(server, peer):
         hold["on"] = False
         world.db.config_set("maxmemory", 0)
         all_created(world, peer)
+
+
+class Entries:
+    """Sees whether ledger entries of what begins are written by a command of its own, not by a script."""
+
+    def __init__(self, db):
+        self.monitor, self.seen = db.monitor(), threading.Event()
+
+    def __enter__(self):
+        self.monitor.__enter__()
+        threading.Thread(target=self.watch, daemon=True).start()
+        return self
+
+    def __exit__(self, *error):
+        """It ends with the server."""
+
+    def watch(self):
+        with contextlib.suppress(Exception):  # it is over
+            for command in self.monitor.listen():
+                if command["client_type"] != "lua" and command["command"].startswith("MSETNX "):
+                    self.seen.set()
+
+
+def test_ledger_entries_of_whole_bundles_go_ahead_too(server, peer):
+    with world_of(server, peer) as world, Entries(world.db) as entries:
+        for more in range(20):
+            world.db.lpush(world.key("jobs"), *[world.job(f"job-{more}-{n}", f"K-{more}-{n}") for n in range(JOBS)])
+            in_gulps(world, lambda: world.db.llen(world.key("results")) == JOBS * (more + 1))
+            if entries.seen.is_set():
+                break
+        assert entries.seen.is_set()
+        none_doubled(peer)
+        no_texts_left(world)

@@ -131,6 +131,7 @@ class Scripts:
         self.turn_sent, self.turn_answered, self.highest = {}, {}, {}
         self.first_pop = 1
         self.bundles = {}  # worker, n -> number of the first, texts, as they were claimed
+        self.folded = set()  # of these, those that are folded as far as the worker knows (fold.lua)
         self.calm = True  # says of turns that may be calm that they are
         self.ahead = False  # lets the results of these go ahead of them
         self.went_ahead = []  # of each turn whose results did, whether it ran
@@ -156,16 +157,18 @@ class Scripts:
         self.db.execute_command("ACL", "SETUSER", "script", *rules)
         return as_text(self.limited.eval(self.texts[script], len(keys), *keys, *args))
 
-    def call_ahead(self, commands, results, keys, args, worker, number):
-        """turn.lua as a transaction (undo.lua): its reply, or None where it is to be called the usual way."""
+    def call_ahead(self, commands, results, keys, args, worker, number, entries):
+        """turn.lua as a transaction (undo.lua): its reply, or None where it is to be called the usual way. `entries`: what
+        undo.lua is told of the ledger's entries that go ahead, too."""
         fixed = [self.key(k.replace("<worker>", worker)) for k in fixed_keys("turn")] + keys
-        rules = ["reset", "on", ">x", "+@all"] + [f"~{k}" for k in dict.fromkeys(fixed + [c[1] for c in commands])]
+        named = [key for c in commands for key in (c[1::2] if c[0] == "MSETNX" else c[1:2])]
+        rules = ["reset", "on", ">x", "+@all"] + [f"~{k}" for k in dict.fromkeys(fixed + named)]
         self.db.execute_command("ACL", "SETUSER", "script", *rules)
         with self.limited.pipeline(transaction=True) as pipe:
             for command in commands:
                 pipe.execute_command(*command)
             pipe.eval(self.texts["turn"], len(fixed), *fixed, *args)
-            pipe.eval(self.texts["undo"], 2, self.key("results"), self.key("stats"), worker, struct.pack("<d", number), len(results), results[0])
+            pipe.eval(self.texts["undo"], 2, self.key("results"), self.key("stats"), worker, struct.pack("<d", number), len(results), results[0], *entries)
             try:
                 *_, reply, undone = pipe.execute(raise_on_error=False)
             except redis_py.ResponseError:  # refused, as a whole
@@ -250,33 +253,45 @@ class Scripts:
         bits += 32 * (self.calm and not bits & ~4 and self.may_be_calm(begin, settle, ops, claim, ended))
         n, room, high = claim or (0, 0, 0)
         goes_ahead = ahead and self.ahead and bits & 32 and settle
-        bits += 64 if goes_ahead else 0
-        numbers = struct.pack("<8HBBHBB7d", len(settle), len(settle_runs), len(begin), len(begin_runs), len(limits), len(distinct),
+        ends_folded = goes_ahead and all((worker, n) in self.folded for n in settle_of)
+        begins_folded = goes_ahead and self.may_fold(worker, begin, begin_of, {limits[limits_index(job[2]) - 1] for job in begin})
+        bits += 64 * bool(goes_ahead) + 128 * bool(ends_folded) + 256 * bool(begins_folded)
+        numbers = struct.pack("<9HBHBB7d", len(settle), len(settle_runs), len(begin), len(begin_runs), len(limits), len(distinct),
                               self.first_pop, len(self.prefix) + len("order:"), bits, bundle,
                               sum(n > 0 for n in begin_of), len(of_begins), len(of_settles), number, self.turn_answered.get(worker, 0),
                               self.highest.get(worker, 0), lowest, n, room, high) + bytes(of_begins + of_settles + list(ended))
         args = [worker, numbers, packed, version or stored("stats", "limits") or b"", jitter]
         args += [b"".join(place(n, job["token"]) for n, job in zip(settle_of, settle)), *map(keys_of, of_begins), *limits, *distinct]
         args += [account for (account, _), _ in settle_runs + begin_runs]
-        args += [job[0] for job in begin] + [f"S {digest} {worker} {token}" for token, *_, digest in begin]
-        args += [job["token"] for job in settle]
+        entries = [f"S {digest} {worker} {token}" for token, *_, digest in begin]
+        args += entries[:1] if begins_folded else [job[0] for job in begin] + entries
+        args += [] if ends_folded else [job["token"] for job in settle]
         settle_keys = [self.order_key(job.get("account", "shop"), job["key"]) if "key" in job else self.key("jobs") for job in settle]
-        keys = [self.order_key(account, key) for _, key, account, _, _ in begin] + lists
+        begin_keys = [self.order_key(account, key) for _, key, account, _, _ in begin]
+        keys = (begin_keys[:1] if begins_folded else begin_keys) + lists
         keys += [self.bundle_key(worker, n) for n in sorted(touched)]
         if goes_ahead:
             commands = [("LPUSH", self.key("results"), *[job["result"] for job in settle])]
-            commands += [("SET", key, job["ledger"], "PX", limits[limits_index(job.get("account", "shop")) - 1][49:])
+            commands += [("PSETEX", key, limits[limits_index(job.get("account", "shop")) - 1][49:], job["ledger"])
                          for key, job in zip(settle_keys, settle)]
-            reply = self.call_ahead(commands, [job["result"] for job in settle], keys, args, worker, number)
+            undo = [entries[0], self.order_key("", "")[:-1], *map(keys_of, of_begins)] if begins_folded else []
+            if begins_folded:
+                commands.append(("MSETNX", *[x for pair in zip(begin_keys, entries) for x in pair]))
+            reply = self.call_ahead(commands, [job["result"] for job in settle], keys, args, worker, number, undo)
             if reply is None and ahead == "only":
                 return None
             if reply is None:
+                self.unfold(worker)
                 return self.turn(worker, [tuple(job) for job in begin], settle, claim, again, False, jitter, number, version, told,
                                  bundle, ended, ahead=False)
         else:
             args += [job.get("result", "") for job in settle] + [job.get("ledger", "") for job in settle] + extras
             reply = self.call("turn", args, worker, settle_keys + keys)
+        if len(reply) > 5:
+            assert reply.pop() == "UNFOLDED"
+            self.unfold(worker)
         if claim and reply[4] and reply[4][0] == "BUNDLE":
+            self.folded.add((worker, bundle))
             self.bundles[worker, bundle] = int(reply[4][1]) + 1, self.list(self.bundle_key(worker, bundle)[len(self.prefix):])
             reply[4] = ["BUNDLE", reply[4][1], reply[4][2], "b" * int(reply[4][3]), *self.bundles[worker, bundle][1]]
         self.answered(worker, number, reply, begin)
@@ -288,6 +303,16 @@ class Scripts:
         number = number_of(token)
         return next((n for (of, n), (first, texts) in self.bundles.items()
                      if of == worker and str(token).endswith("b") and first <= number < first + len(texts)), 0)
+
+    def unfold(self, worker):
+        self.folded = {(of, n) for of, n in self.folded if of != worker}
+
+    def may_fold(self, worker, begin, begin_of, limits):
+        """Whether all that begin are whole folded bundles in their order, and all or none of them are counted."""
+        wanted = [(n, first + i) for n in sorted(set(begin_of) - {0}) for first, texts in [self.bundles[worker, n]] for i in range(len(texts))]
+        counted = {text[17:25] != bytes(8) for text in limits}
+        return (bool(begin) and all((worker, n) in self.folded for n in begin_of) and len(counted) == 1 and
+                [(n, number_of(job[0])) for n, job in sorted(zip(begin_of, begin), key=lambda x: x[0])] == wanted)
 
     def may_be_calm(self, begin, settle, ops, claim, ended):
         """As a worker says it (calm.lua): of the most usual kind, and no order key twice."""
@@ -395,6 +420,8 @@ class Scripts:
             setattr(g, name, value)
         self.db.hset(self.key("accounts"), account,
                      f"{g.tokens:.6f} {g.ts:.3f} {g.conc} {g.fails} {g.mode} {g.till:.3f} {g.cool:.0f} {g.probe}")
+        unwell = g.fails or g.mode != "n" or g.till or g.cool or g.probe != "-"
+        (self.db.sadd if unwell else self.db.srem)(self.key("unwell"), account)
         if self.db.zscore(self.key("gates"), account) is not None:
             self.db.zadd(self.key("gates"), {account: 0})
 
@@ -464,6 +491,9 @@ class Scripts:
                     account = claim[1:].partition(":")[0]
                     begun[account] = begun.get(account, 0) + 1
         for account in self.hash("accounts"):
-            assert self.gate(account).conc == begun.get(account, 0), account
+            g = self.gate(account)
+            assert g.conc == begun.get(account, 0), account
+            if g.fails or g.mode != "n":
+                assert self.db.sismember(self.key("unwell"), account), account
         assert self.stat("taken") == self.stat("settled") + self.stat("died") + len(parked) + inflight
         assert self.db.zcard(self.key("dead")) == self.db.hlen(self.key("dead:entries"))

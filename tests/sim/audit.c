@@ -156,7 +156,7 @@ static int args_at(char **argv) {
 /* A turn's jobs to begin and to settle; their arguments are columns (turn.lua), the first of which holds tokens. */
 struct columns {
     int begins, begin_tokens;
-    int settles, settle_tokens;
+    int settles, settle_tokens; /* tokens: 0 where they are left out, of claims that are folded */
     bool claims;
     char worker[96];
 };
@@ -168,8 +168,13 @@ static struct columns columns_of(char **argv, const size_t *len) {
     for (int i = 0; i < 6; i++)
         n[i] = numbers[2 * i] | numbers[2 * i + 1] << 8;
     struct columns c = {.settles = n[0], .begins = n[2], .claims = (numbers[16] & 4) != 0};
-    c.begin_tokens = a + 6 + numbers[20] + n[4] + n[5] + n[1] + n[3];
+    c.begin_tokens = a + 6 + numbers[21] + n[4] + n[5] + n[1] + n[3];
     c.settle_tokens = c.begin_tokens + 2 * c.begins;
+    bool ends_folded = (numbers[16] & 128) != 0, begins_folded = (numbers[17] & 1) != 0;
+    if (begins_folded)
+        c.settle_tokens = c.begin_tokens + 1, c.begin_tokens = 0;
+    if (ends_folded)
+        c.settle_tokens = 0;
     snprintf(c.worker, sizeof(c.worker), "%s", text_of(argv, len, a));
     return c;
 }
@@ -188,9 +193,9 @@ void audit_before(struct sim_worker *from, int script, char **argv, const size_t
         struct columns c = columns_of(argv, len);
         before.lease_alive = lease_alive(text_of(argv, len, 3), c.worker);
         for (int i = 0; i < c.begins; i++)
-            before.held[i] = holds(c.worker, text_of(argv, len, c.begin_tokens + i));
+            before.held[i] = c.begin_tokens == 0 || holds(c.worker, text_of(argv, len, c.begin_tokens + i));
         for (int i = 0; i < c.settles; i++)
-            before.settles[i] = holds(c.worker, text_of(argv, len, c.settle_tokens + i));
+            before.settles[i] = c.settle_tokens == 0 || holds(c.worker, text_of(argv, len, c.settle_tokens + i));
     } else if (script == SCRIPT_PICK) {
         before.lease_alive = lease_alive(text_of(argv, len, 3), text_of(argv, len, a));
     } else if (script == SCRIPT_RECOVER) {
@@ -220,7 +225,7 @@ static void after_settle(struct sim_worker *from, char **argv, const size_t *len
         if (!lost && !before.settles[i])
             sim_fail("G3: w%u settled a job whose claim it does not hold", from->number);
         unsigned account, key;
-        const char *ledger_key = strstr(text_of(argv, len, 3 + 16 + i), ":order:");
+        const char *ledger_key = strstr(text_of(argv, len, 3 + 17 + i), ":order:");
         if (!lost || argv[c->settle_tokens + 2 * c->settles + i][0] != 'C' || ledger_key == NULL ||
             sscanf(ledger_key, ":order:a%u:key-%u", &account, &key) != 2)
             continue;

@@ -137,6 +137,9 @@ for q, s in pairs(queues) do
       fault('concurrency of', accounts[i], 'is', conc, 'with', s.conc[accounts[i]] or 0, 'begun')
     end
     s.conc[accounts[i]] = nil
+    if not (string.byte(text) == 1 and string.sub(text, 22) == '\0\0\0\0') and redis.call('SISMEMBER', base .. 'unwell', accounts[i]) == 0 then
+      fault('unwell, and nobody is told:', accounts[i])
+    end
   end
   for account in pairs(s.conc) do fault('begun claims without a gate', account) end
   -- a parked job is in exactly one of delayed and waiting

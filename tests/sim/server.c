@@ -233,7 +233,7 @@ static redisReply *run(int argc, char **argv, const size_t *len, bool changes) {
 /* A turn that found nothing to claim, and had nothing else to do, and a beat move no job: what the last audit
  * saw still stands, but for the lease (audit_after). */
 static bool moved_jobs(int script, const redisReply *reply) {
-    return script == SCRIPT_TURN && reply->type == REDIS_REPLY_ARRAY && reply->elements == TURN_PARTS && claimed_any(reply->element[TURN_CLAIMED]);
+    return script == SCRIPT_TURN && reply->type == REDIS_REPLY_ARRAY && reply->elements >= TURN_PARTS && claimed_any(reply->element[TURN_CLAIMED]);
 }
 
 static bool only_claims(int script, char **argv) {
@@ -292,6 +292,9 @@ static redisReply *run_group(struct sim_worker *from, const struct command *cmd)
     char *trim = memmem(cmd->bytes.data, cmd->bytes.len, "KEYS[1], ARGV[3], -1)", 21);
     if (trim != NULL && mutated("undo"))
         memcpy(trim + 9, "0      ", 7);
+    char *ours = memmem(cmd->bytes.data, cmd->bytes.len, "== ARGV[5] then", 15);
+    if (ours != NULL && mutated("undo-entries"))
+        memcpy(ours + 3, "0      ", 7);
     unsigned before = append_clock() + cmd->before;
     world.commands++;
     redisAppendFormattedCommand(redis, cmd->bytes.data, cmd->bytes.len);
@@ -310,7 +313,7 @@ static redisReply *run_group(struct sim_worker *from, const struct command *cmd)
     }
     if (own->type == REDIS_REPLY_ERROR && loaded_sha[script][0] != '\0')
         sim_fail("turn: %s", own->str);
-    else if (own->type == REDIS_REPLY_ARRAY && own->elements == TURN_PARTS)
+    else if (own->type == REDIS_REPLY_ARRAY && own->elements >= TURN_PARTS)
         audit_after(from, script, argv, len, argc, own);
     for (unsigned q = 0; q < QUEUES; q++)
         world.jobs_waiting[q] = true;

@@ -44,6 +44,17 @@ static void test_answers(void **state) {
     assert_true(is_ok(&claims, HEAD NONE NONE "*1\r\n$2\r\nOK\r\n"));
 }
 
+static void test_an_answer_says_that_bundles_are_folded_no_longer(void **state) {
+    (void)state;
+    const struct turn nothing = {0};
+    redisReply *reply = reply_of("*6\r\n$1\r\n5\r\n$2\r\n-1\r\n" NONE NONE NONE "$8\r\nUNFOLDED\r\n");
+    assert_true(turn_reply_ok(&nothing, reply) && turn_unfolded(reply));
+    freeReplyObject(reply);
+    reply = reply_of(HEAD NONE NONE NONE);
+    assert_true(turn_reply_ok(&nothing, reply) && !turn_unfolded(reply));
+    freeReplyObject(reply);
+}
+
 static void test_what_is_no_answer(void **state) {
     (void)state;
     const struct turn settles = {.settle = &two}, begins = {.begin = &two}, claims = {.claims = true};
@@ -108,6 +119,10 @@ static unsigned u16_at(const char *p) {
     return (unsigned char)p[0] | (unsigned)(unsigned char)p[1] << 8;
 }
 
+/* Where NUMBERS of turn.lua has its bits, and what is behind the bundles' counts. */
+#define BITS    16
+#define DOUBLES 23
+
 static double double_at(const char *p) {
     double v;
     memcpy(&v, p, sizeof(v)); /* the machines that tests run on are little-endian */
@@ -170,12 +185,12 @@ static void test_limits_of_both_batches_are_told_once(void **state) {
     const unsigned counts[] = {2, 2, 3, 3, 4, 1, 3, (unsigned)m.keys.order_prefix.len};
     for (size_t i = 0; i < 8; i++)
         assert_int_equal(u16_at(numbers + 2 * i), counts[i]);
-    assert_int_equal(numbers[16], 4);
-    assert_int_equal(numbers[17], 0);
+    assert_int_equal(u16_at(numbers + BITS), 4);
+    assert_int_equal(numbers[18], 0);
     const double values[] = {99, 98, 35, 21, 7, 1000, 0};
     for (size_t i = 0; i < 7; i++)
-        assert_true(double_at(numbers + 22 + 8 * i) == values[i]);
-    assert_int_equal(m.args[1].len, 22 + 56);
+        assert_true(double_at(numbers + DOUBLES + 8 * i) == values[i]);
+    assert_int_equal(m.args[1].len, DOUBLES + 56);
     unmake(&m);
 }
 
@@ -197,10 +212,10 @@ static void test_bundles(void **state) {
                         .ended_lowest = 31, .calm = true};
     turn_write(&turn, &cmd, &keys);
     assert_int_equal(args_of(&cmd, args), 6 + 1 + 1 + 2);
-    assert_int_equal(args[1].len, 22 + 56 + 2);
-    assert_int_equal(args[1].ptr[17], 12);
-    assert_true(double_at(args[1].ptr + 22 + 24) == 31);
-    assert_memory_equal(args[1].ptr + 22 + 56, "\t@", 2);
+    assert_int_equal(args[1].len, DOUBLES + 56 + 2);
+    assert_int_equal(args[1].ptr[18], 12);
+    assert_true(double_at(args[1].ptr + DOUBLES + 24) == 31);
+    assert_memory_equal(args[1].ptr + DOUBLES + 56, "\t@", 2);
     const char *at = buf_cstr(&cmd);
     const char *names[] = {"$24\r\ndray:{orders}:bundle:w:9\r\n", "$25\r\ndray:{orders}:bundle:w:12\r\n",
                            "$25\r\ndray:{orders}:bundle:w:64\r\n", "$26\r\ndray:{orders}:bundle:w:255\r\n"};
@@ -239,11 +254,11 @@ static void assert_of(struct batch *settle, struct batch *begin, const char *exp
     buf_init(&cmd, 1u << 16);
     turn_write(&(struct turn){.settle = settle, .begin = begin, .calm = true, .ended = {7}, .ended_n = 1}, &cmd, &keys);
     args_of(&cmd, args);
-    assert_int_equal(args[1].len, 22 + 56 + len - 4 + 1);
-    assert_memory_equal(args[1].ptr + 18, expected, 4);
-    assert_memory_equal(args[1].ptr + 22 + 56, expected + 4, len - 4);
+    assert_int_equal(args[1].len, DOUBLES + 56 + len - 4 + 1);
+    assert_memory_equal(args[1].ptr + 19, expected, 4);
+    assert_memory_equal(args[1].ptr + DOUBLES + 56, expected + 4, len - 4);
     assert_int_equal(args[1].ptr[args[1].len - 1], 7);
-    assert_int_equal((args[1].ptr[16] & 32) != 0, calm);
+    assert_int_equal((u16_at(args[1].ptr + BITS) & 32) != 0, calm);
     buf_deinit(&cmd);
     queue_keys_deinit(&keys);
 }
@@ -317,7 +332,7 @@ static int bits_of(struct batch *settle, struct batch *begin) {
     buf_init(&cmd, 1u << 16);
     turn_write(&(struct turn){.settle = settle, .begin = begin, .calm = true}, &cmd, &keys);
     args_of(&cmd, args);
-    int bits = args[1].ptr[16];
+    int bits = (int)u16_at(args[1].ptr + BITS);
     buf_deinit(&cmd);
     queue_keys_deinit(&keys);
     return bits;
@@ -453,6 +468,7 @@ int main(void) {
         cmocka_unit_test(test_only_what_is_usual_may_be_calm),
         cmocka_unit_test(test_a_key_that_is_there_twice_is_found),
         cmocka_unit_test(test_what_is_no_answer),
+        cmocka_unit_test(test_an_answer_says_that_bundles_are_folded_no_longer),
         cmocka_unit_test(test_a_refusal_to_begin),
         cmocka_unit_test(test_limits_of_both_batches_are_told_once),
         cmocka_unit_test(test_what_is_not_to_be_trusted_is_said),

@@ -19,16 +19,20 @@ repeat -- left by `break` where it is not calm
   end
   if limited == nil then break end
 
-  -- What is due, waits, was picked up or is paused, gates, and the bundle to be made: mostly there is nothing of it. Of
-  -- accounts without limits nothing is stored, as long as none of them fails.
-  local accounts_n, next = settle_runs + begin_runs, '-1'
+  local calm, counted, ends_counted = true, {}, false -- counted: by op, whether its requests are among those of their account
+  local counter = settle_n > 0 and sub(argv[OPS + 1], 4) -- one for all
+  for i = 1, ops_n do
+    local op = argv[OPS + i]
+    calm, counted[i] = calm and sub(op, 4) == counter, byte(op, 3) == 99 -- c
+    ends_counted = ends_counted or counted[i]
+  end
+  if not calm then break end
+
+  -- What is due, waits, was picked up or is paused, gates, accounts in trouble, and the bundle to be made: mostly there is
+  -- nothing of it.
+  local accounts_n, next, unwell = settle_runs + begin_runs, '-1', false
   local name = bundle > 0 and sub(jobs_key, 1, -5) .. 'bundle:' .. argv[1] .. ':' .. bundle
-  local others = limited and call('EXISTS', delayed_key, parked_key, waiting_key, gates_key, pauses_key, taken_key, name or taken_key)
-    or call('EXISTS', delayed_key, parked_key, waiting_key, gates_key, pauses_key, taken_key, name or taken_key, accounts_key)
-  local stored_some = accounts_n > 0 and (limited or others > 0)
-  local states = stored_some and try('HMGET', accounts_key, unpack(argv, ACCOUNTS + 1, ACCOUNTS + accounts_n)) or {}
-  if states.err then break end
-  if others > 1 or (others == 1 and (limited or call('EXISTS', accounts_key) == 0)) then
+  if call('EXISTS', delayed_key, parked_key, waiting_key, gates_key, pauses_key, taken_key, unwell_key, name or taken_key) > 0 then
     local due, looks = try('ZCOUNT', delayed_key, '-inf', ms(now)), try('ZCOUNT', gates_key, '-inf', ms(now))
     if due ~= 0 or looks ~= 0 or try('HLEN', pauses_key) ~= 0 or try('LLEN', taken_key) ~= 0 then break end
     if type(try('HLEN', parked_key)) == 'table' or type(try('ZCARD', waiting_key)) == 'table' then break end
@@ -36,13 +40,19 @@ repeat -- left by `break` where it is not calm
     local clear = true
     for i = 1, accounts_n do clear = clear and not waiting[i] end
     if not clear then break end
+    unwell = call('EXISTS', unwell_key) == 1
     if name and call('EXISTS', name) == 1 then name = false end
     -- uses: look
     next = look_again(delayed_key, gates_key)
   end
+  -- The gates of ends that are not counted, and of accounts without limits, say nothing but whether they are in trouble.
+  local from, to = settle_runs, settle_runs -- behind which run, and up to which, gates are looked at
+  if unwell or ends_counted then from = 0 end
+  if unwell or limited then to = accounts_n end
+  local states = from < to and try('HMGET', accounts_key, unpack(argv, ACCOUNTS + from + 1, ACCOUNTS + to)) or {}
+  if states.err then break end
 
-  -- The lease, and whether claims are as the worker knows them (fence.lua); one counter for all.
-  local counter = settle_n > 0 and sub(argv[OPS + 1], 4)
+  -- The lease, and whether claims are as the worker knows them (fence.lua).
   local state = try('HMGET', stats_key, 'seq', 'taken', 'limits', 'turn:' .. argv[1], 'settled', 'results', counter or 'seq')
   local number, fresh, field = tonumber(state[1] or 0), tonumber(state[2] or 0), state[4]
   if not number or number == 0 or not fresh or not field or #field ~= 16 then break end
@@ -60,65 +70,84 @@ repeat -- left by `break` where it is not calm
     if claims and high_water > 0 and unread + (pushed and 0 or settle_n) >= high_water then break end
   end
 
-  local calm, counted = true, {} -- counted: by op, whether its requests are among those of their account
-  for i = 1, ops_n do
-    local op = argv[OPS + i]
-    calm, counted[i] = calm and sub(op, 4) == counter, byte(op, 3) == 99 -- c
-  end
-  if not calm then break end
-
   -- Requests that ended free their places, requests that begin take them, as long as all of them can.
   local run = { byte(runs, 1, -1) } -- three numbers each
   local gates, gate_at, fields_n = {}, {}, 0 -- what is to be written: account, gate, account and so on; where an account's gate is among it
-  local counts, free = false, not stored_some -- of those that begin, some are counted; some are not
-  for r = 1, stored_some and settle_runs or 0 do
-    local stored = states[r]
+  local counts, free = false, to == settle_runs -- of those that begin, some are counted; some are not
+  local ENDS, under_way, tails, full = '<I4I4', {}, {}, {} -- how a gate ends (requests under way, failures); each kind is packed once
+  for r = from + 1, settle_runs do
+    local stored = states[r - from]
     if counted[run[3 * r]] then
-      local account, which, length = argv[ACCOUNTS + r], run[3 * r - 1], run[3 * r - 2]
-      local at, tokens, ts, conc, state, fails = gate_at[account], bursts[which], now, 0, 1, 0
+      local account, length = argv[ACCOUNTS + r], run[3 * r - 2]
+      local at = gate_at[account]
       stored = at and gates[at] or stored
-      if stored then
-        if #stored ~= 25 then calm = false break end
-        state, tokens, ts, conc, fails = unpack_gate('<bddI4I4', stored)
+      if not stored then
+        stored = pack_gate('<bddI4I4', 1, bursts[run[3 * r - 1]], now, 0, 0)
+      elseif #stored ~= 25 then
+        calm = false
+        break
       end
-      if state ~= 1 or fails > 0 then calm = false break end
+      local head, tail = unpack_gate('c17c8', stored)
+      local left, fails = under_way[tail], nil
+      if not left then
+        left, fails = unpack_gate(ENDS, tail)
+        if fails > 0 then calm = false break end -- as any text would seem to have
+        under_way[tail] = left
+      end
+      left = left > length and left - length or 0
+      tail = tails[left]
+      if not tail then
+        tail = pack_gate(ENDS, left, 0)
+        tails[left] = tail
+      end
       if not at then
         gates[fields_n + 1], fields_n = account, fields_n + 2
         at = fields_n
         gate_at[account] = at
       end
-      gates[at] = pack_gate('<bddI4I4', 1, tokens, ts, conc > length and conc - length or 0, 0)
+      gates[at] = head .. tail
     elseif stored then
       if #stored ~= 25 or byte(stored) ~= 1 then calm = false break end
       local a, b, c, d = byte(stored, 22, 25) -- failures
       if a + b + c + d > 0 then calm = false break end
     end
   end
-  for r = settle_runs + 1, calm and stored_some and accounts_n or 0 do
-    local which, stored = run[3 * r - 1], states[r]
+  for r = settle_runs + 1, calm and to or 0 do
+    local which, stored = run[3 * r - 1], states[r - from]
     local rate, limit = rates[which], concs[which]
     if limit > 0 then counts = true else free = true end
     if rate > 0 or limit > 0 or stored then
       local account, length = argv[ACCOUNTS + r], run[3 * r - 2]
-      local at, left, under_way, state, ts, fails = gate_at[account], bursts[which], 0, 1, now, 0
+      local at, burst, n = gate_at[account], bursts[which], 0
+      local left = burst
       stored = at and gates[at] or stored
       if stored then
         if #stored ~= 25 then calm = false break end
-        local tokens
-        state, tokens, ts, under_way, fails = unpack_gate('<bddI4I4', stored)
+        local tokens, ts, fails
+        tokens, ts, n, fails = unpack_gate('<ddI4I4', stored, 2)
+        if fails > 0 then calm = false break end -- as any text would seem to have
         if rate > 0 and now > ts then tokens = tokens + (now - ts) * rate / 1000 end
-        if rate == 0 or now <= ts or tokens < left then left = tokens end
+        if rate > 0 and tokens < burst then left = tokens end
       end
-      if rate > 0 then left = left - length end
-      if limit > 0 then under_way = under_way + length end
-      if state ~= 1 or fails > 0 or (rate > 0 and left < 0) or (limit > 0 and under_way > limit) then calm = false break end
+      if limit > 0 then n = n + length end
+      if (rate > 0 and left < length) or (limit > 0 and n > limit) then calm = false break end
       if rate > 0 or limit > 0 then
         if not at then
           gates[fields_n + 1], fields_n = account, fields_n + 2
           at = fields_n
           gate_at[account] = at
         end
-        gates[at] = pack_gate('<bddI4I4', 1, left, now, under_way, 0)
+        if left < burst then
+          gates[at] = pack_gate('<bddI4I4', 1, left - length, now, n, 0)
+        else -- most buckets are full: many gates are the same then
+          local same = (n * 256 + length) * 256 + which
+          local gate = full[same]
+          if not gate then
+            gate = pack_gate('<bddI4I4', 1, rate > 0 and burst - length or burst, now, n, 0)
+            full[same] = gate
+          end
+          gates[at] = gate
+        end
       end
     end
   end
@@ -156,6 +185,7 @@ repeat -- left by `break` where it is not calm
       local n = places[3 * i - 2]
       local mark, which = marks[n], places[3 * i - 1] + 256 * places[3 * i]
       if not mark then
+        if bare then calm = false break end
         gone[#gone + 1] = argv[SETTLE_AT + i]
       else
         local its_bit, rest = BITS[which % 8 + 1], which % 8
@@ -166,7 +196,7 @@ repeat -- left by `break` where it is not calm
       end
     end
   end
-  if not calm then break end
+  if not calm or (bare and not gone) then break end
   in_part = whole > 0 and (in_part or whole ~= bundled_n)
   local folds = whole > 0 and not in_part
 
@@ -174,7 +204,11 @@ repeat -- left by `break` where it is not calm
   -- that begin and those that end none is another's (the worker has looked).
   local first, keys_at = ACCOUNTS + accounts_n, FIXED + (pushed and 0 or settle_n) -- before the tokens to begin; their keys
   local fence, letters, claims_now, claims_n = struct.pack('<dd', turn, unsure), nil, {}, 0
-  if begin_n > 0 then
+  if sent then
+    -- All of the entries are there, or none: MSETNX wrote them.
+    if not folds or whole ~= begin_n or try('GET', keys[keys_at + 1]) ~= argv[first + 1] then break end
+    letters = string.rep(counts and 'C' or 'G', begin_n)
+  elseif begin_n > 0 then
     local entries, i, start, mixed = {}, 0, prefix_n + 1, counts and free and {}
     local one_by_one, some = not folds, begin_n > bundled_n
     for r = settle_runs + 1, accounts_n do
@@ -325,5 +359,5 @@ repeat -- left by `break` where it is not calm
   elseif begin_n > 0 or count > 0 then
     call('HSET', stats_key, 'turn:' .. argv[1], fence, 'seq', ms(number + count), 'taken', ms(fresh + count))
   end
-  return { ms(now), next, settle_n > 0 and { string.rep('O', settle_n) }, begin_n > 0 and { letters }, records }
+  return { ms(now), next, settle_n > 0 and { string.rep('O', settle_n) }, begin_n > 0 and { letters }, records, in_part and 'UNFOLDED' or nil }
 until true

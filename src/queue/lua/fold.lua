@@ -83,10 +83,10 @@ local function write_all(key, list)
 end
 
 -- Each claim gets entries of its own. The first command is one that is not refused for want of memory, and so what
--- follows is not.
+-- follows is not. Whether any were folded.
 local function unfold(inflight_key, claims_key)
   local folded = redis.call('HGET', inflight_key, 'folded')
-  if not folded then return end
+  if not folded then return false end
   redis.call('HDEL', inflight_key, '')
   write_all(inflight_key, folded_claims(folded, claims_key))
   for at = 1, #folded, FOLD_SIZE do
@@ -98,4 +98,5 @@ local function unfold(inflight_key, claims_key)
     end
   end
   redis.call('HDEL', inflight_key, 'folded')
+  return true
 end

@@ -1,6 +1,6 @@
 -- Accounts whose credentials changed: where they were held, one probe may go at once.
 -- uses: kinds clock gate gate_read gate_own gate_load gate_save passage
--- KEYS  1 accounts  2 limits  3 gates
+-- KEYS  1 accounts  2 limits  3 gates  4 unwell
 -- ARGV  accounts
 -- Returns  how many were held
 local held = 0
@@ -12,6 +12,6 @@ for _, account in ipairs(ARGV) do
     held = held + 1
   end
 end
-gates_save(KEYS[1])
+gates_save(KEYS[1], KEYS[4], redis.call('SCARD', KEYS[4]))
 gates_schedule(KEYS[3])
 return held

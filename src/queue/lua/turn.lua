@@ -2,7 +2,7 @@
 -- three may be missing. What they do: settle.lua, begin.lua, claim.lua.
 -- uses: clock
 -- KEYS  1 jobs  2 results  3 dead  4 dead:entries  5 delayed  6 parked  7 waiting  8 gates  9 accounts
---       10 limits  11 pauses  12 workers  13 stats  14 taken  15 inflight:<worker>  16 claims:<worker>; then
+--       10 limits  11 pauses  12 workers  13 stats  14 taken  15 inflight:<worker>  16 claims:<worker>  17 unwell; then
 --       per job to settle: order:<account>:<key> (or jobs where there is none); then the same per job to
 --       begin; then further results lists; then the bundles (bundle.lua) that may be touched: the one that a claim may
 --       make, those that ended, and those with texts of what is to be begun or to be put elsewhere
@@ -14,9 +14,10 @@
 --       is to be settled
 --   A run is neighbours of the same account, limits and op or kind. Of each, those to be settled first, `runs` has
 --   three bytes: how many they are; which limits (0: none known); which op, or the letter of the kind.
--- Returns  { now ms, next ms, settled, begun, claimed }; the last three are false where nothing was asked for
+-- Returns  { now ms, next ms, settled, begun, claimed[, "UNFOLDED"] }; the middle three are false where nothing was asked for
 --   next     when to claim again: 0 now, -1 nothing is known to come
 --   settled, begun, claimed: as settle.lua, begin.lua, claim.lua say
+--   UNFOLDED  bundles of the worker's are folded no longer (fold.lua)
 -- Out of memory, Redis refuses to begin and to claim, and settles: work that is under way must end.
 -- stats has "limits" -> a number that changes with every change of the limits: where the worker's is another,
 -- what Redis holds counts.
@@ -27,7 +28,10 @@ local keys, argv = KEYS, ARGV
 -- Numbers, little-endian: how many settlements, runs of them, begins, runs of them, limits, ops, jobs to pop at
 -- first (claim.lua); the length of the ledger keys' common beginning ("dray:{q}:order:"); bits: 1 sent again, 2 in
 -- doubt (fence.lua), 4 claims, 8 a job dies, 16 the limits of an account are not known, 32 it may be calm (calm.lua),
--- 64 its results and ledger entries went ahead of it: it is calm, or nothing; their columns and keys are left out;
+-- 64 its results and ledger entries went ahead of it: it is calm, or nothing; their columns and keys are left out; then
+-- also: 128 what is settled are claims of folded bundles: the column of their tokens is left out, too; 256 what begins are
+-- whole folded bundles, all or none of them counted, and their ledger entries went ahead: of their columns and keys there is
+-- the first ledger key and the first entry;
 -- which bundle a claim may make (bundle.lua; 0: none); how many of the begins are of bundles; of how many bundles; of how
 -- many the settlements are; turn, answered, highest (fence.lua); the lowest number of a claim
 -- to settle or to begin, or of a bundle that ended; how many to claim (0 only gives back what blocking pick-ups took);
@@ -35,19 +39,19 @@ local keys, argv = KEYS, ARGV
 -- are of, for each that settlements are of, and for each of which all claims have ended
 local settle_n, settle_runs, begin_n, begin_runs, limits_n, ops_n, pop_n, prefix_n, bits, bundle, bundled_n, begin_bundles,
   settle_bundles, turn, answered, highest, lowest, claim_n, room_bytes, high_water, bundles_at =
-  struct.unpack('<I2I2I2I2I2I2I2I2BBI2BBddddddd', argv[2])
+  struct.unpack('<I2I2I2I2I2I2I2I2I2BI2BBddddddd', argv[2])
 local ended_at = bundles_at + begin_bundles + settle_bundles
 local again, dies, claims = bits % 2 >= 1, bits % 16 >= 8, bits % 8 >= 4
 local call, try = redis.call, redis.pcall
 local jobs_key, results_key, dead_key, entries_key, delayed_key, parked_key, waiting_key, gates_key, accounts_key,
-  limits_key, pauses_key, workers_key, stats_key, taken_key, inflight_key, claims_key = unpack(keys, 1, 16)
-local FIXED, LIMITS_AT = 16, 6 + begin_bundles
+  limits_key, pauses_key, workers_key, stats_key, taken_key, inflight_key, claims_key, unwell_key = unpack(keys, 1, 17)
+local FIXED, LIMITS_AT = 17, 6 + begin_bundles
 local OPS = LIMITS_AT + limits_n
 local ACCOUNTS = OPS + ops_n
-local SETTLE_AT = ACCOUNTS + settle_runs + begin_runs + 2 * begin_n -- before the settlements' columns
+local pushed, bare, sent = bits >= 64, bits % 256 >= 128, bits >= 256
+local SETTLE_AT = ACCOUNTS + settle_runs + begin_runs + (sent and 1 or 2 * begin_n) -- before the settlements' columns
 local runs = argv[3]
 local sub, concat = string.sub, table.concat
-local pushed = bits >= 64
 if bits >= 32 then
   -- uses: calm
 end
@@ -55,7 +59,7 @@ if pushed then return { 'AGAIN' } end -- undo.lua is behind it
 
 -- uses: kinds gate
 local wrong = wrong_kind({ 'LLEN', false, dies and 'ZCARD', dies and 'HLEN', 'ZCARD', 'HLEN', 'ZCARD', 'ZCARD', false, false,
-  'HLEN', false, false, 'LLEN', 'HLEN', 'HLEN' })
+  'HLEN', false, false, 'LLEN', 'HLEN', 'HLEN', 'SCARD' })
 if wrong then return wrong end
 local moved = false -- jobs went to `delayed`, `waiting` or `jobs`
 local ended = 0     -- claims
@@ -121,9 +125,10 @@ if claims or settle_n + begin_n > 0 then
   end
 end
 
+local unfolded -- "UNFOLDED", where claims were folded until now
 if size[15] > 0 then
   -- uses: fold
-  unfold(inflight_key, claims_key)
+  unfolded = unfold(inflight_key, claims_key) and 'UNFOLDED' or nil
 end
 
 if settle_n > 0 then
@@ -160,7 +165,7 @@ end
 
 if gates_dirty then
   -- uses: gate_save
-  gates_save(accounts_key)
+  gates_save(accounts_key, unwell_key, size[17])
 end
 if counted then call('HSET', stats_key, 'seq', ms(seq), 'taken', ms(taken)) end
 local next = '-1'
@@ -170,4 +175,4 @@ elseif moved or size[5] > 0 or size[8] > 0 then
   -- uses: look
   next = look_again(delayed_key, gates_key)
 end
-return { ms(now), next, settled, begun, claimed }
+return { ms(now), next, settled, begun, claimed, unfolded }
