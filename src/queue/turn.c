@@ -90,8 +90,8 @@ static bool is_calm(const struct turn *t, const struct batch *settle, const stru
 }
 
 bool turn_may_go_ahead(const struct turn *t) {
-    bool fresh = t->settle != NULL && !t->settle->sent && (t->begin == NULL || !t->begin->sent);
-    return fresh && is_calm(t, t->settle, t->begin != NULL ? t->begin : &none);
+    const struct batch *settle = t->settle != NULL ? t->settle : &none, *begin = t->begin != NULL ? t->begin : &none;
+    return !settle->sent && !begin->sent && is_calm(t, settle, begin);
 }
 
 /* Whether the items of bundle `n` stand in their order, from its first claim on. */
@@ -251,9 +251,9 @@ static void mark_sent(struct batch *b) {
 }
 
 /* undo.lua, as a text: it is there where turn.lua is not. */
-static void write_undo(const struct turn *t, struct buf *cmd, const struct queue_keys *k) {
+static void write_undo(const struct turn *t, const struct batch *settle, struct buf *cmd, const struct queue_keys *k) {
     const struct script *undo = &scripts[SCRIPT_UNDO];
-    struct span results = buf_span(&t->settle->firsts);
+    struct span results = buf_span(&settle->firsts);
     redis_resp_begin(cmd, 9 + (t->begins_folded ? 2 + bundle_set_count(&t->begin->of) : 0));
     redis_resp_str(cmd, "EVAL");
     redis_resp_arg(cmd, (struct span){undo->text, undo->len});
@@ -264,8 +264,11 @@ static void write_undo(const struct turn *t, struct buf *cmd, const struct queue
     redis_resp_head(cmd, 8);
     turn_pack_double(cmd, (double)t->number);
     buf_add(cmd, "\r\n", 2);
-    redis_resp_u64(cmd, t->settle->count);
-    buf_add_span(cmd, batch_next(&results));
+    redis_resp_u64(cmd, settle->count);
+    if (settle->count > 0)
+        buf_add_span(cmd, batch_next(&results));
+    else
+        redis_resp_str(cmd, "");
     if (!t->begins_folded)
         return;
     struct span entries = buf_span(&t->begin->firsts);
@@ -302,7 +305,7 @@ uint32_t turn_write(const struct turn *t, struct buf *cmd, const struct queue_ke
     buf_reset(cmd);
     if (t->ahead) {
         buf_add_str(cmd, "*1\r\n$5\r\nMULTI\r\n");
-        before = 2 + batch_write_commands(p.settle, k->bulk[KEY_RESULTS], cmd);
+        before = 2 + (p.settle->count > 0 ? batch_write_commands(p.settle, k->bulk[KEY_RESULTS], cmd) : 0);
         if (t->begins_folded)
             before += batch_write_entries(p.begin, cmd);
     }
@@ -313,7 +316,7 @@ uint32_t turn_write(const struct turn *t, struct buf *cmd, const struct queue_ke
     write_columns(t, &p, cmd);
     if (!t->ahead)
         return before;
-    write_undo(t, cmd, k);
+    write_undo(t, p.settle, cmd, k);
     buf_add_str(cmd, "*1\r\n$4\r\nEXEC\r\n");
     return before + 1;
 }

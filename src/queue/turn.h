@@ -21,7 +21,7 @@ struct turn {
     size_t ended_n;
     uint64_t ended_lowest;    /* the lowest number of a claim that was theirs */
     bool calm;                /* nothing is known that would hold it up: calm.lua is worth a try */
-    bool ahead;               /* its results go ahead of it (turn_may_go_ahead) */
+    bool ahead;               /* its results, or what begins, go ahead of it (turn_may_go_ahead) */
     bool ends_folded;         /* then: what it settles are claims of folded bundles alone, and need not be named */
     bool begins_folded;       /* then: what it begins are whole folded bundles: their ledger entries go ahead, too */
     const char *limits_version; /* as the script `limits` said; NULL: not known */
@@ -42,7 +42,7 @@ void turn_pack_limits(const struct turn_limits *l, struct buf *out);
 void turn_pack_u16(struct buf *out, size_t v);
 void turn_pack_double(struct buf *out, double v);
 
-/* Whether its results and ledger entries may be written by commands of their own, ahead of the script in one
+/* Whether its results and ledger entries, if it has any, may be written by commands of their own, ahead of the script in one
  * transaction: it is a calm one. They need not pass through Lua then. Where the turn is not as calm as it seemed, the
  * script takes the results away again, and the answer is TURN_AGAIN. */
 bool turn_may_go_ahead(const struct turn *t);

@@ -105,9 +105,8 @@ static void send_turn(struct lane *lane, const struct turn *turn) {
         wait = replicas_wait(lane, turn->begin);
         wait.waited = on_waited;
     }
-    c->turn.ahead = wait.waited == NULL && turn_goes_ahead(lane, &c->turn);
-    c->turn.ends_folded = c->turn.ahead && bundles_end_folded(lane, c->turn.settle);
-    c->turn.begins_folded = c->turn.ahead && bundles_begin_folded(lane, c->turn.begin);
+    if (wait.waited == NULL)
+        turn_go_ahead(lane, &c->turn);
     turn_send(&c->turn, &w->text_cmd, w->caller, &lane->keys, wait.waited != NULL ? &wait : NULL, on_turn, c);
     if (c->turn.bundle > 0)
         bundle_ask(lane, c->turn.bundle);
@@ -259,7 +258,8 @@ static void send_again(struct lane *lane, const struct turn *turn) {
     bool claims = turn->claims && lane->worker->mode == WORKER_RUNNING && !lane->retiring; /* that may have changed */
     struct turn same = {.settle = turn->settle, .begin = turn->begin, .claims = claims, .claim_n = turn->claim_n};
     bundles_unfolded(lane);
-    same.settle->sent = false;
+    if (same.settle != NULL)
+        same.settle->sent = false;
     if (same.begin != NULL)
         same.begin->sent = false;
     if (turn->bundle > 0)
@@ -271,7 +271,8 @@ static void send_again(struct lane *lane, const struct turn *turn) {
         return;
     }
     lane->look_now |= same.claims;
-    lane_unanswered(lane, same.settle);
+    if (same.settle != NULL)
+        lane_unanswered(lane, same.settle);
     if (same.begin != NULL)
         lane_unanswered(lane, same.begin);
 }

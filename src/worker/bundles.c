@@ -172,7 +172,7 @@ static bool all_folded(const struct lane *lane, const struct bundle_set *set) {
 }
 
 bool bundles_end_folded(const struct lane *lane, const struct batch *settle) {
-    return settle->bundled == settle->count && all_folded(lane, &settle->of);
+    return settle != NULL && settle->bundled == settle->count && all_folded(lane, &settle->of);
 }
 
 bool bundles_begin_folded(const struct lane *lane, const struct batch *begin) {
@@ -215,9 +215,15 @@ void bundle_lost(struct order *o) {
     become(b, BUNDLE_LOST);
 }
 
+static bool in_doubt(const struct batch *b) {
+    return b != NULL && (b->sent || b->doubtful);
+}
+
 void bundles_tell(struct lane *lane, struct turn *turn) {
     struct bundles *all = &lane->bundles;
     turn->ended_lowest = UINT64_MAX;
+    if (in_doubt(turn->settle) || in_doubt(turn->begin))
+        return; /* it would take nothing away */
     for (size_t n = 1; all->in[BUNDLE_ENDED] > 0 && n < BUNDLES && turn->ended_n < ENDED_MAX; n++) {
         struct bundle *b = &all->of[n];
         if (b->state != BUNDLE_ENDED)

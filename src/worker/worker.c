@@ -210,6 +210,7 @@ struct worker *worker_new(uv_loop_t *loop, struct config *config, bool wait_for_
     w->bundle_least = BUNDLE_LEAST;
     w->bundle_most = BUNDLES - 1;
     w->ahead_least = AHEAD_LEAST;
+    w->ahead_begins = AHEAD_BEGINS;
     w->config = config_ref(config);
     w->boot = config_ref(config);
     w->wait_for_redis = wait_for_redis;

@@ -18,6 +18,7 @@
 #define EVICTION_BEATS 60    /* Redis is asked once in so many beats whether it may evict */
 #define SERVERS_MAX    64    /* Redis servers that are remembered as checked */
 #define AHEAD_LEAST    8     /* fewer results are quicker pushed by the script */
+#define AHEAD_BEGINS   16    /* and fewer that begin quicker written by it */
 #define SHARE_WAIT_MS  250   /* a job waits so long for a slot that its account may take */
 
 enum worker_mode {
@@ -133,6 +134,7 @@ struct worker {
     uint32_t bundle_least; /* jobs that are worth a bundle */
     uint32_t bundle_most;  /* bundles of a lane at a time, up to BUNDLES - 1 */
     uint32_t ahead_least;  /* settlements that are worth a transaction */
+    uint32_t ahead_begins; /* or so many begins */
 
     uv_prepare_t turn;
     uv_timer_t wake;  /* the next moment that something is due */
@@ -266,7 +268,7 @@ void batch_done(struct lane *lane, struct batch *b);
 
 /* ahead.c: turns whose results go ahead of them */
 void lane_ask_exec(struct lane *lane); /* the node has come: does it take transactions? */
-bool turn_goes_ahead(struct lane *lane, const struct turn *turn);
+void turn_go_ahead(struct lane *lane, struct turn *turn); /* if it is worth it, and may */
 /* The answer to one: `reply` is the script's then. TURN_RAN, TURN_AGAIN; or what counts as no answer, or as an error. */
 enum turn_ahead ahead_answered(struct lane *lane, const struct turn *turn, const redisReply **reply, const char **error);
 

@@ -51,7 +51,7 @@ local function admit(at, kind, account, token, key)
   if claims_now then claim = claims_now[at] end
   if not claim then return 'L' end
   if claim ~= '' then return byte(claim) < 97 and 'C' or 'G' end -- begun already: the reply that said so was lost
-  if entry then
+  if entry and entry ~= mine then -- its own is of a turn that failed half-way: nothing was sent
     local refused, what = ledger_refuses(kind, entry, sub(mine, 3, 34))
     if refused then return refused, what end
   end

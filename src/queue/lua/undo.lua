@@ -1,4 +1,4 @@
--- Stands behind turn.lua in a transaction in which results, and perhaps the ledger's entries of what begins, went ahead of
+-- Stands behind turn.lua in a transaction in which results, or the ledger's entries of what begins, or both, went ahead of
 -- it (calm.lua): where the turn did not run, it takes them away again; nobody has seen them. Sent as a text, so that it
 -- can't be missing where turn.lua is.
 -- KEYS  1 results  2 stats
@@ -8,7 +8,7 @@
 local ran = redis.pcall('HGET', KEYS[2], 'turn:' .. ARGV[1])
 if type(ran) == 'string' and string.sub(ran, 1, 8) == ARGV[2] then return 0 end
 -- Where they are not on top, this is no transaction, whatever the server said: then they stay, rather than that others go.
-if redis.pcall('LINDEX', KEYS[1], ARGV[3] - 1) == ARGV[4] then redis.call('LTRIM', KEYS[1], ARGV[3], -1) end
+if ARGV[3] ~= '0' and redis.pcall('LINDEX', KEYS[1], ARGV[3] - 1) == ARGV[4] then redis.call('LTRIM', KEYS[1], ARGV[3], -1) end
 local entries = {}
 for i = 7, #ARGV do
   local at, key = 1, nil
