@@ -238,3 +238,12 @@ def test_out_of_memory_a_picked_up_job_stays(q):
     with pytest.raises(redis.ResponseError, match="maxmemory"):
         q.pick("lone")
     assert q.list("taken") == ["lone"] and q.hash("inflight:w") == {}
+
+
+def test_an_entry_of_its_own_is_of_a_turn_that_failed_half_way(q):
+    """The claim has not begun: nothing was sent."""
+    q.push("a")
+    [(token, _)] = q.claim()
+    q.db.set(q.order_key("shop", "k"), f"S {HASH} w {token}")
+    assert q.begin((token, "k"), again=True) == ["G"]
+    assert q.ledger("k") == f"S {HASH} w {token}" and token in q.hash("claims:w")

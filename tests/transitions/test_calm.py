@@ -254,3 +254,44 @@ def test_both_ways_come_to_the_same(q, seed):
         outcomes.append(play(q, seed))
         assert ("cmdstat_msetnx" in q.db.info("commandstats")) == calm
     assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize("conc", [0, 9])
+def test_full_buckets_of_several_accounts(q, conc):
+    """Many gates are the same then, but not those of other limits, nor where more than one job begins."""
+    accounts = {"a": (50, 1), "b": (50, 2), "c": (60, 1), "d": (50, 1), "e": (60, 3)}
+    for account, (burst, _) in accounts.items():
+        q.limits(account, rate=0.001, burst=burst, conc=conc)
+    jobs = [account for account, (_, n) in accounts.items() for _ in range(n)]
+    q.push("first", *jobs)
+    q.claim(1)
+    tokens = [t for t, _ in q.claim(20)]
+    short, (*_, begun, _) = went_short(q, {"begin": [(t, t, a) for t, a in zip(tokens, jobs)]})
+    assert short and begun == [("C" if conc else "G") * len(jobs)]
+    assert {a: (round(q.gate(a).tokens, 2), q.gate(a).conc) for a in accounts} == {a: (burst - n, n if conc else 0) for a, (burst, n) in accounts.items()}
+    short, _ = went_short(q, {"settle": [done(t, t, a) for t, a in zip(tokens, jobs)]})
+    assert short and all((round(q.gate(a).tokens, 2), q.gate(a).conc) == (burst - n, 0) for a, (burst, n) in accounts.items())
+
+
+@pytest.mark.parametrize("junk", ["", "junk", "x" * 25, "x" * 21 + "\0\0\0\0", "x" * 300])
+@pytest.mark.parametrize("part", ["settle", "begin"])
+def test_a_gate_that_cannot_be_read_holds_nobody_up(q, part, junk):
+    turn = ready(q, conc=5, rate=100, burst=50)
+    q.db.hset(q.key("accounts"), "shop", junk)
+    if part == "settle":
+        assert q.turn(settle=turn["settle"])[2] == ["O"]
+    assert q.turn(begin=turn["begin"])[3] == ["C"]
+    assert q.gate().fails == 0 and q.gate().mode == "n" and 48 <= q.gate().tokens <= 50 and q.gate().conc == 1
+    q.set_gate(conc=len(q.hash("claims:w")))
+
+
+def test_a_bucket_without_a_rate_is_full(q):
+    """The rate was taken out of the configuration."""
+    q.limits(rate=0.001, burst=5)
+    q.settle(done(q.one("first", "k1"), "k1"))
+    assert q.gate().tokens < 5
+    q.limits(conc=5, burst=5)
+    q.push("job")
+    [(token, _)] = q.claim(1)
+    short, (*_, begun, _) = went_short(q, {"begin": [(token, "k2")]})
+    assert short and begun == ["C"] and q.gate().tokens == 5 and q.gate().conc == 1

@@ -8,7 +8,7 @@
 local ran = redis.pcall('HGET', KEYS[2], 'turn:' .. ARGV[1])
 if type(ran) == 'string' and string.sub(ran, 1, 8) == ARGV[2] then return 0 end
 -- Where they are not on top, this is no transaction, whatever the server said: then they stay, rather than that others go.
-if ARGV[3] ~= '0' and redis.pcall('LINDEX', KEYS[1], ARGV[3] - 1) == ARGV[4] then redis.call('LTRIM', KEYS[1], ARGV[3], -1) end
+if redis.pcall('LINDEX', KEYS[1], ARGV[3] - 1) == ARGV[4] then redis.call('LTRIM', KEYS[1], ARGV[3], -1) end
 local entries = {}
 for i = 7, #ARGV do
   local at, key = 1, nil
