@@ -91,7 +91,7 @@ static bool is_calm(const struct turn *t, const struct batch *settle, const stru
 
 bool turn_may_go_ahead(const struct turn *t) {
     const struct batch *settle = t->settle != NULL ? t->settle : &none, *begin = t->begin != NULL ? t->begin : &none;
-    return !settle->sent && !begin->sent && is_calm(t, settle, begin);
+    return settle->count + begin->count > 0 && !settle->sent && !begin->sent && is_calm(t, settle, begin);
 }
 
 /* Whether the items of bundle `n` stand in their order, from its first claim on. */
@@ -120,15 +120,17 @@ bool turn_may_fold(const struct batch *begin) {
 
 /* The bits of NUMBERS in turn.lua. */
 static unsigned bits_of(const struct turn *t, const struct batch *settle, const struct batch *begin) {
+    bool calm = t->ahead || is_calm(t, settle, begin);
     const bool bits[] = {settle->repeated,
                          is_doubtful(settle, begin),
                          t->claims,
                          settle->dies,
                          settle->stray || begin->stray,
-                         t->ahead || is_calm(t, settle, begin),
+                         calm,
                          t->ahead,
                          t->ends_folded,
-                         t->begins_folded};
+                         t->begins_folded,
+                         calm && !batch_accounts_repeat(settle, begin)};
     unsigned all = 0;
     for (size_t i = 0; i < sizeof(bits) / sizeof(bits[0]); i++)
         all |= bits[i] ? 1u << i : 0;
@@ -175,10 +177,12 @@ static void write_runs(const struct parts *p, struct buf *cmd) {
 }
 
 static void write_places(const struct batch *settle, struct buf *cmd) {
-    redis_resp_head(cmd, 3 * (size_t)settle->count);
+    redis_resp_head(cmd, 4 * (size_t)settle->count);
     for (uint32_t i = 0; i < settle->count; i++) {
+        uint16_t which = settle->places[i].which;
         buf_add_char(cmd, (char)settle->places[i].bundle);
-        turn_pack_u16(cmd, settle->places[i].which);
+        turn_pack_u16(cmd, 1u + which / 8);
+        buf_add_char(cmd, (char)(1u << which % 8));
     }
     buf_add(cmd, "\r\n", 2);
 }

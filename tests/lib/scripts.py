@@ -238,13 +238,14 @@ class Scripts:
         of_settles = sorted(set(settle_of) - {0})
 
         def place(n, token):
-            return struct.pack("<BH", n, number_of(token) - self.bundles[worker, n][0] if n else 0)
+            which = number_of(token) - self.bundles[worker, n][0] if n else 0
+            return struct.pack("<BHB", n, 1 + which // 8, 1 << which % 8)
 
         def keys_of(n):
             """As of claims in their order from the first on; else nothing."""
             mine = [job for of, job in zip(begin_of, begin) if of == n]
             texts = [f"{job[2]}:{job[1]}".encode() for job in mine]
-            in_order = [place(n, job[0]) for job in mine] == [struct.pack("<BH", n, i) for i in range(len(mine))]
+            in_order = [place(n, job[0]) for job in mine] == [struct.pack("<BHB", n, 1 + i // 8, 1 << i % 8) for i in range(len(mine))]
             return b"".join(struct.pack("<H", len(t)) + t for t in texts) if in_order else b""
         touched = {bundle, *ended, *(n for n in range(1, 256) if (worker, n) in self.bundles)} - {0}
         bits = again + 2 * doubt + 4 * bool(claim) + 8 * any(op.startswith("D") for op in ops)
@@ -255,6 +256,8 @@ class Scripts:
         goes_ahead = ahead and self.ahead and bits & 32 and settle
         ends_folded = goes_ahead and all((worker, n) in self.folded for n in settle_of)
         begins_folded = goes_ahead and self.may_fold(worker, begin, begin_of, {limits[limits_index(job[2]) - 1] for job in begin})
+        accounts = [account for (account, _), _ in settle_runs + begin_runs]
+        bits += 512 * bool(bits & 32 and len(set(accounts)) == len(accounts))
         bits += 64 * bool(goes_ahead) + 128 * bool(ends_folded) + 256 * bool(begins_folded)
         numbers = struct.pack("<9HBHBB7d", len(settle), len(settle_runs), len(begin), len(begin_runs), len(limits), len(distinct),
                               self.first_pop, len(self.prefix) + len("order:"), bits, bundle,
@@ -262,7 +265,7 @@ class Scripts:
                               self.highest.get(worker, 0), lowest, n, room, high) + bytes(of_begins + of_settles + list(ended))
         args = [worker, numbers, packed, version or stored("stats", "limits") or b"", jitter]
         args += [b"".join(place(n, job["token"]) for n, job in zip(settle_of, settle)), *map(keys_of, of_begins), *limits, *distinct]
-        args += [account for (account, _), _ in settle_runs + begin_runs]
+        args += accounts
         entries = [f"S {digest} {worker} {token}" for token, *_, digest in begin]
         args += entries[:1] if begins_folded else [job[0] for job in begin] + entries
         args += [] if ends_folded else [job["token"] for job in settle]

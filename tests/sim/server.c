@@ -289,12 +289,12 @@ static redisReply *run_group(struct sim_worker *from, const struct command *cmd)
         if (loaded_sha[script][0] != '\0')
             memcpy(sha, loaded_sha[script], 40);
     }
-    char *trim = memmem(cmd->bytes.data, cmd->bytes.len, "KEYS[1], ARGV[3], -1)", 21);
+    char *trim = memmem(cmd->bytes.data, cmd->bytes.len, "K[1], A[3], -1)", 15);
     if (trim != NULL && mutated("undo"))
-        memcpy(trim + 9, "0      ", 7);
-    char *ours = memmem(cmd->bytes.data, cmd->bytes.len, "== ARGV[5] then", 15);
+        memcpy(trim + 6, "0   ", 4);
+    char *ours = memmem(cmd->bytes.data, cmd->bytes.len, "== A[5] then", 12);
     if (ours != NULL && mutated("undo-entries"))
-        memcpy(ours + 3, "0      ", 7);
+        memcpy(ours + 3, "0   ", 4);
     unsigned before = append_clock() + cmd->before;
     world.commands++;
     redisAppendFormattedCommand(redis, cmd->bytes.data, cmd->bytes.len);

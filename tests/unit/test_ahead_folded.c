@@ -140,11 +140,43 @@ static void test_the_count_of_arguments_is_right(void **state) {
     unmake(&m);
 }
 
+static unsigned bits_of(const struct turn *turn, struct made *m) {
+    turn_write(turn, &m->cmd, &m->keys);
+    const char *at = memmem(m->cmd.data, m->cmd.len, "\r\n$1\r\nw\r\n$", 10); /* the worker, then NUMBERS */
+    char *numbers;
+    assert_non_null(at);
+    strtoul(at + 10, &numbers, 10);
+    return (unsigned char)numbers[2 + 16] | (unsigned)(unsigned char)numbers[2 + 17] << 8;
+}
+
+static void test_it_is_said_whether_an_account_is_of_two_runs(void **state) {
+    (void)state;
+    struct made m;
+    make(&m); /* all of one account */
+    struct turn both = {.settle = m.settle, .begin = m.begin, .calm = true}, ends = {.settle = m.settle, .calm = true};
+    assert_int_equal(bits_of(&both, &m) & (512 | 32), 32);
+    assert_int_equal(bits_of(&ends, &m) & (512 | 32), 512 | 32);
+    ends.calm = false;
+    assert_int_equal(bits_of(&ends, &m) & (512 | 32), 0);
+    ends.calm = both.calm = true;
+    batch_reset(m.begin);
+    struct beginning b = {.token = "34.1f", .kind = 'P', .limits = limits_counted(false), .hash = "0123456789abcdef0123456789abcdef",
+                          .worker = "w"};
+    static const char *const accounts[] = {"b", "c", "ab", "c"};
+    for (size_t i = 0; i < 4; i++) {
+        b.account = accounts[i], b.ledger_key = span_str((const char *[]){"k0", "k1", "k2", "k3"}[i]);
+        assert_true(batch_add_begin(m.begin, NULL, &b));
+        assert_int_equal(bits_of(&both, &m) & (512 | 32), i < 3 ? 512 | 32 : 32);
+    }
+    unmake(&m);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_which_begins_may_be_folded),
         cmocka_unit_test(test_folded_begins_go_ahead_and_folded_ends_are_not_named),
         cmocka_unit_test(test_the_count_of_arguments_is_right),
+        cmocka_unit_test(test_it_is_said_whether_an_account_is_of_two_runs),
     };
     return cmocka_run_group_tests_name("ahead_folded", tests, NULL, NULL);
 }

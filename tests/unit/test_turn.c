@@ -317,7 +317,7 @@ static void test_places_and_keys_of_bundles(void **state) {
     assert_true(batch_add_settlement(m.settle, NULL, &m.keys, "12.1f", &s));
     turn_write(&(struct turn){.settle = m.settle, .begin = m.begin}, &m.cmd, &m.keys);
     args_of(&m.cmd, m.args);
-    assert_true(span_eq(m.args[5], (struct span){"\3\1\2\0\0\0", 6}));
+    assert_true(span_eq(m.args[5], (struct span){"\3\101\0\2\0\1\0\1", 8}));
     assert_true(span_eq(m.args[6], (struct span){"\5\0a:one\2\0a:", 11}));
     assert_true(span_is(m.args[7], ""));
     assert_true(span_is(m.args[8], "L"));

@@ -70,87 +70,7 @@ repeat -- left by `break` where it is not calm
     if claims and high_water > 0 and unread + (pushed and 0 or settle_n) >= high_water then break end
   end
 
-  -- Requests that ended free their places, requests that begin take them, as long as all of them can.
-  local run = { byte(runs, 1, -1) } -- three numbers each
-  local gates, gate_at, fields_n = {}, {}, 0 -- what is to be written: account, gate, account and so on; where an account's gate is among it
-  local counts, free = false, to == settle_runs -- of those that begin, some are counted; some are not
-  local ENDS, under_way, tails, full = '<I4I4', {}, {}, {} -- how a gate ends (requests under way, failures); each kind is packed once
-  for r = from + 1, settle_runs do
-    local stored = states[r - from]
-    if counted[run[3 * r]] then
-      local account, length = argv[ACCOUNTS + r], run[3 * r - 2]
-      local at = gate_at[account]
-      stored = at and gates[at] or stored
-      if not stored then
-        stored = pack_gate('<bddI4I4', 1, bursts[run[3 * r - 1]], now, 0, 0)
-      elseif #stored ~= 25 then
-        calm = false
-        break
-      end
-      local head, tail = unpack_gate('c17c8', stored)
-      local left, fails = under_way[tail], nil
-      if not left then
-        left, fails = unpack_gate(ENDS, tail)
-        if fails > 0 then calm = false break end -- as any text would seem to have
-        under_way[tail] = left
-      end
-      left = left > length and left - length or 0
-      tail = tails[left]
-      if not tail then
-        tail = pack_gate(ENDS, left, 0)
-        tails[left] = tail
-      end
-      if not at then
-        gates[fields_n + 1], fields_n = account, fields_n + 2
-        at = fields_n
-        gate_at[account] = at
-      end
-      gates[at] = head .. tail
-    elseif stored then
-      if #stored ~= 25 or byte(stored) ~= 1 then calm = false break end
-      local a, b, c, d = byte(stored, 22, 25) -- failures
-      if a + b + c + d > 0 then calm = false break end
-    end
-  end
-  for r = settle_runs + 1, calm and to or 0 do
-    local which, stored = run[3 * r - 1], states[r - from]
-    local rate, limit = rates[which], concs[which]
-    if limit > 0 then counts = true else free = true end
-    if rate > 0 or limit > 0 or stored then
-      local account, length = argv[ACCOUNTS + r], run[3 * r - 2]
-      local at, burst, n = gate_at[account], bursts[which], 0
-      local left = burst
-      stored = at and gates[at] or stored
-      if stored then
-        if #stored ~= 25 then calm = false break end
-        local tokens, ts, fails
-        tokens, ts, n, fails = unpack_gate('<ddI4I4', stored, 2)
-        if fails > 0 then calm = false break end -- as any text would seem to have
-        if rate > 0 and now > ts then tokens = tokens + (now - ts) * rate / 1000 end
-        if rate > 0 and tokens < burst then left = tokens end
-      end
-      if limit > 0 then n = n + length end
-      if (rate > 0 and left < length) or (limit > 0 and n > limit) then calm = false break end
-      if rate > 0 or limit > 0 then
-        if not at then
-          gates[fields_n + 1], fields_n = account, fields_n + 2
-          at = fields_n
-          gate_at[account] = at
-        end
-        if left < burst then
-          gates[at] = pack_gate('<bddI4I4', 1, left - length, now, n, 0)
-        else -- most buckets are full: many gates are the same then
-          local same = (n * 256 + length) * 256 + which
-          local gate = full[same]
-          if not gate then
-            gate = pack_gate('<bddI4I4', 1, rate > 0 and burst - length or burst, now, n, 0)
-            full[same] = gate
-          end
-          gates[at] = gate
-        end
-      end
-    end
-  end
+  -- uses: calm_gates
   if not calm then break end
 
   -- Folded bundles (fold.lua). Those that begin as a whole, and are all counted or all not, stay so. Of settlements, those
@@ -180,16 +100,15 @@ repeat -- left by `break` where it is not calm
     if name and fold_at[bundle] then name = false end
   end
   if calm and gone then
-    local places, BITS = { byte(argv[6], 1, -1) }, { 1, 2, 4, 8, 16, 32, 64, 128 }
+    local places, at = { byte(argv[6], 1, -1) }, 0
     for i = 1, settle_n do
-      local n = places[3 * i - 2]
-      local mark, which = marks[n], places[3 * i - 1] + 256 * places[3 * i]
+      local n, its_bit = places[at + 1], places[at + 4]
+      local mark, in_byte = marks[n], places[at + 2] + 256 * places[at + 3]
+      at = at + 4
       if not mark then
         if bare then calm = false break end
         gone[#gone + 1] = argv[SETTLE_AT + i]
       else
-        local its_bit, rest = BITS[which % 8 + 1], which % 8
-        local in_byte = (which - rest) / 8 + 1
         local bits = mark[in_byte]
         if not bits or bits % (2 * its_bit) < its_bit then calm = false break end
         mark[in_byte], remain[n] = bits - its_bit, remain[n] - 1

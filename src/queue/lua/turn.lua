@@ -7,7 +7,7 @@
 --       begin; then further results lists; then the bundles (bundle.lua) that may be touched: the one that a claim may
 --       make, those that ended, and those with texts of what is to be begun or to be put elsewhere
 -- ARGV  1 worker  2 NUMBERS, packed (below)  3 runs  4 version of the limits  5 jitter, 0 to 1  6 per settlement three
---       bytes: its bundle (0: none), which of its claims it is, from 0 on; then per bundle that begins are of the keys
+--       bytes: its bundle (0: none), where in the bundle's bits it is (fold.lua): in which byte, from 1 on (two bytes), and its bit; then per bundle that begins are of the keys
 --       of these (fold.lua), or nothing where they are not in order; then
 --       the different limits of the accounts (gate.lua), as the worker knows them; then the different ops of the
 --       settlements; then the runs' accounts; then, as begin.lua and settle.lua say, what is to be begun and what
@@ -31,7 +31,7 @@ local keys, argv = KEYS, ARGV
 -- 64 its results and ledger entries went ahead of it: it is calm, or nothing; their columns and keys are left out; then
 -- also: 128 what is settled are claims of folded bundles: the column of their tokens is left out, too; 256 what begins are
 -- whole folded bundles, all or none of them counted, and their ledger entries went ahead: of their columns and keys there is
--- the first ledger key and the first entry;
+-- the first ledger key and the first entry; 512 no account is of two runs;
 -- which bundle a claim may make (bundle.lua; 0: none); how many of the begins are of bundles; of how many bundles; of how
 -- many the settlements are; turn, answered, highest (fence.lua); the lowest number of a claim
 -- to settle or to begin, or of a bundle that ended; how many to claim (0 only gives back what blocking pick-ups took);
@@ -48,11 +48,11 @@ local jobs_key, results_key, dead_key, entries_key, delayed_key, parked_key, wai
 local FIXED, LIMITS_AT = 17, 6 + begin_bundles
 local OPS = LIMITS_AT + limits_n
 local ACCOUNTS = OPS + ops_n
-local pushed, bare, sent = bits >= 64, bits % 256 >= 128, bits >= 256
+local pushed, bare, sent = bits % 128 >= 64, bits % 256 >= 128, bits % 512 >= 256
 local SETTLE_AT = ACCOUNTS + settle_runs + begin_runs + (sent and 1 or 2 * begin_n) -- before the settlements' columns
 local runs = argv[3]
 local sub, concat = string.sub, table.concat
-if bits >= 32 then
+if bits % 64 >= 32 then
   -- uses: calm
 end
 if pushed then return { 'AGAIN' } end -- undo.lua is behind it
