@@ -51,7 +51,7 @@ const struct mutation mutations[] = {
     {"bundle-recover", "recover", "bundles_drop(KEYS[1], dead)\n", "", "no bundle is left of one that was recovered"},
     {"bundle-leave", "leave", "bundles_drop(KEYS[5], ARGV[1])\n", "", "nor of one that left"},
     {"fold-turn", "turn", "if size[15] > 0 then\n", "if false then\n", "what is not calm finds each claim of a bundle"},
-    {"fold-recover", "recover", "\nunfold(KEYS[10], KEYS[11])\n", "\n", "so does who recovers a worker"},
+    {"fold-recover", "recover", "\nunfold(KEYS[11], KEYS[12])\n", "\n", "so does who recovers a worker"},
     {"fence-recovered", "recover", "local its_turns = 'turn:' .. dead\n", "local its_turns = 'none'\n",
      "what was recovered is not trusted"},
     {"fence-forgot", "turn", "if last_turn < answered then sure = math.max(seq, highest) end\n", "",
