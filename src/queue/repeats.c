@@ -68,6 +68,8 @@ bool batch_keys_repeat(const struct batch *settle, const struct batch *begin) {
 
 bool batch_accounts_repeat(const struct batch *settle, const struct batch *begin) {
     struct table t;
+    if (settle->run_count + begin->run_count < 2)
+        return false;
     memset(t.places, 0, sizeof(t.places));
     t.count = 0;
     return add_all(&t, &settle->accounts, settle->run_count) || add_all(&t, &begin->accounts, begin->run_count);

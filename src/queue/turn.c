@@ -105,6 +105,8 @@ static bool in_order(const struct batch *begin, uint8_t n) {
 
 bool turn_may_fold(const struct batch *begin) {
     static const char zero[8];
+    if (begin->bundled != begin->count)
+        return false;
     for (unsigned n = 1; n < BUNDLES; n++)
         if (bundle_set_has(&begin->of, (uint8_t)n) && !in_order(begin, (uint8_t)n))
             return false;
@@ -113,7 +115,7 @@ bool turn_may_fold(const struct batch *begin) {
         struct span limits = distinct_text(&begin->limits, i);
         counted += limits.len < 25 || memcmp(limits.ptr + 17, zero, sizeof(zero)) != 0; /* concurrency, a double */
     }
-    return begin->bundled == begin->count && (counted == 0 || counted == begin->limits.count);
+    return counted == 0 || counted == begin->limits.count;
 }
 
 #define NUMBERS_SIZE (9 * 2 + 1 + 2 + 2 + 7 * 8)
