@@ -37,16 +37,16 @@ def world_of(redis, peer, **more):
     return world
 
 
-def push_all(world, db, count=JOBS, pause=0.004):
-    """As a producer that tries again until Redis has taken the job (and knows by its marker)."""
+def push_all(world, db, count=JOBS, pause=0.004, at_once=1):
+    """As a producer that tries again until Redis has taken the jobs (and knows by its marker)."""
     script = ("if redis.call('SISMEMBER', KEYS[2], ARGV[1]) == 1 then return end "
-              "redis.call('LPUSH', KEYS[1], ARGV[2]) redis.call('SADD', KEYS[2], ARGV[1])")
-    for n in range(count):
-        job = world.job(f"job-{n}", f"K-{n}")
+              "redis.call('LPUSH', KEYS[1], unpack(ARGV, 2)) redis.call('SADD', KEYS[2], ARGV[1])")
+    for n in range(0, count, at_once):
+        jobs = [world.job(f"job-{i}", f"K-{i}") for i in range(n, n + at_once)]
         end = time.monotonic() + 60
         while True:
             try:
-                db.eval(script, 2, world.key("jobs"), world.key("pushed"), f"job-{n}", job)
+                db.eval(script, 2, world.key("jobs"), world.key("pushed"), f"job-{n}", *jobs)
                 break
             except redis_py.exceptions.RedisError:
                 assert time.monotonic() < end
@@ -88,7 +88,7 @@ def test_the_connection_is_lost_at_a_script(server, peer, script, when):
     """`after`: Redis has run it, and its answer is lost."""
     with RedisCutter(server.port) as cutter:
         with world_of(server, peer, config_redis={"url": cutter.url}) as world:
-            pushing = InBackground(push_all, world, server.client)
+            pushing = InBackground(push_all, world, server.client, pause=0.02, at_once=5)  # a lone job is picked up, not begun
             for nth in (1, 1, 2, 3) if script != "beat" else (1, 1):
                 word = CALLS[script]
                 if script == "limits" and not world.daemon.events_named("redis_down"):
