@@ -260,12 +260,13 @@ static void mark_sent(struct batch *b) {
 static void write_undo(const struct turn *t, const struct batch *settle, struct buf *cmd, const struct queue_keys *k) {
     const struct script *undo = &scripts[SCRIPT_UNDO];
     struct span results = buf_span(&settle->firsts);
-    redis_resp_begin(cmd, 9 + (t->begins_folded ? 2 + bundle_set_count(&t->begin->of) : 0));
+    redis_resp_begin(cmd, 10 + (t->begins_folded ? 2 + bundle_set_count(&t->begin->of) : 0));
     redis_resp_str(cmd, "EVAL");
     redis_resp_arg(cmd, (struct span){undo->text, undo->len});
-    redis_resp_str(cmd, "2");
+    redis_resp_str(cmd, "3");
     queue_cmd_key(cmd, k, KEY_RESULTS);
     queue_cmd_key(cmd, k, KEY_STATS);
+    queue_cmd_key(cmd, k, KEY_CLAIMS);
     redis_resp_str(cmd, k->worker);
     redis_resp_head(cmd, 8);
     turn_pack_double(cmd, (double)t->number);

@@ -168,7 +168,7 @@ class Scripts:
             for command in commands:
                 pipe.execute_command(*command)
             pipe.eval(self.texts["turn"], len(fixed), *fixed, *args)
-            pipe.eval(self.texts["undo"], 2, self.key("results"), self.key("stats"), worker, struct.pack("<d", number), len(results), results[0], *entries)
+            pipe.eval(self.texts["undo"], 3, self.key("results"), self.key("stats"), self.key(f"claims:{worker}"), worker, struct.pack("<d", number), len(results), results[0], *entries)
             try:
                 *_, reply, undone = pipe.execute(raise_on_error=False)
             except redis_py.ResponseError:  # refused, as a whole

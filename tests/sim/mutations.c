@@ -40,6 +40,7 @@ const struct mutation mutations[] = {
     {"fence-late", "turn", "turn <= last_turn or ", "", "a call that runs late is not trusted"},
     {"undo", NULL, NULL, NULL, "results that went ahead of a turn that did not run are taken away"},
     {"undo-entries", NULL, NULL, NULL, "so are the ledger's entries that went ahead of it"},
+    {"undo-late", NULL, NULL, NULL, "but not those of claims that have begun since, by another call"},
     {"ahead-ledger", "turn", "or try('GET', keys[keys_at + 1]) ~= argv[first + 1] then", "then",
      "where a key is taken, entries that were to go ahead are not there"},
     {"calm-late", "turn", "turn <= ran or ", "", "nor is it a calm turn"},

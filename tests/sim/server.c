@@ -292,9 +292,12 @@ static redisReply *run_group(struct sim_worker *from, const struct command *cmd)
     char *trim = memmem(cmd->bytes.data, cmd->bytes.len, "K[1], A[3], -1)", 15);
     if (trim != NULL && mutated("undo"))
         memcpy(trim + 6, "0   ", 4);
-    char *ours = memmem(cmd->bytes.data, cmd->bytes.len, "== A[5] then", 12);
+    char *ours = memmem(cmd->bytes.data, cmd->bytes.len, "== A[5] and", 11);
     if (ours != NULL && mutated("undo-entries"))
         memcpy(ours + 3, "0   ", 4);
+    char *begun = memmem(cmd->bytes.data, cmd->bytes.len, "'%S+$')) == 0 then", 18);
+    if (begun != NULL && mutated("undo-late"))
+        memcpy(begun + 9, "<=1", 3);
     unsigned before = append_clock() + cmd->before;
     world.commands++;
     redisAppendFormattedCommand(redis, cmd->bytes.data, cmd->bytes.len);

@@ -204,3 +204,15 @@ def test_others_beside_a_whole_bundle_are_named(q, running):
     del q.may_fold
     q.turn(settle=[{**done(token), "key": "another"}], begin=starts([*begins, fresh]))
     assert {*begins, fresh} <= set(q.hash("claims:w"))
+
+
+def test_one_that_runs_late_takes_no_entry_of_what_has_begun_since(q, running):
+    """Its connection had died, and the worker had sent its begins again; the entries are the same, and stay."""
+    ends, begins = running
+    late = q.turn_sent["w"] + 1
+    assert q.begin(*starts(begins), again=True, number=late + 1) == ["G"] * 5
+    q.folded = {("w", 1), ("w", 2)}
+    for t in begins:
+        q.claims["w", t] = "n"
+    assert q.turn(settle=[done(t) for t in ends], begin=starts(begins), number=late, ahead="only") is None
+    assert all(q.ledger(f"k{t}") == f"S {HASH} w {t}" for t in begins) and set(begins) <= set(q.hash("claims:w"))

@@ -68,7 +68,7 @@ static void test_it_is_one_transaction(void **state) {
                                "*4\r\n$6\r\nPSETEX\r\n$5\r\nkey-1\r\n$5\r\n77777\r\n$3\r\nC x\r\n"
                                "*4\r\n$6\r\nPSETEX\r\n$5\r\nkey-2\r\n$5\r\n77777\r\n$3\r\nC x\r\n"
                                "*31\r\n$7\r\nEVALSHA\r\n";
-    static const char tail[] = "$21\r\ndray:{orders}:results\r\n$19\r\ndray:{orders}:stats\r\n$1\r\nw\r\n"
+    static const char tail[] = "$21\r\ndray:{orders}:results\r\n$19\r\ndray:{orders}:stats\r\n$22\r\ndray:{orders}:claims:w\r\n$1\r\nw\r\n"
                                "$8\r\n\0\0\0\0\0\xc0\x58\x40\r\n$1\r\n2\r\n$3\r\none\r\n*1\r\n$4\r\nEXEC\r\n"; /* 99 as a double */
     struct made m;
     make(&m);

@@ -108,7 +108,7 @@ static void test_folded_begins_go_ahead_and_folded_ends_are_not_named(void **sta
     static const char entry[] = "$42\r\nS 0123456789abcdef0123456789abcdef w 33.1b\r\n";
     const char *const pieces[] = {"MULTI\r\n", "LPUSH\r\n", "PSETEX\r\n", "*5\r\n$6\r\nMSETNX\r\n$25\r\ndray:{orders}:order:a:one\r\n",
                                   entry, "$25\r\ndray:{orders}:order:a:two\r\n", entry, "EVALSHA\r\n",
-                                  "$25\r\ndray:{orders}:order:a:one\r\n", entry, "*12\r\n$4\r\nEVAL\r\n", entry,
+                                  "$25\r\ndray:{orders}:order:a:one\r\n", entry, "*13\r\n$4\r\nEVAL\r\n", entry,
                                   "$20\r\ndray:{orders}:order:\r\n$14\r\n\5", "EXEC\r\n", NULL};
     assert_contains(&m.cmd, pieces);
     unmake(&m);

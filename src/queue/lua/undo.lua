@@ -1,7 +1,7 @@
 -- Stands behind turn.lua in a transaction in which results, or the ledger's entries of what begins, or both, went ahead of
 -- it (calm.lua): where the turn did not run, it takes them away again; nobody has seen them. Sent as a text, so that it
 -- can't be missing where turn.lua is: names are short, as Redis hashes that text each time.
--- KEYS  1 results  2 stats
+-- KEYS  1 results  2 stats  3 claims:<worker>
 -- ARGV  1 worker  2 turn, packed (a double)  3 how many results  4 the first of them; then, where entries went ahead: 5 the
 --       first of these  6 the common beginning of their keys  7.. the rest of each key, behind its length (fold.lua's BEGUN)
 -- Returns  1 where the turn did not run, 0 where it did
@@ -17,6 +17,7 @@ for i = 7, #A do
     n[#n + 1] = A[6] .. k
   end
 end
--- They were written all or none, and none where one of the keys was taken.
-if n[1] and try('GET', n[1]) == A[5] then call('DEL', unpack(n)) end
+-- They were written all or none, and none where one of the keys was taken: perhaps by the very same claim, which was sent
+-- again, and has begun, before this transaction ran, late.
+if n[1] and try('GET', n[1]) == A[5] and try('HEXISTS', K[3], A[5]:match('%S+$')) == 0 then call('DEL', unpack(n)) end
 return 1
