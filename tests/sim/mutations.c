@@ -63,5 +63,5 @@ const struct mutation mutations[] = {
 };
 
 uint64_t mutation_first_seed(const struct mutation *m, uint64_t from) {
-    return strcmp(m->name, "calm-late") == 0 ? 15880 : from;
+    return strcmp(m->name, "calm-late") == 0 ? 15880 : strcmp(m->name, "undo-late") == 0 ? 62200 : from;
 }

@@ -106,7 +106,7 @@ repeat -- left by `break` where it is not calm
       local mark, in_byte = marks[n], places[at + 2] + 256 * places[at + 3]
       at = at + 4
       if not mark then
-        if bare then calm = false break end
+        if ends_folded then calm = false break end
         gone[#gone + 1] = argv[SETTLE_AT + i]
       else
         local bits = mark[in_byte]
@@ -115,7 +115,7 @@ repeat -- left by `break` where it is not calm
       end
     end
   end
-  if not calm or (bare and not gone) then break end
+  if not calm or (ends_folded and not gone) then break end
   in_part = whole > 0 and (in_part or whole ~= bundled_n)
   local folds = whole > 0 and not in_part
 
@@ -123,7 +123,7 @@ repeat -- left by `break` where it is not calm
   -- that begin and those that end none is another's (the worker has looked).
   local first, keys_at = ACCOUNTS + accounts_n, FIXED + (pushed and 0 or settle_n) -- before the tokens to begin; their keys
   local fence, letters, claims_now, claims_n = struct.pack('<dd', turn, unsure), nil, {}, 0
-  if sent then
+  if begins_folded then
     -- All of the entries are there, or none: MSETNX wrote them.
     if not folds or whole ~= begin_n or try('GET', keys[keys_at + 1]) ~= argv[first + 1] then break end
     letters = string.rep(counts and 'C' or 'G', begin_n)

@@ -6,24 +6,25 @@
 
 -- Requests that ended free their places, requests that begin take them, as long as all of them can.
 local run = { byte(runs, 1, -1) } -- three numbers each
-local gates, gate_at, fields_n = {}, {}, 0 -- what is to be written: account, gate, account and so on; where an account's gate is among it
+local gates, fields_n = {}, 0 -- what is to be written: account, gate, account and so on
+local once, gate_at = bits >= 512, {} -- no account is of two runs; else where an account's gate is in `gates`
 local counts, free = false, to == settle_runs -- of those that begin, some are counted; some are not
-local once, ENDS, under_way, tails, full = bits >= 512, '<I4I4', {}, {}, {} -- how a gate ends (requests under way, failures): each kind is packed once
--- Gates of a turn are often the same, as most buckets are full. What becomes of the first few kinds is worked out once.
-local seen, seen_n, SEEN, seen_of, kind = {}, 0, 8, {}, nil
+local ENDS, under_way, tails = '<I4I4', {}, {} -- how a gate ends, requests under way and failures: each kind is packed once
+-- Gates of a turn are often the same, as most buckets are full. What becomes of the first few of a kind is worked out once.
+local seen, seen_n, SEEN, seen_of, kind, full = {}, 0, 8, {}, nil, {}
 local at_run = 3 * from -- before its three numbers
-for r = from + 1, settle_runs do
-  local stored, length, op = states[r - from], run[at_run + 1], run[at_run + 3]
+for r = from + 1, to do
+  local account, stored, at, gate = argv[ACCOUNTS + r], states[r - from], nil, nil
+  local length, which, what = run[at_run + 1], run[at_run + 2], run[at_run + 3]
   at_run = at_run + 3
-  if counted[op] then
-    local account, at = argv[ACCOUNTS + r], nil
-    if not once then
-      at = gate_at[account]
-      stored = at and gates[at] or stored
-    end
-    local gate = length == 1 and stored and seen[stored]
+  if not once then
+    at = gate_at[account]
+    stored = at and gates[at] or stored
+  end
+  if r <= settle_runs and counted[what] then
+    gate = length == 1 and stored and seen[stored]
     if not gate then
-      local before = stored or pack_gate('<bddI4I4', 1, bursts[run[at_run - 1]], now, 0, 0)
+      local before = stored or pack_gate('<bddI4I4', 1, bursts[which], now, 0, 0)
       if #before ~= 25 then calm = false break end
       local head, tail = unpack_gate('c17c8', before)
       local left, fails = under_way[tail], nil
@@ -43,37 +44,22 @@ for r = from + 1, settle_runs do
         seen[stored], seen_n = gate, seen_n + 1
       end
     end
-    if not at then
-      gates[fields_n + 1], fields_n = account, fields_n + 2
-      at = fields_n
-      if not once then gate_at[account] = at end
+  elseif r <= settle_runs then
+    if stored then
+      if #stored ~= 25 or byte(stored) ~= 1 then calm = false break end
+      local a, b, c, d = byte(stored, 22, 25) -- failures
+      if a + b + c + d > 0 then calm = false break end
     end
-    gates[at] = gate
-  elseif stored then
-    if #stored ~= 25 or byte(stored) ~= 1 then calm = false break end
-    local a, b, c, d = byte(stored, 22, 25) -- failures
-    if a + b + c + d > 0 then calm = false break end
-  end
-end
-at_run = 3 * settle_runs
-for r = settle_runs + 1, calm and to or 0 do
-  local length, which, stored = run[at_run + 1], run[at_run + 2], states[r - from]
-  local rate, limit = rates[which], concs[which]
-  at_run = at_run + 3
-  if limit > 0 then counts = true else free = true end
-  if rate > 0 or limit > 0 or stored then
-    local account, at = argv[ACCOUNTS + r], nil
-    if not once then
-      at = gate_at[account]
-      stored = at and gates[at] or stored
-    end
+  else
+    local rate, limit = rates[which], concs[which]
+    if limit > 0 then counts = true else free = true end
     if kind ~= length * 256 + which then
       kind, seen_n = length * 256 + which, 0
       seen = seen_of[kind] or {}
       seen_of[kind] = seen
     end
-    local gate = stored and seen[stored]
-    if not gate then
+    gate = stored and seen[stored]
+    if not gate and (rate > 0 or limit > 0 or stored) then
       local burst, n = bursts[which], 0
       local left = burst
       if stored then
@@ -103,13 +89,13 @@ for r = settle_runs + 1, calm and to or 0 do
         end
       end
     end
-    if gate then
-      if not at then
-        gates[fields_n + 1], fields_n = account, fields_n + 2
-        at = fields_n
-        if not once then gate_at[account] = at end
-      end
-      gates[at] = gate
+  end
+  if gate then
+    if not at then
+      gates[fields_n + 1], fields_n = account, fields_n + 2
+      at = fields_n
+      if not once then gate_at[account] = at end
     end
+    gates[at] = gate
   end
 end

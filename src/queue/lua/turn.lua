@@ -48,8 +48,8 @@ local jobs_key, results_key, dead_key, entries_key, delayed_key, parked_key, wai
 local FIXED, LIMITS_AT = 17, 6 + begin_bundles
 local OPS = LIMITS_AT + limits_n
 local ACCOUNTS = OPS + ops_n
-local pushed, bare, sent = bits % 128 >= 64, bits % 256 >= 128, bits % 512 >= 256
-local SETTLE_AT = ACCOUNTS + settle_runs + begin_runs + (sent and 1 or 2 * begin_n) -- before the settlements' columns
+local pushed, ends_folded, begins_folded = bits % 128 >= 64, bits % 256 >= 128, bits % 512 >= 256
+local SETTLE_AT = ACCOUNTS + settle_runs + begin_runs + (begins_folded and 1 or 2 * begin_n) -- before the settlements' columns
 local runs = argv[3]
 local sub, concat = string.sub, table.concat
 if bits % 64 >= 32 then
