@@ -272,7 +272,7 @@ uint32_t batch_write_commands(const struct batch *b, struct span results, struct
     return 1 + b->count;
 }
 
-uint32_t batch_write_entries(const struct batch *b, struct buf *cmd) {
+void batch_write_entries(const struct batch *b, struct buf *cmd) {
     struct span keys = buf_span(&b->keys), entries = buf_span(&b->firsts);
     redis_resp_begin(cmd, 1 + 2 * b->count);
     redis_resp_str(cmd, "MSETNX");
@@ -280,5 +280,4 @@ uint32_t batch_write_entries(const struct batch *b, struct buf *cmd) {
         buf_add_span(cmd, batch_next(&keys));
         buf_add_span(cmd, batch_next(&entries));
     }
-    return 1;
 }

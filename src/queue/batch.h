@@ -139,7 +139,7 @@ void batch_write_columns(const struct batch *b, struct buf *cmd);
 /* Instead of its columns and of the keys: what pushes the results of a plain batch to `results` and writes its ledger
  * entries, command by command. Returns how many commands. */
 uint32_t batch_write_commands(const struct batch *b, struct span results, struct buf *cmd);
-/* What writes the ledger entries of a batch of begins, all or, where one of their keys is taken, none. The same. */
-uint32_t batch_write_entries(const struct batch *b, struct buf *cmd);
+/* The one command that writes the ledger entries of a batch of begins: all, or none where one of their keys is taken. */
+void batch_write_entries(const struct batch *b, struct buf *cmd);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "queue/fold.h"
 #include "queue/repeats.h"
 
 #define HEAD 6 /* arguments before those of bundles and the limits */
@@ -94,30 +95,6 @@ bool turn_may_go_ahead(const struct turn *t) {
     return settle->count + begin->count > 0 && !settle->sent && !begin->sent && is_calm(t, settle, begin);
 }
 
-/* Whether the items of bundle `n` stand in their order, from its first claim on. */
-static bool in_order(const struct batch *begin, uint8_t n) {
-    uint16_t next = 0;
-    for (uint32_t i = 0; i < begin->count; i++)
-        if (begin->places[i].bundle == n && begin->places[i].which != next++)
-            return false;
-    return true;
-}
-
-bool turn_may_fold(const struct batch *begin) {
-    static const char zero[8];
-    if (begin->bundled != begin->count)
-        return false;
-    for (unsigned n = 1; n < BUNDLES; n++)
-        if (bundle_set_has(&begin->of, (uint8_t)n) && !in_order(begin, (uint8_t)n))
-            return false;
-    uint32_t counted = 0;
-    for (uint8_t i = 1; i <= begin->limits.count; i++) {
-        struct span limits = distinct_text(&begin->limits, i);
-        counted += limits.len < 25 || memcmp(limits.ptr + 17, zero, sizeof(zero)) != 0; /* concurrency, a double */
-    }
-    return counted == 0 || counted == begin->limits.count;
-}
-
 #define NUMBERS_SIZE (9 * 2 + 1 + 2 + 2 + 7 * 8)
 
 /* The bits of NUMBERS in turn.lua. */
@@ -178,55 +155,6 @@ static void write_runs(const struct parts *p, struct buf *cmd) {
     buf_add(cmd, "\r\n", 2);
 }
 
-static void write_places(const struct batch *settle, struct buf *cmd) {
-    redis_resp_head(cmd, 4 * (size_t)settle->count);
-    for (uint32_t i = 0; i < settle->count; i++) {
-        uint16_t which = settle->places[i].which;
-        buf_add_char(cmd, (char)settle->places[i].bundle);
-        turn_pack_u16(cmd, 1u + which / 8);
-        buf_add_char(cmd, (char)(1u << which % 8));
-    }
-    buf_add(cmd, "\r\n", 2);
-}
-
-/* How long write_keys_of() is; 0 where the begins of bundle `n` are not its claims in their order from the first on. */
-static size_t keys_of_len(const struct batch *begin, uint8_t n, size_t prefix) {
-    struct span column = buf_span(&begin->keys);
-    size_t len = 0;
-    uint16_t next = 0;
-    for (uint32_t i = 0; i < begin->count; i++) {
-        struct span key = batch_next_text(&column);
-        if (begin->places[i].bundle != n)
-            continue;
-        if (begin->places[i].which != next++ || key.len < prefix || key.len - prefix > UINT16_MAX)
-            return 0;
-        len += 2 + key.len - prefix;
-    }
-    return len;
-}
-
-/* The keys of the begins that are of bundle `n`, as BEGUN in fold.lua has them. */
-static void write_keys_of(const struct batch *begin, uint8_t n, size_t prefix, struct buf *cmd) {
-    struct span column = buf_span(&begin->keys);
-    size_t len = keys_of_len(begin, n, prefix);
-    redis_resp_head(cmd, len);
-    for (uint32_t i = 0; len > 0 && i < begin->count; i++) {
-        struct span key = batch_next_text(&column);
-        if (begin->places[i].bundle != n)
-            continue;
-        turn_pack_u16(cmd, key.len - prefix);
-        buf_add(cmd, key.ptr + prefix, key.len - prefix);
-    }
-    buf_add(cmd, "\r\n", 2);
-}
-
-/* An argument for each bundle that begins are of. */
-static void write_keys_of_all(const struct batch *begin, const struct queue_keys *k, struct buf *cmd) {
-    for (unsigned n = 1; n < BUNDLES; n++)
-        if (bundle_set_has(&begin->of, (uint8_t)n))
-            write_keys_of(begin, (uint8_t)n, k->order_prefix.len, cmd);
-}
-
 static void write_head(const struct turn *t, const struct parts *p, struct buf *cmd, const struct queue_keys *k) {
     char jitter[16];
     snprintf(jitter, sizeof(jitter), "%.3f", p->settle->jitter);
@@ -235,8 +163,8 @@ static void write_head(const struct turn *t, const struct parts *p, struct buf *
     write_runs(p, cmd);
     redis_resp_str(cmd, t->limits_version != NULL ? t->limits_version : "");
     redis_resp_str(cmd, jitter);
-    write_places(p->settle, cmd);
-    write_keys_of_all(p->begin, k, cmd);
+    fold_write_places(p->settle, cmd);
+    fold_write_keys(p->begin, k, cmd);
 }
 
 static void write_shared(const struct parts *p, struct buf *cmd) {
@@ -281,7 +209,7 @@ static void write_undo(const struct turn *t, const struct batch *settle, struct 
     struct span entries = buf_span(&t->begin->firsts);
     buf_add_span(cmd, batch_next(&entries));
     redis_resp_arg(cmd, k->order_prefix);
-    write_keys_of_all(t->begin, k, cmd);
+    fold_write_keys(t->begin, k, cmd);
 }
 
 /* How many arguments the columns are. */
@@ -313,8 +241,10 @@ uint32_t turn_write(const struct turn *t, struct buf *cmd, const struct queue_ke
     if (t->ahead) {
         buf_add_str(cmd, "*1\r\n$5\r\nMULTI\r\n");
         before = 2 + (p.settle->count > 0 ? batch_write_commands(p.settle, k->bulk[KEY_RESULTS], cmd) : 0);
-        if (t->begins_folded)
-            before += batch_write_entries(p.begin, cmd);
+        if (t->begins_folded) {
+            batch_write_entries(p.begin, cmd);
+            before++;
+        }
     }
     queue_cmd_begin(cmd, SCRIPT_TURN, keys, args);
     write_keys(t, &p, cmd, k);

@@ -46,9 +46,6 @@ void turn_pack_double(struct buf *out, double v);
  * transaction: it is a calm one. They need not pass through Lua then. Where the turn is not as calm as it seemed, the
  * script takes the results away again, and the answer is TURN_AGAIN. */
 bool turn_may_go_ahead(const struct turn *t);
-/* Whether Redis may take all that begin for whole bundles: they are claims of such, in their order, and all or none of
- * them are counted. */
-bool turn_may_fold(const struct batch *begin);
 
 /* Composes the call in `cmd`, in place of what it held. Returns how many replies come before the one that counts. */
 uint32_t turn_write(const struct turn *t, struct buf *cmd, const struct queue_keys *k);

@@ -176,7 +176,7 @@ bool bundles_end_folded(const struct lane *lane, const struct batch *settle) {
 }
 
 bool bundles_begin_folded(const struct lane *lane, const struct batch *begin) {
-    if (begin == NULL || begin->count == 0 || !turn_may_fold(begin) || !all_folded(lane, &begin->of))
+    if (begin == NULL || begin->count == 0 || !fold_may(begin) || !all_folded(lane, &begin->of))
         return false;
     uint32_t whole = 0;
     for (size_t n = 1; n < BUNDLES; n++)

@@ -2,6 +2,7 @@
 #ifndef DRAY_WORKER_BUNDLES_H
 #define DRAY_WORKER_BUNDLES_H
 
+#include "queue/fold.h"
 #include "queue/turn.h"
 
 struct lane;

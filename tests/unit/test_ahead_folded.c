@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "queue/fold.h"
 #include "queue/turn.h"
 
 struct made {
@@ -59,21 +60,21 @@ static void test_which_begins_may_be_folded(void **state) {
     add_folded(begin, 9, 0, "k1", true);
     add_folded(begin, 12, 0, "k2", true);
     add_folded(begin, 9, 1, "k3", true);
-    assert_true(turn_may_fold(begin));
+    assert_true(fold_may(begin));
     add_folded(begin, 9, 2, "k4", false); /* not counted as the others are */
-    assert_false(turn_may_fold(begin));
+    assert_false(fold_may(begin));
     batch_reset(begin);
     add_folded(begin, 9, 0, "k1", false);
-    assert_true(turn_may_fold(begin));
+    assert_true(fold_may(begin));
     add_folded(begin, 9, 2, "k2", false); /* one is missing before it */
-    assert_false(turn_may_fold(begin));
+    assert_false(fold_may(begin));
     batch_reset(begin);
     add_folded(begin, 9, 1, "k2", false);
-    assert_false(turn_may_fold(begin));
+    assert_false(fold_may(begin));
     batch_reset(begin);
     add_folded(begin, 9, 0, "k1", false);
     add_folded(begin, 0, 0, "k2", false); /* of no bundle */
-    assert_false(turn_may_fold(begin));
+    assert_false(fold_may(begin));
     batch_free(begin);
 }
 
