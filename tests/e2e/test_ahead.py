@@ -146,10 +146,11 @@ def test_redis_is_full(server, peer):
 
 
 class Entries:
-    """Sees whether ledger entries of what begins are written by a command of its own, not by a script."""
+    """Sees whether ledger entries of what begins are written by a command of its own, not by a script; and whether, in a
+    transaction that settles nothing."""
 
     def __init__(self, db):
-        self.monitor, self.seen = db.monitor(), threading.Event()
+        self.monitor, self.seen, self.alone = db.monitor(), threading.Event(), threading.Event()
 
     def __enter__(self):
         self.monitor.__enter__()
@@ -161,9 +162,14 @@ class Entries:
 
     def watch(self):
         with contextlib.suppress(Exception):  # it is over
+            before = None
             for command in self.monitor.listen():
-                if command["client_type"] != "lua" and command["command"].startswith("MSETNX "):
-                    self.seen.set()
+                name = command["command"].split(" ")[0]
+                if command["client_type"] == "lua":
+                    continue
+                if name == "MSETNX":
+                    (self.seen if before == "PSETEX" else self.alone).set()
+                before = name
 
 
 def test_ledger_entries_of_whole_bundles_go_ahead_too(server, peer):
@@ -171,8 +177,8 @@ def test_ledger_entries_of_whole_bundles_go_ahead_too(server, peer):
         for more in range(20):
             world.db.lpush(world.key("jobs"), *[world.job(f"job-{more}-{n}", f"K-{more}-{n}") for n in range(JOBS)])
             in_gulps(world, lambda: world.db.llen(world.key("results")) == JOBS * (more + 1))
-            if entries.seen.is_set():
+            if entries.seen.is_set() and entries.alone.is_set():
                 break
-        assert entries.seen.is_set()
+        assert entries.seen.is_set() and entries.alone.is_set()
         none_doubled(peer)
         no_texts_left(world)
