@@ -198,7 +198,20 @@ def test_kustomize_builds():
     assert done.returncode == 0, done.stderr
     built = list(yaml.safe_load_all(done.stdout))
     assert all(o["kind"] == "Namespace" or o["metadata"]["namespace"] == "dray" for o in built)
-    assert "registry.example.com/dray:0.1.0" in done.stdout
+    assert f"registry.example.com/dray:{version()}" in done.stdout
+
+
+def version():
+    with open(os.path.join(ROOT, "meson.build"), encoding="utf-8") as f:
+        return re.search(r"^  version: '(.*)',$", f.read(), re.M).group(1)
+
+
+def test_one_version_everywhere():
+    assert [i["newTag"] for i in load("kubernetes", "kustomization.yaml")[0]["images"]] == [version()]
+    with open(os.path.join(ROOT, "docs", "CHANGELOG.md"), encoding="utf-8") as f:
+        assert re.findall(r"^## \[(.*?)\]", f.read(), re.M)[0] == version()
+    said = subprocess.run([DRAY, "version"], capture_output=True, text=True).stdout
+    assert said.split()[:2] == ["dray", version()], said
 
 
 def test_the_operator_rules_are_the_alert_rules():
