@@ -56,6 +56,10 @@ redisContext *cli_redis_of(const struct config *config, const char *queue, struc
 /* Prints one line a fault: prefix, "order.orderItemsList[2].quantity: must be at least 1". */
 void cli_print_faults(FILE *out, const char *prefix, const struct faults *faults);
 
+/* Prints what somebody else wrote (a provider, a producer, another operator) on `out`: escaped as util/terminal.h says,
+ * at most `max` characters of it (0: all), padded with blanks to `width` columns. */
+void cli_foreign(FILE *out, struct span text, size_t max, size_t width);
+
 /* From then on INT and TERM only set cli_interrupted; a second one ends the process as usual. */
 void cli_catch_interrupt(void);
 extern volatile sig_atomic_t cli_interrupted;

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "util/terminal.h"
+
 static void print_warnings(const struct verb *verb, struct config_faults *warnings) {
     if (warnings->count > 0)
         fprintf(stderr, "dray %s: the configuration has %u warning%s:\n%s", verb->name,
@@ -46,7 +48,9 @@ static void print_list(FILE *out, const char *prefix, const struct json_doc *lis
         if (json_copy(list, json_get(list, i, "path"), path, sizeof(path)) < 0 ||
             json_copy(list, json_get(list, i, "rule"), rule, sizeof(rule)) < 0)
             continue;
-        fprintf(out, "%s%s%s%s\n", prefix, path, path[0] != '\0' ? ": " : "", rule);
+        fputs(prefix, out);
+        cli_foreign(out, span_str(path), 0, 0); /* may name a member of the producer's */
+        fprintf(out, "%s%s\n", path[0] != '\0' ? ": " : "", rule);
     }
 }
 
@@ -66,6 +70,16 @@ void cli_print_faults(FILE *out, const char *prefix, const struct faults *faults
         fprintf(out, "%sand %u more\n", prefix, faults->count - FAULTS_MAX);
     json_deinit(&doc);
     buf_deinit(&list);
+}
+
+void cli_foreign(FILE *out, struct span text, size_t max, size_t width) {
+    struct buf shown;
+    buf_init(&shown, 6 * text.len + 1);
+    size_t columns = foreign_add(&shown, text, foreign_for(fileno(out)), max);
+    fwrite(buf_cstr(&shown), 1, shown.len, out);
+    for (; columns < width; columns++)
+        fputc(' ', out);
+    buf_deinit(&shown);
 }
 
 volatile sig_atomic_t cli_interrupted;

@@ -4,8 +4,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "dray/timefmt.h"
+#include "util/terminal.h"
 
 static void add_age(struct buf *out, int64_t ms) {
     int64_t s = ms / 1000;
@@ -26,12 +28,6 @@ static void add_rate(struct buf *out, const char *name, double per_s) {
         buf_addf(out, "   %s %.1f/s", name, per_s);
 }
 
-/* An operator's reason without control characters. */
-static void add_plain(struct buf *out, const char *text) {
-    for (; *text != '\0'; text++)
-        buf_add_char(out, (unsigned char)*text < 0x20 || *text == 0x7f ? ' ' : *text);
-}
-
 static void add_pause(struct buf *out, const struct snapshot *s, const char *pause) {
     const char *reason;
     int64_t till = pause_parts(pause, &reason);
@@ -44,7 +40,7 @@ static void add_pause(struct buf *out, const struct snapshot *s, const char *pau
     }
     if (reason[0] != '\0') {
         buf_add_str(out, ": ");
-        add_plain(out, reason);
+        foreign_add(out, span_str(reason), foreign_for(STDOUT_FILENO), 0);
     }
 }
 

@@ -76,7 +76,7 @@ def test_pauses_and_why(world):
     queue = status(world)
     assert queue["paused"]["until"] == 0 and queue["jobs"] + queue["picked_up"] == 1
     out = text(world)
-    assert "until resumed" in out and "stock taking" in out and "\x1b" not in out
+    assert "until resumed" in out and "stock\\u001btaking" in out and "\x1b" not in out
 
 
 def test_the_age_of_the_oldest(world):
