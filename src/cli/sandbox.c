@@ -22,6 +22,8 @@ static const char help[] =
     "/json/orders\n"
     "  --repeats WHAT      a key that has an order: `create` another (as these APIs may) or "
     "`refuse` (409)\n"
+    "  --balance WHAT      `enough`, or `spent`: every order is refused with one code\n"
+    "  --keep-alive D      close connections that were idle for so long; 0: keep them\n"
     "  --down WHAT         every request of a provider: a status, or `hangup`; 0: it is up\n"
     "  --remember N        order keys, and orders, that fit (1000000); then POSTs are answered "
     "507\n"
@@ -51,7 +53,10 @@ static const char help[] =
     "\n"
     "Order keys with one of these endings work as a card processor's test numbers do. With x<n> "
     "behind\n"
-    "it, as in KA10001-FAIL503x2, for the first n POSTs of the key only; without, for each.\n";
+    "it, as in KA10001-FAIL503x2, for the first n POSTs of the key only; without, for each. The "
+    "endings\n"
+    "of look-ups stand behind another, as in KA10001-LATE504-ROUTER404x1, or alone: then POSTs "
+    "hang up.\n";
 
 static int print_help(const struct verb *self) {
     struct buf out;
@@ -80,6 +85,8 @@ static const struct option options[] = {
     {"slow", required_argument, NULL, TROUBLE},
     {"index-lag", required_argument, NULL, TROUBLE},
     {"repeats", required_argument, NULL, TROUBLE},
+    {"balance", required_argument, NULL, TROUBLE},
+    {"keep-alive", required_argument, NULL, TROUBLE},
     {"down", required_argument, NULL, TROUBLE},
     {0},
 };

@@ -2,26 +2,13 @@
  *
  * Happy path: credentials → JSON → order key → counted → valid → created → answered.
  * It fails, in this order: credentials (401), body (413, 415, 400), no room (507), `down`, the
- * provider's rules (400 or 422), the key's magic, the random faults, a repeated key (409, only
- * where repeats are refused). The order exists from the moment the POST was read: an answer that is
- * late, broken or missing does not undo it. */
+ * provider's rules (400 or 422), the balance, the key's magic (act.c), the random faults, a
+ * repeated key (409, only where repeats are refused). The order exists from the moment the POST was
+ * read: an answer that is late, broken or missing does not undo it. */
 #include <string.h>
 #include <strings.h>
 
-#include "sandbox/internal.h"
-#include "sandbox/magic.h"
-
-struct creation {
-    struct sandbox *s;
-    struct request *r;
-    struct reply *reply;
-    const struct endpoint *endpoint;
-    uint16_t endpoint_index, caller;
-    uint32_t key; /* TALLY_NONE: the order has none */
-    struct span name;
-    const struct sandbox_trouble *trouble;
-    uint64_t now_ms;
-};
+#include "sandbox/create.h"
 
 void reply_error(struct sandbox *s, uint16_t endpoint, struct reply *reply, unsigned status,
                  const char *code, const char *message) {
@@ -30,9 +17,13 @@ void reply_error(struct sandbox *s, uint16_t endpoint, struct reply *reply, unsi
     endpoints[endpoint].write_error(&s->out, &s->rng, status, code, message);
 }
 
-static void refuse(struct creation *c, unsigned status, const char *code, const char *message) {
+void creation_refuse(struct creation *c, unsigned status, const char *code, const char *message) {
     c->s->tally.totals.refused++;
     reply_error(c->s, c->endpoint_index, c->reply, status, code, message);
+}
+
+void creation_refuse_balance(struct creation *c) {
+    creation_refuse(c, c->endpoint->rejected_status, "balance", "Insufficient balance");
 }
 
 static void say_full(struct creation *c) {
@@ -43,8 +34,9 @@ static void say_full(struct creation *c) {
                 "answered 507 until POST /_sandbox/reset (or a larger --remember, --memory)\n",
                 c->s->options.remember, (unsigned long long)c->s->options.memory);
     c->s->said_full = true;
-    refuse(c, 507, "full",
-           "the sandbox is full: POST /_sandbox/reset, or start it with a larger --remember");
+    creation_refuse(
+        c, 507, "full",
+        "the sandbox is full: POST /_sandbox/reset, or start it with a larger --remember");
 }
 
 bool reply_down(struct sandbox *s, uint16_t endpoint, uint16_t caller, struct reply *reply) {
@@ -91,13 +83,13 @@ static bool read_order(struct creation *c) {
     struct err err;
     const char *type = header_value(c->r, "Content-Type");
     if (c->r->too_large)
-        refuse(c, 413, "invalid", "the body is larger than 1 MiB");
+        creation_refuse(c, 413, "invalid", "the body is larger than 1 MiB");
     else if (type == NULL || strncasecmp(type, "application/json", 16) != 0)
-        refuse(c, 415, "invalid", "Content-Type must be application/json");
+        creation_refuse(c, 415, "invalid", "Content-Type must be application/json");
     else if (json_parse(&s->doc, c->r->body.data, c->r->body.len, &err) != 0)
-        refuse(c, 400, "invalid", err.text);
+        creation_refuse(c, 400, "invalid", err.text);
     else if (json_type(&s->doc, 0) != JSON_OBJECT)
-        refuse(c, 400, "invalid", "the body must be an object");
+        creation_refuse(c, 400, "invalid", "the body must be an object");
     else
         return count_order(c);
     return false;
@@ -117,12 +109,11 @@ static bool check_order(struct creation *c) {
     const char *first = buf_cstr(&s->faults.first);
     if (strncmp(first, "order.", 6) == 0)
         first += 6; /* the path in the request itself */
-    refuse(c, c->endpoint->invalid_status, "invalid", first);
+    creation_refuse(c, c->endpoint->invalid_status, "invalid", first);
     return false;
 }
 
-/* Makes the order and its usual answer. False: no room, answered. */
-static bool create(struct creation *c, uint32_t count, bool counts, bool without_id) {
+bool creation_make(struct creation *c, uint32_t count, bool counts, bool without_id) {
     struct sandbox *s = c->s;
     struct span body = c->endpoint->keeps_body ? buf_span(&c->r->body) : (struct span){NULL, 0};
     if (c->endpoint_index > ENDPOINT_KAKACLO_V1)
@@ -152,144 +143,6 @@ static bool create(struct creation *c, uint32_t count, bool counts, bool without
     return true;
 }
 
-static void add_retry_after(struct creation *c, uint64_t ms, bool as_date) {
-    struct reply *reply = c->reply;
-    if (!as_date) {
-        snprintf(reply->retry_after, sizeof reply->retry_after, "%llu",
-                 (unsigned long long)(ms + 999) / 1000);
-        return;
-    }
-    time_t at = (time_t)((c->now_ms + ms + 999) / 1000);
-    struct tm tm;
-    gmtime_r(&at, &tm);
-    strftime(reply->retry_after, sizeof reply->retry_after, "%a, %d %b %Y %H:%M:%S GMT", &tm);
-}
-
-static void answer_status(struct creation *c, unsigned status) {
-    if (status >= 300 && status < 400)
-        c->reply->location = c->endpoint->path;
-    if (status == 429)
-        add_retry_after(c, 1000, false);
-    reply_error(c->s, c->endpoint_index, c->reply, status,
-                status == 401   ? "unauthorized"
-                : status == 409 ? "exists"
-                                : "status",
-                "the sandbox was told to answer so by the order's key");
-}
-
-/* The magic that creates nothing. */
-static void refuse_by_magic(struct creation *c, const struct magic *m) {
-    struct reply *reply = c->reply;
-    c->s->tally.totals.refused++;
-    switch (m->kind) {
-    case MAGIC_PAUSE:
-    case MAGIC_DATE:
-    case MAGIC_BUSY:
-        answer_status(c, m->kind == MAGIC_BUSY ? 503 : 429);
-        add_retry_after(c, m->ms, m->kind == MAGIC_DATE);
-        break;
-    case MAGIC_HANGUPNO:
-        reply->kind = REPLY_HANGUP;
-        break;
-    case MAGIC_REJECT:
-        reply_error(c->s, c->endpoint_index, reply, c->endpoint->rejected_status, "rejected",
-                    "this order is turned down");
-        break;
-    case MAGIC_HTML:
-        buf_reset(&c->s->out);
-        buf_add_str(&c->s->out, "<!DOCTYPE html><title>Maintenance</title><p>We'll be back soon.");
-        reply->status = 200;
-        reply->content_type = "text/html";
-        break;
-    default:
-        answer_status(c, m->kind == MAGIC_REDIRECT ? 307 : m->status);
-    }
-}
-
-static void answer_huge(struct sandbox *s) {
-    buf_reset(&s->out);
-    buf_add_str(&s->out, "{\"padding\":\"");
-    char line[1024];
-    memset(line, 'x', sizeof line);
-    for (unsigned i = 0; i < 1100; i++)
-        buf_add(&s->out, line, sizeof line);
-    buf_add_str(&s->out, "\"}");
-}
-
-/* The magic that creates the order and answers oddly. */
-static void create_by_magic(struct creation *c, const struct magic *m) {
-    struct buf *out = &c->s->out;
-    if (!create(c, m->kind == MAGIC_SPLIT ? m->count : 1, m->kind != MAGIC_DUP,
-                m->kind == MAGIC_NOID))
-        return;
-    switch (m->kind) {
-    case MAGIC_LATE:
-        answer_status(c, m->status);
-        break;
-    case MAGIC_HANGUP:
-        c->reply->kind = REPLY_HANGUP;
-        break;
-    case MAGIC_SLOW:
-        c->reply->delay_ms = m->ms;
-        break;
-    case MAGIC_DUP:
-        c->s->tally.totals.refused++;
-        reply_error(c->s, c->endpoint_index, c->reply, 409, "exists",
-                    "there is an order of this number");
-        break;
-    case MAGIC_GARBAGE:
-        buf_reset(out);
-        buf_add_str(out, "{\"code\":10000,\"message\":\"suc\x01\xff}{");
-        break;
-    case MAGIC_TRUNC:
-        c->reply->kind = REPLY_TRUNCATED;
-        break;
-    case MAGIC_EMPTY:
-        buf_reset(out);
-        break;
-    case MAGIC_HUGE:
-        answer_huge(c->s);
-        break;
-    default:
-        break;
-    }
-}
-
-static bool creates(enum magic_kind kind) {
-    switch (kind) {
-    case MAGIC_LATE:
-    case MAGIC_HANGUP:
-    case MAGIC_SLOW:
-    case MAGIC_GARBAGE:
-    case MAGIC_TRUNC:
-    case MAGIC_EMPTY:
-    case MAGIC_NOID:
-    case MAGIC_HUGE:
-    case MAGIC_SPLIT:
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* False: the key has no magic, or it is used up. */
-static bool handle_magic(struct creation *c) {
-    if (c->key == TALLY_NONE)
-        return false;
-    struct magic m = magic_parse(c->name);
-    struct tally_key *k = &c->s->tally.keys[c->key];
-    if (m.kind == MAGIC_NONE || k->magic >= m.times)
-        return false;
-    k->magic++;
-    if (m.kind == MAGIC_DUP && k->first != TALLY_NONE)
-        refuse(c, 409, "exists", "there is an order of this number");
-    else if (m.kind == MAGIC_DUP || creates(m.kind))
-        create_by_magic(c, &m);
-    else
-        refuse_by_magic(c, &m);
-    return true;
-}
-
 /* The random faults. False: none hit. */
 static bool handle_trouble(struct creation *c) {
     static const unsigned statuses[] = {500, 502, 503, 504};
@@ -297,17 +150,25 @@ static bool handle_trouble(struct creation *c) {
     if (trouble_hits(rng, c->trouble->slow_rate))
         c->reply->delay_ms = c->trouble->slow_ms;
     if (trouble_hits(rng, c->trouble->fail_rate)) {
-        refuse(c, statuses[rng_below(rng, 4)], "status", "the sandbox fails at random");
+        creation_refuse(c, statuses[rng_below(rng, 4)], "status", "the sandbox fails at random");
         return true;
     }
     if (!trouble_hits(rng, c->trouble->hangup_rate))
         return false;
     if (rng_below(rng, 2) == 0)
         c->s->tally.totals.refused++;
-    else if (!create(c, 1, true, false))
+    else if (!creation_make(c, 1, true, false))
         return true;
     c->reply->kind = REPLY_HANGUP;
     return true;
+}
+
+static void create_or_refuse_repeat(struct creation *c) {
+    if (c->trouble->refuse_repeats && c->key != TALLY_NONE &&
+        c->s->tally.keys[c->key].first != TALLY_NONE)
+        creation_refuse(c, 409, "exists", "there is an order of this number");
+    else
+        creation_make(c, 1, true, false);
 }
 
 static void handle(struct creation *c) {
@@ -315,7 +176,7 @@ static void handle(struct creation *c) {
     const char *why;
     c->s->tally.totals.posts++;
     if (!caller_read(c->s, c->r, c->endpoint->auth, &c->caller, &status, &why)) {
-        refuse(c, status, status == 401 ? "unauthorized" : "full", why);
+        creation_refuse(c, status, status == 401 ? "unauthorized" : "full", why);
         return;
     }
     caller_arrived(c->s->callers[c->caller], c->now_ms);
@@ -327,13 +188,12 @@ static void handle(struct creation *c) {
         c->s->tally.totals.refused++;
         return;
     }
-    if (!check_order(c) || handle_magic(c) || handle_trouble(c))
+    if (!check_order(c))
         return;
-    if (c->trouble->refuse_repeats && c->key != TALLY_NONE &&
-        c->s->tally.keys[c->key].first != TALLY_NONE)
-        refuse(c, 409, "exists", "there is an order of this number");
-    else
-        create(c, 1, true, false);
+    if (c->trouble->balance_spent)
+        creation_refuse_balance(c);
+    else if (!magic_act(c) && !handle_trouble(c))
+        create_or_refuse_repeat(c);
 }
 
 void create_handle(struct sandbox *s, struct request *r, uint16_t endpoint, struct reply *reply) {

@@ -1,6 +1,6 @@
 /* KaKaClo's answers. Order ids are numbers beyond 2^31, as in its document. Its error codes are not
- * documented: the sandbox takes the HTTP status as the code, and 20001 for an order it turns down.
- */
+ * documented: the sandbox takes the HTTP status as the code, 20001 for an order it turns down, and
+ * 20017 where the balance does not suffice. */
 #include <string.h>
 
 #include "dray/timefmt.h"
@@ -48,7 +48,10 @@ void kakaclo_custom_write_created(struct buf *out, const struct created *c) {
 void kakaclo_write_error(struct buf *out, struct rng *rng, unsigned status, const char *code,
                          const char *message) {
     (void)rng;
-    buf_addf(out, "{\"code\":%u,", strcmp(code, "rejected") == 0 ? 20001 : status);
+    buf_addf(out, "{\"code\":%u,",
+             strcmp(code, "rejected") == 0  ? 20001
+             : strcmp(code, "balance") == 0 ? 20017
+                                            : status);
     form_text(out, "message", message);
     buf_add_char(out, '}');
 }

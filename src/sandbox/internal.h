@@ -49,7 +49,8 @@ struct endpoint {
     const char *key_pointer; /* NULL: the module's */
     void (*write_created)(struct buf *out, const struct created *c);
     void (*write_id)(struct buf *out, uint64_t serial, uint64_t created_ms); /* without quotes */
-    /* `code` is the sandbox's own word: "invalid" "unauthorized" "rejected" "exists" "status". */
+    /* `code` is the sandbox's own word: "invalid" "unauthorized" "rejected" "balance" "exists"
+     * "status". */
     void (*write_error)(struct buf *out, struct rng *rng, unsigned status, const char *code,
                         const char *message);
 };
@@ -71,9 +72,24 @@ struct reply {
     enum reply_kind kind;
     unsigned status;
     const char *content_type;
-    char retry_after[40]; /* "": none */
-    const char *location; /* NULL: none; lives as long as the request */
+    char retry_after[40];         /* "": none */
+    const char *location;         /* NULL: none; lives as long as the request */
+    const char *content_encoding; /* NULL: none */
     uint64_t delay_ms;
+    uint64_t again_ms; /* the same answer comes once more after this; 0: it does not */
+    uint64_t keep_ms;  /* the connection closes when it is idle for so long; 0: it does not */
+    bool says_keep;    /* … and the answer says so */
+};
+
+/* A connection, and what it does by itself after an answer (line.c). */
+struct line {
+    struct line *next, *previous; /* of those with something to do */
+    bool armed;
+    int fd;      /* libmicrohttpd's */
+    char *again; /* owned: a second answer; NULL: none */
+    size_t again_len;
+    uint64_t again_ns; /* boot clock */
+    uint64_t close_ns; /* boot clock; 0: it stays open */
 };
 
 /* One HTTP request: READING its body → (DELAYED →) ANSWERED. */
@@ -88,6 +104,9 @@ struct request {
     enum reply_kind kind;
     struct MHD_Response *response; /* owned; NULL for a hang-up */
     unsigned status;
+    char *again; /* owned: the same answer as bytes, to be sent once more; NULL: it is not */
+    size_t again_len;
+    uint64_t again_ms, keep_ms;
     uint64_t due_ns;    /* boot clock; while delayed */
     uint32_t heap_slot; /* HEAP_NONE while not delayed */
 };
@@ -103,6 +122,20 @@ int delays_push(struct delays *d, struct request *r); /* 0, or -1: out of memory
 void delays_remove(struct delays *d, struct request *r);
 struct request *delays_top(const struct delays *d); /* NULL: none */
 void delays_deinit(struct delays *d);
+
+/* response.c. The body is sandbox.out. NULL: out of memory. */
+struct MHD_Response *response_make(struct sandbox *s, const struct reply *reply);
+/* The same answer as bytes, to be sent once more: into request.again. */
+void response_keep_for_again(struct sandbox *s, struct request *r, const struct reply *reply);
+
+/* line.c. Happy path: opened → (a request begins → it is answered →)* closed. */
+struct line *line_opened(int fd);                    /* NULL: out of memory */
+void line_closed(struct sandbox *s, struct line *l); /* frees it; NULL is fine */
+void line_request_begins(struct sandbox *s, struct line *l);
+/* Takes the request's second answer over. */
+void line_answered(struct sandbox *s, struct line *l, struct request *r);
+void lines_act(struct sandbox *s, uint64_t now_ns); /* does what is due */
+uint64_t lines_next_ns(const struct sandbox *s);    /* UINT64_MAX: nothing */
 
 struct sandbox {
     struct sandbox_options options;
@@ -122,6 +155,7 @@ struct sandbox {
     int epoll_fd, stop_fd;
     uint16_t port;
     struct delays delays;
+    struct line *armed_lines;
     struct request *free_requests;
     pthread_t thread;
 };
@@ -180,6 +214,13 @@ void control_handle(struct sandbox *s, struct request *r, struct reply *reply);
 /* An error in the endpoint's own form. */
 void reply_error(struct sandbox *s, uint16_t endpoint, struct reply *reply, unsigned status,
                  const char *code, const char *message);
+/* A web page, as gateways and firewalls answer. */
+void reply_page(struct sandbox *s, struct reply *reply, unsigned status, const char *text);
+/* spoil.c: changes the answer in `out`. */
+void spoil_bom(struct buf *out);
+void spoil_gzip(struct buf *out);
+/* The order key `name` becomes another one wherever sandbox.out shows it. */
+void spoil_key(struct sandbox *s, struct span name);
 /* What `down` makes of a request; false: it is up. */
 bool reply_down(struct sandbox *s, uint16_t endpoint, uint16_t caller, struct reply *reply);
 

@@ -45,6 +45,8 @@ static struct request *request_new(struct sandbox *s, struct MHD_Connection *con
     r->path = path;
     r->too_large = r->prepared = false;
     r->response = NULL;
+    r->again = NULL;
+    r->again_ms = r->keep_ms = 0;
     r->heap_slot = HEAP_NONE;
     return r;
 }
@@ -53,49 +55,12 @@ static void request_done(struct sandbox *s, struct request *r) {
     delays_remove(&s->delays, r);
     if (r->response != NULL)
         MHD_destroy_response(r->response);
+    free(r->again);
+    r->again = NULL;
     if (r->body.cap > BODY_KEPT)
         buf_deinit(&r->body), buf_init(&r->body, BODY_MAX);
     r->next_free = s->free_requests;
     s->free_requests = r;
-}
-
-/* Half of a body, then an error: the connection closes in the middle of the answer. */
-struct half {
-    size_t len;
-    char data[];
-};
-
-static ssize_t read_half(void *arg, uint64_t position, char *out, size_t max) {
-    const struct half *h = arg;
-    if (position >= h->len)
-        return MHD_CONTENT_READER_END_WITH_ERROR;
-    size_t n = h->len - (size_t)position < max ? h->len - (size_t)position : max;
-    memcpy(out, h->data + position, n);
-    return (ssize_t)n;
-}
-
-static struct MHD_Response *truncated_response(struct buf *out) {
-    struct half *h = malloc(sizeof *h + out->len);
-    if (h == NULL)
-        return NULL;
-    h->len = out->len / 2;
-    memcpy(h->data, out->data, h->len);
-    return MHD_create_response_from_callback(out->len, 4096, read_half, h, free);
-}
-
-static struct MHD_Response *make_response(struct sandbox *s, const struct reply *reply) {
-    struct MHD_Response *response =
-        reply->kind == REPLY_TRUNCATED
-            ? truncated_response(&s->out)
-            : MHD_create_response_from_buffer(s->out.len, s->out.data, MHD_RESPMEM_MUST_COPY);
-    if (response == NULL)
-        return NULL;
-    MHD_add_response_header(response, "Content-Type", reply->content_type);
-    if (reply->retry_after[0] != '\0')
-        MHD_add_response_header(response, "Retry-After", reply->retry_after);
-    if (reply->location != NULL)
-        MHD_add_response_header(response, "Location", reply->location);
-    return response;
 }
 
 static bool is_control(const char *path) {
@@ -135,7 +100,10 @@ static void prepare(struct sandbox *s, struct request *r, uint64_t *delay_ms) {
     r->kind = reply.kind;
     r->status = reply.status;
     if (reply.kind != REPLY_HANGUP && buf_ok(&s->out))
-        r->response = make_response(s, &reply);
+        r->response = response_make(s, &reply);
+    if (reply.again_ms > 0)
+        response_keep_for_again(s, r, &reply);
+    r->keep_ms = reply.keep_ms > 0 ? reply.keep_ms : s->trouble.keep_ms;
     *delay_ms = reply.delay_ms;
     if (s->out.cap > BODY_MAX * 4)
         buf_deinit(&s->out), buf_init(&s->out, OUT_MAX);
@@ -150,6 +118,21 @@ static bool delay(struct sandbox *s, struct request *r, uint64_t ms) {
     return true;
 }
 
+static struct line *line_of(struct MHD_Connection *connection) {
+    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+static void on_connection(void *arg, struct MHD_Connection *connection, void **line,
+                          enum MHD_ConnectionNotificationCode code) {
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+        *line = line_opened(fd);
+    } else {
+        line_closed(arg, *line);
+        *line = NULL;
+    }
+}
+
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *path,
                                   const char *method, const char *version, const char *data,
                                   size_t *size, void **state) {
@@ -158,6 +141,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
     (void)version;
     if (r == NULL) {
         *state = request_new(s, connection, method, path);
+        if (line_of(connection) != NULL)
+            line_request_begins(s, line_of(connection));
         return *state == NULL ? MHD_NO : MHD_YES;
     }
     if (*size > 0) {
@@ -180,7 +165,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 
 static void on_completed(void *arg, struct MHD_Connection *connection, void **state,
                          enum MHD_RequestTerminationCode why) {
-    (void)connection, (void)why;
+    if (*state != NULL && why == MHD_REQUEST_TERMINATED_COMPLETED_OK && line_of(connection) != NULL)
+        line_answered(arg, line_of(connection), *state);
     if (*state != NULL)
         request_done(arg, *state);
     *state = NULL;
@@ -203,8 +189,11 @@ static void wait_for_work(struct sandbox *s, bool *stop) {
     if (MHD_get_timeout(s->daemon, &mhd_ms) == MHD_YES)
         wait_ns = mhd_ms * 1000000;
     const struct request *next = delays_top(&s->delays);
-    if (next != NULL) {
-        uint64_t left = next->due_ns > now_ns ? next->due_ns - now_ns : 0;
+    uint64_t due_ns = lines_next_ns(s);
+    if (next != NULL && next->due_ns < due_ns)
+        due_ns = next->due_ns;
+    if (due_ns != UINT64_MAX) {
+        uint64_t left = due_ns > now_ns ? due_ns - now_ns : 0;
         wait_ns = left < wait_ns ? left : wait_ns;
     }
     if (wait_ns != UINT64_MAX) {
@@ -220,6 +209,7 @@ static void *serve(void *arg) {
     for (bool stop = false; !stop;) {
         wait_for_work(s, &stop);
         resume_due(s, clock_boot_ns());
+        lines_act(s, clock_boot_ns());
         MHD_run(s->daemon);
     }
     resume_due(s, UINT64_MAX); /* libmicrohttpd wants no suspended connection when it stops */
@@ -274,7 +264,8 @@ static int start_daemon(struct sandbox *s, struct err *err) {
     s->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_SUPPRESS_DATE_NO_CLOCK,
         0, NULL, NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED,
-        on_completed, s, MHD_OPTION_CONNECTION_LIMIT, raise_connection_limit(), MHD_OPTION_END);
+        on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
+        MHD_OPTION_CONNECTION_LIMIT, raise_connection_limit(), MHD_OPTION_END);
     if (s->daemon == NULL) {
         close(fd);
         return err_set(err, "libmicrohttpd does not start");

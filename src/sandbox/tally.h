@@ -17,9 +17,10 @@ struct tally_key {
     uint16_t caller;
     uint16_t endpoint;
     uint32_t posts;
-    uint32_t created; /* POSTs that created an order */
-    uint32_t magic;   /* POSTs on which the key's magic worked */
-    uint32_t first;   /* orders of the key, linked by tally_order.next; TALLY_NONE: none */
+    uint32_t created;      /* POSTs that created an order */
+    uint32_t magic;        /* POSTs on which the key's magic worked */
+    uint32_t lookup_magic; /* look-ups on which it did */
+    uint32_t first;        /* orders of the key, linked by tally_order.next; TALLY_NONE: none */
     uint32_t last;
 };
 

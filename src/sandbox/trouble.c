@@ -9,7 +9,7 @@
 
 #define LONGEST_WAIT_MS (3600u * 1000)
 
-enum kind { RATE, WAIT, RANGE, REPEATS, DOWN };
+enum kind { RATE, WAIT, RANGE, REPEATS, BALANCE, DOWN };
 
 static const struct setting {
     const char *name;
@@ -23,6 +23,8 @@ static const struct setting {
     {"slow", WAIT, offsetof(struct sandbox_trouble, slow_ms)},
     {"index_lag", WAIT, offsetof(struct sandbox_trouble, index_lag_ms)},
     {"repeats", REPEATS, offsetof(struct sandbox_trouble, refuse_repeats)},
+    {"balance", BALANCE, offsetof(struct sandbox_trouble, balance_spent)},
+    {"keep_alive", WAIT, offsetof(struct sandbox_trouble, keep_ms)},
     {"down", DOWN, offsetof(struct sandbox_trouble, down)},
 };
 
@@ -71,10 +73,10 @@ static int set_range(struct sandbox_trouble *t, const char *value) {
     return 0;
 }
 
-static int set_repeats(bool *refuse, const char *value) {
-    if (strcmp(value, "create") != 0 && strcmp(value, "refuse") != 0)
+static int set_one_of_two(bool *second, const char *value, const char *a, const char *b) {
+    if (strcmp(value, a) != 0 && strcmp(value, b) != 0)
         return -1;
-    *refuse = strcmp(value, "refuse") == 0;
+    *second = strcmp(value, b) == 0;
     return 0;
 }
 
@@ -112,9 +114,13 @@ static int set_one(const struct setting *s, struct sandbox_trouble *t, const cha
                    : err_set(err, "%s: must be a duration or a range, such as 50ms or 50-150ms",
                              s->name);
     case REPEATS:
-        return set_repeats(field, value) == 0
+        return set_one_of_two(field, value, "create", "refuse") == 0
                    ? 0
                    : err_set(err, "%s: must be 'create' or 'refuse'", s->name);
+    case BALANCE:
+        return set_one_of_two(field, value, "enough", "spent") == 0
+                   ? 0
+                   : err_set(err, "%s: must be 'enough' or 'spent'", s->name);
     case DOWN:
         return set_down(field, value) == 0
                    ? 0
@@ -135,10 +141,12 @@ int sandbox_trouble_set(struct sandbox_trouble *t, const char *name, const char 
 void trouble_write(const struct sandbox_trouble *t, struct buf *out) {
     buf_addf(out,
              "{\"latency_ms\":[%llu,%llu],\"fail_rate\":%g,\"hangup_rate\":%g,\"slow_rate\":%g,"
-             "\"slow_ms\":%llu,\"index_lag_ms\":%llu,\"repeats\":\"%s\",\"down\":",
+             "\"slow_ms\":%llu,\"index_lag_ms\":%llu,\"repeats\":\"%s\","
+             "\"balance\":\"%s\",\"keep_alive_ms\":%llu,\"down\":",
              (unsigned long long)t->latency_min_ms, (unsigned long long)t->latency_max_ms,
              t->fail_rate, t->hangup_rate, t->slow_rate, (unsigned long long)t->slow_ms,
-             (unsigned long long)t->index_lag_ms, t->refuse_repeats ? "refuse" : "create");
+             (unsigned long long)t->index_lag_ms, t->refuse_repeats ? "refuse" : "create",
+             t->balance_spent ? "spent" : "enough", (unsigned long long)t->keep_ms);
     if (t->down == SANDBOX_DOWN_HANGUP)
         buf_add_str(out, "\"hangup\"}");
     else

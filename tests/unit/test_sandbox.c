@@ -45,6 +45,12 @@ static void test_keys_without_magic(void **state) {
         "KA-x2",
         "KA-HANGUP-1",
         "KA-DUP ",
+        "KA-YES",
+        "KA-YES300",
+        "KA-BLOCKED",
+        "KA-LOOKUP",
+        "KA-LOOKUP200",
+        "KA-LOOKUPBLINDS",
     };
     for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++)
         if (parse(plain[i]).kind != MAGIC_NONE)
@@ -77,6 +83,20 @@ static void test_every_word(void **state) {
         {"KA-NOID", {MAGIC_NOID, UINT32_MAX, 0, 0, 0}},
         {"KA-HUGE", {MAGIC_HUGE, UINT32_MAX, 0, 0, 0}},
         {"a-b-SPLIT3", {MAGIC_SPLIT, UINT32_MAX, 0, 3, 0}},
+        {"KA-YES202", {MAGIC_YES, UINT32_MAX, 202, 0, 0}},
+        {"KA-TWICE", {MAGIC_TWICE, UINT32_MAX, 0, 0, 0}},
+        {"KA-KEEPALIVE1s", {MAGIC_KEEP, UINT32_MAX, 0, 0, 1000}},
+        {"KA-GATEWAY502x1", {MAGIC_GATEWAY, 1, 502, 0, 0}},
+        {"KA-BLOCKED403", {MAGIC_BLOCKED, UINT32_MAX, 0, 0, 0}},
+        {"KA-RATE429x2", {MAGIC_RATE, 2, 0, 0, 0}},
+        {"KA-FRACTION3500ms", {MAGIC_FRACTION, UINT32_MAX, 0, 0, 3500}},
+        {"KA-REFUSEALL", {MAGIC_BROKE, UINT32_MAX, 0, 0, 0}},
+        {"KA-CODETWICE", {MAGIC_NAMES, UINT32_MAX, 0, 0, 0}},
+        {"KA-LATE504-ROUTER404x1", {MAGIC_LATE, UINT32_MAX, 504, 0, 0}},
+        {"KA-FAIL500x2-LOOKUP429", {MAGIC_FAIL, 2, 500, 0, 0}},
+        {"KA-LOOKUPBLIND", {MAGIC_HANGUP, UINT32_MAX, 0, 0, 0}},
+        {"KA-1-LOOKUPEMPTYx3", {MAGIC_HANGUP, UINT32_MAX, 0, 0, 0}},
+        {"KA-ROUTER404-LOOKUPEMPTY", {MAGIC_HANGUP, UINT32_MAX, 0, 0, 0}},
     };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         struct magic m = parse(all[i].key);
@@ -85,6 +105,33 @@ static void test_every_word(void **state) {
             m.ms != all[i].want.ms)
             fail_msg("'%s' is kind %d, times %u, status %u, count %u, %llu ms", all[i].key,
                      (int)m.kind, m.times, m.status, m.count, (unsigned long long)m.ms);
+    }
+}
+
+static void test_endings_of_look_ups(void **state) {
+    (void)state;
+    static const struct {
+        const char *key;
+        struct magic want;
+    } all[] = {
+        {"KA-LOOKUP429x2", {MAGIC_LOOKUP, 2, 429, 0, 0}},
+        {"KA-ROUTER404x1", {MAGIC_ROUTER, 1, 0, 0, 0}},
+        {"KA-LATE504x1-LOOKUPEMPTY", {MAGIC_LOOKUP_EMPTY, UINT32_MAX, 0, 0, 0}},
+        {"KA-LOOKUPEMPTYTOTALx3", {MAGIC_LOOKUP_TOTAL, 3, 0, 0, 0}},
+        {"KA-LOOKUPHTML", {MAGIC_LOOKUP_HTML, UINT32_MAX, 0, 0, 0}},
+        {"KA-LOOKUPHANGUP", {MAGIC_LOOKUP_HANGUP, UINT32_MAX, 0, 0, 0}},
+        {"KA-LOOKUPOTHER", {MAGIC_LOOKUP_OTHER, UINT32_MAX, 0, 0, 0}},
+        {"KA-LOOKUPBLIND", {MAGIC_LOOKUP_BLIND, UINT32_MAX, 0, 0, 0}},
+        {"KA-HANGUP", {MAGIC_NONE, 0, 0, 0, 0}},
+        {"KA-ROUTER404-HANGUP", {MAGIC_NONE, 0, 0, 0, 0}},
+        {"KA-1", {MAGIC_NONE, 0, 0, 0, 0}},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        struct magic m = magic_parse_lookup(span_str(all[i].key));
+        if (m.kind != all[i].want.kind || m.times != all[i].want.times ||
+            m.status != all[i].want.status)
+            fail_msg("'%s' is kind %d, times %u, status %u", all[i].key, (int)m.kind, m.times,
+                     m.status);
     }
 }
 
@@ -100,15 +147,16 @@ static void test_help_and_reader_agree(void **state) {
         char word[32];
         assert_int_equal(sscanf(line, " -%31[A-Z0-9]", word), 1);
         const char *parameter =
-            strchr(line, '<') != NULL && strchr(line, '<') < line + 19 ? strchr(line, '<') + 1 : "";
+            strchr(line, '<') != NULL && strchr(line, '<') < line + 23 ? strchr(line, '<') + 1 : "";
         snprintf(key, sizeof key, "k-%s%s", word,
                  *parameter == 's'   ? "503"
+                 : *parameter == '2' ? "202"
                  : *parameter == 'd' ? "1s"
                  : *parameter == 'n' ? "2"
                                      : "");
         assert_int_not_equal(parse(key).kind, MAGIC_NONE);
     }
-    assert_int_equal(n, 18);
+    assert_int_equal(n, 40);
     buf_deinit(&help);
 }
 
@@ -128,11 +176,17 @@ static void test_settings(void **state) {
     assert_int_equal(t.down, SANDBOX_DOWN_HANGUP);
     assert_int_equal(sandbox_trouble_set(&t, "repeats", "refuse", &err), 0);
     assert_true(t.refuse_repeats);
+    assert_int_equal(sandbox_trouble_set(&t, "balance", "spent", &err), 0);
+    assert_true(t.balance_spent);
+    assert_int_equal(sandbox_trouble_set(&t, "balance", "enough", &err), 0);
+    assert_false(t.balance_spent);
+    assert_int_equal(sandbox_trouble_set(&t, "keep_alive", "1500ms", &err), 0);
+    assert_int_equal(t.keep_ms, 1500);
     static const char *const bad[][2] = {
         {"latency", "50"},    {"latency", "150-50ms"}, {"latency", "-5ms"}, {"latency", "2h"},
         {"fail_rate", "1.5"}, {"fail_rate", "nan"},    {"fail_rate", ""},   {"hangup_rate", "-0.1"},
         {"slow", "x"},        {"down", "200"},         {"down", "5xx"},     {"repeats", "yes"},
-        {"nonsense", "1"},
+        {"nonsense", "1"},    {"balance", "none"},     {"keep_alive", "1"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         if (sandbox_trouble_set(&t, bad[i][0], bad[i][1], &err) == 0)
@@ -196,6 +250,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keys_without_magic),
         cmocka_unit_test(test_every_word),
+        cmocka_unit_test(test_endings_of_look_ups),
         cmocka_unit_test(test_help_and_reader_agree),
         cmocka_unit_test(test_settings),
         cmocka_unit_test(test_store_counts_and_is_full),

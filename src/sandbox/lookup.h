@@ -1,0 +1,37 @@
+/* What the files of the look-ups share. */
+#ifndef DRAY_SANDBOX_LOOKUP_H
+#define DRAY_SANDBOX_LOOKUP_H
+
+#include "sandbox/internal.h"
+
+struct lookup {
+    struct sandbox *s;
+    const struct request *r;
+    struct reply *reply;
+    uint16_t endpoint, caller;
+    uint64_t visible_until_ms; /* orders created later are not in the index yet */
+    bool empty_page;           /* a list shows none of what it counts */
+};
+
+void lookup_fail(struct lookup *l, unsigned status, const char *message);
+/* Writes the whole order in the form of its create answer. */
+void lookup_write_order(struct lookup *l, uint32_t order);
+
+/* mislead.c: what the magic of order keys makes of a look-up. The first two are asked before it is
+ * answered, by the key that is looked for (NULL: none), or for all that may be in a list by time.
+ * True: answered. */
+bool mislead_by_name(struct lookup *l, const char *name);
+bool mislead_by_time(struct lookup *l);
+/* Whether an order of that key (TALLY_NONE: it has none) is not to be seen. */
+bool mislead_hides(struct lookup *l, uint32_t key);
+/* After an order was written: it may have to stand there under another key. */
+void mislead_disguise(struct lookup *l, uint32_t key);
+
+/* lookup_list.c. GET /openapi/v2/order/orders: the caller's orders in a window of creation times.
+ */
+void lookup_list_kakaclo(struct lookup *l);
+/* GET /order, GET /json/orders: `term` stands anywhere in the order's key, or is the key; NULL:
+ * all. */
+void lookup_list_by_term(struct lookup *l, const char *term, bool exactly);
+
+#endif

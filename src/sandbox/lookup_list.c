@@ -1,0 +1,138 @@
+/* Look-ups in lists: KaKaClo's by time, S2's and /json/orders by a term. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "dray/timefmt.h"
+#include "sandbox/lookup.h"
+
+/* One page of a list. */
+struct page {
+    uint64_t skip, limit, seen; /* `seen` counts all matches */
+};
+
+static uint64_t number_of(const struct request *r, const char *name, uint64_t otherwise) {
+    const char *text = query_value(r, name);
+    char *end;
+    if (text == NULL || text[0] < '0' || text[0] > '9')
+        return otherwise;
+    unsigned long long n = strtoull(text, &end, 10);
+    return *end == '\0' ? n : otherwise;
+}
+
+/* True if this match belongs on the page. */
+static bool on_page(struct page *p) {
+    uint64_t n = p->seen++;
+    return n >= p->skip && n - p->skip < p->limit;
+}
+
+static struct span order_name(const struct tally *tally, uint32_t order) {
+    uint32_t key = tally->orders[order].key;
+    if (key == TALLY_NONE)
+        return (struct span){NULL, 0};
+    return (struct span){tally->keys[key].name, tally->keys[key].name_len};
+}
+
+static bool time_of(const struct request *r, const char *name, uint64_t *ms) {
+    const char *text = query_value(r, name);
+    return text == NULL || rfc3339_parse(span_str(text), ms) == 0;
+}
+
+/* Whether the order's id is in a list such as "1000000065617,1000000065618". */
+static bool has_id(struct lookup *l, const char *ids, uint32_t order) {
+    buf_reset(&l->s->scratch);
+    kakaclo_write_id(&l->s->scratch, tally_serial(&l->s->tally, order), 0);
+    const char *id = buf_cstr(&l->s->scratch);
+    size_t n = l->s->scratch.len;
+    for (const char *p = ids; p != NULL; p = strchr(p, ','), p = p == NULL ? NULL : p + 1)
+        if (strncmp(p, id, n) == 0 && (p[n] == ',' || p[n] == '\0'))
+            return true;
+    return false;
+}
+
+static void kakaclo_write_item(struct lookup *l, uint32_t order) {
+    struct buf *out = &l->s->out;
+    const struct tally_order *o = &l->s->tally.orders[order];
+    struct span name = order_name(&l->s->tally, order);
+    buf_add_str(out, "{\"id\":\"");
+    kakaclo_write_id(out, tally_serial(&l->s->tally, order), o->created_ms);
+    buf_add_str(out, "\",\"customOrderId\":");
+    if (name.ptr == NULL)
+        buf_add_str(out, "null");
+    else
+        buf_add_json_str(out, name);
+    buf_add_str(out, ",\"remark\":null,\"status\":\"processing\",\"financialStatus\":\"paid\","
+                     "\"fulfillmentStatus\":\"waiting_to_ship\",\"refundStatus\":\"NULL\",");
+    form_time(out, "createDate", o->created_ms);
+    buf_add_char(out, ',');
+    form_time(out, "modifyDate", o->created_ms);
+    buf_add_char(out, '}');
+}
+
+/* GET /openapi/v2/order/orders: the caller's orders of v1 and v2 in a window of creation times. */
+void lookup_list_kakaclo(struct lookup *l) {
+    struct sandbox *s = l->s;
+    uint64_t from = 0, to = UINT64_MAX, size = number_of(l->r, "pageSize", 10);
+    uint64_t number = number_of(l->r, "pageNumber", 1);
+    const char *ids = query_value(l->r, "ids");
+    if (!time_of(l->r, "createStartTime", &from) || !time_of(l->r, "createEndTime", &to)) {
+        lookup_fail(l, 400,
+                    "createStartTime, createEndTime: must be a time such as 2016-01-18T23:41:00Z");
+        return;
+    }
+    if (size < 1 || size > 250 || number < 1 || number > UINT32_MAX) {
+        lookup_fail(l, 400, "pageSize must be 1 to 250, pageNumber at least 1");
+        return;
+    }
+    if (mislead_by_time(l))
+        return;
+    struct page page = {.skip = (number - 1) * size, .limit = l->empty_page ? 0 : size};
+    l->reply->status = 200;
+    buf_add_str(&s->out, "{\"code\":10000,\"message\":\"success\",\"data\":{\"list\":[");
+    for (uint32_t i = 0; i < s->tally.order_count; i++) {
+        const struct tally_order *o = &s->tally.orders[i];
+        if (o->endpoint > ENDPOINT_KAKACLO_V1 || o->caller != l->caller || o->created_ms < from ||
+            o->created_ms > to || o->created_ms > l->visible_until_ms ||
+            (ids != NULL && !has_id(l, ids, i)) || mislead_hides(l, o->key) || !on_page(&page))
+            continue;
+        if (page.seen - 1 > page.skip)
+            buf_add_char(&s->out, ',');
+        kakaclo_write_item(l, i);
+        mislead_disguise(l, o->key);
+    }
+    buf_addf(&s->out, "],\"total\":%llu,\"pageNumber\":%llu,\"pageSize\":%llu}}",
+             (unsigned long long)page.seen, (unsigned long long)number, (unsigned long long)size);
+}
+
+/* GET /order, GET /json/orders: `term` stands anywhere in the order's key; absent: all. */
+void lookup_list_by_term(struct lookup *l, const char *term, bool exactly) {
+    struct sandbox *s = l->s;
+    uint64_t limit = number_of(l->r, "limit", 20);
+    struct page page = {.skip = number_of(l->r, "offset", 0), .limit = limit};
+    if (limit < 1 || limit > 100) {
+        lookup_fail(l, 400, "limit must be 1 to 100");
+        return;
+    }
+    if (mislead_by_name(l, term))
+        return;
+    if (l->empty_page)
+        page.limit = 0;
+    l->reply->status = 200;
+    buf_add_str(&s->out, "{\"items\":[");
+    for (uint32_t i = 0; i < s->tally.order_count; i++) {
+        const struct tally_order *o = &s->tally.orders[i];
+        struct span name = order_name(&s->tally, i);
+        if (o->endpoint != l->endpoint || o->caller != l->caller ||
+            o->created_ms > l->visible_until_ms)
+            continue;
+        if (term != NULL && (exactly ? !span_is(name, term)
+                                     : memmem(name.ptr, name.len, term, strlen(term)) == NULL))
+            continue;
+        if (mislead_hides(l, o->key) || !on_page(&page))
+            continue;
+        if (page.seen - 1 > page.skip)
+            buf_add_char(&s->out, ',');
+        lookup_write_order(l, i);
+        mislead_disguise(l, o->key);
+    }
+    buf_addf(&s->out, "],\"total\":%llu}", (unsigned long long)page.seen);
+}
