@@ -124,6 +124,7 @@ void handle_workers(struct request *r);
 
 /* page.c */
 void handle_page(struct request *r);
+void handle_openapi(struct request *r);
 
 /* The queue that the first parameter names; NULL: answered already (no such queue, Redis is away).
  */

@@ -20,6 +20,7 @@ static const struct route routes[] = {
     {"GET", "/readyz", ACCESS_OPEN, handle_readyz},
     {"GET", "/metrics", ACCESS_OPEN, handle_metrics},
     {"GET", "/", ACCESS_OPEN, handle_page},
+    {"GET", "/api/v1/openapi.json", ACCESS_READ, handle_openapi},
     {"GET", "/api/v1/status", ACCESS_READ, handle_status},
     {"GET", "/api/v1/queues", ACCESS_READ, handle_queues},
     {"GET", "/api/v1/accounts", ACCESS_READ, handle_accounts},

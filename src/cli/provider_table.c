@@ -200,8 +200,13 @@ static void json_row(const struct field *row, const char *path, struct buf *out)
             buf_add_str(out, i > 0 ? "," : "");
             buf_add_json_str(out, span_str(row->allowed[i]));
         }
-        buf_add_char(out, ']');
+        buf_addf(out, "],\"any_case\":%s", row->allowed_nocase ? "true" : "false");
     }
+    if ((row->flags & FIELD_DATETIME) != 0)
+        add_member(out, "datetime",
+                   (row->flags & FIELD_UTC) != 0        ? "utc"
+                   : (row->flags & FIELD_LOCAL_OK) != 0 ? "local_ok"
+                                                        : "rfc3339");
     add_member(out, "note", row->note);
     buf_add_char(out, '}');
 }

@@ -5,6 +5,7 @@
 import json
 from collections import Counter, defaultdict
 
+from lib import contract
 from lib.scripts import read_gate
 
 CREATED_NOTHING = {"invalid", "rejected", "exhausted", "expired"}  # dead letters that say: no order of this job exists
@@ -36,9 +37,9 @@ class Books:
 
     def _read(self, queue):
         c, key = self.client, lambda name: self._key(queue, name)
-        self.results += [json.loads(r) for r in c.lrange(key("results"), 0, -1)]
+        self.results += [contract.result(r) for r in c.lrange(key("results"), 0, -1)]
         ids = {i.decode() for i in c.zrange(key("dead"), 0, -1)}
-        entries = {k.decode(): json.loads(v) for k, v in c.hgetall(key("dead:entries")).items()}
+        entries = {k.decode(): contract.dead_letter(v) for k, v in c.hgetall(key("dead:entries")).items()}
         if ids != set(entries):
             self.fault(f"{queue}: the set of dead letters and their entries differ: {ids ^ set(entries)}")
         self.dead += entries.values()

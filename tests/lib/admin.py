@@ -4,6 +4,7 @@ import http.client
 import json
 import socket
 
+from . import contract
 from .wait import wait_until
 from .world import World
 
@@ -39,16 +40,19 @@ class AdminWorld(World):
         return f"http://127.0.0.1:{self.port}"
 
     def ask(self, path, method="GET", body=None, token=True, headers=None, timeout=15):
-        """One request on a connection of its own. `token` True: the right one; a text: that one; None: none."""
+        """One request on a connection of its own, and its answer as the API's document says. `token` True: the right one; a
+        text: that one; None: none."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             given = self.token if token is True else token
             more = {"Authorization": f"Bearer {given}"} if given else {}
             connection.request(method, path, body if body is None or isinstance(body, (str, bytes)) else json.dumps(body),
                                {**more, **(headers or {})})
-            return Answered(connection.getresponse())
+            answer = Answered(connection.getresponse())
         finally:
             connection.close()
+        contract.check_exchange(method, path, body, answer)
+        return answer
 
     def get(self, path, **more):
         answer = self.ask(path, **more)

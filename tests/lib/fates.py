@@ -4,6 +4,7 @@ no order was sent twice."""
 import collections
 import json
 
+from . import contract
 from .wait import wait_until
 
 
@@ -15,11 +16,11 @@ def fates(db, queue):
     """id → list of "created", "duplicate" or a dead letter's reason. Takes nothing away."""
     found = collections.defaultdict(list)
     for raw in db.lrange(_key(queue, "results"), 0, -1):
-        result = json.loads(raw)
+        result = contract.result(raw)
         if result["status"] != "failed":  # a dead letter tells the same
             found[result["id"]].append(result["status"])
     for raw in db.hvals(_key(queue, "dead:entries")):
-        letter = json.loads(raw)
+        letter = contract.dead_letter(raw)
         found[json.loads(letter["job"])["id"]].append(letter["reason"])
     return found
 

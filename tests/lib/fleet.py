@@ -4,6 +4,7 @@ import json
 import os
 import time
 
+from . import contract
 from .daemon import Daemon, ini
 from .providers import PROVIDERS
 from .scripts import read_gate
@@ -91,7 +92,7 @@ class Fleet:
                    lambda: f"{count} results, have {self.done()}; {self.state()}")
 
     def results(self):
-        return [json.loads(r) for r in self.db.lrange(self.key("results"), 0, -1)]
+        return [contract.result(r) for r in self.db.lrange(self.key("results"), 0, -1)]
 
     def check_running(self):
         for daemon in self.workers:

@@ -4,6 +4,7 @@ import base64
 import json
 import time
 
+from . import contract
 from .daemon import Daemon
 from .peer import Answer
 from .providers import PROVIDERS
@@ -73,8 +74,7 @@ class World:
 
     def result(self, deadline=15.0, queue_key=None):
         """The next result, as a consumer pops it."""
-        raw = self.raw_result(deadline, queue_key)
-        return json.loads(raw)
+        return contract.result(self.raw_result(deadline, queue_key))
 
     def raw_result(self, deadline=15.0, queue_key=None):
         name = queue_key or self.key("results")
@@ -97,7 +97,7 @@ class World:
         """All dead letters, oldest first. The set of ids and the hash of entries must agree."""
         ids = self.dead_ids()
         assert self.db.hlen(self.key("dead:entries")) == len(ids)
-        return [json.loads(self.db.hget(self.key("dead:entries"), i)) for i in ids]
+        return [contract.dead_letter(self.db.hget(self.key("dead:entries"), i)) for i in ids]
 
     def wait_dead(self, count=1, deadline=15.0):
         wait_until(lambda: self.db.zcard(self.key("dead")) >= count or self.check_running(), deadline,
