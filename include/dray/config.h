@@ -24,6 +24,7 @@ struct config {
     /* [redis] */
     struct redis_options redis;      /* client_name is the worker's name */
     const char *redis_password_file; /* NULL: not from a file */
+    const char *redis_sentinel_password_file; /* likewise */
     const char *redis_prefix; /* "dray" */
     uint32_t min_replicas;
     uint32_t min_replicas_timeout_ms;

@@ -12,8 +12,10 @@
  * given while the connection is not UP fail the same way, from the next loop turn (never from within
  * the call).
  *
- * An error reply is a reply. Under Sentinel, and where the host is a name, READONLY and MASTERDOWN are
- * also taken as news of a failover: once delivered, the connection drops and looks for the master again.
+ * An error reply is a reply. READONLY, MASTERDOWN, LOADING and a CLUSTERDOWN that stays are also taken as news
+ * of a failover: once delivered, the connection drops and looks for the master again, however it was named: the
+ * sentinels are asked, the name is resolved anew, an address is connected to anew (a balancer may lead elsewhere
+ * now). A replica is refused at once; of a name with several addresses the next is tried.
  *
  * The process must ignore SIGPIPE. */
 #ifndef DRAY_REDIS_H
@@ -39,6 +41,7 @@ struct redis_options {
     /* "host:port" of sentinels, NULL-terminated, and the master's name; NULL: no Sentinel. */
     const char *const *sentinels;
     const char *sentinel_master;
+    const char *sentinel_username, *sentinel_password; /* NULL: none; the servers' are not used for them */
     uint32_t connect_timeout_ms; /* 0: 5,000 */
     uint32_t command_timeout_ms; /* 0: 10,000; without an answer for so long the connection is dropped */
 };
@@ -57,6 +60,8 @@ typedef void (*redis_reply_fn)(void *arg, const redisReply *reply, const char *e
  * server's words as they are: "NOAUTH …", "WRONGPASS …"); "" otherwise. */
 typedef void (*redis_state_fn)(void *arg, enum redis_state state, const char *reason);
 
+/* Whether this build can speak TLS (hiredis 1.0 or newer, with SSL). */
+bool redis_tls_available(void);
 /* NULL and `err` where an option needs what hiredis lacks (TLS with hiredis 0.14). Connects from the
  * next loop turn on. `options` is not copied. */
 struct redis_conn *redis_conn_new(uv_loop_t *loop, const struct redis_options *options, struct rng *rng,

@@ -52,6 +52,15 @@ static void check_pair(struct draft *s, struct section *section, const char *one
 static void check_redis(struct draft *s, const struct redis_options *o, struct section *redis) {
     check_pair(s, redis, "tls_cert", "tls_key");
     check_pair(s, redis, "sentinels", "sentinel_master");
+    if (o->tls && !redis_tls_available())
+        draft_fault(s, redis, table_key(SECTION_REDIS, "url"),
+                    "rediss:// needs hiredis 1.0 or newer with SSL; this build has hiredis %d.%d without",
+                    HIREDIS_MAJOR, HIREDIS_MINOR);
+    if ((o->sentinel_username != NULL || o->sentinel_password != NULL) && o->sentinels == NULL)
+        draft_fault(s, redis, table_key(SECTION_REDIS, o->sentinel_username != NULL ? "sentinel_username" : "sentinel_password"),
+                    "is not used: no `sentinels` are given");
+    if (o->sentinel_username != NULL && o->sentinel_password == NULL)
+        draft_fault(s, redis, table_key(SECTION_REDIS, "sentinel_username"), "needs `sentinel_password` too");
     if (!o->tls && (o->tls_ca != NULL || o->tls_cert != NULL))
         draft_warn(s, redis, table_key(SECTION_REDIS, o->tls_ca != NULL ? "tls_ca" : "tls_cert"),
                    "is not used: `url` does not start with rediss://");

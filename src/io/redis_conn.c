@@ -4,9 +4,10 @@
  * Failure modes: each step ends in down(reason): callbacks owed are called with NULL, then
  * on_state(DOWN), then a timer with full-jitter backoff starts the next attempt. A server that
  * refuses the password is asked again at the slow end of the backoff, since someone has to act.
- * Under Sentinel, or when the host is a name, READONLY and MASTERDOWN mean that the master has
- * moved: the answer is passed on, then the connection is dropped so that the next attempt looks it
- * up.
+ * READONLY, MASTERDOWN, LOADING, and a cluster that stays down mean that the master is elsewhere: the answer
+ * is passed on, then the connection is dropped, so that the next attempt asks the sentinels, resolves the name,
+ * or goes through the balancer anew. Of a name's addresses, one whose server refuses (a replica, a balancer
+ * with nothing behind it) is followed by the next at once; the one that was last left is tried last.
  *
  *   enum redis_state   held by                       left by
  *   CONNECTING         sentinel, dial or handshake   on_greeted, down, close
@@ -16,7 +17,6 @@
  */
 #include "dray/redis.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +45,7 @@ struct redis_conn {
     struct redis_tls *tls; /* or NULL */
     struct redis_sentinel *sentinel;
     size_t first_sentinel;
-    struct redis_dial *dial;
+    struct redis_dial *dial; /* stays through the handshake: there may be more addresses */
     struct redis_link *link;
     struct redis_handshake handshake;
     uv_timer_t *timer;                 /* backoff; the handshake's limit */
@@ -54,6 +54,8 @@ struct redis_conn {
 
     char host[256]; /* of the master that the sentinels named */
     struct redis_address address;
+    struct sockaddr_storage served; /* of the last that was UP */
+    struct redis_standstill standstill;
     char place[300];
     char reason[256];
     uint32_t attempts; /* since the last stable connection */
@@ -70,13 +72,6 @@ static uint32_t connect_timeout(const struct redis_conn *c) {
 
 uint32_t redis_command_timeout(const struct redis_options *o) {
     return o->command_timeout_ms > 0 ? o->command_timeout_ms : COMMAND_TIMEOUT_MS;
-}
-
-/* A name can come to mean another node; an address or a socket can't. */
-static bool is_name(const struct redis_options *o) {
-    unsigned char binary[sizeof(struct in6_addr)];
-    return o->unix_path == NULL && uv_inet_pton(AF_INET, o->host, binary) != 0 &&
-           uv_inet_pton(AF_INET6, o->host, binary) != 0;
 }
 
 static void set_state(struct redis_conn *c, enum redis_state state, const char *reason) {
@@ -127,17 +122,34 @@ static void down(struct redis_conn *c, const char *reason) {
     set_state(c, REDIS_DOWN, c->reason);
 }
 
-static void on_lost(void *arg, const char *reason) {
-    down(arg, reason);
+/* The handshake failed: another of the name's addresses may do better. Not with another password, though. */
+static bool try_next(struct redis_conn *c, const char *reason) {
+    if (c->state != REDIS_CONNECTING || c->dial == NULL || redis_reason_is_auth(reason) ||
+        !redis_dial_next(c->dial))
+        return false;
+    uv_timer_stop(c->timer);
+    if (c->link != NULL)
+        redis_link_fail(c->link, reason);
+    redis_link_free(c->link);
+    c->link = NULL;
+    return true;
 }
 
-static bool can_move(const struct redis_conn *c) {
-    return c->options->sentinels != NULL || is_name(c->options);
+static void on_lost(void *arg, const char *reason) {
+    struct redis_conn *c = arg;
+    char text[sizeof(c->reason)], where[64] = "";
+    if (try_next(c, reason))
+        return;
+    if (c->dial != NULL)
+        redis_dial_describe(c->dial, where, sizeof(where));
+    snprintf(text, sizeof(text), "%.*s%s", (int)(sizeof(text) - sizeof(where)), reason, where);
+    down(c, text);
 }
 
 static void on_error_reply(void *arg, const char *text) {
     struct redis_conn *c = arg;
-    if (c->state == REDIS_UP && redis_reason_is_moved(text) && can_move(c))
+    if (c->state == REDIS_UP && (redis_reason_is_moved(text) ||
+                                 redis_standstill_goes_on(&c->standstill, text, uv_now(c->loop))))
         redis_link_break(c->link, text);
 }
 
@@ -150,6 +162,10 @@ static void on_greeted(void *arg, const char *refusal) {
         redis_link_break(c->link, refusal);
         return;
     }
+    if (c->dial != NULL)
+        c->served = redis_dial_peer(c->dial);
+    redis_dial_cancel(c->dial);
+    c->dial = NULL;
     c->reason[0] = '\0';
     c->up_since = uv_now(c->loop);
     set_state(c, REDIS_UP, "");
@@ -160,13 +176,14 @@ static void on_greeting_timeout(uv_timer_t *timer) {
     char text[96];
     snprintf(text, sizeof(text), "no answer to the greeting within %u ms%s",
              (unsigned)connect_timeout(c), c->tls != NULL ? "; does this port speak TLS?" : "");
-    down(c, text);
+    redis_link_stop(c->link);
+    on_lost(c, text);
 }
 
 static void on_dialed(void *arg, int fd, const char *reason) {
     struct redis_conn *c = arg;
-    c->dial = NULL;
     if (fd < 0) {
+        c->dial = NULL;
         down(c, reason);
         return;
     }
@@ -175,7 +192,7 @@ static void on_dialed(void *arg, int fd, const char *reason) {
     struct err err;
     c->link = redis_link_new(c->loop, fd, c->tls, c->address.host, &owner, &err);
     if (c->link == NULL) {
-        down(c, err.text);
+        on_lost(c, err.text);
         return;
     }
     uv_timer_start(c->timer, on_greeting_timeout, connect_timeout(c), 0);
@@ -183,7 +200,7 @@ static void on_dialed(void *arg, int fd, const char *reason) {
 }
 
 static void dial(struct redis_conn *c) {
-    c->dial = redis_dial_start(c->loop, &c->address, connect_timeout(c), on_dialed, c);
+    c->dial = redis_dial_start(c->loop, &c->address, &c->served, connect_timeout(c), on_dialed, c);
     if (c->dial == NULL)
         down(c, "out of memory");
 }
@@ -290,6 +307,10 @@ const char *redis_conn_place(const struct redis_conn *c) {
     return c->place;
 }
 
+enum redis_server_kind redis_conn_kind(const struct redis_conn *c) {
+    return c->handshake.kind;
+}
+
 struct redis_stats redis_conn_stats(const struct redis_conn *c) {
     return c->stats;
 }
@@ -326,18 +347,6 @@ void redis_send_group(struct redis_conn *c, struct span resp, uint32_t before, r
         redis_link_send_group(c->link, resp, before, done, arg);
     else
         refuse(c, done, arg);
-}
-
-void redis_command(struct redis_conn *c, redis_reply_fn done, void *arg, const char *format, ...) {
-    char *resp = NULL;
-    va_list ap;
-    va_start(ap, format);
-    int n = redisvFormatCommand(&resp, format, ap);
-    va_end(ap);
-    if (n < 0)
-        abort(); /* out of memory, or a format that no test has ever run */
-    redis_send(c, (struct span){resp, (size_t)n}, 0, done, arg);
-    redisFreeCommand(resp);
 }
 
 void redis_flush(struct redis_conn *c) {

@@ -2,7 +2,8 @@
  *
  * Happy path: timer(0) → numeric address, or uv_getaddrinfo → connect(2) → writable → done(fd).
  * Failure modes: the name is not found or not in time; an address refuses, is unreachable or
- * silent: the next one is tried, and the last one's reason is reported. A look-up that is too slow
+ * silent, or the caller wants nothing of who answers there: the next one is tried, and the last one's reason is
+ * reported. A look-up that is too slow
  * can't be stopped (the thread sits in getaddrinfo); it is left alone and frees itself when it
  * returns.
  *
@@ -23,6 +24,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#define ADDRESSES_MAX        16 /* of one name that are tried */
 #define KEEPALIVE_IDLE_S     15
 #define KEEPALIVE_INTERVAL_S 5
 #define KEEPALIVE_PROBES     3
@@ -40,8 +42,11 @@ struct redis_dial {
     void *arg;
     uv_timer_t *timer;
     struct lookup *lookup;         /* or NULL */
+    struct sockaddr_storage last;  /* to be tried last; family 0: none */
     struct addrinfo *found;        /* or NULL */
-    const struct addrinfo *trying; /* in `found`; NULL for a Unix socket */
+    const struct addrinfo *order[ADDRESSES_MAX + 1]; /* of `found`, as they are tried, up to NULL */
+    size_t at;                     /* in `order` */
+    const struct addrinfo *trying; /* order[at]; NULL for a Unix socket */
     bool named;                    /* the host is a name, so reasons tell the address */
     uv_poll_t *poll;               /* or NULL */
     int fd;
@@ -73,23 +78,25 @@ static void dial_free(struct redis_dial *d) {
     free(d);
 }
 
-static void finish(struct redis_dial *d, int fd) {
+static void fail(struct redis_dial *d) {
     struct redis_dial gone = *d;
-    d->fd = -1;
     dial_free(d);
-    gone.done(gone.arg, fd, fd >= 0 ? "" : gone.reason);
+    gone.done(gone.arg, -1, gone.reason);
 }
 
-/* Notes why the address at hand did not work. */
-static void note(struct redis_dial *d, const char *what) {
+void redis_dial_describe(const struct redis_dial *d, char *out, size_t size) {
     char numeric[INET6_ADDRSTRLEN] = "";
     if (d->named && d->trying != NULL)
         getnameinfo(d->trying->ai_addr, d->trying->ai_addrlen, numeric, sizeof(numeric), NULL, 0,
                     NI_NUMERICHOST);
-    if (numeric[0] != '\0')
-        snprintf(d->reason, sizeof(d->reason), "%s (%s)", what, numeric);
-    else
-        snprintf(d->reason, sizeof(d->reason), "%s", what);
+    snprintf(out, size, numeric[0] != '\0' ? " (%s)" : "%s", numeric);
+}
+
+/* Notes why the address at hand did not work. */
+static void note(struct redis_dial *d, const char *what) {
+    char where[INET6_ADDRSTRLEN + 4];
+    redis_dial_describe(d, where, sizeof(where));
+    snprintf(d->reason, sizeof(d->reason), "%s%s", what, where);
 }
 
 static void note_timeout(struct redis_dial *d, const char *what) {
@@ -119,8 +126,17 @@ static void fail_address(struct redis_dial *d) {
         close(d->fd);
     d->fd = -1;
     if (d->trying != NULL)
-        d->trying = d->trying->ai_next;
+        d->trying = d->order[++d->at];
     try_next(d);
+}
+
+/* The dial stays, and with it the addresses that are left. */
+static void succeed(struct redis_dial *d) {
+    int fd = d->fd;
+    d->fd = -1;
+    close_poll(d);
+    uv_timer_stop(d->timer);
+    d->done(d->arg, fd, "");
 }
 
 static void on_connected(uv_poll_t *poll, int status, int events) {
@@ -138,7 +154,7 @@ static void on_connected(uv_poll_t *poll, int status, int events) {
         fail_address(d);
         return;
     }
-    finish(d, d->fd);
+    succeed(d);
 }
 
 static void on_connect_timeout(uv_timer_t *timer) {
@@ -178,9 +194,45 @@ static void try_next(struct redis_dial *d) {
         if (d->fd >= 0)
             close(d->fd);
         d->fd = -1;
-        d->trying = d->trying->ai_next;
+        d->trying = d->order[++d->at];
     }
-    finish(d, -1);
+    fail(d);
+}
+
+static void on_next(uv_timer_t *timer) {
+    try_next(timer->data);
+}
+
+bool redis_dial_next(struct redis_dial *d) {
+    if (d->trying == NULL || d->order[d->at + 1] == NULL)
+        return false;
+    d->trying = d->order[++d->at];
+    uv_timer_start(d->timer, on_next, 0, 0);
+    return true;
+}
+
+struct sockaddr_storage redis_dial_peer(const struct redis_dial *d) {
+    struct sockaddr_storage peer = {0};
+    if (d->trying != NULL)
+        memcpy(&peer, d->trying->ai_addr, d->trying->ai_addrlen);
+    return peer;
+}
+
+static bool is_last(const struct redis_dial *d, const struct addrinfo *a) {
+    return d->last.ss_family != 0 && a->ai_addrlen <= sizeof(d->last) &&
+           memcmp(a->ai_addr, &d->last, a->ai_addrlen) == 0;
+}
+
+/* Those beyond ADDRESSES_MAX are left out. */
+static void try_all(struct redis_dial *d, struct addrinfo *found) {
+    size_t n = 0;
+    d->found = found;
+    for (int round = 0; round < 2; round++)
+        for (const struct addrinfo *a = found; a != NULL && n < ADDRESSES_MAX; a = a->ai_next)
+            if (is_last(d, a) == (round == 1))
+                d->order[n++] = a;
+    d->trying = d->order[0];
+    try_next(d);
 }
 
 static void dial_unix(struct redis_dial *d) {
@@ -188,14 +240,14 @@ static void dial_unix(struct redis_dial *d) {
     size_t len = strlen(d->address.unix_path);
     if (len >= sizeof(sa.sun_path)) {
         note(d, "the socket's path is too long (108 bytes at most)");
-        finish(d, -1);
+        fail(d);
         return;
     }
     memcpy(sa.sun_path, d->address.unix_path, len);
     int rc = open_socket(d, (struct sockaddr *)&sa, sizeof(sa));
     if (rc != 0) {
         note(d, uv_strerror(rc));
-        finish(d, -1);
+        fail(d);
     }
 }
 
@@ -211,18 +263,16 @@ static void on_lookup(uv_getaddrinfo_t *req, int status, struct addrinfo *found)
     if (status != 0) {
         snprintf(d->reason, sizeof(d->reason), "cannot resolve %s: %s", d->address.host,
                  uv_strerror(status));
-        finish(d, -1);
+        fail(d);
         return;
     }
-    d->found = found;
-    d->trying = found;
-    try_next(d);
+    try_all(d, found);
 }
 
 static void on_lookup_timeout(uv_timer_t *timer) {
     struct redis_dial *d = timer->data;
     note_timeout(d, "the name was not resolved");
-    finish(d, -1);
+    fail(d);
 }
 
 static void look_up(struct redis_dial *d, const char *port) {
@@ -238,7 +288,7 @@ static void look_up(struct redis_dial *d, const char *port) {
     if (rc != 0) {
         free(l);
         note(d, uv_strerror(rc));
-        finish(d, -1);
+        fail(d);
         return;
     }
     d->lookup = l;
@@ -256,17 +306,16 @@ static void on_start(uv_timer_t *timer) {
     const struct addrinfo numeric = {.ai_family = AF_UNSPEC,
                                      .ai_socktype = SOCK_STREAM,
                                      .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
-    if (getaddrinfo(d->address.host, port, &numeric, &d->found) != 0) {
-        d->found = NULL;
+    struct addrinfo *found = NULL;
+    if (getaddrinfo(d->address.host, port, &numeric, &found) != 0)
         look_up(d, port);
-        return;
-    }
-    d->trying = d->found;
-    try_next(d);
+    else
+        try_all(d, found);
 }
 
 struct redis_dial *redis_dial_start(uv_loop_t *loop, const struct redis_address *address,
-                                    uint32_t timeout_ms, redis_dial_fn done, void *arg) {
+                                    const struct sockaddr_storage *last, uint32_t timeout_ms,
+                                    redis_dial_fn done, void *arg) {
     struct redis_dial *d = calloc(1, sizeof(*d));
     uv_timer_t *timer = malloc(sizeof(*timer));
     if (d == NULL || timer == NULL) {
@@ -281,6 +330,8 @@ struct redis_dial *redis_dial_start(uv_loop_t *loop, const struct redis_address 
                              .arg = arg,
                              .timer = timer,
                              .fd = -1};
+    if (last != NULL)
+        d->last = *last;
     uv_timer_init(loop, timer);
     timer->data = d;
     uv_timer_start(timer, on_start, 0, 0);

@@ -1,4 +1,9 @@
-/* AUTH, SELECT, CLIENT SETNAME, ROLE, PING: sent at once, judged as the answers come. */
+/* AUTH, SELECT, CLIENT SETNAME, HELLO, PING: sent at once, judged as the answers come.
+ *
+ * HELLO needs no rights and says what ROLE and INFO would: whether this is a master, and whether a cluster's
+ * node. A replica is refused unless it is one of a cluster, whose replicas say MOVED: behind an address that
+ * stays while the server behind it changes, or a name with several addresses, a write would only be refused,
+ * or, on a replica that takes writes, be lost. Where HELLO is not known (some proxies), writes show it. */
 #include "io/redis_handshake.h"
 
 #include <string.h>
@@ -37,19 +42,31 @@ static void on_optional(void *arg, const redisReply *reply, const char *error) {
         decide(arg, reply->str);
 }
 
-/* The sentinels may be behind: only a node that calls itself master will do. */
-static void on_role(void *arg, const redisReply *reply, const char *error) {
-    (void)error;
-    if (reply == NULL)
-        return;
-    if (reply->type == REDIS_REPLY_ERROR) {
-        decide(arg, reply->str);
-        return;
+/* Of HELLO's names and values, one after the other. "" where it is not. */
+static const char *hello_value(const redisReply *r, const char *name) {
+    for (size_t i = 0; i + 1 < r->elements; i += 2) {
+        const redisReply *n = r->element[i], *v = r->element[i + 1];
+        if (n->type == REDIS_REPLY_STRING && v->type == REDIS_REPLY_STRING &&
+            strcmp(n->str, name) == 0)
+            return v->str;
     }
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 1 ||
-        reply->element[0]->type != REDIS_REPLY_STRING ||
-        strcmp(reply->element[0]->str, "master") != 0)
-        decide(arg, "the node that the sentinels name is not (yet) a master");
+    return "";
+}
+
+static void on_hello(void *arg, const redisReply *reply, const char *error) {
+    struct redis_handshake *h = arg;
+    on_optional(arg, reply, error);
+    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY)
+        return;
+    const char *mode = hello_value(reply, "mode"), *role = hello_value(reply, "role");
+    if (strcmp(mode, "cluster") == 0)
+        h->kind = REDIS_SERVER_CLUSTER;
+    else if (strcmp(mode, "standalone") == 0)
+        h->kind = REDIS_SERVER_SINGLE;
+    bool replica = strcmp(role, "replica") == 0 || strcmp(role, "slave") == 0;
+    if (replica && h->kind != REDIS_SERVER_CLUSTER) /* the sentinels may be behind */
+        decide(h, h->sentinel ? "the node that the sentinels name is not (yet) a master"
+                              : "the server is a replica, not a master");
 }
 
 static void on_last(void *arg, const redisReply *reply, const char *error) {
@@ -72,6 +89,8 @@ void redis_handshake_send(struct redis_handshake *h, struct redis_link *l,
     struct buf b;
     buf_init(&b, 64 * 1024);
     h->decided = false;
+    h->kind = REDIS_SERVER_UNKNOWN;
+    h->sentinel = o->sentinels != NULL;
     if (o->password != NULL) {
         redis_resp_begin(&b, o->username != NULL ? 3 : 2);
         redis_resp_str(&b, "AUTH");
@@ -93,11 +112,10 @@ void redis_handshake_send(struct redis_handshake *h, struct redis_link *l,
         redis_resp_str(&b, o->client_name);
         say(h, l, &b, on_optional);
     }
-    if (o->sentinels != NULL) {
-        redis_resp_begin(&b, 1);
-        redis_resp_str(&b, "ROLE");
-        say(h, l, &b, on_role);
-    }
+    redis_resp_begin(&b, 2);
+    redis_resp_str(&b, "HELLO");
+    redis_resp_str(&b, "2");
+    say(h, l, &b, on_hello);
     redis_resp_begin(&b, 1);
     redis_resp_str(&b, "PING");
     say(h, l, &b, on_last);

@@ -1,13 +1,15 @@
 /* The nodes of a cluster, one connection each, and which slots they serve.
  *
  * Happy path: the seed is UP → CLUSTER SLOTS → map; a node is connected to when it is first needed.
- * Failure modes: "cluster support disabled" makes it a single server; a MOVED, a node that is DOWN
+ * Failure modes: "cluster support disabled" makes it a single server; where the user may not ask, HELLO has said
+ * what it is, and in a cluster MOVED tells each slot's node; a MOVED, a node that is DOWN
  * or a CLUSTERDOWN asks any node that is UP for the map again; nodes that serve nothing any more
  * are closed once nothing is under way on them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/redis_parts.h"
 #include "io/redis_router.h"
 
 #define WATCH_MS 500 /* between looks at the map while a node is DOWN */
@@ -197,11 +199,17 @@ static bool any_down(const struct redis_router *r) {
     return false;
 }
 
+/* The user may not ask, and this is none that surely stands alone: then MOVED alone leads the way. */
+static bool may_be_cluster(const redisReply *reply, const struct redis_node *from) {
+    return reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOPERM", 6) == 0 &&
+           redis_conn_kind(from->conn) != REDIS_SERVER_SINGLE;
+}
+
 static void on_map(struct redis_router *r, const redisReply *reply, const struct redis_node *from) {
     if (reply->type == REDIS_REPLY_ARRAY)
         read_map(r, reply, from);
     else if (from->seed && r->mode != REDIS_MODE_CLUSTER)
-        r->mode = REDIS_MODE_SINGLE; /* cluster mode is off, or the user may not ask */
+        r->mode = may_be_cluster(reply, from) ? REDIS_MODE_CLUSTER : REDIS_MODE_SINGLE;
     if (r->mode == REDIS_MODE_CLUSTER && any_down(r)) { /* a failover may be under way */
         r->refresh_at = uv_now(r->loop) + WATCH_MS;
         r->stale = true;

@@ -11,8 +11,23 @@ void redis_place(char *out, size_t size, const struct redis_address *address);
 /* In ms, with the default. */
 uint32_t redis_command_timeout(const struct redis_options *o);
 
-/* Whether an error reply says that the master is elsewhere now. */
+enum redis_server_kind { REDIS_SERVER_UNKNOWN, REDIS_SERVER_SINGLE, REDIS_SERVER_CLUSTER };
+
+/* What the server last said that it is; UNKNOWN also where it did not say. */
+enum redis_server_kind redis_conn_kind(const struct redis_conn *c);
+
+/* Whether an error reply says that this server does not serve, and another may: the master is elsewhere now,
+ * or this one reads its data in. */
 bool redis_reason_is_moved(const char *text);
+
+/* Error replies "the cluster is down", as long as they go on. */
+struct redis_standstill {
+    uint64_t since, last; /* ms, loop time */
+};
+/* Notes an error reply. True where the cluster has been down for REDIS_STANDSTILL_MS: what is known of it here
+ * is perhaps no longer true, and the connection is to be made anew. */
+bool redis_standstill_goes_on(struct redis_standstill *s, const char *text, uint64_t now_ms);
+#define REDIS_STANDSTILL_MS 5000
 
 /* How long to wait after `attempts` failures in a row, the last one for `reason`: full jitter, and
  * at the slow end where only a person can help. */

@@ -20,8 +20,22 @@ bool redis_reason_is_auth(const char *reason) {
 
 bool redis_reason_is_moved(const char *text) {
     /* Redis 6.2 puts words of its own before a script's error. */
-    return strncmp(text, "MASTERDOWN", 10) == 0 ||
+    return strncmp(text, "MASTERDOWN", 10) == 0 || strncmp(text, "LOADING ", 8) == 0 ||
            strstr(text, "READONLY You can't write against a read only") != NULL;
+}
+
+#define STANDSTILL_GAP_MS 15000 /* two errors further apart are not one standstill */
+
+bool redis_standstill_goes_on(struct redis_standstill *s, const char *text, uint64_t now_ms) {
+    if (strncmp(text, "CLUSTERDOWN The cluster is down", 31) != 0)
+        return false;
+    if (s->since == 0 || now_ms - s->last > STANDSTILL_GAP_MS)
+        s->since = now_ms;
+    s->last = now_ms;
+    if (now_ms - s->since < REDIS_STANDSTILL_MS)
+        return false;
+    *s = (struct redis_standstill){0};
+    return true;
 }
 
 uint64_t redis_backoff_ms(uint32_t attempts, const char *reason, struct rng *rng) {

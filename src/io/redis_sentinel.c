@@ -1,7 +1,7 @@
 /* Finds the master of a name through the sentinels.
  *
- * Happy path: dial a sentinel → SENTINEL GET-MASTER-ADDR-BY-NAME → done(host, port).
- * Failure modes: a sentinel that can't be reached, says nothing in time, refuses or does not know
+ * Happy path: dial a sentinel → AUTH, where it is configured → SENTINEL GET-MASTER-ADDR-BY-NAME →
+ * done(host, port). Failure modes: a sentinel that can't be reached, says nothing in time, refuses or does not know
  * the name: the next one is asked. After one round done(NULL) with the last one's reason. */
 #include "io/redis_sentinel.h"
 
@@ -90,6 +90,37 @@ static int read_address(struct redis_sentinel *s, const redisReply *r) {
     return 0;
 }
 
+/* What is to be configured. The server's words end with a full stop. */
+static const char *hint(const struct redis_sentinel *s, const char *text) {
+    if (strncmp(text, "NOAUTH", 6) == 0 && s->options->sentinel_password == NULL)
+        return " Set sentinel_password";
+    if (strncmp(text, "NOPERM", 6) == 0)
+        return "; the sentinel's user needs +sentinel|get-master-addr-by-name";
+    return redis_reason_is_auth(text) ? " See sentinel_username and sentinel_password" : "";
+}
+
+/* AUTH: only an error matters, and ends the asking of this sentinel. */
+static void on_auth(void *arg, const redisReply *reply, const char *error) {
+    struct redis_sentinel *s = arg;
+    (void)error;
+    char text[200];
+    if (reply == NULL || reply->type != REDIS_REPLY_ERROR)
+        return;
+    snprintf(text, sizeof(text), "%s%s", reply->str, hint(s, reply->str));
+    redis_link_break(s->link, text);
+}
+
+static void add_auth(struct redis_sentinel *s, struct buf *b) {
+    const struct redis_options *o = s->options;
+    if (o->sentinel_password == NULL)
+        return;
+    redis_resp_begin(b, o->sentinel_username != NULL ? 3 : 2);
+    redis_resp_str(b, "AUTH");
+    if (o->sentinel_username != NULL)
+        redis_resp_str(b, o->sentinel_username);
+    redis_resp_str(b, o->sentinel_password);
+}
+
 static void on_reply(void *arg, const redisReply *reply, const char *error) {
     struct redis_sentinel *s = arg;
     (void)error;
@@ -99,7 +130,7 @@ static void on_reply(void *arg, const redisReply *reply, const char *error) {
     if (reply->type == REDIS_REPLY_ARRAY && read_address(s, reply) == 0)
         snprintf(text, sizeof(text), "answered");
     else if (reply->type == REDIS_REPLY_ERROR)
-        snprintf(text, sizeof(text), "%s", reply->str);
+        snprintf(text, sizeof(text), "%s%s", reply->str, hint(s, reply->str));
     else
         snprintf(text, sizeof(text), "does not know a master named %s",
                  s->options->sentinel_master);
@@ -108,11 +139,13 @@ static void on_reply(void *arg, const redisReply *reply, const char *error) {
 
 static void on_dialed(void *arg, int fd, const char *reason) {
     struct redis_sentinel *s = arg;
-    s->dial = NULL;
     if (fd < 0) {
+        s->dial = NULL;
         fail(s, reason);
         return;
     }
+    redis_dial_cancel(s->dial);
+    s->dial = NULL;
     struct redis_link_owner owner = {s, on_lost, NULL, SENTINEL_TIMEOUT_MS, &s->stats};
     struct err err;
     s->link = redis_link_new(s->loop, fd, s->tls, s->host, &owner, &err);
@@ -121,7 +154,13 @@ static void on_dialed(void *arg, int fd, const char *reason) {
         return;
     }
     struct buf b;
-    buf_init(&b, 4096);
+    buf_init(&b, 128 * 1024);
+    add_auth(s, &b);
+    if (b.len > 0)
+        redis_link_send(s->link, buf_span(&b), 0, on_auth, s);
+    if (b.data != NULL)
+        explicit_bzero(b.data, b.cap);
+    buf_reset(&b);
     redis_resp_begin(&b, 3);
     redis_resp_str(&b, "SENTINEL");
     redis_resp_str(&b, "get-master-addr-by-name");
@@ -139,7 +178,7 @@ static int ask_next(struct redis_sentinel *s) {
     s->address = (struct redis_address){.host = s->host};
     if (redis_split_host_port(name, SENTINEL_PORT, s->host, sizeof(s->host), &s->address.port) != 0)
         s->address.host = name; /* which the dial can't resolve, and says so */
-    s->dial = redis_dial_start(s->loop, &s->address, SENTINEL_TIMEOUT_MS, on_dialed, s);
+    s->dial = redis_dial_start(s->loop, &s->address, NULL, SENTINEL_TIMEOUT_MS, on_dialed, s);
     return s->dial != NULL ? 0 : -1;
 }
 

@@ -18,6 +18,10 @@ struct redis_tls {
     SSL_CTX *ctx;
 };
 
+bool redis_tls_available(void) {
+    return true;
+}
+
 static const char *openssl_reason(void) {
     const char *reason = ERR_reason_error_string(ERR_peek_last_error());
     return reason != NULL ? reason : "unknown error";
@@ -122,6 +126,10 @@ void redis_tls_explain(const struct ssl_st *session, char *text, size_t size) {
 
 #define TEXT_OF(x) #x
 #define TEXT(x)    TEXT_OF(x)
+
+bool redis_tls_available(void) {
+    return false;
+}
 
 struct redis_tls *redis_tls_new(const struct redis_options *o, struct err *err) {
     (void)o;

@@ -31,6 +31,7 @@ class Daemon:
         self.set_config(config)
         self.env = clean_env(env)
         self.args = list(args)
+        self.wrap = []  # a command that runs it
         self.process = None
 
     def set_config(self, config):
@@ -39,7 +40,7 @@ class Daemon:
 
     def launch(self):
         """Starts it without waiting until it is ready."""
-        self.process = Process([DRAY, "run", "-c", self.path, *self.args], env=self.env, cwd=self.dir, name="dray run")
+        self.process = Process([*self.wrap, DRAY, "run", "-c", self.path, *self.args], env=self.env, cwd=self.dir, name="dray run")
         return self
 
     def start(self, deadline=20.0):

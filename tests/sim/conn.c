@@ -5,6 +5,8 @@
  * later (a socket buffer the server had not read), or never. */
 #include "sim.h"
 
+#include "io/redis_parts.h"
+
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +33,11 @@ struct redis_conn *redis_conn_new(uv_loop_t *loop, const struct redis_options *o
 
 enum redis_state redis_conn_state(const struct redis_conn *c) {
     return c->owner->crashed ? REDIS_DOWN : c->state;
+}
+
+enum redis_server_kind redis_conn_kind(const struct redis_conn *c) {
+    (void)c;
+    return REDIS_SERVER_SINGLE;
 }
 
 const char *redis_conn_error(const struct redis_conn *c) {

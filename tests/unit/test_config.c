@@ -498,8 +498,12 @@ static const struct refusal refusals[] = {
      "dray.ini:5: [redis] sentinels: `sentinels` and `sentinel_master` go together"},
     {SHOP "[redis]\nsentinels = a\nsentinel_master = m\n",
      "dray.ini:5: [redis] sentinels: 'a' is not host:port"},
-    {SHOP "[redis]\nurl = rediss://h\ntls_cert = dray.ini\n",
-     "dray.ini:6: [redis] tls_cert: `tls_cert` and `tls_key` go together"},
+    {SHOP "[redis]\ntls_cert = dray.ini\n",
+     "dray.ini:5: [redis] tls_cert: `tls_cert` and `tls_key` go together"},
+    {SHOP "[redis]\nsentinel_password = x\n",
+     "dray.ini:5: [redis] sentinel_password: is not used: no `sentinels` are given"},
+    {SHOP "[redis]\nsentinels = a:1\nsentinel_master = m\nsentinel_username = u\n",
+     "dray.ini:7: [redis] sentinel_username: needs `sentinel_password` too"},
     {SHOP "[admin]\nlisten = 0.0.0.0:9780\n", "dray.ini:5: [admin] listen: 0.0.0.0:9780 is reached "
                                               "from other hosts: that needs a `token` (or "
                                               "`token_file`)"},
@@ -519,6 +523,16 @@ static void test_each_fault_names_line_key_and_rule(void **state) {
         assert_string_equal(buf_cstr(&faults.text), line);
         assert_int_equal(faults.count, 1);
     }
+}
+
+/* At the start, and not only once the worker runs. */
+static void test_tls_that_this_build_has_not(void **state) {
+    (void)state;
+    struct config *c = load(SHOP "[redis]\nurl = rediss://h\n", NULL);
+    assert_int_equal(c != NULL, redis_tls_available());
+    if (c == NULL)
+        expect_text(&faults, "dray.ini:5: [redis] url: rediss:// needs hiredis 1.0 or newer with SSL");
+    config_unref(c);
 }
 
 static void test_all_faults_are_listed(void **state) {
@@ -827,6 +841,7 @@ int main(void) {
         cmocka_unit_test(test_unknown_variables_are_refused_but_not_kubernetes_own),
         cmocka_unit_test(test_which_file_is_read),
         cmocka_unit_test(test_each_fault_names_line_key_and_rule),
+        cmocka_unit_test(test_tls_that_this_build_has_not),
         cmocka_unit_test(test_all_faults_are_listed),
         cmocka_unit_test(test_a_hash_after_a_value_is_not_guessed_at),
         cmocka_unit_test(test_bytes_that_are_no_text),

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "io/redis_parts.h"
 #include "redis_client.h"
 #include "redis_server.h"
 
@@ -163,31 +164,51 @@ static void start_replica_of_nobody(void) {
     redis_server_start(&server, args);
 }
 
-static void test_readonly_is_an_answer(void **state) {
-    (void)state;
-    struct answer a, b;
-    start_replica_of_nobody();
+/* Over a connection of hiredis' own, which takes replicas. */
+static void tell(const char *command) {
+    redisContext *ctx = redisConnectUnix(server.socket);
+    assert_non_null(ctx);
+    redisReply *r = redisCommand(ctx, command);
+    assert_non_null(r);
+    assert_string_equal(r->str, "OK");
+    freeReplyObject(r);
+    redisFree(ctx);
+}
+
+static void connect_to_host(const char *host) {
     client_init(&c);
-    c.options.host = "127.0.0.1"; /* an address: there is nothing to look up again */
+    c.options.host = host;
     c.options.port = server.port;
     client_connect(&c);
+}
+
+static void test_a_replica_is_refused(void **state) {
+    (void)state;
+    struct answer a;
+    struct err err = {""};
+    start_replica_of_nobody();
+    connect_to_host("127.0.0.1");
+    client_wait_down(&c);
+    assert_string_equal(c.reason, "the server is a replica, not a master");
+    assert_int_equal(c.ups, 0);
+    assert_null(redis_connect_sync(&c.options, &err));
+    assert_non_null(strstr(err.text, ": the server is a replica, not a master"));
+    tell("REPLICAOF NO ONE");
     client_wait_up(&c);
     client_do(&c, &a, "SET k v");
-    client_do(&c, &b, "PING");
-    assert_memory_equal(a.text, "READONLY ", 9);
-    assert_string_equal(b.text, "PONG");
+    assert_string_equal(a.text, "OK");
     client_deinit(&c);
 }
 
-static void test_readonly_makes_a_name_be_looked_up_again(void **state) {
-    (void)state;
+/* The connection stays up while its server becomes a replica: it is made anew, however it was named. */
+static void loses_its_master(const char *host) {
     struct answer a, b;
-    start_replica_of_nobody();
-    client_init(&c);
-    c.options.host = "localhost";
-    c.options.port = server.port;
-    client_connect(&c);
+    redis_server_start(&server, NULL);
+    connect_to_host(host);
     client_wait_up(&c);
+    tell("REPLICAOF 127.0.0.1 1");
+    client_do(&c, &a, "PING");
+    assert_string_equal(a.text, "PONG");
     client_send(&c, &a, "EVAL return(redis.call('set',KEYS[1],'v')) 1 k", 0);
     client_send(&c, &b, "PING", 0);
     client_wait_down(&c);
@@ -195,8 +216,48 @@ static void test_readonly_makes_a_name_be_looked_up_again(void **state) {
     assert_non_null(strstr(a.text, "READONLY "));
     assert_int_equal(b.calls, 1);
     assert_non_null(strstr(c.reason, "READONLY "));
+    tell("REPLICAOF NO ONE");
     client_wait_up(&c);
+    client_do(&c, &a, "SET k v");
+    assert_string_equal(a.text, "OK");
     client_deinit(&c);
+}
+
+static void test_readonly_ends_the_connection_to_an_address(void **state) {
+    (void)state;
+    loses_its_master("127.0.0.1");
+}
+
+static void test_readonly_ends_the_connection_to_a_name(void **state) {
+    (void)state;
+    loses_its_master("localhost");
+}
+
+/* A proxy that does not know HELLO: the write shows it. */
+static void test_a_replica_that_knows_no_hello(void **state) {
+    (void)state;
+    struct answer a;
+    static const char *const args[] = {"--rename-command", "HELLO", "", "--replicaof", "127.0.0.1", "1", NULL};
+    redis_server_start(&server, args);
+    connect_to_host("127.0.0.1");
+    client_wait_up(&c);
+    client_do(&c, &a, "SET k v");
+    client_wait_down(&c);
+    assert_memory_equal(c.reason, "READONLY ", 9);
+    client_deinit(&c);
+}
+
+static void test_a_cluster_that_stays_down(void **state) {
+    (void)state;
+    struct redis_standstill s = {0};
+    static const char down[] = "CLUSTERDOWN The cluster is down";
+    assert_false(redis_standstill_goes_on(&s, down, 1000));
+    assert_false(redis_standstill_goes_on(&s, "CLUSTERDOWN Hash slot not served", 9000));
+    assert_false(redis_standstill_goes_on(&s, down, 1000 + REDIS_STANDSTILL_MS - 1));
+    assert_true(redis_standstill_goes_on(&s, down, 1000 + REDIS_STANDSTILL_MS));
+    assert_false(redis_standstill_goes_on(&s, down, 7000));
+    assert_false(redis_standstill_goes_on(&s, down, 60000)); /* another one */
+    assert_false(redis_standstill_goes_on(&s, "ERR", 70000));
 }
 
 int main(void) {
@@ -210,8 +271,11 @@ int main(void) {
     const struct CMUnitTest own_server[] = {
         cmocka_unit_test_teardown(test_password_where_none_is_set, stop_server),
         cmocka_unit_test_teardown(test_loading_server_is_waited_for, stop_server),
-        cmocka_unit_test_teardown(test_readonly_is_an_answer, stop_server),
-        cmocka_unit_test_teardown(test_readonly_makes_a_name_be_looked_up_again, stop_server),
+        cmocka_unit_test_teardown(test_a_replica_is_refused, stop_server),
+        cmocka_unit_test_teardown(test_readonly_ends_the_connection_to_an_address, stop_server),
+        cmocka_unit_test_teardown(test_readonly_ends_the_connection_to_a_name, stop_server),
+        cmocka_unit_test_teardown(test_a_replica_that_knows_no_hello, stop_server),
+        cmocka_unit_test(test_a_cluster_that_stays_down),
     };
     int failed = cmocka_run_group_tests_name("redis_password", with_password, start_with_password,
                                              stop_server);

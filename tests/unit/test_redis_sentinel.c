@@ -34,6 +34,16 @@ static long entries(uint16_t port, const char *command) {
     return n;
 }
 
+static void tell(uint16_t port, const char *command) {
+    redisContext *ctx = redisConnect("127.0.0.1", port);
+    assert_non_null(ctx);
+    redisReply *r = redisCommand(ctx, command);
+    assert_non_null(r);
+    assert_string_equal(r->str, "OK");
+    freeReplyObject(r);
+    redisFree(ctx);
+}
+
 static bool know_each_other(void) {
     for (size_t i = 0; i < SENTINELS; i++) {
         if (entries(sentinels[i].port, "SENTINEL SENTINELS master") != SENTINELS - 1 ||
@@ -139,6 +149,39 @@ static void test_a_replica_will_not_do(void **state) {
     redis_server_stop(&wrong);
 }
 
+/* The sentinels' own password, and a user of theirs. */
+static void test_sentinels_that_ask_for_a_password(void **state) {
+    (void)state;
+    struct redis_server guarded;
+    char place[32];
+    const char *const one[] = {place, NULL};
+    struct err err = {""};
+    redis_server_start_sentinel(&guarded, primary.port, 9);
+    snprintf(place, sizeof(place), "127.0.0.1:%u", (unsigned)guarded.port);
+    tell(guarded.port, "ACL SETUSER shop on >word +auth +ping +sentinel|get-master-addr-by-name");
+    tell(guarded.port, "ACL SETUSER poor on >word +auth +ping");
+    tell(guarded.port, "ACL SETUSER default on >right ~* &* +@all");
+    struct redis_options o = {.sentinels = one, .sentinel_master = "master"};
+    assert_null(redis_connect_sync(&o, &err));
+    assert_non_null(strstr(err.text, "NOAUTH Authentication required. Set sentinel_password"));
+    o.sentinel_password = "wrong";
+    assert_null(redis_connect_sync(&o, &err));
+    assert_non_null(strstr(err.text, "WRONGPASS "));
+    assert_non_null(strstr(err.text, "See sentinel_username and sentinel_password"));
+    o.sentinel_username = "poor";
+    o.sentinel_password = "word";
+    assert_null(redis_connect_sync(&o, &err));
+    assert_non_null(strstr(err.text, "needs +sentinel|get-master-addr-by-name"));
+    o.sentinel_username = "shop";
+    redisFree(redis_connect_sync(&o, &err));
+    o.sentinel_username = NULL;
+    o.sentinel_password = "right";
+    redisContext *ctx = redis_connect_sync(&o, &err);
+    assert_non_null(ctx);
+    redisFree(ctx);
+    redis_server_stop(&guarded);
+}
+
 static uint16_t expected_port;
 
 static bool is_up_there(void *arg) {
@@ -192,6 +235,7 @@ int main(void) {
         cmocka_unit_test(test_unknown_name),
         cmocka_unit_test(test_sentinels_out_of_reach),
         cmocka_unit_test(test_a_replica_will_not_do),
+        cmocka_unit_test(test_sentinels_that_ask_for_a_password),
         cmocka_unit_test(test_follows_a_failover),
         cmocka_unit_test(test_readonly_asks_the_sentinels_again),
     };
