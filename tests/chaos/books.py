@@ -2,7 +2,6 @@
 
 `faults` lists every breach in words; the table counts. G1, G2 and G3 are docs/guarantees.md's."""
 
-import json
 from collections import Counter, defaultdict
 
 from lib import contract
