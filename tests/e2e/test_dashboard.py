@@ -146,6 +146,44 @@ def test_what_a_provider_says_is_only_text(world, browser):
     assert "hacked" not in page.driver.title
 
 
+def plant(world, answer, job, id="\u202e1001"):
+    """A dead letter as a worker writes it."""
+    entry = {"dead_id": "1-1.1f", "reason": "unknown_outcome", "queue": "orders", "account": "shop", "order_key": "K", "id": id, "died_at": 1,
+             "error": {"reason": "unknown_outcome", "code": "unreadable_answer", "message": "no \x9b id", "faults": []},
+             "attempts": [{"at": 1, "http_status": 200, "code": "unreadable_answer", "ms": 9, "answer": answer}], "job": job}
+    world.db.hset(world.key("dead:entries"), "1-1.1f", json.dumps(entry))
+    world.db.zadd(world.key("dead"), {"1-1.1f": 1})
+
+
+def test_answers_and_jobs_are_shown_digit_for_digit_in_their_own_order(world, browser):
+    answer = '{"zeta":1,"data":1853726451928473601,"price":9.990,"10":{},"2":[1E+2,"a } b"]}'
+    plant(world, answer, '{"id":"x","order":{"b":0.10,"a":12345678901234567890}}')
+    page = Page(browser, world)
+    page.press("#dead button.link")
+    page.wait_text("#letter", "1853726451928473601")
+    seen = page.text("#letter .history pre")
+    assert [line.strip() for line in seen.splitlines()] == [
+        "{", '"zeta": 1,', '"data": 1853726451928473601,', '"price": 9.990,', '"10": {},', '"2": [', "1E+2,", '"a } b"', "]", "}"]
+    assert '"b": 0.10,' in page.text("#letter") and '"a": 12345678901234567890' in page.text("#letter")
+
+
+def test_an_answer_that_is_cut_or_no_json_is_shown_as_it_came(world, browser):
+    plant(world, '{"data":18537264519284736', "no json  at all")
+    page = Page(browser, world)
+    page.press("#dead button.link")
+    page.wait_text("#letter", '{"data":18537264519284736')
+    page.wait_text("#letter", "no json  at all")
+
+
+def test_text_that_turns_itself_around_is_shown_escaped(world, browser):
+    plant(world, "{}", "{}")
+    page = Page(browser, world)
+    page.wait_text("#dead", "\\u202e1001")
+    page.press("#dead button.link")
+    page.wait_text("#letter", "no \\u009b id")
+    assert "\u202e" not in page.driver.page_source
+
+
 def test_a_letter_is_retried_dropped_and_resolved(world, browser):
     world.send("bad", "a-FAIL400")
     world.send("hang", "b-HANGUP")

@@ -2,6 +2,10 @@
 const $ = (id) => document.getElementById(id);
 const state = { status: null, token: sessionStorage.getItem("dray-token") || "", asked: false };
 
+// What turns text around or hides in it is shown, as on a terminal: U+202E lets an id read as another.
+const shown = (text) => text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+  (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
 function el(tag, properties, ...children) {
   const node = document.createElement(tag);
   for (const [key, value] of Object.entries(properties || {})) {
@@ -9,7 +13,7 @@ function el(tag, properties, ...children) {
     else if (key in node && key !== "list") node[key] = value;
     else node.setAttribute(key, value);
   }
-  node.append(...children.filter((c) => c !== null && c !== undefined && c !== ""));
+  node.append(...children.filter((c) => c !== null && c !== undefined && c !== "").map((c) => (typeof c === "string" ? shown(c) : c)));
   return node;
 }
 
@@ -34,7 +38,7 @@ function when(ms) {
 
 let toastTimer;
 function toast(text) {
-  $("toast").textContent = text;
+  $("toast").textContent = shown(text);
   $("toast").classList.add("on");
   clearTimeout(toastTimer);
   toastTimer = setTimeout(() => $("toast").classList.remove("on"), 5000);
@@ -97,8 +101,8 @@ document.addEventListener("click", (e) => {
 // Asks before anything is changed. `act` gets the fields' values; what it throws is shown, and the
 // dialog stays. `fields` are elements that hold named inputs.
 function ask({ title, text, yes, danger = false, fields = [], act }) {
-  $("ask-title").textContent = title;
-  $("ask-text").textContent = text;
+  $("ask-title").textContent = shown(title);
+  $("ask-text").textContent = text ? shown(text) : "";
   $("ask-text").hidden = !text;
   $("ask-error").textContent = "";
   $("ask-fields").replaceChildren(...fields);
@@ -114,7 +118,7 @@ function ask({ title, text, yes, danger = false, fields = [], act }) {
       $("ask").close();
       if (done) toast(done);
     } catch (error) {
-      $("ask-error").textContent = explain(error);
+      $("ask-error").textContent = shown(explain(error));
     }
     $("ask-yes").disabled = false;
   };

@@ -94,21 +94,11 @@ function gone(id, text) {
   return text;
 }
 
-function pretty(text) {
-  try { return JSON.stringify(JSON.parse(text), null, 2); } catch (e) { return text; }
-}
-
-// Numbers stay as they were written: JSON.parse would round a 19-digit id.
-function prettyJob(text) {
-  if (/[0-9]{16}|\.[0-9]*0[,}\]\s]/.test(text)) return text;
-  return pretty(text);
-}
-
 function attempt(a, i) {
   const facts = [a.lookup ? "look-up" : null, a.http_status ? `HTTP ${a.http_status}` : "no answer", a.code && `code ${a.code}`, a.ms !== undefined ? seconds(a.ms / 1000) : null];
   return el("li", {}, el("strong", {}, `${i + 1}. `), a.at ? when(a.at) : "", " ", facts.filter(Boolean).join(", "),
     a.message ? el("div", { className: "cut" }, a.message) : null,
-    a.answer ? el("pre", { tabIndex: 0, ariaLabel: `Answer of attempt ${i + 1}` }, pretty(a.answer)) : null);
+    a.answer ? el("pre", { tabIndex: 0, ariaLabel: `Answer of attempt ${i + 1}` }, prettyJson(a.answer)) : null);
 }
 
 function facts(pairs) {
@@ -127,7 +117,7 @@ async function openLetter(id) {
   }
   const e = got.entry || {}, error = e.error || {}, attempts = e.attempts || [];
   const unknown = e.reason === "unknown_outcome" || e.reason === "poison";
-  $("letter-title").textContent = e.id || id;
+  $("letter-title").textContent = shown(e.id || id);
   const body = [facts([["Reason", chip(unknown ? "bad" : "warn", reasonWords(e.reason))], ["What was said", error.message], ["Code", error.code],
     ["Account", e.account], ["Order key", e.order_key], ["Died", e.died_at ? when(e.died_at) : null], ["Worker", e.worker], ["Dead letter", id]])];
   if (error.faults?.length)
@@ -135,7 +125,7 @@ async function openLetter(id) {
   body.push(el("h3", {}, attempts.length ? "Attempts" : "No attempt was made"));
   if (attempts.length) body.push(el("ol", { className: "history" }, ...attempts.map(attempt)));
   body.push(el("h3", {}, "The job as it was pushed"),
-    el("pre", { tabIndex: 0, ariaLabel: "The job" }, e.job ? prettyJob(e.job) : e.job_base64 ? `no UTF-8; base64: ${e.job_base64}` : got.text || "–"));
+    el("pre", { tabIndex: 0, ariaLabel: "The job" }, e.job ? prettyJson(e.job) : e.job_base64 ? `no UTF-8; base64: ${e.job_base64}` : got.text || "–"));
   $("letter-body").replaceChildren(...body);
   const name = e.id || id;
   $("letter-actions").replaceChildren(
