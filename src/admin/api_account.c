@@ -2,42 +2,31 @@
 #include <string.h>
 
 #include "admin/api.h"
+#include "queue/account_state.h"
 
 #define ACCOUNTS_TOP  50 /* in /status: those in trouble first */
 #define ACCOUNTS_PAGE 200
 
-static const char *state_of(const struct account_view *v, uint64_t now_ms) {
-    if (pause_holds(&v->pause, now_ms))
-        return "paused_by_operator";
-    if (v->mode == 'h')
-        return "held";
-    if (v->mode == 'b')
-        return "breaker_open";
-    if (v->mode == 'p' && v->until_ms > now_ms)
-        return "paused_by_provider";
-    return v->waiting > 0 ? "limited" : "ok";
+static enum account_state state_of(const struct account_view *v, uint64_t now_ms) {
+    return account_state(v->mode, v->until_ms, pause_holds(&v->pause, now_ms), v->waiting, now_ms);
 }
 
-static const char *why(const char *state, const struct account_view *v) {
-    if (strcmp(state, "held") == 0)
+static const char *why(enum account_state state, const struct account_view *v) {
+    switch (state) {
+    case ACCOUNT_HELD:
         return "the provider refuses the credentials: 401 or 403";
-    if (strcmp(state, "breaker_open") == 0)
+    case ACCOUNT_BREAKER_OPEN:
         return "the provider keeps failing; one order at a time tries";
-    if (strcmp(state, "paused_by_provider") == 0)
+    case ACCOUNT_PAUSED_BY_PROVIDER:
         return "the provider asked to wait (Retry-After)";
-    if (strcmp(state, "limited") == 0)
+    case ACCOUNT_PAUSED_BY_OPERATOR:
+        return v->pause.reason;
+    case ACCOUNT_LIMITED:
         return "at its rate or concurrency limit";
-    return strcmp(state, "ok") == 0 ? NULL : v->pause.reason;
-}
-
-/* The lower, the sooner it is shown. */
-static int rank(const char *state) {
-    static const char *const order[] = {"held", "breaker_open", "paused_by_provider",
-                                        "paused_by_operator", "limited"};
-    for (int i = 0; i < 5; i++)
-        if (strcmp(state, order[i]) == 0)
-            return i;
-    return 5;
+    case ACCOUNT_OK:
+        break;
+    }
+    return NULL;
 }
 
 /* What is in the account's bucket by now. */
@@ -52,15 +41,15 @@ static double tokens_now(const struct account *account, const struct account_vie
 static void add_account(struct buf *b, const char *queue, const struct port *port,
                         const struct account_view *v, uint64_t now_ms) {
     const struct account *account = port->account;
-    const char *state = state_of(v, now_ms);
+    enum account_state state = state_of(v, now_ms);
     buf_add_char(b, '{');
     api_str(b, "queue", queue);
     api_str(b, "account", account->name);
     api_str(b, "provider", account->provider->name);
-    api_str(b, "state", state);
+    api_str(b, "state", account_state_name(state));
     api_str(b, "reason", why(state, v));
-    uint64_t until = strcmp(state, "paused_by_operator") == 0 ? v->pause.until_ms : v->until_ms;
-    if (rank(state) < 4 && until > 0)
+    uint64_t until = state == ACCOUNT_PAUSED_BY_OPERATOR ? v->pause.until_ms : v->until_ms;
+    if (state < ACCOUNT_LIMITED && until > 0)
         api_u64(b, "until", until);
     else
         buf_add_str(b, "\"until\":null,");
@@ -95,29 +84,29 @@ struct choice {
 };
 
 static bool chosen(const struct choice *c, const char *queue, const char *account,
-                   const char *state) {
+                   enum account_state state) {
     return (c->queue == NULL || strcmp(c->queue, queue) == 0) &&
            (c->text == NULL || strcasestr(account, c->text) != NULL) &&
-           (c->state == NULL || strcmp(c->state, state) == 0 ||
-            (strcmp(c->state, "troubled") == 0 && rank(state) < 5));
+           (c->state == NULL || strcmp(c->state, account_state_name(state)) == 0 ||
+            (strcmp(c->state, "troubled") == 0 && state < ACCOUNT_OK));
 }
 
 /* Those in trouble first: one pass per rank, so that nothing is sorted or allocated. */
 static void add_chosen(struct buf *b, const struct admin *a, const struct choice *c) {
     uint64_t now = clock_unix_ms(), total = 0, troubled = 0, at = 0;
     buf_add_str(b, "\"accounts\":{\"list\":[");
-    for (int pass = 0; pass <= 5; pass++)
+    for (int pass = ACCOUNT_HELD; pass <= ACCOUNT_OK; pass++)
         for (uint32_t i = 0; i < a->views.count; i++) {
             const struct view *view = a->views.list[i];
             const struct lane *lane = view_lane(view);
             for (uint32_t k = 0; lane != NULL && k < view->account_count; k++) {
                 const struct account_view *v = &view->accounts[k];
                 const struct port *port = lane_port(lane, v->name);
-                const char *state = state_of(v, now);
-                if (port == NULL || rank(state) != pass || !chosen(c, view->queue, v->name, state))
+                enum account_state state = state_of(v, now);
+                if (port == NULL || (int)state != pass || !chosen(c, view->queue, v->name, state))
                     continue;
                 total++;
-                troubled += pass < 5;
+                troubled += pass < ACCOUNT_OK;
                 if (at++ >= c->offset && at <= c->offset + c->limit)
                     add_account(b, view->queue, port, v, now);
             }

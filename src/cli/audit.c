@@ -271,6 +271,8 @@ static int audit_queue(struct session *s, const char *queue, bool deep, bool fir
         check_sending(&a) == 0) {
         buf_cstr(&a.breaches);
         rc = breaches(&a) == 0;
+        if (out == NULL && first)
+            print_head();
         if (out != NULL)
             print_json(&a, first, out);
         else
@@ -291,8 +293,6 @@ static int audit_all(struct session *s, char **queues, int count, bool deep, boo
     if (all == 0)
         return cli_usage(s->verb, "name a queue: the configuration has none");
     buf_init(&out, LIST_MAX);
-    if (!json)
-        print_head();
     for (int i = 0; i < all && rc >= 0; i++) {
         rc = audit_queue(s, count > 0 ? queues[i] : s->config->queues[i].name, deep, i == 0,
                          json ? &out : NULL);
@@ -308,10 +308,12 @@ static int run(const struct verb *self, int argc, char **argv) {
     static const struct option longs[] = {{"config", required_argument, NULL, 'c'},
                                           {"json", no_argument, NULL, 'j'},
                                           {"deep", no_argument, NULL, 'd'},
+                                          {"force", no_argument, NULL, 'F'},
                                           {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
     const char *path = NULL;
     bool json = false, deep = false;
+    struct session s = {.force = false};
     optind = 1;
     for (int c; (c = getopt_long(argc, argv, "c:h", longs, NULL)) != -1;) {
         if (c == 'h')
@@ -321,8 +323,8 @@ static int run(const struct verb *self, int argc, char **argv) {
         path = c == 'c' ? optarg : path;
         json |= c == 'j';
         deep |= c == 'd';
+        s.force |= c == 'F';
     }
-    struct session s;
     int code = session_open(&s, self, path) < 0
                    ? s.code
                    : audit_all(&s, argv + optind, argc - optind, deep, json);
@@ -332,7 +334,7 @@ static int run(const struct verb *self, int argc, char **argv) {
 
 const struct verb verb_audit = {
     .name = "audit",
-    .arguments = "[QUEUE …] [--deep] [--json]",
+    .arguments = "[QUEUE …] [--deep] [--force] [--json]",
     .summary = "prove that no job is lost: the books of each queue",
     .help =
         "Every job that was taken is settled, dead, delayed, waiting or in flight, and in one "
@@ -343,6 +345,7 @@ const struct verb verb_audit = {
         "  --deep   look at each delayed and waiting job, however many (one step: with a million,\n"
         "           Redis answers nobody for some seconds); otherwise beyond 20,000 they are "
         "counted\n"
+        "  --force  also a queue that nobody configured\n"
         "  --json   "
         "{\"ok\":…,\"queues\":[{\"queue\":…,\"ok\":…,\"taken\":…,…,\"breaches\":[…]}]}\n",
     .run = run,

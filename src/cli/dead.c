@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/table.h"
+#include "dray/provider.h"
 #include "dray/timefmt.h"
 
 #define IDS_MAX  (1u << 30)
@@ -27,6 +29,7 @@ enum {
     OPT_ALL,
     OPT_EDIT,
     OPT_RESEND,
+    OPT_FORCE,
     OPT_REASON,
     OPT_ACCOUNT,
     OPT_PROVIDER,
@@ -50,6 +53,7 @@ static const struct option longs[] = {
     {"all", no_argument, NULL, OPT_ALL},
     {"edit", no_argument, NULL, OPT_EDIT},
     {"resend", no_argument, NULL, OPT_RESEND},
+    {"force", no_argument, NULL, OPT_FORCE},
     {"reason", required_argument, NULL, OPT_REASON},
     {"account", required_argument, NULL, OPT_ACCOUNT},
     {"provider", required_argument, NULL, OPT_PROVIDER},
@@ -99,6 +103,7 @@ static void read_flag(struct dead_options *o, int c) {
     o->all |= c == OPT_ALL;
     o->edit |= c == OPT_EDIT;
     o->resend |= c == OPT_RESEND;
+    o->force |= c == OPT_FORCE;
 }
 
 /* -1, or the exit code. */
@@ -125,12 +130,33 @@ static int read_option(const struct verb *v, struct dead_options *o, int c) {
         o->status = (long)n;
         return code;
     default:
-        if (c >= OPT_JSON && c <= OPT_RESEND)
+        if (c >= OPT_JSON && c <= OPT_FORCE)
             read_flag(o, c);
         else
             read_text(o, c);
         return -1;
     }
+}
+
+/* A word of dray's that is none would match nothing, which looks like success. */
+static int check_words(const struct verb *v, const struct dead_options *o) {
+    static const char *const reasons[] = {"invalid", "rejected", "exhausted", "expired", "unknown_outcome", "poison"};
+    struct nearest nearest;
+    char hint[128];
+    bool known = o->reason == NULL;
+    nearest_init(&nearest, o->reason != NULL ? o->reason : "");
+    for (size_t i = 0; !known && i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+        known = strcmp(reasons[i], o->reason) == 0;
+        nearest_try(&nearest, reasons[i]);
+    }
+    if (!known)
+        return cli_usage(v, "--reason: there is no reason '%s'%s", o->reason, nearest_hint(&nearest, hint));
+    if (o->provider == NULL || provider_find(o->provider) != NULL)
+        return -1;
+    nearest_init(&nearest, o->provider);
+    for (const struct provider *const *p = providers; *p != NULL; p++)
+        nearest_try(&nearest, (*p)->name);
+    return cli_usage(v, "--provider: there is no provider '%s'%s", o->provider, nearest_hint(&nearest, hint));
 }
 
 static int check_options(const struct verb *v, const struct dead_options *o, const char *sub) {
@@ -143,12 +169,13 @@ static int check_options(const struct verb *v, const struct dead_options *o, con
         return cli_usage(v, "--order or --edit, not both");
     if (o->id_count > 0 && strcmp(sub, "import") != 0 && (dead_filtered(o) || o->all))
         return cli_usage(v, "name IDs or give filters, not both");
-    return -1;
+    return check_words(v, o);
 }
 
 static int run_subverb(const struct verb *self, struct dead *d, int (*sub)(struct dead *d)) {
     buf_init(&d->ids, IDS_MAX);
     letter_init(&d->letter);
+    d->s.force = d->o.force;
     int code = session_open(&d->s, self, d->o.config) < 0 || session_queue(&d->s, d->o.queue) < 0
                    ? d->s.code
                    : sub(d);
@@ -178,7 +205,12 @@ static int run(const struct verb *self, int argc, char **argv) {
     for (size_t i = 0; i < sizeof(subverbs) / sizeof(subverbs[0]); i++)
         if (strcmp(subverbs[i].name, sub) == 0)
             return run_subverb(self, &d, subverbs[i].run);
-    return cli_usage(self, "there is no verb '%s'", sub);
+    struct nearest nearest;
+    char hint[128];
+    nearest_init(&nearest, sub);
+    for (size_t i = 0; i < sizeof(subverbs) / sizeof(subverbs[0]); i++)
+        nearest_try(&nearest, subverbs[i].name);
+    return cli_usage(self, "there is no verb '%s'%s", sub, nearest_hint(&nearest, hint));
 }
 
 const struct verb verb_dead = {
@@ -212,6 +244,7 @@ const struct verb verb_dead = {
         "\n"
         "  --dry-run   say how many it would be      --json   for machines\n"
         "  --yes       do not ask (a bulk change on a terminal asks)\n"
+        "  --force     also a queue that nobody configured\n"
         "\n"
         "A retry of a letter whose outcome is unknown is refused (exit 1): it takes `resolve`. A "
         "command\n"

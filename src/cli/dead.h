@@ -12,7 +12,7 @@ struct dead_options {
     const char *config, *queue;
     char **ids;
     int id_count;
-    bool json, yes, dry_run, all, edit, resend;
+    bool json, yes, dry_run, all, edit, resend, force;
     /* filters; NULL, 0 or -1: not given */
     const char *reason, *account, *provider, *text, *code;
     long status;

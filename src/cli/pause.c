@@ -14,13 +14,14 @@
 struct options {
     const char *path, *reason;
     uint64_t for_ms;
-    bool json;
+    bool json, force;
 };
 
 static int read_options(const struct verb *self, struct options *o, int argc, char **argv) {
     static const struct option longs[] = {
         {"config", required_argument, NULL, 'c'}, {"reason", required_argument, NULL, 'r'},
         {"for", required_argument, NULL, 'f'},    {"json", no_argument, NULL, 'j'},
+        {"force", no_argument, NULL, 'F'},
         {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
     bool pausing = strcmp(self->name, "pause") == 0;
     optind = 1;
@@ -36,25 +37,11 @@ static int read_options(const struct verb *self, struct options *o, int argc, ch
         o->path = c == 'c' ? optarg : o->path;
         o->reason = c == 'r' ? optarg : o->reason;
         o->json |= c == 'j';
+        o->force |= c == 'F';
     }
     return argc - optind == 1 || argc - optind == 2
                ? -1
                : cli_usage(self, "QUEUE and at most one ACCOUNT are expected");
-}
-
-/* A typing error must not look like success: the account must be one that a worker or we know of.
- */
-static bool account_known(struct session *s, const char *queue, const char *account) {
-    const struct account *a = config_account(s->config, account);
-    if (a != NULL && strcmp(a->queue, queue) == 0)
-        return true;
-    struct span key = s->keys.key[KEY_LIMITS];
-    redisReply *r = session_command(s, "HEXISTS %b %s", key.ptr, key.len, account);
-    bool known = r != NULL && reply_u64(r) == 1;
-    if (r != NULL && !known)
-        s->code = cli_fail(s->verb, "queue %s has no account '%s'", queue, account);
-    freeReplyObject(r);
-    return known;
 }
 
 static void report(const struct options *o, bool pausing, const char *queue, const char *account,
@@ -92,7 +79,7 @@ static int change(struct session *s, const struct options *o, const char *queue,
     static const enum queue_key fixed[] = {KEY_PAUSES, KEY_GATES, KEY_ACCOUNTS, KEY_LIMITS};
     bool pausing = strcmp(s->verb->name, "pause") == 0;
     if (session_queue(s, queue) < 0 ||
-        (account[0] != '\0' && pausing && !account_known(s, queue, account)))
+        (account[0] != '\0' && session_account(s, queue, account) < 0))
         return s->code;
     session_begin(s, SCRIPT_PAUSE, 4, 4);
     session_keys(s, fixed, 4);
@@ -113,7 +100,7 @@ static int run(const struct verb *self, int argc, char **argv) {
     int code = read_options(self, &o, argc, argv);
     if (code >= 0)
         return code;
-    struct session s;
+    struct session s = {.force = o.force};
     if (session_open(&s, self, o.path) < 0)
         code = s.code;
     else
@@ -124,20 +111,21 @@ static int run(const struct verb *self, int argc, char **argv) {
 
 const struct verb verb_pause = {
     .name = "pause",
-    .arguments = "QUEUE [ACCOUNT] [--for 10m] [--reason TEXT] [--json]",
+    .arguments = "QUEUE [ACCOUNT] [--for 10m] [--reason TEXT] [--force] [--json]",
     .summary = "stop a queue or an account until it is resumed",
     .help = "Nothing new is begun from within a second on, in the whole fleet; what is under way "
             "ends.\n"
             "A paused account's jobs wait in their order, other accounts go on.\n"
             "\n"
             "  --for      go on by itself after so long (500ms, 10m, 24h)\n"
-            "  --reason   why, for `dray status`\n",
+            "  --reason   why, for `dray status`\n"
+            "  --force    also a queue or an account that nobody configured\n",
     .run = run,
 };
 
 const struct verb verb_resume = {
     .name = "resume",
-    .arguments = "QUEUE [ACCOUNT] [--json]",
+    .arguments = "QUEUE [ACCOUNT] [--force] [--json]",
     .summary = "let a paused queue or account go on",
     .help = "What waited comes back at once. An account that is held or cooling down for another "
             "reason\n"

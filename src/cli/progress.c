@@ -19,15 +19,33 @@ void progress_begin(struct progress *p, const char *what, uint64_t total) {
                            .begun_ns = clock_boot_ns()};
 }
 
+/* How long the rest takes at the pace so far; nothing before there is a pace. */
+static void left(const struct progress *p, uint64_t done, double seconds, char out[static 32]) {
+    out[0] = '\0';
+    if (done == 0 || seconds < 0.5 || done >= p->total)
+        return;
+    uint64_t s = (uint64_t)((double)(p->total - done) * seconds / (double)done + 0.5);
+    if (s < 120)
+        snprintf(out, 32, ", %" PRIu64 "s left", s);
+    else if (s < 7200)
+        snprintf(out, 32, ", %" PRIu64 "m%02" PRIu64 "s left", s / 60, s % 60);
+    else
+        snprintf(out, 32, ", %" PRIu64 "h%02" PRIu64 "m left", s / 3600, s / 60 % 60);
+}
+
 static void draw(const struct progress *p, uint64_t done) {
-    char bar[BAR_WIDTH + 1];
+    char bar[BAR_WIDTH + 1], rest[32];
     uint64_t share = done < p->total ? done * 100 / p->total : 100;
     size_t filled = (size_t)(share * BAR_WIDTH / 100);
     memset(bar, '.', BAR_WIDTH);
     memset(bar, '#', filled);
     bar[BAR_WIDTH] = '\0';
     double seconds = (double)(p->drawn_ns - p->begun_ns) / 1e9;
-    fprintf(stderr, "\r%s [%s] %3" PRIu64 "%% %.0fs\033[K", p->what, bar, share, seconds);
+    left(p, done, seconds, rest);
+    fprintf(stderr, "\r%s [%s] %3" PRIu64 "%% %" PRIu64 " of %" PRIu64, p->what, bar, share, done, p->total);
+    if (seconds >= 0.5)
+        fprintf(stderr, ", %.0f/s", (double)done / seconds);
+    fprintf(stderr, "%s\033[K", rest);
 }
 
 void progress_set(struct progress *p, uint64_t done) {

@@ -13,7 +13,7 @@ struct progress {
 };
 
 void progress_begin(struct progress *p, const char *what, uint64_t total);
-/* Draws at most ten times a second. */
+/* Share, count, pace and time left; draws at most ten times a second. */
 void progress_set(struct progress *p, uint64_t done);
 /* Clears the line. */
 void progress_end(struct progress *p);

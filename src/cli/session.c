@@ -8,13 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/table.h"
 #include "queue/call.h"
 
 #define CMD_MAX (512u << 20)
 
 int session_open(struct session *s, const struct verb *verb, const char *config_path) {
-    memset(s, 0, sizeof(*s));
-    s->verb = verb;
+    *s = (struct session){.verb = verb, .force = s->force};
     buf_init(&s->cmd, CMD_MAX);
     s->config = cli_config(verb, config_path, true);
     if (s->config == NULL) {
@@ -59,6 +59,56 @@ static int follow(struct session *s) {
     return -1;
 }
 
+/* Redis has something of the queue: a worker served it, or a producer pushed. */
+static int known_to_redis(struct session *s) {
+    static const enum queue_key keys[] = {KEY_STATS, KEY_LIMITS, KEY_JOBS, KEY_DEAD, KEY_RESULTS, KEY_PAUSES};
+    const size_t count = sizeof(keys) / sizeof(keys[0]);
+    buf_reset(&s->cmd);
+    redis_resp_begin(&s->cmd, 1 + count);
+    redis_resp_str(&s->cmd, "EXISTS");
+    session_keys(s, keys, count);
+    redisReply *r = session_send(s) == 0 ? session_reply(s) : NULL;
+    int known = r != NULL ? reply_u64(r) > 0 : -1;
+    freeReplyObject(r);
+    return known;
+}
+
+static int known_queue(struct session *s, const char *queue) {
+    struct nearest nearest;
+    char hint[128];
+    if (s->force || config_queue(s->config, queue) != NULL)
+        return 0;
+    int known = known_to_redis(s);
+    if (known != 0)
+        return known > 0 ? 0 : -1;
+    nearest_init(&nearest, queue);
+    for (uint32_t i = 0; i < s->config->queue_count; i++)
+        nearest_try(&nearest, s->config->queues[i].name);
+    s->code = cli_usage(s->verb, "no queue '%s' is configured, and Redis has nothing of one%s; --force takes it as it is",
+                        queue, nearest_hint(&nearest, hint));
+    return -1;
+}
+
+int session_account(struct session *s, const char *queue, const char *account) {
+    struct nearest nearest;
+    char hint[128];
+    const struct account *a = config_account(s->config, account);
+    if (s->force || (a != NULL && strcmp(a->queue, queue) == 0))
+        return 0;
+    struct span key = s->keys.key[KEY_LIMITS];
+    redisReply *r = session_command(s, "HEXISTS %b %s", key.ptr, key.len, account);
+    int known = r != NULL ? (int)reply_u64(r) : -1;
+    freeReplyObject(r);
+    if (known != 0)
+        return known > 0 ? 0 : -1;
+    nearest_init(&nearest, account);
+    for (uint32_t i = 0; i < s->config->account_count; i++)
+        if (strcmp(s->config->accounts[i]->queue, queue) == 0)
+            nearest_try(&nearest, s->config->accounts[i]->name);
+    s->code = cli_usage(s->verb, "queue %s has no account '%s'%s", queue, account, nearest_hint(&nearest, hint));
+    return -1;
+}
+
 int session_queue(struct session *s, const char *queue) {
     if (s->has_keys)
         queue_keys_deinit(&s->keys);
@@ -69,7 +119,7 @@ int session_queue(struct session *s, const char *queue) {
     }
     s->has_keys = true;
     if (queue_keys_init(&s->keys, s->config->redis_prefix, queue, NULL) == 0)
-        return follow(s);
+        return follow(s) < 0 ? -1 : known_queue(s, queue);
     s->code = cli_fail(s->verb, "out of memory");
     return -1;
 }

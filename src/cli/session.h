@@ -12,16 +12,21 @@ struct session {
     redisContext *redis;
     struct queue_keys keys; /* of the queue chosen last */
     bool has_keys;
+    bool force;     /* --force: a queue that nobody configured and Redis does not know is taken as it is */
     struct buf cmd; /* the command being written */
     int code;       /* why session_open or a call failed, for the caller to return */
 };
 
-/* Loads the configuration and connects. 0, or -1 with a message printed and `code` set;
- * session_close() in both cases. */
+/* Loads the configuration and connects; of `s` only `force` must be set. 0, or -1 with a message printed and `code`
+ * set; session_close() in both cases. */
 int session_open(struct session *s, const struct verb *verb, const char *config_path);
 void session_close(struct session *s);
-/* Chooses the queue whose keys are meant from now on. */
+/* Chooses the queue whose keys are meant from now on. 0, or -1 with a message printed and `code` set: a typing error must
+ * not look like success, so a queue that is not configured and of which Redis has nothing is EXIT_USAGE, unless
+ * `force`. */
 int session_queue(struct session *s, const char *queue);
+/* 0 if the queue chosen has the account, in the configuration or told to Redis by a worker; else -1, as above. */
+int session_account(struct session *s, const char *queue, const char *account);
 
 /* Begins a script call in s->cmd; the caller appends keys (session_key and redis_resp_arg), then
  * arguments, as many as it said. */

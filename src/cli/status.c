@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "dray/timefmt.h"
 
@@ -110,21 +112,52 @@ static int look_at_all(struct status *st) {
             return -1;
         fill(st, i, r, &n);
         buf_add_str(&st->out, i == 0 ? "" : st->json ? "," : "\n");
-        (st->json ? status_json : status_text)(&n, &st->doc, &st->out);
+        st->out.failed |= !snapshot_init(&n);
+        if (buf_ok(&st->out))
+            (st->json ? status_json : status_text)(&n, &st->doc, &st->out);
+        snapshot_deinit(&n);
         freeReplyObject(r);
     }
     buf_add_str(&st->out, st->json ? "]}\n" : "");
     return 0;
 }
 
-/* Over what was there: nothing flickers. */
+/* Rows and columns of the terminal; of none, as many as there are. */
+static struct winsize terminal_size(void) {
+    struct winsize size = {0};
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row < 2 || size.ws_col == 0)
+        size.ws_row = size.ws_col = UINT16_MAX;
+    return size;
+}
+
+/* Bytes of the first `columns` characters of a line that has `n` bytes. */
+static int columns_fit(const char *line, int n, int columns) {
+    int at = 0;
+    for (; at < n; at++)
+        if (((unsigned char)line[at] & 0xc0) != 0x80 && columns-- == 0)
+            break;
+    return at;
+}
+
+/* Over what was there: nothing flickers. What the terminal has no rows for is counted, not scrolled away: the
+ * first lines, where trouble stands, would be the ones that go. */
 static void redraw(struct status *st) {
+    struct winsize size = terminal_size();
+    uint32_t rows = 0, hidden = 0;
     fputs("\033[H", stdout);
     for (const char *line = buf_cstr(&st->out); *line != '\0';) {
         int n = (int)strcspn(line, "\n");
-        printf("%.*s\033[K\n", n, line);
+        bool last = line[n] == '\0' || line[n + 1] == '\0';
+        if (rows + 2 < size.ws_row || (last && hidden == 0)) {
+            printf("%.*s\033[K\n", columns_fit(line, n, size.ws_col), line);
+            rows++;
+        } else {
+            hidden++;
+        }
         line += n + (line[n] == '\n');
     }
+    if (hidden > 0)
+        printf("%u more line%s\033[K\n", hidden, hidden == 1 ? "" : "s");
     fputs("\033[J", stdout);
 }
 
@@ -185,6 +218,7 @@ static int run(const struct verb *self, int argc, char **argv) {
     static const struct option longs[] = {{"config", required_argument, NULL, 'c'},
                                           {"json", no_argument, NULL, 'j'},
                                           {"watch", no_argument, NULL, 'w'},
+                                          {"force", no_argument, NULL, 'F'},
                                           {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
     struct status st = {.json = false};
@@ -196,21 +230,24 @@ static int run(const struct verb *self, int argc, char **argv) {
         path = c == 'c' ? optarg : path;
         st.json |= c == 'j';
         st.watch |= c == 'w';
+        st.s.force |= c == 'F';
     }
     return run_status(self, &st, path, argv + optind, argc - optind);
 }
 
 const struct verb verb_status = {
     .name = "status",
-    .arguments = "[QUEUE …] [--watch] [--json]",
+    .arguments = "[QUEUE …] [--watch] [--force] [--json]",
     .summary = "show queues, accounts and workers",
     .help =
-        "Accounts say what keeps them: an operator's pause, the provider's Retry-After, refused\n"
-        "credentials, an open breaker, their rate or concurrency. `oldest` is the age of the job "
+        "Accounts say what keeps them, those in trouble first: held (refused credentials), breaker_open,\n"
+        "paused_by_provider, paused_by_operator, limited (their rate or concurrency). `oldest` is the age of the job "
         "to\n"
         "be taken next, where its producer gave enqueued_at.\n"
         "\n"
-        "  --watch   redraw every second until interrupted (with --json: a line a second)\n"
+        "  --watch   redraw every second until interrupted, as much as the terminal has rows for (with\n"
+        "            --json: a line a second)\n"
+        "  --force   also a queue that nobody configured\n"
         "  --json    for machines: "
         "{\"queues\":[{\"queue\":…,\"accounts\":[…],\"workers\":[…],…}]}\n",
     .run = run,

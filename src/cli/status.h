@@ -4,6 +4,7 @@
 
 #include "cli/session.h"
 #include "dray/json.h"
+#include "queue/account_state.h"
 
 /* Numbers of two moments make a rate. */
 struct sample {
@@ -17,6 +18,7 @@ struct snapshot {
     int64_t oldest_ms;       /* age of the job to be taken next; -1: not known, or none */
     struct sample sample;
     double in_per_s, out_per_s; /* -1: not known */
+    size_t *accounts, *workers; /* where they stand in the reply, in the order in which they are shown */
 };
 
 struct account_view {
@@ -33,17 +35,21 @@ struct worker_view {
     int64_t lease_left_ms, uptime_ms, pid, inflight;
 };
 
+/* Of `s`, queue, reply and now_ms are set: puts accounts and workers in order. False: out of memory.
+ * snapshot_deinit() in both cases; the reply stays the caller's. */
+bool snapshot_init(struct snapshot *s);
+void snapshot_deinit(struct snapshot *s);
 int64_t snapshot_number(const struct snapshot *s, const char *name); /* 0 where it is missing */
 size_t snapshot_accounts(const struct snapshot *s);
+/* The i-th of the accounts: those in trouble first, then those at a limit; by name among equals. */
 void snapshot_account(const struct snapshot *s, size_t i, struct account_view *a);
-size_t snapshot_workers(const struct snapshot *s);
+size_t snapshot_workers(const struct snapshot *s); /* by name */
 void snapshot_worker(const struct snapshot *s, size_t i, struct json_doc *doc,
                      struct worker_view *w);
 const char *snapshot_pause(const struct snapshot *s);
 /* Splits "until reason"; until 0: no end. */
 int64_t pause_parts(const char *pause, const char **reason);
-/* One word: open, paused, retry_after, held, breaker, rate, concurrency. */
-const char *account_state(const struct account_view *a);
+enum account_state snapshot_state(const struct snapshot *s, const struct account_view *a);
 
 void status_text(const struct snapshot *s, struct json_doc *doc, struct buf *out);
 void status_json(const struct snapshot *s, struct json_doc *doc, struct buf *out);

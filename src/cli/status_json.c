@@ -26,7 +26,7 @@ static void add_account(struct buf *out, const struct snapshot *s, size_t i) {
     snapshot_account(s, i, &a);
     buf_add_str(out, i > 0 ? ",{\"account\":" : "{\"account\":");
     buf_add_json_str(out, span_str(a.name));
-    add_text(out, "state", account_state(&a));
+    add_text(out, "state", account_state_name(snapshot_state(s, &a)));
     buf_addf(
         out,
         ",\"until\":%lld,\"probing\":%s,\"waiting\":%lld,\"under_way\":%lld,\"concurrency\":%lld",

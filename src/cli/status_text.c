@@ -56,21 +56,25 @@ static void add_wait(struct buf *out, const struct snapshot *s, const struct acc
 }
 
 static void add_why(struct buf *out, const struct snapshot *s, const struct account_view *a) {
-    const char *state = account_state(a);
-    if (strcmp(state, "paused") == 0)
+    switch (snapshot_state(s, a)) {
+    case ACCOUNT_PAUSED_BY_OPERATOR:
         add_pause(out, s, a->pause);
-    else if (strcmp(state, "retry_after") == 0)
-        add_wait(out, s, a, "the provider asked to wait");
-    else if (strcmp(state, "held") == 0)
+        return;
+    case ACCOUNT_PAUSED_BY_PROVIDER:
+        add_wait(out, s, a, "paused by the provider");
+        return;
+    case ACCOUNT_HELD:
         add_wait(out, s, a, "HELD: the provider refuses the credentials (401, 403)");
-    else if (strcmp(state, "breaker") == 0)
+        return;
+    case ACCOUNT_BREAKER_OPEN:
         add_wait(out, s, a, "BREAKER OPEN: the provider fails");
-    else if (strcmp(state, "rate") == 0)
-        buf_add_str(out, "at its rate");
-    else if (strcmp(state, "concurrency") == 0)
-        buf_add_str(out, "at its concurrency");
-    else
-        buf_add_str(out, "open");
+        return;
+    case ACCOUNT_LIMITED:
+        buf_add_str(out, a->limit > 0 && a->conc >= a->limit ? "limited: at its concurrency" : "limited: at its rate");
+        return;
+    case ACCOUNT_OK:
+        buf_add_str(out, "ok");
+    }
 }
 
 static void add_accounts(struct buf *out, const struct snapshot *s) {

@@ -21,7 +21,8 @@ size_t snapshot_accounts(const struct snapshot *s) {
     return s->reply->element[ACCOUNTS]->elements / ACCOUNT_PARTS;
 }
 
-void snapshot_account(const struct snapshot *s, size_t i, struct account_view *a) {
+/* The account at a place of the reply. */
+static void read_account(const struct snapshot *s, size_t i, struct account_view *a) {
     redisReply **part = s->reply->element[ACCOUNTS]->element + ACCOUNT_PARTS * i;
     double ts;
     char probe[64] = "-";
@@ -31,6 +32,10 @@ void snapshot_account(const struct snapshot *s, size_t i, struct account_view *a
     sscanf(part[2]->str, "%lf %lld %lld %lld", &a->rate, &a->burst, &a->limit, &a->failures);
     a->waiting = strtoll(part[4]->str, NULL, 10);
     a->probing = strcmp(probe, "-") != 0 && a->till > s->now_ms;
+}
+
+void snapshot_account(const struct snapshot *s, size_t i, struct account_view *a) {
+    read_account(s, s->accounts[i], a);
 }
 
 size_t snapshot_workers(const struct snapshot *s) {
@@ -51,7 +56,7 @@ static void text_in(struct json_doc *doc, const char *name, char *out, size_t si
 
 void snapshot_worker(const struct snapshot *s, size_t i, struct json_doc *doc,
                      struct worker_view *w) {
-    redisReply **part = s->reply->element[WORKERS]->element + WORKER_PARTS * i;
+    redisReply **part = s->reply->element[WORKERS]->element + WORKER_PARTS * s->workers[i];
     *w = (struct worker_view){.name = part[0]->str, .host = "?", .version = "?", .mode = "?"};
     w->lease_left_ms = strtoll(part[1]->str, NULL, 10) - s->now_ms;
     w->inflight = strtoll(part[3]->str, NULL, 10);
@@ -75,12 +80,45 @@ int64_t pause_parts(const char *pause, const char **reason) {
     return strtoll(pause, NULL, 10);
 }
 
-const char *account_state(const struct account_view *a) {
-    if (a->pause[0] != '\0')
-        return "paused";
-    if (a->mode != 'n')
-        return a->mode == 'p' ? "retry_after" : a->mode == 'h' ? "held" : "breaker";
-    if (a->waiting > 0 && a->limit > 0 && a->conc >= a->limit)
-        return "concurrency";
-    return a->waiting > 0 && a->rate > 0 && a->tokens < 1 ? "rate" : "open";
+enum account_state snapshot_state(const struct snapshot *s, const struct account_view *a) {
+    bool at_limit = (a->limit > 0 && a->conc >= a->limit) || (a->rate > 0 && a->tokens < 1);
+    return account_state(a->mode, (uint64_t)a->till, a->pause[0] != '\0', at_limit ? (uint64_t)a->waiting : 0,
+                         (uint64_t)s->now_ms);
+}
+
+static int by_trouble(const void *one, const void *other, void *arg) {
+    const struct snapshot *s = arg;
+    struct account_view a, b;
+    read_account(s, *(const size_t *)one, &a);
+    read_account(s, *(const size_t *)other, &b);
+    int trouble = (int)snapshot_state(s, &a) - (int)snapshot_state(s, &b);
+    return trouble != 0 ? trouble : strcmp(a.name, b.name);
+}
+
+static int by_name(const void *one, const void *other, void *arg) {
+    const redisReply *workers = ((const struct snapshot *)arg)->reply->element[WORKERS];
+    return strcmp(workers->element[WORKER_PARTS * *(const size_t *)one]->str,
+                  workers->element[WORKER_PARTS * *(const size_t *)other]->str);
+}
+
+static size_t *places(size_t count) {
+    size_t *list = calloc(count + 1, sizeof(*list));
+    for (size_t i = 0; list != NULL && i < count; i++)
+        list[i] = i;
+    return list;
+}
+
+bool snapshot_init(struct snapshot *s) {
+    s->accounts = places(snapshot_accounts(s));
+    s->workers = places(snapshot_workers(s));
+    if (s->accounts == NULL || s->workers == NULL)
+        return false;
+    qsort_r(s->accounts, snapshot_accounts(s), sizeof(*s->accounts), by_trouble, s);
+    qsort_r(s->workers, snapshot_workers(s), sizeof(*s->workers), by_name, s);
+    return true;
+}
+
+void snapshot_deinit(struct snapshot *s) {
+    free(s->accounts);
+    free(s->workers);
 }

@@ -72,7 +72,7 @@ def test_wrong_use(world, args, said):
 
 def test_an_unknown_account_is_no_success(world):
     done = dray("pause", QUEUE, "shpo", "-c", world.daemon.path)
-    assert done.returncode == 1 and "no account 'shpo'" in done.stderr.decode()
+    assert done.returncode == 2 and "no account 'shpo'" in done.stderr.decode()
     assert not world.db.exists(world.key("pauses"))
 
 

@@ -1,10 +1,13 @@
 """`dray status` with workers at work."""
 
+import fcntl
 import json
 import os
 import pty
 import signal
+import struct
 import subprocess
+import termios
 import time
 
 import pytest
@@ -46,12 +49,12 @@ def test_at_rest(world):
     assert [queue[k] for k in ("jobs", "waiting", "delayed", "in_flight", "dead", "results")] == [0] * 6
     assert queue["oldest_age_ms"] is None and queue["in_per_s"] == 0 and queue["paused"] is None
     shop = account(queue)
-    assert (shop["state"], shop["rate"], shop["burst"], shop["concurrency"], shop["breaker_failures"]) == ("open", 5, 20, 3, 9)
+    assert (shop["state"], shop["rate"], shop["burst"], shop["concurrency"], shop["breaker_failures"]) == ("ok", 5, 20, 3, 9)
     [worker] = queue["workers"]
     assert worker["pid"] == world.daemon.pid and worker["mode"] == "running" and worker["version"]
     assert 0 < worker["lease_left_ms"] <= 15000 and worker["uptime_ms"] > 0
     out = text(world)
-    assert "queue orders" in out and "shop" in out and worker["worker"] in out and "open" in out
+    assert "queue orders" in out and "shop" in out and worker["worker"] in out and "ok" in out
 
 
 def test_sizes_and_what_keeps_an_account(world, peer):
@@ -62,14 +65,14 @@ def test_sizes_and_what_keeps_an_account(world, peer):
     queue = status(world)
     shop = account(queue)
     assert (queue["waiting"], queue["in_flight"], shop["waiting"], shop["under_way"]) == (2, 3, 2, 3)
-    assert shop["state"] == "concurrency" and "at its concurrency" in text(world)
+    assert shop["state"] == "limited" and "limited: at its concurrency" in text(world)
     world.daemon.kill()
 
 
 def test_pauses_and_why(world):
     dray("pause", QUEUE, "second", "--reason", "stock\x1btaking", "--for", "1h", "-c", world.daemon.path)
     second = account(status(world), "second")
-    assert second["state"] == "paused" and second["paused"]["reason"] == "stock\x1btaking"
+    assert second["state"] == "paused_by_operator" and second["paused"]["reason"] == "stock\x1btaking"
     assert second["paused"]["until"] > time.time() * 1000 + 3_500_000
     dray("pause", QUEUE, "-c", world.daemon.path)
     world.send("one", enqueued_at=int(time.time() * 1000) - 60_000)
@@ -100,8 +103,8 @@ def test_held_and_retry_after(world, peer):
     assert "HELD" in text(world)
     peer.script = [Answer(429, {"code": 1}, headers={"Retry-After": "600"})]
     world.send("two", account="second")
-    wait_until(lambda: account(status(world), "second")["state"] == "retry_after", what="the pause")
-    assert "the provider asked to wait for" in text(world)
+    wait_until(lambda: account(status(world), "second")["state"] == "paused_by_provider", what="the pause")
+    assert "paused by the provider for" in text(world)
 
 
 def test_rates(world, peer):
@@ -151,6 +154,43 @@ def test_watch_redraws_until_interrupted(world):
     os.close(main)
 
 
+def test_accounts_in_trouble_come_first_then_by_name(world):
+    for name, gate in {"zeta": "0 0 0 0 h 9999999999999 1000 -", "alpha": "0 0 0 0 n 0 0 -", "mid": "0 0 0 9 b 9999999999999 1000 -",
+                       "beta": "0 0 0 0 n 0 0 -"}.items():
+        world.db.hset(world.key("accounts"), name, gate)
+    names = [a["account"] for a in status(world)["accounts"]]
+    assert names[:2] == ["zeta", "mid"] and names[2:] == sorted(names[2:])
+    out = text(world)
+    assert out.index("zeta") < out.index("mid") < out.index("alpha") < out.index("beta")
+
+
+@pytest.mark.parametrize("rows,columns", [(8, 60), (24, 80)])
+def test_watch_stays_within_the_terminal(world, rows, columns):
+    """However many accounts: the first lines stay, and the rest is counted."""
+    for n in range(40):
+        world.db.hset(world.key("accounts"), f"shop-{n:02}", "0 0 0 0 n 0 0 -")
+    main, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    child = subprocess.Popen([DRAY, "status", "--watch", "-c", world.daemon.path], env=clean_env(), stdout=terminal)
+    os.close(terminal)
+    seen = b""
+    while seen.count(b"\x1b[H") < 2:
+        seen += os.read(main, 65536)
+    child.send_signal(signal.SIGINT)
+    try:
+        while part := os.read(main, 65536):
+            seen += part
+    except OSError:
+        pass
+    assert child.wait(10) == 0
+    os.close(main)
+    screen = seen.split(b"\x1b[H")[1].replace(b"\x1b[K", b"").replace(b"\x1b[J", b"").decode()
+    lines = screen.replace("\r", "").split("\n")
+    assert lines[-1] == "" and len(lines) == rows, "the cursor stands on the last row, nothing has scrolled"
+    assert lines[0].startswith("queue orders") and all(len(line) <= columns for line in lines)
+    assert " more lines" in lines[-2]
+
+
 def test_which_queues(world):
-    assert dray("status", "other", "--json", "-c", world.daemon.path).returncode == 0
+    assert dray("status", "other", "--json", "--force", "-c", world.daemon.path).returncode == 0
     assert dray("status", "--nonsense", "-c", world.daemon.path).returncode == 2
