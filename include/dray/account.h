@@ -18,6 +18,13 @@ enum on_absent { ON_ABSENT_RETRY, ON_ABSENT_HOLD };
 /* Provider codes as text, HTTP statuses as "http:503". NULL-terminated list. */
 typedef char *const *code_list;
 
+#define ACCOUNT_HEADERS_MAX 32 /* of one account, besides dray's own */
+
+/* A file that a header's value is read from. */
+struct header_file {
+    const char *path;
+};
+
 /* Options of the generic provider `http-json`. Pointers are RFC 6901; NULL where not set. */
 struct http_json_options {
     const char *create_path;      /* required; appended to base_url */
@@ -29,12 +36,23 @@ struct http_json_options {
     const char *id_pointer;       /* in the answer: the order's id; string, number, or array of them */
     const char *order_pointer;    /* in the answer: the order object; NULL: none is passed on */
     const char *code_pointer;     /* in the answer: the provider's error code */
-    const char *message_pointer;
     const char *lookup_path;      /* with {key}, percent-encoded; NULL: no look-up */
     const char *lookup_items_pointer; /* in the look-up's answer: an array to search; NULL: the answer itself is the order */
     const char *lookup_key_pointer;   /* in an item (or the answer): the key that must match exactly */
     const char *lookup_id_pointer;    /* in an item (or the answer): the order's id */
     bool lookup_exact;            /* "not found" (404, empty) proves absence */
+    const char *method;           /* "POST", "PUT" */
+    const char *wrap;             /* "none"; "array": the body is [order] */
+    const char *auth_prefix;      /* before the token, instead of Bearer; NULL: none */
+    const char *const *headers;   /* "Name: value" lines sent with every request, NULL-terminated; NULL: none */
+    const struct header_file *header_files; /* where some of them are from; ends with a NULL path */
+    const char *idempotency_header; /* NULL: none is sent */
+    const char *idempotency_value;  /* "key", "hash" */
+    code_list reject_pointers;    /* something stands at one of them: the provider's no */
+    code_list error_code_pointers; /* the first that leads to something is the error's code */
+    code_list message_pointers;
+    const char *retry_after_header; /* besides Retry-After; NULL: none */
+    const char *client_cert, *client_key; /* PEM files; NULL: none */
 };
 
 struct account {
@@ -59,11 +77,15 @@ struct account {
     uint32_t breaker_failures;           /* 0: no breaker */
     uint64_t breaker_cooldown_ms;
     const char *ca_file, *proxy;
+    const char *user_agent;
     struct http_json_options http_json;
 };
 
 struct account *account_ref(struct account *a);
 void account_unref(struct account *a); /* NULL is fine */
+
+/* Calls `each` with the path of every file that the account's secrets are read from. */
+void account_each_secret_file(const struct account *a, void (*each)(void *arg, const char *path), void *arg);
 
 /* Reads the `_file` secrets again. Returns a counted copy of `a` with what they hold now (other strings
  * are shared with `a`, which it keeps alive), or NULL and `err`. Blocks on the disk: call it from a

@@ -20,27 +20,31 @@ struct http_pool;   /* connections and handles of one worker */
 struct http_target; /* one URL with its fixed headers and limits; made once, used by many requests */
 struct http_call;   /* one request in flight */
 
-enum http_method { HTTP_GET, HTTP_POST };
+enum http_method { HTTP_GET, HTTP_POST, HTTP_PUT };
 
 /* Everything is copied. */
 struct http_target_options {
     enum http_method method;
     const char *url;            /* absolute, http:// or https:// */
-    /* "Name: value" lines, NULL-terminated; may be NULL. A POST without a Content-Type is JSON. Each
+    /* "Name: value" lines, NULL-terminated; may be NULL. A body without a Content-Type is JSON. Each
      * line costs about 1 us a request. */
     const char *const *headers;
     const char *bearer;         /* Authorization: Bearer …, or NULL */
     const char *basic_user;     /* Authorization: Basic …, or NULL */
     const char *basic_password;
     const char *ca_file; /* NULL: the system's */
+    const char *client_cert, *client_key; /* PEM files, or NULL */
+    const char *user_agent;  /* NULL: none is sent */
+    const char *wait_header; /* read like Retry-After where an answer 429 has no such header; or NULL */
     const char *proxy;   /* NULL: none (the environment's proxies are ignored) */
     uint32_t connect_timeout_ms; /* name, connection and TLS; 0: 5,000 */
     uint32_t request_timeout_ms; /* the whole exchange; 0: 30,000 */
 };
 
 struct http_request {
-    struct span body;        /* POST; must stay until the callback */
+    struct span body;        /* POST, PUT; must stay until the callback */
     const char *traceparent; /* NULL or a header value (else left out), copied */
+    const char *header;      /* NULL or one more line "Name: value", copied */
     const char *query;       /* NULL or an encoded query without '?', copied; GET */
     /* Asked on a ready connection, right before the first byte of the request is written, with the
      * callback's `arg`; false aborts the request with `guard_refused` and nothing sent. NULL: always

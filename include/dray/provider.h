@@ -137,14 +137,31 @@ uint32_t envelope_parse(struct envelope *e, struct json_doc *doc, struct span ra
  * into the account, which must live as long. */
 struct target_spec {
     struct http_target_options options;
-    const char *headers[4];
+    const char *headers[ACCOUNT_HEADERS_MAX + 6];
     struct buf text;
 };
-/* For creating orders (method POST, the module's path) or, with HTTP_GET, for a look-up's path without
- * its query. 0, or -1 and `err`. target_spec_deinit() in both cases. */
+/* For creating orders (request_method(); the module's path or, with NULL, the account's create_path) or, with HTTP_GET,
+ * for a look-up's path. A query is part of the URL. 0, or -1 and `err`. target_spec_deinit() in both cases. */
 int target_spec_init(struct target_spec *spec, const struct account *account, enum http_method method,
                      const char *path, struct err *err);
 void target_spec_deinit(struct target_spec *spec);
+
+/* How the account's orders are sent: POST, or what is configured. */
+enum http_method request_method(const struct account *account);
+/* What of an order's request is its own; the rest is the account's target. */
+struct request_parts {
+    const char *path;   /* with its query, for target_spec_init; NULL: the target's */
+    const char *header; /* one more line; NULL: none */
+    struct span body;
+};
+/* True: nothing but the body, which is the order's bytes. */
+bool request_is_plain(const struct account *account);
+/* Writes them into `out`, which they point into (the body perhaps into the envelope). 0, or -1: out of memory, or the key
+ * fits into no path. */
+int request_build(const struct account *account, const struct envelope *envelope, struct buf *out,
+                  struct request_parts *parts);
+/* Why an order with this key cannot be sent by the account: a rule, or NULL. */
+const char *request_key_fault(const struct account *account, struct span key);
 
 /* What the account's look-up is worth: the provider's kind, or for http-json what is configured. */
 enum lookup_kind provider_lookup_kind(const struct account *account);

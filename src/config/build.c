@@ -122,6 +122,7 @@ static struct account *build_account(struct draft *s, struct section *section) {
     arena_init(&full->mem, ACCOUNT_MEM_MAX);
     memcpy(a->name, section->name, strlen(section->name) + 1);
     apply_section(s, section, a, &full->mem);
+    apply_headers(s, section, a, &full->mem);
     if (a->queue[0] == '\0')
         memcpy(a->queue, a->name, sizeof(a->queue));
     if (a->provider != NULL) {

@@ -140,6 +140,17 @@ struct setting *draft_setting(struct section *section, const struct key *key) {
     return &section->settings[key - section_infos[section->kind].keys];
 }
 
+const char *draft_path(struct draft *s, const char *text, const char *where, uint32_t line) {
+    const char *slash = line > 0 && text[0] != '/' ? strrchr(where, '/') : NULL;
+    size_t dir = slash != NULL ? (size_t)(slash - where) + 1 : 0, len = strlen(text);
+    char *path = arena_alloc(&s->mem, dir + len + 1);
+    if (path == NULL)
+        return NULL;
+    memcpy(path, where, dir);
+    memcpy(path + dir, text, len + 1);
+    return path;
+}
+
 bool draft_set(struct draft *s, struct section *section, const struct key *key, const char *text,
                const char *where, uint32_t line) {
     struct setting *setting = draft_setting(section, key);
@@ -154,7 +165,8 @@ bool draft_set(struct draft *s, struct section *section, const struct key *key, 
         draft_fault(s, section, key, "is empty: give a value or leave the key out");
         return false;
     }
-    setting->text = arena_copy(&s->mem, text, strlen(text));
+    setting->text = key->type == &type_file ? draft_path(s, text, where, line)
+                                            : arena_copy(&s->mem, text, strlen(text));
     if (setting->text == NULL)
         draft_out_of_memory(s);
     return setting->text != NULL;

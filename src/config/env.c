@@ -87,34 +87,75 @@ static struct setting *assign(struct environment *e, struct section *section, co
     return draft_setting(section, key);
 }
 
-/* Matches "SHOP_EU_TOKEN" against every key and alias. Returns how many fit; the first goes to
- * *section and *key, the second's section to *other. */
-static size_t match_named(const struct environment *e, enum section_kind kind, const char *rest,
-                          struct section **section, const struct key **key,
-                          struct section **other) {
-    const struct section_info *info = &section_infos[kind];
-    size_t found = 0, n = strlen(rest);
-    for (size_t k = 0; k < info->key_count; k++) {
-        char suffix[64], name[NAME_MAX_LEN + 1];
-        upper_name(info->keys[k].name, suffix, sizeof(suffix));
-        size_t m = strlen(suffix);
-        if (n < m + 2 || rest[n - m - 1] != '_' || strcmp(rest + n - m, suffix) != 0 ||
-            n - m - 1 > NAME_MAX_LEN)
-            continue;
-        memcpy(name, rest, n - m - 1);
-        name[n - m - 1] = '\0';
-        for (size_t i = lower_bound(e, name); i < e->count; i++) {
-            if (strcmp(e->aliases[i].upper, name) != 0)
-                break;
-            if (found++ == 0) {
-                *section = e->aliases[i].section;
-                *key = &info->keys[k];
-            } else {
-                *other = e->aliases[i].section;
-            }
+/* What a variable's name was found to say. */
+struct match {
+    size_t found; /* how many fit; the first is in section and key, the second's section in other */
+    struct section *section, *other;
+    const struct key *key;
+    const char *own; /* a KEY_NAMED row's name, as it stands in the variable; else NULL */
+};
+
+/* Every section whose name is the first `n` bytes of `rest`. */
+static void add_matches(const struct environment *e, const char *rest, size_t n, const struct key *key,
+                        const char *own, struct match *m) {
+    char name[NAME_MAX_LEN + 1];
+    if (n == 0 || n > NAME_MAX_LEN)
+        return;
+    memcpy(name, rest, n);
+    name[n] = '\0';
+    for (size_t i = lower_bound(e, name); i < e->count && strcmp(e->aliases[i].upper, name) == 0; i++) {
+        if (m->found++ == 0) {
+            m->section = e->aliases[i].section;
+            m->key = key;
+            m->own = own;
+        } else {
+            m->other = e->aliases[i].section;
         }
     }
+}
+
+/* "SHOP_HEADER_X_STORE", "SHOP_HEADER_FILE_X_KEY": the header's name is what follows. */
+static void match_own_name(const struct environment *e, const char *rest, const struct key *key, const char *suffix,
+                           struct match *m) {
+    size_t n = strlen(suffix);
+    for (const char *at = rest; (at = strchr(at, '_')) != NULL; at++) {
+        if (strncmp(at + 1, suffix, n) != 0 || at[1 + n] != '_' || at[2 + n] == '\0')
+            continue;
+        const char *own = at + 2 + n;
+        if (key->type == &type_file || strncmp(own, "FILE_", 5) != 0)
+            add_matches(e, rest, (size_t)(at - rest), key, own, m);
+    }
+}
+
+/* Matches "SHOP_EU_TOKEN" against every key and alias. */
+static struct match match_named(const struct environment *e, enum section_kind kind, const char *rest) {
+    const struct section_info *info = &section_infos[kind];
+    struct match found = {0};
+    size_t n = strlen(rest);
+    for (size_t k = 0; k < info->key_count; k++) {
+        char suffix[64];
+        upper_name(info->keys[k].name, suffix, sizeof(suffix));
+        size_t m = strlen(suffix);
+        if (info->keys[k].flags & KEY_NAMED)
+            match_own_name(e, rest, &info->keys[k], suffix, &found);
+        else if (n >= m + 2 && rest[n - m - 1] == '_' && strcmp(rest + n - m, suffix) == 0)
+            add_matches(e, rest, n - m - 1, &info->keys[k], NULL, &found);
+    }
     return found;
+}
+
+/* X_STORE_ID is the header X-STORE-ID: names know no case, and an underscore is not in use there. */
+static void assign_named(struct environment *e, const struct match *m, const char *variable, const char *value) {
+    char name[VARIABLE_MAX];
+    size_t n = 0;
+    for (; m->own[n] != '\0' && n + 1 < sizeof(name); n++)
+        name[n] = m->own[n] == '_' ? '-' : m->own[n];
+    name[n] = '\0';
+    char *where = arena_copy(&e->draft->mem, variable, strlen(variable));
+    if (where == NULL)
+        draft_out_of_memory(e->draft);
+    else
+        draft_set_named(e->draft, m->section, m->key, name, value, where, 0);
 }
 
 static void try_words(struct nearest *near, char out[static VARIABLE_MAX], const char *section,
@@ -166,18 +207,18 @@ static void unknown_variable(struct draft *s, const char *variable) {
 /* Sets what `DRAY_<KIND>_…` says; false when no section and key fit. */
 static bool apply_named(struct environment *e, enum section_kind kind, const char *variable,
                         const char *rest, const char *value) {
-    struct section *section = NULL, *other = NULL;
-    const struct key *key = NULL;
-    size_t found = match_named(e, kind, rest, &section, &key, &other);
-    if (found == 0)
+    struct match m = match_named(e, kind, rest);
+    if (m.found == 0)
         return false;
-    if (found > 1)
+    if (m.found > 1)
         faults_line(e->draft->faults,
                     "%s: fits both [%s %s] and [%s %s]: rename one of them, or use a file",
-                    variable, section_infos[kind].name, section->name, section_infos[kind].name,
-                    other->name);
+                    variable, section_infos[kind].name, m.section->name, section_infos[kind].name,
+                    m.other->name);
+    else if (m.own != NULL)
+        assign_named(e, &m, variable, value);
     else
-        assign(e, section, key, variable, value);
+        assign(e, m.section, m.key, variable, value);
     return true;
 }
 

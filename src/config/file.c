@@ -155,7 +155,13 @@ static void on_pair(struct reader *r, const struct ini_item *item) {
                         item->line);
         return;
     }
-    const struct key *key = table_key(r->section->kind, item->name);
+    const char *own;
+    const struct key *key = table_named_key(r->section->kind, item->name, &own);
+    if (key != NULL) {
+        draft_set_named(r->draft, r->section, key, own, item->value, r->path, item->line);
+        return;
+    }
+    key = table_key(r->section->kind, item->name);
     if (key == NULL) {
         unknown_key(r, item);
         return;

@@ -7,8 +7,7 @@
 
 #define SECRET_MAX 65536 /* bytes */
 
-/* Reads and checks one secret. Returns it in `mem`, or NULL and `err`. */
-static char *read_secret(const char *path, struct arena *mem, struct err *err) {
+char *secret_read(const char *path, struct arena *mem, struct err *err) {
     struct buf text = {0};
     char *secret = NULL;
     if (config_read_file(path, SECRET_MAX, &text, err) == 0) {
@@ -49,7 +48,7 @@ const char *secret_resolve(struct draft *s, struct section *section, const struc
             draft_out_of_memory(s);
         return copy;
     }
-    const char *secret = read_secret(file->text, mem, &err);
+    const char *secret = secret_read(file->text, mem, &err);
     if (secret == NULL) {
         char q[QUOTED_SIZE];
         draft_fault(s, section, key + 1, "%s: %s", quoted(file->text, q), err.text);
@@ -57,10 +56,19 @@ const char *secret_resolve(struct draft *s, struct section *section, const struc
     return secret;
 }
 
+void account_each_secret_file(const struct account *a, void (*each)(void *arg, const char *path), void *arg) {
+    const char *const paths[] = {a->token_file, a->key_file, a->secret_file};
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+        if (paths[i] != NULL)
+            each(arg, paths[i]);
+    for (const struct header_file *f = a->http_json.header_files; f != NULL && f->path != NULL; f++)
+        each(arg, f->path);
+}
+
 static int reread(const char *path, const char **field, struct arena *mem, struct err *err) {
     if (path == NULL)
         return 0;
-    const char *secret = read_secret(path, mem, err);
+    const char *secret = secret_read(path, mem, err);
     if (secret == NULL)
         return err_prefix(err, "%s", path);
     *field = secret;

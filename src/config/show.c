@@ -2,6 +2,8 @@
  * are hidden. */
 #include "config/table.h"
 
+#include <stdio.h>
+
 #include "dray/provider.h"
 
 /* Called for each key that has a value. */
@@ -70,13 +72,32 @@ static bool is_http_json(const struct section *section, const void *base) {
            span_is(span_str(((const struct account *)base)->provider->name), "http-json");
 }
 
+/* Their values may be secret, all of them. */
+static void show_named(struct show *s, const struct section *section, bool first) {
+    for (const struct named *n = section->named; n != NULL; n = n->next, first = false) {
+        char name[HEADER_NAME_MAX + 32];
+        struct key key = {.name = name};
+        snprintf(name, sizeof(name), "%s %s", n->key->name, n->name);
+        buf_reset(&s->value);
+        buf_reset(&s->origin);
+        if (n->key->type == &type_file)
+            buf_add_str(&s->value, n->set.text);
+        else
+            buf_add_str(&s->value, "(hidden)");
+        write_where(&n->set, &s->origin);
+        if (s->json && !first)
+            buf_add_char(s->out, ',');
+        s->key(s->out, &key, &s->value, &s->origin);
+    }
+}
+
 /* The first key of a section needs no comma before it. */
 static void show_keys(struct show *s, const struct section *section, const void *base) {
     const struct section_info *info = &section_infos[section->kind];
     bool first = true;
     for (size_t i = 0; i < info->key_count; i++) {
         const struct key *key = &info->keys[i];
-        if (key->flags & KEY_HTTP_JSON && !is_http_json(section, base))
+        if (key->flags & KEY_NAMED || (key->flags & KEY_HTTP_JSON && !is_http_json(section, base)))
             continue;
         buf_reset(&s->value);
         buf_reset(&s->origin);
@@ -89,6 +110,7 @@ static void show_keys(struct show *s, const struct section *section, const void 
         s->key(s->out, key, &s->value, &s->origin);
         first = false;
     }
+    show_named(s, section, first);
 }
 
 static void show_section(struct show *s, enum section_kind kind, const char *name, const void *base,

@@ -26,6 +26,7 @@ enum key_flag {
     KEY_UNSTORED = 1 << 5,      /* no field of its own: load.c and build.c use the text */
     KEY_MAY_BE_EMPTY = 1 << 6,
     KEY_MASK_URL = 1 << 7, /* may hold user:password@, which is not shown */
+    KEY_NAMED = 1 << 8,    /* stands with a name of its own, as often as one likes (headers.c) */
 };
 
 struct key;
@@ -66,7 +67,11 @@ extern const struct section_info section_infos[SECTION_KINDS];
 extern const struct key_type type_text, type_secret, type_file, type_name, type_count,
     type_duration, type_size, type_rate, type_choice, type_choice_text, type_bool, type_codes,
     type_endpoints, type_base_url, type_proxy, type_redis_url, type_listen, type_pointer, type_path,
-    type_header, type_prefix, type_provider;
+    type_pointers, type_header, type_line, type_prefix, type_provider;
+
+#define HEADER_NAME_MAX 100 /* bytes */
+bool header_name_valid(const char *name);
+bool header_value_valid(const char *value); /* no control character that could end its line early */
 
 /* Shared by the types whose field is a string. */
 int type_set_text(void *field, const char *text, struct arena *mem, struct err *err);
@@ -74,6 +79,8 @@ void type_format_text(const struct key *key, const void *field, struct buf *out)
 
 /* The key's row, or NULL. */
 const struct key *table_key(enum section_kind kind, const char *name);
+/* The row of "header X-Shop"; *own is its name, "" where there is none. NULL: no such row takes a name. */
+const struct key *table_named_key(enum section_kind kind, const char *text, const char **own);
 #define NAME_RULE "1 to 64 letters, digits, '_', '.' or '-', starting with a letter or digit"
 
 /* True for "localhost", 127.0.0.0/8 and ::1 (with or without brackets). */
@@ -94,6 +101,14 @@ struct setting {
     uint32_t line;     /* 0: the environment */
 };
 
+/* A key with a name of its own. */
+struct named {
+    struct named *next;
+    const struct key *key;
+    const char *name;
+    struct setting set;
+};
+
 struct section {
     enum section_kind kind;
     const char *name;  /* "" where the kind has none */
@@ -102,6 +117,7 @@ struct section {
     uint32_t order;           /* of appearance */
     bool twin;                /* stands a second time: reported, dropped */
     struct setting *settings; /* one per row of the kind's table */
+    struct named *named;      /* in the order in which they were said */
     struct account *account;  /* once built; NULL before, and when it was refused */
 };
 
@@ -134,6 +150,10 @@ struct section *draft_need(struct draft *s, enum section_kind kind, const char *
  */
 bool draft_set(struct draft *s, struct section *section, const struct key *key, const char *text,
                const char *where, uint32_t line);
+void draft_set_named(struct draft *s, struct section *section, const struct key *key, const char *name,
+                     const char *text, const char *where, uint32_t line);
+/* A path as somebody wrote it: in a file (line > 0), a relative one starts where that file lies. NULL: out of memory. */
+const char *draft_path(struct draft *s, const char *text, const char *where, uint32_t line);
 /* The name of an account's queue as it is set; not checked. */
 const char *section_queue(struct section *account);
 struct setting *draft_setting(struct section *section, const struct key *key);
@@ -179,6 +199,10 @@ void load_environment(struct draft *s, char *const *env);
  * where that was reported. */
 const char *secret_resolve(struct draft *s, struct section *section, const struct key *key,
                            struct arena *mem);
+/* One secret from its file, checked. NULL and `err` (without the path). */
+char *secret_read(const char *path, struct arena *mem, struct err *err);
+/* headers.c: an account's headers, with what their files hold. Faults are reported. */
+void apply_headers(struct draft *s, struct section *section, struct account *a, struct arena *mem);
 
 /* The private half of a configuration. */
 struct config_full {

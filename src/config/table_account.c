@@ -3,6 +3,9 @@
 
 static const char *const unknown_choices[] = {"lookup", "hold", "resend", NULL};
 static const char *const absent_choices[] = {"retry", "hold", NULL};
+static const char *const method_choices[] = {"POST", "PUT", NULL};
+static const char *const wrap_choices[] = {"none", "array", NULL};
+static const char *const idempotency_choices[] = {"key", "hash", NULL};
 static const char *const auth_choices[] = {"bearer", "basic", "header", "none", NULL};
 
 /* clang-format off: one row, one paragraph */
@@ -160,11 +163,19 @@ const struct key account_keys[] = {
      ACCOUNT(proxy),
      .help = "`http://`, `https://`, `socks5://` or `socks5h://`. The environment's proxies are "
              "ignored."},
+    {.name = "user_agent",
+     .type = &type_line,
+     .max = 256,
+     .def = "dray/" DRAY_VERSION,
+     ACCOUNT(user_agent),
+     .help = "Sent as `User-Agent` with every request.",
+     .default_help = "`dray/` and the version"},
     {.name = "create_path",
      .type = &type_path,
      .flags = KEY_HTTP_JSON,
      ACCOUNT(http_json.create_path),
-     .help = "Appended to `base_url`; orders are POSTed there."},
+     .help = "Appended to `base_url`, with its query: where orders are sent. `{key}` stands for the order key, `{account}` for "
+             "the account's name, both percent-encoded."},
     {.name = "auth",
      .type = &type_choice_text,
      .choices = auth_choices,
@@ -215,15 +226,16 @@ const struct key account_keys[] = {
      ACCOUNT(http_json.code_pointer),
      .help = "In the answer: the provider's error code."},
     {.name = "message_pointer",
-     .type = &type_pointer,
+     .type = &type_pointers,
      .flags = KEY_HTTP_JSON,
-     ACCOUNT(http_json.message_pointer),
-     .help = "In the answer: the error message."},
+     ACCOUNT(http_json.message_pointers),
+     .help = "In the answer: the error message; of several pointers the first that leads to something."},
     {.name = "lookup_path",
      .type = &type_path,
      .flags = KEY_HTTP_JSON,
      ACCOUNT(http_json.lookup_path),
-     .help = "Path and query of a GET that finds an order; `{key}` stands for the order key.",
+     .help = "Path and query of a GET that finds an order; `{key}` stands for the order key, `{account}` for the account's "
+             "name.",
      .default_help = "no look-up"},
     {.name = "lookup_items_pointer",
      .type = &type_pointer,
@@ -247,6 +259,8 @@ const struct key account_keys[] = {
      .flags = KEY_HTTP_JSON,
      ACCOUNT(http_json.lookup_exact),
      .help = "Whether \"not found\" proves that the order does not exist."},
+#define DRAY_CONFIG_HTTP_JSON_ROWS
+#include "config/table_http_json.h"
 };
 
 /* clang-format on */

@@ -175,9 +175,7 @@ static int parse_listen(const struct key *key, const char *text, void *field, st
     return type_set_text(field, text, mem, err);
 }
 
-static int parse_pointer(const struct key *key, const char *text, void *field, struct arena *mem,
-                         struct err *err) {
-    (void)key;
+static int check_pointer(const char *text, struct err *err) {
     char q[QUOTED_SIZE];
     bool escapes = true;
     for (const char *p = strchr(text, '~'); p != NULL; p = strchr(p + 1, '~'))
@@ -185,10 +183,16 @@ static int parse_pointer(const struct key *key, const char *text, void *field, s
     if ((*text != '\0' && *text != '/') || !escapes)
         return err_set(err, "%s is not a JSON Pointer (such as /data/id; empty is the whole)",
                        quoted(text, q));
-    return type_set_text(field, text, mem, err);
+    return 0;
 }
 
-/* A path below base_url; `{key}` stands for the order key in a look-up's. */
+static int parse_pointer(const struct key *key, const char *text, void *field, struct arena *mem,
+                         struct err *err) {
+    (void)key;
+    return check_pointer(text, err) == 0 ? type_set_text(field, text, mem, err) : -1;
+}
+
+/* A path below base_url; `{key}` stands for the order key, `{account}` for the account's name. */
 static int parse_path(const struct key *key, const char *text, void *field, struct arena *mem,
                       struct err *err) {
     (void)key;
@@ -198,7 +202,24 @@ static int parse_path(const struct key *key, const char *text, void *field, stru
         if ((unsigned char)*p <= 0x20 || (unsigned char)*p >= 0x7f ||
             strchr("\"<>\\^`|#", *p) != NULL)
             return err_set(err, "holds a character that must be percent-encoded");
+    for (const char *p = strchr(text, '{'); p != NULL; p = strchr(p + 1, '{'))
+        if (strncmp(p, "{key}", 5) != 0 && strncmp(p, "{account}", 9) != 0)
+            return err_set(err, "knows {key} and {account}, and no other braces");
     return type_set_text(field, text, mem, err);
+}
+
+bool header_name_valid(const char *name) {
+    for (const char *p = name; *p != '\0'; p++)
+        if (!isalnum((unsigned char)*p) && strchr("!#$%&'*+-.^_`|~", *p) == NULL)
+            return false;
+    return name[0] != '\0';
+}
+
+bool header_value_valid(const char *value) {
+    for (const unsigned char *c = (const unsigned char *)value; *c != '\0'; c++)
+        if ((*c < 0x20 && *c != '\t') || *c == 0x7f)
+            return false;
+    return true;
 }
 
 static int parse_header(const struct key *key, const char *text, void *field, struct arena *mem,
@@ -208,12 +229,22 @@ static int parse_header(const struct key *key, const char *text, void *field, st
         "host", "content-length", "content-type", "transfer-encoding", "connection", "traceparent",
         NULL};
     char q[QUOTED_SIZE];
-    for (const char *p = text; *p != '\0'; p++)
-        if (!isalnum((unsigned char)*p) && strchr("!#$%&'*+-.^_`|~", *p) == NULL)
-            return err_set(err, "%s is not a header's name", quoted(text, q));
+    if (!header_name_valid(text))
+        return err_set(err, "%s is not a header's name", quoted(text, q));
     for (size_t i = 0; ours[i] != NULL; i++)
         if (strcasecmp(text, ours[i]) == 0)
             return err_set(err, "%s is a header that dray sets itself", quoted(text, q));
+    return type_set_text(field, text, mem, err);
+}
+
+/* What goes into a header's value. */
+static int parse_line(const struct key *key, const char *text, void *field, struct arena *mem,
+                      struct err *err) {
+    if (strlen(text) > key->max)
+        return err_set(err, "is longer than %u bytes", (unsigned)key->max);
+    for (const char *p = text; *p != '\0'; p++)
+        if ((unsigned char)*p < 0x20 || (unsigned char)*p > 0x7e)
+            return err_set(err, "holds a character that is not plain ASCII");
     return type_set_text(field, text, mem, err);
 }
 
@@ -296,6 +327,12 @@ static int parse_codes(const struct key *key, const char *text, void *field, str
     return parse_list(text, field, mem, check_code, err);
 }
 
+static int parse_pointers(const struct key *key, const char *text, void *field, struct arena *mem,
+                          struct err *err) {
+    (void)key;
+    return parse_list(text, field, mem, check_pointer, err);
+}
+
 static int check_endpoint(const char *element, struct err *err) {
     struct span host;
     uint32_t port = 0;
@@ -317,6 +354,8 @@ const struct key_type type_proxy = {"URL", parse_proxy, type_format_text, false}
 const struct key_type type_redis_url = {"URL", parse_redis_url, type_format_text, false};
 const struct key_type type_listen = {"address", parse_listen, type_format_text, false};
 const struct key_type type_pointer = {"JSON Pointer", parse_pointer, type_format_text, false};
+const struct key_type type_pointers = {"list of JSON Pointers", parse_pointers, format_list, false};
+const struct key_type type_line = {"text", parse_line, type_format_text, false};
 const struct key_type type_path = {"path", parse_path, type_format_text, false};
 const struct key_type type_header = {"header", parse_header, type_format_text, false};
 const struct key_type type_prefix = {"text", parse_prefix, type_format_text, false};

@@ -5,11 +5,14 @@
  *
  * Failure modes: all are an outcome (http_outcome.c). A replay by libcurl and a refusal of
  * `may_send` are caught before libcurl writes on a connection (http_handle.c). */
+#include <stdlib.h>
 #include <string.h>
 
 #include "io/http_internal.h"
 
 #define EXPECT_ABOVE (1u << 20) /* bytes of a body from which libcurl would ask "100-continue" */
+
+#define OWN_LINE_MAX 2048 /* bytes of a request's own header line */
 
 static bool is_header_value(const char *s, size_t max) {
     size_t n = strlen(s);
@@ -34,6 +37,10 @@ static struct curl_slist *own_headers(struct http_call *c, const struct http_req
         c->own[1] = (struct curl_slist){expect, head};
         head = &c->own[1];
     }
+    if (c->own_line != NULL) {
+        c->own[2] = (struct curl_slist){c->own_line, head};
+        head = &c->own[2];
+    }
     return head;
 }
 
@@ -48,6 +55,8 @@ static CURLcode set_url(struct http_call *c, const char *query) {
 }
 
 static CURLcode set_request(struct http_call *c, const struct http_request *r) {
+    if (r->header != NULL && (!is_header_value(r->header, OWN_LINE_MAX) || (c->own_line = strdup(r->header)) == NULL))
+        return CURLE_OUT_OF_MEMORY;
     struct curl_slist *headers = own_headers(c, r);
     if (c->headers == NULL || r->query != NULL) {
         CURLcode rc = set_url(c, r->query);
@@ -57,7 +66,7 @@ static CURLcode set_request(struct http_call *c, const struct http_request *r) {
     if (headers != c->headers || headers == NULL)
         curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, headers);
     c->headers = headers;
-    if (c->bound->method != HTTP_POST)
+    if (c->bound->method == HTTP_GET)
         return CURLE_OK;
     curl_easy_setopt(c->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.len);
     return curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, r->body.ptr != NULL ? r->body.ptr : "");

@@ -29,7 +29,7 @@ long http_request_size(const struct http_call *c) {
 
 /* A POST may be written again only if nothing of it left us before. */
 static bool is_replay(const struct http_call *c) {
-    return c->let_go && c->bound->method == HTTP_POST && http_request_size(c) > c->size_before;
+    return c->let_go && c->bound->method != HTTP_GET && http_request_size(c) > c->size_before;
 }
 
 /* libcurl calls this on every connection, new or reused, right before it writes a request on it,
@@ -58,7 +58,7 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockad
         c->replay_refused = true;
         return CURL_SOCKET_BAD;
     }
-    c->let_go = c->let_go && c->bound->method != HTTP_POST; /* nothing left us: from the start */
+    c->let_go = c->let_go && c->bound->method == HTTP_GET; /* nothing left us: from the start */
     c->opened = true;
     return http_socket_open(c->multi, address);
 }
@@ -183,6 +183,8 @@ void http_call_give_back(struct http_call *c) {
     }
     curl_url_cleanup(c->url);
     c->url = NULL;
+    free(c->own_line);
+    c->own_line = NULL;
     release_answer(c);
     put_idle(c);
     http_target_unref(t);

@@ -55,7 +55,8 @@ struct http_call {
     struct buf answer;
     CURLU *url;                 /* with the request's own query; NULL: the target's */
     struct curl_slist *headers; /* what `easy` has now */
-    struct curl_slist own[2];   /* this request's own lines, in front of the target's */
+    struct curl_slist own[3];   /* this request's own lines, in front of the target's */
+    char *own_line;             /* one of them; NULL: none */
     char traceparent[HTTP_TRACEPARENT_MAX];
     char error[CURL_ERROR_SIZE];
     LIST_ENTRY(http_call) running_link;
@@ -71,6 +72,7 @@ struct http_target {
     char *host, *port; /* of the URL */
     struct curl_slist *headers;
     char *ca_file, *proxy; /* NULL: the system's; none */
+    char *client_cert, *client_key, *user_agent, *wait_header; /* NULL: none */
     long connect_timeout_ms, request_timeout_ms;
     LIST_HEAD(, http_call) idle; /* last used first: its connection is the warmest */
 };

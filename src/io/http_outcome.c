@@ -90,4 +90,6 @@ void http_outcome(const struct http_call *c, CURLcode code, bool cancelled,
     x->content_type = span_str(type);
     if (x->status >= 300)
         x->retry_after = header(c, "Retry-After");
+    if (x->status == 429 && x->retry_after.ptr == NULL && c->bound->wait_header != NULL)
+        x->retry_after = header(c, c->bound->wait_header);
 }

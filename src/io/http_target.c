@@ -46,7 +46,7 @@ static int add_headers(struct http_target *t, const char *const *lines, struct e
         if (add_line(t, *lines, err) < 0)
             return -1;
     }
-    return typed || t->method != HTTP_POST ? 0 : add_line(t, "Content-Type: application/json", err);
+    return typed || t->method == HTTP_GET ? 0 : add_line(t, "Content-Type: application/json", err);
 }
 
 static void add_base64(struct buf *out, const char *data, size_t n) {
@@ -118,14 +118,26 @@ static int set_url(struct http_target *t, const char *url, struct err *err) {
     return 0;
 }
 
+static int set_file(char **copy, const char *path, const char *what, struct err *err) {
+    if (path == NULL)
+        return 0;
+    if (access(path, R_OK) < 0)
+        return err_set(err, "%s %s: %s", what, path, strerror(errno));
+    return (*copy = strdup(path)) != NULL ? 0 : err_set(err, "HTTP: out of memory");
+}
+
+static int set_text(char **copy, const char *text, struct err *err) {
+    return text == NULL || (*copy = strdup(text)) != NULL ? 0 : err_set(err, "HTTP: out of memory");
+}
+
 static int set_files(struct http_target *t, const struct http_target_options *o, struct err *err) {
-    if (o->ca_file != NULL && access(o->ca_file, R_OK) < 0)
-        return err_set(err, "ca_file %s: %s", o->ca_file, strerror(errno));
-    if (o->ca_file != NULL && (t->ca_file = strdup(o->ca_file)) == NULL)
-        return err_set(err, "HTTP: out of memory");
-    if (o->proxy != NULL && (t->proxy = strdup(o->proxy)) == NULL)
-        return err_set(err, "HTTP: out of memory");
-    return 0;
+    if (set_file(&t->ca_file, o->ca_file, "ca_file", err) < 0 ||
+        set_file(&t->client_cert, o->client_cert, "client_cert", err) < 0 ||
+        set_file(&t->client_key, o->client_key, "client_key", err) < 0 || set_text(&t->proxy, o->proxy, err) < 0)
+        return -1;
+    if (o->user_agent != NULL && has_control(o->user_agent))
+        return err_set(err, "HTTP: the user agent holds a control character");
+    return set_text(&t->user_agent, o->user_agent, err) < 0 ? -1 : set_text(&t->wait_header, o->wait_header, err);
 }
 
 static void target_free(struct http_target *t) {
@@ -135,6 +147,10 @@ static void target_free(struct http_target *t) {
     curl_slist_free_all(t->headers);
     free(t->ca_file);
     free(t->proxy);
+    free(t->client_cert);
+    free(t->client_key);
+    free(t->user_agent);
+    free(t->wait_header);
     free(t);
 }
 
@@ -167,7 +183,8 @@ static bool same(const char *a, const char *b) {
 bool http_target_alike(const struct http_target *a, const struct http_target *b) {
     return a->method == b->method && a->connect_timeout_ms == b->connect_timeout_ms &&
            a->request_timeout_ms == b->request_timeout_ms && same(a->port, b->port) && same(a->host, b->host) &&
-           same(a->ca_file, b->ca_file) && same(a->proxy, b->proxy);
+           same(a->ca_file, b->ca_file) && same(a->proxy, b->proxy) && same(a->client_cert, b->client_cert) &&
+           same(a->client_key, b->client_key) && same(a->user_agent, b->user_agent);
 }
 
 /* Handles that still have its options go to the front of the pool's idle ones: they are to be
@@ -187,11 +204,19 @@ void http_target_unref(struct http_target *t) {
 }
 
 CURLcode http_target_apply(const struct http_target *t, CURL *easy) {
-    curl_easy_setopt(easy, t->method == HTTP_POST ? CURLOPT_POST : CURLOPT_HTTPGET, 1L);
+    curl_easy_setopt(easy, t->method == HTTP_GET ? CURLOPT_HTTPGET : CURLOPT_POST, 1L);
+    if (t->method == HTTP_PUT) /* as a POST in all but its name: CURLOPT_UPLOAD would stream */
+        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "PUT");
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, t->connect_timeout_ms);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, t->request_timeout_ms);
     CURLcode rc = curl_easy_setopt(easy, CURLOPT_PROXY, t->proxy != NULL ? t->proxy : "");
     if (rc == CURLE_OK && t->ca_file != NULL)
         rc = curl_easy_setopt(easy, CURLOPT_CAINFO, t->ca_file);
+    if (rc == CURLE_OK && t->user_agent != NULL)
+        rc = curl_easy_setopt(easy, CURLOPT_USERAGENT, t->user_agent);
+    if (rc == CURLE_OK && t->client_cert != NULL)
+        rc = curl_easy_setopt(easy, CURLOPT_SSLCERT, t->client_cert);
+    if (rc == CURLE_OK && t->client_key != NULL)
+        rc = curl_easy_setopt(easy, CURLOPT_SSLKEY, t->client_key);
     return rc;
 }

@@ -336,6 +336,12 @@ static void read_order_key(struct reader *r, struct span id) {
         e->order_key = key;
 }
 
+static void check_key(struct reader *r, const struct account *account) {
+    const char *rule = request_key_fault(account, r->e->order_key);
+    if (rule != NULL)
+        faults_add(r->faults, "order_key", "%s", rule);
+}
+
 static const struct account *read_parts(struct reader *r,
                                         const struct account *(*find)(void *arg, const char *name),
                                         void *arg, const char *hash_tag) {
@@ -354,6 +360,8 @@ static const struct account *read_parts(struct reader *r,
     if (account != NULL)
         read_provider_key(r, account);
     read_order_key(r, id);
+    if (account != NULL)
+        check_key(r, account);
     return account;
 }
 

@@ -3,8 +3,7 @@
 #include "provider/module.h"
 
 #include <string.h>
-
-#define KEY_MARK "{key}"
+#include <strings.h>
 
 static bool one_of(const char *text, const char *a, const char *b, const char *c, const char *d) {
     return strcmp(text, a) == 0 || strcmp(text, b) == 0 || strcmp(text, c) == 0 ||
@@ -21,6 +20,57 @@ static int check_auth(const struct account *account, struct err *err) {
     if (strcmp(auth, "header") == 0 && account->http_json.auth_header == NULL)
         return err_set(err, "account %s: auth = header needs auth_header", account->name);
     return strcmp(auth, "none") == 0 ? 0 : require_token(account, err);
+}
+
+/* A key that the chosen authentication does not read is a misunderstanding, and so is a header that two keys set. */
+static int check_unused(const struct account *account, struct err *err) {
+    const struct http_json_options *o = &account->http_json;
+    bool header = strcmp(o->auth, "header") == 0, bearer = strcmp(o->auth, "bearer") == 0;
+    if (o->auth_header != NULL && !header)
+        return err_set(err, "account %s: auth_header is used by auth = header only", account->name);
+    if (o->auth_prefix != NULL && !header && !bearer)
+        return err_set(err, "account %s: auth_prefix is used by auth = bearer and header only", account->name);
+    if (strcmp(o->auth, "none") == 0 && (account->token != NULL || account->key != NULL))
+        return err_set(err, "account %s: auth = none sends no token and no key", account->name);
+    const char *sets = header ? o->auth_header : strcmp(o->auth, "none") == 0 ? NULL : "Authorization";
+    const char *const names[] = {sets, o->idempotency_header};
+    for (size_t i = 0; i < COUNT(names); i++)
+        for (const char *const *h = o->headers; names[i] != NULL && h != NULL && *h != NULL; h++)
+            if (strncasecmp(*h, names[i], strlen(names[i])) == 0 && (*h)[strlen(names[i])] == ':')
+                return err_set(err, "account %s: header %s is set by %s too", account->name, names[i],
+                               i == 0 ? "auth" : "idempotency_header");
+    return 0;
+}
+
+static int check_request(const struct account *account, struct err *err) {
+    const struct http_json_options *o = &account->http_json;
+    bool hash = o->idempotency_value != NULL && strcmp(o->idempotency_value, "hash") == 0;
+    if (hash && o->idempotency_header == NULL)
+        return err_set(err, "account %s: idempotency_value needs idempotency_header", account->name);
+    if (request_method(account) == HTTP_PUT && strstr(o->create_path, KEY_MARK) == NULL)
+        return err_set(err, "account %s: method = PUT needs {key} in create_path: a PUT to one place for all "
+                            "orders would replace each with the next", account->name);
+    if ((o->client_cert == NULL) != (o->client_key == NULL))
+        return err_set(err, "account %s: client_cert and client_key go together", account->name);
+    if (o->client_cert != NULL && strncasecmp(account->base_url, "https://", 8) != 0)
+        return err_set(err, "account %s: client_cert is used with https:// only", account->name);
+    return 0;
+}
+
+static int check_answer(const struct account *account, struct err *err) {
+    const struct http_json_options *o = &account->http_json;
+    if (o->code_pointer != NULL && o->error_code_pointers != NULL)
+        return err_set(err, "account %s: code_pointer is the older name of error_code_pointer: set one of them",
+                       account->name);
+    if (o->success_value != NULL && o->success_pointer == NULL)
+        return err_set(err, "account %s: success_value needs success_pointer", account->name);
+    for (code_list r = o->reject_pointers; r != NULL && *r != NULL; r++)
+        if (o->success_pointer != NULL && o->success_value == NULL && strcmp(*r, o->success_pointer) == 0)
+            return err_set(err, "account %s: %s is both reject_pointer and success_pointer", account->name, *r);
+    if (o->reject_pointers != NULL && o->success_pointer == NULL && o->id_pointer == NULL)
+        return err_set(err, "account %s: reject_pointer says what is a no; success_pointer or id_pointer must say "
+                            "what is a yes", account->name);
+    return 0;
 }
 
 static int check_pointer(const struct account *account, const char *key, const char *pointer,
@@ -41,7 +91,6 @@ static int check_pointers(const struct account *account, struct err *err) {
         {"id_pointer", o->id_pointer},
         {"order_pointer", o->order_pointer},
         {"code_pointer", o->code_pointer},
-        {"message_pointer", o->message_pointer},
         {"lookup_items_pointer", o->lookup_items_pointer},
         {"lookup_key_pointer", o->lookup_key_pointer},
         {"lookup_id_pointer", o->lookup_id_pointer},
@@ -73,7 +122,8 @@ static int check_account(const struct account *account, struct err *err) {
         return err_set(err, "account %s: http-json needs base_url", account->name);
     if (account->http_json.create_path == NULL)
         return err_set(err, "account %s: http-json needs create_path", account->name);
-    if (check_auth(account, err) != 0 || check_pointers(account, err) != 0)
+    if (check_auth(account, err) != 0 || check_unused(account, err) != 0 || check_request(account, err) != 0 ||
+        check_pointers(account, err) != 0 || check_answer(account, err) != 0)
         return -1;
     return check_lookup(account, err);
 }
@@ -88,9 +138,37 @@ static void read_error(const struct account *account, const struct json_doc *ans
                        struct outcome *out) {
     const struct http_json_options *o = &account->http_json;
     struct span code = json_scalar(answer, at(answer, 0, o->code_pointer));
+    for (code_list p = o->error_code_pointers; code.len == 0 && p != NULL && *p != NULL; p++)
+        code = json_scalar(answer, at(answer, 0, *p));
     if (code.len > 0)
         outcome_code(out, code);
-    outcome_message_node(out, answer, at(answer, 0, o->message_pointer));
+    for (code_list p = o->message_pointers; out->message[0] == '\0' && p != NULL && *p != NULL; p++)
+        outcome_message_node(out, answer, at(answer, 0, *p));
+}
+
+/* Is there something that means yes? */
+static bool holds(const struct json_doc *doc, uint32_t node) {
+    if (node == JSON_NONE)
+        return false;
+    struct span raw = json_raw(doc, node);
+    switch (json_type(doc, node)) {
+    case JSON_NULL:
+        return false;
+    case JSON_STRING:
+        return json_inner(doc, node).len > 0;
+    case JSON_ARRAY:
+    case JSON_OBJECT:
+        return json_first(doc, node) != JSON_NONE;
+    default:
+        return !span_is(raw, "false") && !span_is(raw, "0");
+    }
+}
+
+static bool refuses(const struct http_json_options *o, const struct json_doc *answer) {
+    for (code_list p = o->reject_pointers; answer != NULL && p != NULL && *p != NULL; p++)
+        if (holds(answer, at(answer, 0, *p)))
+            return true;
+    return false;
 }
 
 enum success { SUCCEEDED, REFUSED, UNREADABLE };
@@ -115,7 +193,17 @@ static void read_success(const struct account *account, const struct envelope *e
                          const struct json_doc *answer, struct outcome *out) {
     const struct http_json_options *o = &account->http_json;
     (void)envelope;
-    switch (succeeded(o, answer)) {
+    enum success success = succeeded(o, answer);
+    if (refuses(o, answer)) {
+        bool yes = success == SUCCEEDED && o->success_pointer != NULL;
+        if (yes || holds(answer, at(answer, 0, o->id_pointer))) {
+            outcome_set(out, VERDICT_UNKNOWN, "contradictory_answer",
+                        "the answer says no (reject_pointer), and yes or an order id");
+            return;
+        }
+        success = REFUSED;
+    }
+    switch (success) {
     case REFUSED:
         outcome_set(out, VERDICT_REJECTED, "refused", "");
         read_error(account, answer, out);
@@ -144,13 +232,7 @@ static int build_lookup(const struct account *account, const struct envelope *en
     (void)cursor;
     if (path == NULL || envelope->provider_key.ptr == NULL)
         return -1;
-    for (const char *mark; (mark = strstr(path, KEY_MARK)) != NULL;) {
-        buf_add(url, path, (size_t)(mark - path));
-        add_percent_encoded(url, envelope->provider_key);
-        path = mark + strlen(KEY_MARK);
-    }
-    buf_add_str(url, path);
-    return buf_ok(url) ? 0 : -1;
+    return path_expand(path, account->name, envelope->provider_key, url);
 }
 
 static bool take_found(const struct account *account, const struct envelope *envelope,

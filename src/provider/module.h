@@ -33,6 +33,13 @@ bool outcome_add_ids(struct outcome *out, const struct json_doc *doc, uint32_t n
 /* Is the node a string whose decoded bytes (or an integer whose digits) are `text`? */
 bool node_is(const struct json_doc *doc, uint32_t node, struct span text);
 
+#define KEY_MARK     "{key}"
+#define ACCOUNT_MARK "{account}"
+
+/* Writes a configured path with its marks replaced, percent-encoded. -1: out of memory, no key where one is needed, or
+ * one that would be a path segment of nothing but dots. */
+int path_expand(const char *path, const char *account, struct span key, struct buf *out);
+
 /* Percent-encodes all but RFC 3986's unreserved characters. */
 void add_percent_encoded(struct buf *out, struct span text);
 

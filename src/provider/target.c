@@ -62,7 +62,11 @@ static int add_url(struct target_spec *spec, const struct account *account, cons
     buf_add(&spec->text, base, len);
     if (path[0] != '/')
         buf_add_char(&spec->text, '/');
-    buf_add(&spec->text, path, strcspn(path, "?"));
+    /* A create path with a key in it is made for each order, with the path given. */
+    if (strchr(path, '{') == NULL)
+        buf_add_str(&spec->text, path);
+    else if (path_expand(path, account->name, SPAN_LIT("key"), &spec->text) != 0)
+        return err_set(err, "account %s: create_path is too long", account->name);
     buf_add_char(&spec->text, '\0');
     return 0;
 }
@@ -92,6 +96,20 @@ static int set_bearer(struct target_spec *spec, const struct account *account, s
     return 0;
 }
 
+/* The token behind its prefix: "Token abc", "Token token=abc". */
+static int add_prefixed(struct target_spec *spec, const struct account *account, const char *name, struct err *err) {
+    const char *prefix = account->http_json.auth_prefix, *token = account->token;
+    size_t len = strlen(prefix);
+    const char *space = len > 0 && strchr("=: ", prefix[len - 1]) == NULL ? " " : "";
+    if (token == NULL)
+        return err_set(err, "account %s: token is not set", account->name);
+    if (!header_safe(token) || !header_safe(prefix) || !header_name_safe(name))
+        return err_set(err, "account %s: token, auth_prefix or auth_header cannot be sent", account->name);
+    buf_addf(&spec->text, "%s: %s%s%s", name, prefix, space, token);
+    buf_add_char(&spec->text, '\0');
+    return 0;
+}
+
 static int set_basic(struct target_spec *spec, const struct account *account, struct err *err) {
     if (account->key == NULL || account->secret == NULL)
         return err_set(err, "account %s: %s is not set", account->name,
@@ -108,9 +126,11 @@ static int set_configured(struct target_spec *spec, const struct account *accoun
     const struct http_json_options *o = &account->http_json;
     const char *auth = o->auth != NULL ? o->auth : "";
     if (strcmp(auth, "bearer") == 0)
-        return set_bearer(spec, account, err);
+        return o->auth_prefix != NULL ? add_prefixed(spec, account, "Authorization", err) : set_bearer(spec, account, err);
     if (strcmp(auth, "basic") == 0)
         return set_basic(spec, account, err);
+    if (strcmp(auth, "header") == 0 && o->auth_prefix != NULL)
+        return add_prefixed(spec, account, o->auth_header != NULL ? o->auth_header : "", err);
     if (strcmp(auth, "header") == 0)
         return add_own_header(spec, account, o->auth_header != NULL ? o->auth_header : "",
                               account->token, "token", err);
@@ -138,11 +158,37 @@ static int set_auth(struct target_spec *spec, const struct account *account, str
     return -1;
 }
 
+static bool said(const struct account *account, const char *name) {
+    size_t n = strlen(name);
+    for (const char *const *h = account->http_json.headers; h != NULL && *h != NULL; h++)
+        if (strncasecmp(*h, name, n) == 0 && (*h)[n] == ':')
+            return true;
+    return false;
+}
+
+/* What the account says comes in the place of dray's own. `own`: where the credentials' line starts in the text. */
+static void add_headers(struct target_spec *spec, const struct account *account, enum http_method method, size_t own) {
+    size_t n = 0;
+    if (method != HTTP_GET && !said(account, "Content-Type"))
+        spec->headers[n++] = create_headers[0];
+    if (!said(account, "Accept"))
+        spec->headers[n++] = create_headers[1];
+    if (spec->text.len > own)
+        spec->headers[n++] = spec->text.data + own;
+    for (const char *const *h = account->http_json.headers; h != NULL && *h != NULL && n < ACCOUNT_HEADERS_MAX + 5; h++)
+        spec->headers[n++] = *h;
+    spec->headers[n] = NULL;
+    spec->options.headers = spec->headers;
+}
+
 int target_spec_init(struct target_spec *spec, const struct account *account,
                      enum http_method method, const char *path, struct err *err) {
-    size_t n = 0;
     *spec = (struct target_spec){.options = {.method = method,
                                              .ca_file = account->ca_file,
+                                             .client_cert = account->http_json.client_cert,
+                                             .client_key = account->http_json.client_key,
+                                             .user_agent = account->user_agent,
+                                             .wait_header = account->http_json.retry_after_header,
                                              .proxy = account->proxy,
                                              .connect_timeout_ms = account->connect_timeout_ms,
                                              .request_timeout_ms = account->request_timeout_ms}};
@@ -154,14 +200,14 @@ int target_spec_init(struct target_spec *spec, const struct account *account,
         return -1;
     if (!buf_ok(&spec->text))
         return err_set(err, "account %s: base_url or a credential is too long", account->name);
-    if (method == HTTP_POST)
-        spec->headers[n++] = create_headers[0];
-    spec->headers[n++] = create_headers[1];
-    if (spec->text.len > own)
-        spec->headers[n++] = spec->text.data + own;
+    add_headers(spec, account, method, own);
     spec->options.url = spec->text.data;
-    spec->options.headers = spec->headers;
     return 0;
+}
+
+enum http_method request_method(const struct account *account) {
+    const char *method = account->http_json.method;
+    return method != NULL && strcmp(method, "PUT") == 0 ? HTTP_PUT : HTTP_POST;
 }
 
 void target_spec_deinit(struct target_spec *spec) {

@@ -18,6 +18,29 @@ static void hand_back(struct order *o, bool begun) {
     settle(o, &(struct settle_context){.decision = &d});
 }
 
+/* A target of its own where the path holds the key. */
+static struct http_call *send_parts(struct order *o, struct http_request *request) {
+    struct worker *w = o->lane->worker;
+    struct request_parts parts;
+    struct target_spec spec;
+    struct err err;
+    if (request_build(o->account, &o->envelope, &o->wire, &parts) < 0)
+        return NULL;
+    request->body = parts.body;
+    request->header = parts.header;
+    if (parts.path == NULL)
+        return http_send(w->http, o->port->create, request, on_answer, o);
+    struct http_call *call = NULL;
+    if (target_spec_init(&spec, o->account, request_method(o->account), parts.path, &err) == 0) {
+        struct http_target *target = http_target_new(w->http, &spec.options, &err);
+        if (target != NULL)
+            call = http_send(w->http, target, request, on_answer, o);
+        http_target_unref(target);
+    }
+    target_spec_deinit(&spec);
+    return call;
+}
+
 static void send_order(struct order *o) {
     struct worker *w = o->lane->worker;
     char traceparent[64];
@@ -33,7 +56,7 @@ static void send_order(struct order *o) {
     stats_picked_up(o, now);
     o->begun_unix_ms = now;
     order_move(o, ORDER_SENDING);
-    o->call = http_send(w->http, o->port->create, &request, on_answer, o);
+    o->call = o->port->plain ? http_send(w->http, o->port->create, &request, on_answer, o) : send_parts(o, &request);
     if (o->call == NULL)
         hand_back(o, true);
 }

@@ -54,6 +54,7 @@ struct order {
     const struct account *account; /* the port's */
     char hash[33];                 /* of the order's bytes, hex */
     struct buf ledger_key;
+    struct buf wire; /* what of its request is its own, where that is not just its bytes */
     struct lookup_cursor cursor;
     struct http_call *call;
     uint64_t send_by_ns;    /* boot clock; it leaves before this or is handed back */

@@ -65,6 +65,7 @@ static void order_free(struct order *o) {
     buf_deinit(&o->record);
     buf_deinit(&o->decoded);
     buf_deinit(&o->ledger_key);
+    buf_deinit(&o->wire);
     free(o);
 }
 
@@ -75,7 +76,7 @@ static void release(struct order *o) {
     o->port = NULL;
     o->account = NULL;
     o->call = NULL;
-    if (lane->pooled >= ORDER_POOL_MAX || o->record.cap > KEEP_BYTES) {
+    if (lane->pooled >= ORDER_POOL_MAX || o->record.cap > KEEP_BYTES || o->wire.cap > KEEP_BYTES) {
         order_free(o);
         return;
     }
@@ -117,6 +118,7 @@ struct order *order_get(struct lane *lane) {
         buf_init(&o->record, RECORD_MAX);
         buf_init(&o->decoded, DECODED_MAX);
         buf_init(&o->ledger_key, DECODED_MAX);
+        buf_init(&o->wire, RECORD_MAX);
     }
     o->lane = lane;
     o->looking_up = false;

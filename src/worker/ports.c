@@ -18,7 +18,6 @@ void port_unref(struct port *port) {
 }
 
 static struct port *port_new(struct worker *w, const struct account *account, struct err *err) {
-    const char *path = account->provider->path != NULL ? account->provider->path : account->http_json.create_path;
     struct port *port = calloc(1, sizeof(*port));
     struct target_spec spec;
     if (port == NULL) {
@@ -29,7 +28,8 @@ static struct port *port_new(struct worker *w, const struct account *account, st
     port->config = config_ref(w->config);
     port->account = account;
     port->current = true;
-    if (target_spec_init(&spec, account, HTTP_POST, path, err) == 0)
+    port->plain = request_is_plain(account);
+    if (target_spec_init(&spec, account, request_method(account), NULL, err) == 0)
         port->create = http_target_new(w->http, &spec.options, err);
     target_spec_deinit(&spec);
     if (port->create != NULL && port_pack_limits(port, w->boot))

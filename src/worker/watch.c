@@ -19,10 +19,9 @@ static void mix(uint64_t *h, uint64_t v) {
     *h = (*h ^ v) * 1099511628211ull; /* FNV-1a's prime, by words */
 }
 
-static void mix_file(uint64_t *h, const char *path) {
+static void mix_file(void *arg, const char *path) {
+    uint64_t *h = arg;
     struct stat st = {0};
-    if (path == NULL)
-        return;
     if (stat(path, &st) < 0) {
         mix(h, 1);
         return;
@@ -33,24 +32,23 @@ static void mix_file(uint64_t *h, const char *path) {
     mix(h, (uint64_t)st.st_mtim.tv_nsec);
 }
 
+static void count_file(void *arg, const char *path) {
+    (void)path;
+    ++*(size_t *)arg;
+}
+
 static bool has_files(const struct config *c) {
-    for (uint32_t i = 0; i < c->account_count; i++) {
-        const struct account *a = c->accounts[i];
-        if (a->token_file != NULL || a->key_file != NULL || a->secret_file != NULL)
-            return true;
-    }
-    return false;
+    size_t files = 0;
+    for (uint32_t i = 0; i < c->account_count && files == 0; i++)
+        account_each_secret_file(c->accounts[i], count_file, &files);
+    return files > 0;
 }
 
 static void look(uv_work_t *work) {
     struct check *c = work->data;
     c->fingerprint = 14695981039346656037ull;
-    for (uint32_t i = 0; i < c->config->account_count; i++) {
-        const struct account *a = c->config->accounts[i];
-        mix_file(&c->fingerprint, a->token_file);
-        mix_file(&c->fingerprint, a->key_file);
-        mix_file(&c->fingerprint, a->secret_file);
-    }
+    for (uint32_t i = 0; i < c->config->account_count; i++)
+        account_each_secret_file(c->config->accounts[i], mix_file, &c->fingerprint);
 }
 
 static void on_looked(uv_work_t *work, int status) {

@@ -36,6 +36,7 @@ struct port {
     struct config *config; /* counted: it owns the account */
     const struct account *account;
     struct http_target *create;
+    bool plain; /* nothing but an order's bytes differs from request to request */
     struct buf limits; /* packed, as scripts take them */
     uint32_t active; /* orders of this lane that are BEGINNING or SENDING */
     bool current;    /* one of the lane's ports; false: a reload has replaced it */

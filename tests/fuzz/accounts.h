@@ -39,7 +39,7 @@ static inline struct account fuzz_account(const struct provider *p) {
             .id_pointer = "/result/id",
             .order_pointer = "/result",
             .code_pointer = "/error/code",
-            .message_pointer = "/error/message",
+            .message_pointers = (char *const[]){(char[]){"/error/message"}, NULL},
             .lookup_path = "/find?ref={key}",
             .lookup_items_pointer = "/items",
             .lookup_key_pointer = "/ref",

@@ -32,6 +32,7 @@ class Daemon:
         self.env = clean_env(env)
         self.args = list(args)
         self.wrap = []  # a command that runs it
+        self.cwd = self.dir
         self.process = None
 
     def set_config(self, config):
@@ -40,7 +41,7 @@ class Daemon:
 
     def launch(self):
         """Starts it without waiting until it is ready."""
-        self.process = Process([*self.wrap, DRAY, "run", "-c", self.path, *self.args], env=self.env, cwd=self.dir, name="dray run")
+        self.process = Process([*self.wrap, DRAY, "run", "-c", self.path, *self.args], env=self.env, cwd=self.cwd, name="dray run")
         return self
 
     def start(self, deadline=20.0):

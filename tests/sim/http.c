@@ -34,7 +34,7 @@ struct http_target *http_target_new(struct http_pool *pool,
     (void)pool, (void)err;
     struct http_target *t = calloc(1, sizeof(*t));
     t->refs = 1;
-    t->post = options->method == HTTP_POST;
+    t->post = options->method != HTTP_GET;
     t->url = strdup(options->url);
     t->timeout_ns = options->request_timeout_ms * MS;
     return t;

@@ -310,7 +310,7 @@ static void test_generic_success(void **state) {
     expect(answer(200, "{\"id\":1,\"st\":{}}"), VERDICT_UNKNOWN, "unreadable_answer");
     expect(answer(200, "{\"id\":1,\"st\":\"bad\"}"), VERDICT_REJECTED, "refused");
     account.http_json.code_pointer = "/e/code";
-    account.http_json.message_pointer = "/e/text";
+    account.http_json.message_pointers = (char *const[]){(char[]){"/e/text"}, NULL};
     expect(answer(200, "{\"st\":\"bad\",\"e\":{\"code\":\"E7\",\"text\":\"no\"}}"),
            VERDICT_REJECTED, "E7");
     assert_string_equal(out.message, "no");
