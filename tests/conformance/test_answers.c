@@ -261,7 +261,7 @@ static void check_credentials(struct rig *r) {
     struct err err = {""};
     assert_int_equal(target_spec_init(&spec, &r->account, HTTP_GET, "/find?key=1", &err), 0);
     assert_true(has_credentials(&spec.options));
-    assert_string_equal(spec.options.url, "https://api.test/find");
+    assert_string_equal(spec.options.url, "https://api.test/find?key=1");
     assert_string_equal(spec.options.headers[0], "Accept: application/json");
     target_spec_deinit(&spec);
     const char *bad_urls[] = {
