@@ -52,7 +52,7 @@ def count_meson(tests):
     return passed, failed, skipped
 
 
-def meson(directory):
+def meson(directory, quick=False):
     tests = log_of(directory, "testlog.json")
     if not tests:
         raise ValueError("no testlog.json")
@@ -61,7 +61,7 @@ def meson(directory):
         if is_good(test):
             print(f"C tests: {name} failed in the crowd and passed alone")
     simulation = log_of(directory, "testlog-sim.json")
-    if not simulation:
+    if not simulation and not quick:
         raise ValueError("no testlog-sim.json")
     return count_meson([*{**tests, **again}.values(), *simulation.values()])
 
@@ -94,7 +94,7 @@ def main(directory, option=None):
     if option == "--few-failed":
         return 0 if 0 < pytest(directory)[1] <= FEW else 1
     totals = [0, 0, 0]
-    for name, count in (("lint", lint), ("C tests", meson), ("Python tests", pytest)):
+    for name, count in (("lint", lint), ("C tests", lambda folder: meson(folder, option == "--quick")), ("Python tests", pytest)):
         try:
             figures = count(directory)
         except (OSError, ValueError, xml.etree.ElementTree.ParseError) as error:
