@@ -15,6 +15,10 @@ struct provider;
 enum on_unknown { ON_UNKNOWN_LOOKUP, ON_UNKNOWN_HOLD, ON_UNKNOWN_RESEND };
 enum on_absent { ON_ABSENT_RETRY, ON_ABSENT_HOLD };
 
+/* How an order that breaks its document's table is taken: all rules are faults; lengths and emptiness only
+ * warn; nothing but the order key is looked at. */
+enum validation { VALIDATION_STRICT, VALIDATION_LENIENT, VALIDATION_OFF };
+
 /* Provider codes as text, HTTP statuses as "http:503". NULL-terminated list. */
 typedef char *const *code_list;
 
@@ -73,6 +77,9 @@ struct account {
     enum on_absent on_absent;
     uint64_t lookup_delay_ms;
     uint32_t lookup_attempts;
+    enum validation validation;
+    code_list allow_empty;               /* paths of the field table, "orderAddresses.province" */
+    code_list max_length;                /* "orderAddresses.recipient:64" */
     code_list retry_codes, reject_codes, unknown_codes; /* NULL: none */
     uint32_t breaker_failures;           /* 0: no breaker */
     uint64_t breaker_cooldown_ms;

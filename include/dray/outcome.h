@@ -22,6 +22,10 @@ void outcome_message_node(struct outcome *out, const struct json_doc *doc, uint3
 /* Verdict, and dray's own code and words, in one. */
 void outcome_set(struct outcome *out, enum verdict verdict, const char *code, const char *message);
 
+/* Code and words of an error answer as most APIs call them: "code", and "message", "error" or "errors", at
+ * the root. */
+void outcome_read_error(struct outcome *out, const struct json_doc *doc);
+
 /* A scalar's text, to serve as a code: a string's inner bytes, another's raw bytes. Absent for
  * null, arrays, objects and JSON_NONE. */
 struct span json_scalar(const struct json_doc *doc, uint32_t node);

@@ -30,8 +30,11 @@ enum field_flag {
     FIELD_NONEMPTY = 1 << 2,  /* a string or array that may not be empty */
     FIELD_DATETIME = 1 << 3,  /* a string that must be RFC 3339 */
     FIELD_ORDER_KEY = 1 << 4, /* the provider's own order key */
-    FIELD_UTC = 1 << 5,       /* with FIELD_DATETIME: the offset must be zero */
-    FIELD_LOCAL_OK = 1 << 6,  /* with FIELD_DATETIME: the offset may be missing (ISO 8601) */
+    FIELD_UTC = 1 << 5,       /* with FIELD_DATETIME: as Java's OffsetDateTime, and the offset is zero */
+    FIELD_ISO8601 = 1 << 6,   /* with FIELD_DATETIME: any ISO 8601 date and time, offset optional */
+    FIELD_TRIMMED = 1 << 7,   /* no white space at either end: it is compared exactly */
+    FIELD_EMPTY_OK = 1 << 8,  /* with `allowed`: an empty text, too */
+    FIELD_BOTH_OK = 1 << 9,   /* may stand under both of its names, where both say the same */
 };
 
 #define FIELDS_MAX 64 /* rows of one object */
@@ -44,13 +47,14 @@ struct field {
     uint16_t name_len, alias_len;
     enum field_type type;
     unsigned flags;
-    uint32_t max; /* code points of a string; 0: none */
+    uint32_t max; /* code points of a string, the largest integer; 0: none */
     bool has_min;
     int64_t min;                /* of a number, where has_min */
     const char *const *allowed; /* NULL-terminated, or NULL: any. Compared exactly unless allowed_nocase */
     bool allowed_nocase;
     const struct field *members; /* of an object, or of each object of an array; NULL: not looked into */
     uint32_t member_count;
+    const char *missing; /* what to say where it is missing, beside "is required"; NULL: nothing */
     const char *note; /* the seed's own words or our choice, for `dray providers NAME` */
 };
 
@@ -78,6 +82,7 @@ struct provider {
     const struct field *fields; /* of the order itself; NULL: any object will do */
     uint32_t field_count;
     const char *order_key_pointer; /* JSON Pointer from the order's root; NULL: none, or from the account */
+    const char *order_key_alias; /* the key's other spelling, as a JSON Pointer; NULL: none */
     enum lookup_kind lookup;
     bool reads_no_json; /* read_success is also called, with `answer` NULL, for a 2xx that is no JSON */
     double default_rate; /* 0: no limit documented */
@@ -96,8 +101,8 @@ struct provider {
     void (*read_success)(const struct account *account, const struct envelope *envelope,
                          const struct json_doc *answer, struct outcome *out);
 
-    /* Reads code and message from an error answer that parsed as JSON; leaves `out->verdict`. NULL:
-     * "code", and "message", "error" or "errors", at the root. */
+    /* Reads code and message from an error answer that parsed as JSON; leaves `out->verdict`, but where the
+     * answer says that the order exists: LOOKUP, and `exists`. NULL: outcome_read_error(). */
     void (*read_error)(const struct account *account, const struct json_doc *answer, struct outcome *out);
 
     /* Look-up: writes path and query of the page (appended to base_url) into `url`. 0, or -1 when the
@@ -118,11 +123,32 @@ const struct provider *provider_find(const char *name);
 
 /* Checks `order` (node of an object inside `doc`) against the table and the module's own rules. All
  * faults are added, paths starting with "order". Unknown fields are allowed (the seeds do not forbid
- * them, and the bytes are forwarded as they are). Returns the faults found. */
-uint32_t provider_validate(const struct provider *p, const struct json_doc *doc, uint32_t order,
-                           struct faults *faults);
+ * them, and the bytes are forwarded as they are). Returns the faults found.
+ * `account` gives `validation`, `allow_empty` and `max_length`; NULL: strict, as the document says.
+ * What lenient validation lets pass goes into `warnings` (NULL: not wanted). */
+uint32_t provider_validate(const struct provider *p, const struct account *account,
+                           const struct json_doc *doc, uint32_t order, struct faults *faults,
+                           struct faults *warnings);
 
-/* Parses and checks a whole job envelope. `e` is filled as far as possible, also when there are faults
+/* The row of a table's path such as "orderItemsList[].sku", or NULL. */
+const struct field *provider_field(const struct provider *p, const char *path);
+
+/* The value of the order's own key, under either of its spellings: the node, JSON_NONE where it is not
+ * given, null or an empty text. `account` names it for http-json; NULL: by the provider alone. `pointer`,
+ * where it is not NULL, is set to where it stands, or should (NULL: the provider has no such key). */
+uint32_t provider_order_key(const struct provider *p, const struct account *account,
+                            const struct json_doc *doc, uint32_t order, const char **pointer);
+
+/* What looks like a mistake and breaks no rule: members that no table knows and that differ from a known
+ * one by case, '_' or a plural only, and an order without a key of its own. Adds to `warnings`. */
+void provider_look_alikes(const struct provider *p, const struct account *account,
+                          const struct json_doc *doc, uint32_t order, struct faults *warnings);
+
+/* Adds the fault of a text that is no JSON, as `err` says; with a hint where it begins with a member: the
+ * example of VU's document is printed without its outer brace. */
+void faults_add_not_json(struct faults *faults, const char *path, struct span text, const struct err *err);
+
+/* Parses and checks a whole job envelope. `warnings` (NULL: not wanted) is as in provider_validate. `e` is filled as far as possible, also when there are faults
  * (so that an `id` can be echoed). Decoded fields lie in `scratch` (reset by this call).
  * `find_account` resolves a name (NULL: the queue's default) or returns NULL: unknown. `hash_tag` is
  * the queue's, with its braces: "{orders}". What stands without escapes is not copied: such spans point
@@ -131,7 +157,7 @@ uint32_t provider_validate(const struct provider *p, const struct json_doc *doc,
 uint32_t envelope_parse(struct envelope *e, struct json_doc *doc, struct span raw,
                         const struct account *(*find_account)(void *arg, const char *name), void *arg,
                         const char *hash_tag, struct buf *scratch, struct faults *faults,
-                        const struct account **account);
+                        struct faults *warnings, const struct account **account);
 
 /* URL, method, headers and credentials of an account's requests. The options point into `spec` and
  * into the account, which must live as long. */

@@ -20,6 +20,12 @@ int rate_parse(struct span text, double *per_second);
 /* RFC 3339 ("2024-04-24T06:00:33.889Z", offsets allowed, a space or lower-case t/z too) to Unix ms.
  * Years 1970 to 9999. 0 or -1. */
 int rfc3339_parse(struct span text, uint64_t *unix_ms);
+/* Is it an ISO 8601 calendar date with a time of day: extended or basic, seconds and their fraction (with
+ * '.' or ',') optional, the offset Z, +hh, +hh:mm, +hhmm or missing? Years 1970 to 9999. */
+bool iso8601_valid(struct span text);
+/* Is it what java.time.OffsetDateTime.parse takes: 2024-04-24T06:00[:33[.889]], then Z or +hh:mm; no
+ * leap second? `offset_minutes` is set. Years 1970 to 9999. */
+bool offset_datetime_valid(struct span text, int *offset_minutes);
 void rfc3339_format(uint64_t unix_ms, char out[static TIMEFMT_SIZE]);
 
 /* RFC 9110 §5.6.7 HTTP-date, all three forms, to Unix ms. 0 or -1. */

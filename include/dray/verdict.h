@@ -30,6 +30,7 @@ struct outcome {
     struct span ids[OUTCOME_MAX_IDS]; /* order ids: a number's digits, a string's inner bytes (escapes as they are) */
     uint32_t id_count;      /* the first is `order_id` */
     uint64_t retry_after_ms; /* VERDICT_PAUSE */
+    bool exists;             /* VERDICT_LOOKUP: the provider says that it has the order (else: it failed) */
 };
 
 #endif

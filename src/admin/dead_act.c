@@ -129,7 +129,7 @@ static bool job_fits(struct request *r, const struct lane *lane, struct span job
     buf_init(&scratch, JOB_MAX);
     faults_reset(&w->faults);
     uint32_t n = envelope_parse(&e, &w->doc, job, find_account, arg.out, lane->keys.hash_tag,
-                                &scratch, &w->faults, &account);
+                                &scratch, &w->faults, NULL, &account);
     buf_deinit(&scratch);
     if (n == 0)
         return true;

@@ -119,7 +119,7 @@ static int check(struct dead *d, const struct buf *job) {
     faults_init(&faults);
     buf_init(&scratch, 1u << 20);
     n = envelope_parse(&e, &doc, buf_span(job), find_account, d, d->s.keys.hash_tag, &scratch,
-                       &faults, &account);
+                       &faults, NULL, &account);
     if (n > 0) {
         d->s.code = cli_fail(d->s.verb, "the job would be refused; nothing was done:");
         cli_print_faults(stderr, "  ", &faults);

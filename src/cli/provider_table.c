@@ -73,6 +73,8 @@ static void add_allowed(struct buf *rules, const struct field *row) {
         buf_addf(rules, "%s%s", i > 0 ? ", " : "", row->allowed[i]);
     if (row->allowed_nocase)
         buf_add_str(rules, " in any case");
+    if ((row->flags & FIELD_EMPTY_OK) != 0)
+        buf_add_str(rules, ", or empty");
 }
 
 /* What is asked of a value besides its type, in words. */
@@ -80,7 +82,8 @@ static void write_rules(const struct field *row, struct buf *rules) {
     char text[64];
     if ((row->flags & FIELD_NONEMPTY) != 0)
         add_rule(rules, "not empty");
-    if (row->max > 0) {
+    bool integer = row->type == FIELD_INTEGER;
+    if (row->max > 0 && !integer) {
         snprintf(text, sizeof(text), "at most %u characters", row->max);
         add_rule(rules, text);
     }
@@ -88,12 +91,18 @@ static void write_rules(const struct field *row, struct buf *rules) {
         snprintf(text, sizeof(text), "at least %lld", (long long)row->min);
         add_rule(rules, text);
     }
+    if (row->max > 0 && integer) {
+        snprintf(text, sizeof(text), "at most %u", row->max);
+        add_rule(rules, text);
+    }
     if (row->allowed != NULL)
         add_allowed(rules, row);
     if ((row->flags & FIELD_DATETIME) != 0)
-        add_rule(rules, (row->flags & FIELD_UTC) != 0        ? "RFC 3339 in UTC"
-                        : (row->flags & FIELD_LOCAL_OK) != 0 ? "RFC 3339, offset optional"
+        add_rule(rules, (row->flags & FIELD_UTC) != 0        ? "date and time with offset, in UTC"
+                        : (row->flags & FIELD_ISO8601) != 0 ? "ISO 8601, offset optional"
                                                              : "RFC 3339");
+    if ((row->flags & FIELD_TRIMMED) != 0)
+        add_rule(rules, "no white space at its ends");
     if ((row->flags & FIELD_ORDER_KEY) != 0)
         add_rule(rules, "the order key");
     if (row->alias != NULL) {
@@ -191,7 +200,7 @@ static void json_row(const struct field *row, const char *path, struct buf *out)
              (row->flags & FIELD_NULLABLE) != 0 ? "true" : "false",
              (row->flags & FIELD_NONEMPTY) != 0 ? "false" : "true");
     if (row->max > 0)
-        buf_addf(out, ",\"max_characters\":%u", row->max);
+        buf_addf(out, ",\"%s\":%u", row->type == FIELD_INTEGER ? "max" : "max_characters", row->max);
     if (row->has_min)
         buf_addf(out, ",\"min\":%lld", (long long)row->min);
     if (row->allowed != NULL) {

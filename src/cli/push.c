@@ -31,6 +31,7 @@ struct push {
     /* counts of the first pass */
     uint64_t jobs, invalid;
     bool json_faults; /* one was written: the next needs a comma */
+    struct warned warned;
 };
 
 static void print_faults(struct push *p) {
@@ -64,9 +65,14 @@ static int check_all(struct push *p) {
             p->invalid++;
             print_faults(p);
         }
+        if (p->checker.warnings.count > 0) {
+            progress_end(&p->progress);
+            warned_add(&p->warned, &p->source, &p->checker.warnings, p->o.json);
+        }
         progress_set(&p->progress, p->source.bytes);
     }
     progress_end(&p->progress);
+    warned_end(&p->warned, &p->source, p->o.json);
     return kind == LINE_END ? 0 : -1;
 }
 
@@ -115,7 +121,9 @@ static void print_json(const struct push *p, const struct outcome_of_push *out, 
     const struct sender *s = out != NULL ? &out->sender : NULL;
     uint64_t unsure = s != NULL && s->state == SEND_UNSURE ? s->count : 0;
     struct buf text;
-    buf_init(&text, 8192);
+    buf_init(&text, 1u << 20);
+    buf_add_str(&text, "],\"warned_lines\":[");
+    buf_add_span(&text, buf_span(&p->warned.list));
     buf_addf(&text,
              "],\"jobs\":%" PRIu64 ",\"invalid\":%" PRIu64 ",\"pushed\":%" PRIu64
              ",\"unsure\":%" PRIu64 ",\"resume_line\":",
@@ -259,9 +267,11 @@ static int with_config(struct push *p) {
     p->queue = find_queue(p, p->config);
     if (p->queue == NULL)
         return EXIT_USAGE;
+    warned_init(&p->warned);
     checker_init(&p->checker, p->config, p->queue, p->o.orders, p->o.account);
     if (p->o.account != NULL && !checker_knows_account(&p->checker)) {
         checker_deinit(&p->checker);
+        warned_deinit(&p->warned);
         return cli_usage(p->verb, "queue %s has no account '%s'", p->queue->name, p->o.account);
     }
     int code = source_init(&p->source, p->o.file, p->queue->max_job_bytes, &err) == 0
@@ -269,6 +279,7 @@ static int with_config(struct push *p) {
                    : cli_fail(p->verb, "%s", err.text);
     source_deinit(&p->source);
     checker_deinit(&p->checker);
+    warned_deinit(&p->warned);
     if (fflush(stdout) != 0 && code == EXIT_FINE)
         code = cli_fail(p->verb, "stdout: %s", strerror(errno));
     return code;
@@ -351,7 +362,8 @@ const struct verb verb_push = {
         "a\n"
         "worker would, by the accounts of the configuration, before anything is pushed. With a "
         "fault\n"
-        "nothing is pushed: all faults are printed with their lines, exit 1.\n"
+        "nothing is pushed: all faults are printed with their lines, exit 1. Warnings name what breaks\n"
+        "no rule and looks like a mistake (a member nearly known, an order without a key of its own).\n"
         "\n"
         "  --orders         a line is the order itself; its own key becomes the job's id\n"
         "  --account NAME   with --orders: the account; else the queue's default\n"
@@ -360,8 +372,9 @@ const struct verb verb_push = {
         "  --from LINE      begin at that line: to go on after a push that broke\n"
         "  -c, --config FILE\n"
         "  --json           "
-        "{\"queue\",\"invalid_lines\":[{\"line\",\"fault_count\",\"faults\"}],\"jobs\",\n"
-        "                   \"invalid\",\"pushed\",\"unsure\",\"resume_line\",\"error\",\"ok\"}\n"
+        "{\"queue\",\"invalid_lines\":[{\"line\",\"fault_count\",\"faults\"}],\n"
+        "                   \"warned_lines\":[{\"line\",\"warnings\"}],\"jobs\",\"invalid\",\n"
+        "                   \"pushed\",\"unsure\",\"resume_line\",\"error\",\"ok\"}\n"
         "\n"
         "When the connection breaks, it is made again for up to 20 s, and each batch goes in "
         "exactly\n"

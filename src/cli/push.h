@@ -38,7 +38,8 @@ struct checker {
     bool orders;         /* lines are orders, not jobs */
     const char *account; /* of --orders; NULL: the queue's default */
     struct json_doc doc;
-    struct faults faults; /* of the line checked last */
+    struct faults faults;   /* of the line checked last */
+    struct faults warnings; /* of the same: what breaks no rule and looks like a mistake */
     struct buf decoded, wrapped;
     char hash_tag[NAME_MAX_LEN + 3];
 };
@@ -52,6 +53,18 @@ bool checker_knows_account(const struct checker *c);
  * faults. */
 bool checker_line(struct checker *c, enum line_kind kind, struct span text, uint64_t now_unix_ms,
                   struct span *job);
+
+/* ---- push_warn.c: lines that break no rule and look wrong ---- */
+
+struct warned {
+    uint64_t lines;
+    struct buf list; /* for --json: {"line":…,"warnings":[…]},… of the first of them */
+};
+void warned_init(struct warned *w);
+void warned_deinit(struct warned *w);
+/* Of the line read last; only the first lines are printed, the others counted. */
+void warned_add(struct warned *w, const struct source *source, const struct faults *warnings, bool json);
+void warned_end(const struct warned *w, const struct source *source, bool json);
 
 /* ---- push_send.c: batches ---- */
 

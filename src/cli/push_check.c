@@ -14,6 +14,7 @@ void checker_init(struct checker *c, const struct config *config, const struct q
     snprintf(c->hash_tag, sizeof(c->hash_tag), "{%s}", queue->name);
     json_init(&c->doc, UINT32_MAX);
     faults_init(&c->faults);
+    faults_init(&c->warnings);
     buf_init(&c->decoded, queue->max_job_bytes + 1);
     buf_init(&c->wrapped, queue->max_job_bytes + WRAPPING_MAX);
 }
@@ -22,6 +23,7 @@ void checker_deinit(struct checker *c) {
     buf_deinit(&c->wrapped);
     buf_deinit(&c->decoded);
     faults_deinit(&c->faults);
+    faults_deinit(&c->warnings);
     json_deinit(&c->doc);
 }
 
@@ -38,23 +40,17 @@ bool checker_knows_account(const struct checker *c) {
     return a != NULL && strcmp(a->queue, c->queue->name) == 0;
 }
 
-/* Where the account's orders have a key of their own; NULL: nowhere. */
-static const char *key_pointer(const struct account *a) {
-    return a->provider->order_key_pointer != NULL ? a->provider->order_key_pointer
-                                                  : a->http_json.key_pointer;
-}
-
 /* {"id":KEY,"account":…,"enqueued_at":…,"order":…}: the order's own key is the job's id. False: a
  * fault was added. */
 static bool wrap_order(struct checker *c, struct span order, uint64_t now_unix_ms) {
     struct err err = {""};
     const struct account *a = find_account(c, c->account);
-    const char *pointer = a != NULL ? key_pointer(a) : NULL;
+    const char *pointer = NULL;
     if (json_parse(&c->doc, order.ptr, order.len, &err) != 0) {
-        faults_add(&c->faults, "order", "is not JSON: %s", err.text);
+        faults_add_not_json(&c->faults, "order", order, &err);
         return false;
     }
-    uint32_t node = pointer != NULL ? json_pointer(&c->doc, 0, pointer) : JSON_NONE;
+    uint32_t node = a != NULL ? provider_order_key(a->provider, a, &c->doc, 0, &pointer) : JSON_NONE;
     bool string = node != JSON_NONE && json_type(&c->doc, node) == JSON_STRING;
     if (!string && (node == JSON_NONE || !c->doc.nodes[node].integer)) {
         faults_add(&c->faults, "id",
@@ -79,6 +75,7 @@ bool checker_line(struct checker *c, enum line_kind kind, struct span text, uint
     struct envelope envelope;
     const struct account *account = NULL;
     faults_reset(&c->faults);
+    faults_reset(&c->warnings);
     *job = text;
     if (kind == LINE_TEXT && c->orders) {
         if (!wrap_order(c, text, now_unix_ms))
@@ -93,6 +90,9 @@ bool checker_line(struct checker *c, enum line_kind kind, struct span text, uint
         return false;
     }
     envelope_parse(&envelope, &c->doc, *job, find_account, c, c->hash_tag, &c->decoded, &c->faults,
-                   &account);
+                   &c->warnings, &account);
+    if (account != NULL && envelope.order.ptr != NULL)
+        provider_look_alikes(account->provider, account, &c->doc, json_get(&c->doc, 0, "order"),
+                             &c->warnings);
     return c->faults.count == 0;
 }

@@ -31,42 +31,48 @@ static int read_all(const char *path, struct buf *text) {
     return why == 0 ? 0 : -1;
 }
 
-static void check(const struct provider *p, const struct buf *text, struct faults *faults) {
+static void check(const struct provider *p, const struct buf *text, struct faults *faults,
+                  struct faults *warnings) {
     struct json_doc doc;
     struct err err = {""};
     json_init(&doc, UINT32_MAX);
     if (json_parse(&doc, buf_span(text).ptr, text->len, &err) != 0)
-        faults_add(faults, "order", "is not JSON: %s", err.text);
-    else
-        provider_validate(p, &doc, 0, faults);
+        faults_add_not_json(faults, "order", buf_span(text), &err);
+    else if (provider_validate(p, NULL, &doc, 0, faults, NULL), json_type(&doc, 0) == JSON_OBJECT)
+        provider_look_alikes(p, NULL, &doc, 0, warnings);
     json_deinit(&doc);
 }
 
-static int report(const struct options *o, const struct faults *faults) {
+static int report(const struct options *o, const struct faults *faults,
+                  const struct faults *warnings) {
     if (!o->json) {
         cli_print_faults(stdout, "", faults);
+        cli_print_faults(stderr, "warning: ", warnings);
         return faults->count > 0 ? EXIT_FAILED : EXIT_FINE;
     }
-    struct span list = buf_span(&faults->list);
-    printf("{\"ok\":%s,\"fault_count\":%u,\"faults\":[%.*s]}\n",
-           faults->count == 0 ? "true" : "false", faults->count, (int)list.len, list.ptr);
+    struct span list = buf_span(&faults->list), odd = buf_span(&warnings->list);
+    printf("{\"ok\":%s,\"fault_count\":%u,\"faults\":[%.*s],\"warnings\":[%.*s]}\n",
+           faults->count == 0 ? "true" : "false", faults->count, (int)list.len, list.ptr,
+           (int)odd.len, odd.ptr);
     return faults->count > 0 ? EXIT_FAILED : EXIT_FINE;
 }
 
 static int validate(const struct verb *self, const struct options *o, const struct provider *p,
                     const char *path) {
-    struct faults faults;
+    struct faults faults, warnings;
     struct buf text;
     int code;
     buf_init(&text, ORDER_MAX);
     faults_init(&faults);
+    faults_init(&warnings);
     if (read_all(path, &text) != 0) {
         code = cli_fail(self, "%s: %s", path, strerror(errno));
     } else {
-        check(p, &text, &faults);
-        code = report(o, &faults);
+        check(p, &text, &faults, &warnings);
+        code = report(o, &faults, &warnings);
     }
     faults_deinit(&faults);
+    faults_deinit(&warnings);
     buf_deinit(&text);
     return code;
 }
@@ -98,8 +104,10 @@ const struct verb verb_validate = {
     .summary = "check an order against its provider's document",
     .help = "FILE holds one order: the provider's own request body, which is a job's `order`.\n"
             "`-` reads it from stdin. Every fault is printed, one a line, with its place in the\n"
-            "job and its rule; exit 1 if there is one.\n"
+            "job and its rule; exit 1 if there is one. What breaks no rule and looks like a mistake\n"
+            "is a warning on stderr: members that differ from a known one by case, '_' or a plural,\n"
+            "and an order without a key of its own.\n"
             "\n"
-            "  --json   {\"ok\":…,\"fault_count\":…,\"faults\":[{\"path\":…,\"rule\":…}]}\n",
+            "  --json   {\"ok\":…,\"fault_count\":…,\"faults\":[{\"path\":…,\"rule\":…}],\"warnings\":[…]}\n",
     .run = run,
 };

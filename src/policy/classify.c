@@ -110,16 +110,10 @@ static bool override(const struct account *account, const char *code, struct out
 /* Code and words of an error answer: the module's reading, or what most APIs call them. */
 static void read_error(const struct account *account, const struct json_doc *doc,
                        struct outcome *out) {
-    static const char *const words[] = {"message", "error", "errors"};
-    if (account->provider->read_error != NULL) {
+    if (account->provider->read_error != NULL)
         account->provider->read_error(account, doc, out);
-        return;
-    }
-    struct span code = json_scalar(doc, json_get(doc, 0, "code"));
-    if (code.len > 0)
-        outcome_code(out, code);
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]) && out->message[0] == '\0'; i++)
-        outcome_message_node(out, doc, json_get(doc, 0, words[i]));
+    else
+        outcome_read_error(out, doc);
 }
 
 static bool parse_body(const struct http_exchange *x, struct json_doc *doc, struct err *err) {
@@ -154,6 +148,7 @@ static void judge_error(const struct account *account, const struct http_exchang
     out->verdict = status_verdict(x->status);
     if (x->status == 503 && x->retry_after.ptr != NULL)
         out->verdict = VERDICT_PAUSE;
+    out->exists = x->status == 409;
     if (out->verdict == VERDICT_RETRY && provider_lookup_kind(account) == LOOKUP_EXACT)
         out->verdict = VERDICT_LOOKUP;
     if (parse_body(x, doc, NULL))

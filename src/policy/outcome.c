@@ -24,6 +24,7 @@ void outcome_clear(struct outcome *out, long http_status) {
     out->order = (struct span){NULL, 0};
     out->id_count = 0;
     out->retry_after_ms = 0;
+    out->exists = false;
 }
 
 static bool code_character(char c) {
@@ -72,6 +73,15 @@ void outcome_set(struct outcome *out, enum verdict verdict, const char *code, co
     out->verdict = verdict;
     outcome_code(out, span_str(code));
     outcome_message(out, span_str(message));
+}
+
+void outcome_read_error(struct outcome *out, const struct json_doc *doc) {
+    static const char *const words[] = {"message", "error", "errors"};
+    struct span code = json_scalar(doc, json_get(doc, 0, "code"));
+    if (code.len > 0)
+        outcome_code(out, code);
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]) && out->message[0] == '\0'; i++)
+        outcome_message_node(out, doc, json_get(doc, 0, words[i]));
 }
 
 struct span json_scalar(const struct json_doc *doc, uint32_t node) {

@@ -10,6 +10,7 @@
 
 #define REPLY_TO_MAX 512               /* bytes */
 #define UNIX_MS_MAX  253402300799999LL /* the end of year 9999 */
+#define UNIX_MS_MIN  100000000000LL    /* 1973; below it somebody means seconds */
 
 enum part {
     PART_ID,
@@ -47,7 +48,7 @@ struct reader {
     struct envelope *e;
     const struct json_doc *doc;
     struct buf *scratch;
-    struct faults *faults;
+    struct faults *faults, *warnings;
     uint32_t node[PARTS]; /* JSON_NONE: not given */
 };
 
@@ -203,8 +204,12 @@ static uint64_t read_time(const struct reader *r, enum part part) {
     uint32_t node = r->node[part];
     if (node == JSON_NONE)
         return 0;
-    if (json_i64(r->doc, node, &number) && number > 0 && number <= UNIX_MS_MAX)
+    if (json_i64(r->doc, node, &number) && number >= UNIX_MS_MIN && number <= UNIX_MS_MAX)
         return (uint64_t)number;
+    if (json_i64(r->doc, node, &number) && number > 0 && number < UNIX_MS_MIN) {
+        fault(r, part, "must be Unix milliseconds; a number below 1e11 means seconds, it seems: times 1000");
+        return 0;
+    }
     int n = json_copy(r->doc, node, text, sizeof(text));
     if (n > 0 && rfc3339_parse((struct span){text, (size_t)n}, &ms) == 0)
         return ms > 0 ? ms : 1; /* 0 means "not given" */
@@ -299,15 +304,14 @@ static void pointer_path(const char *pointer, char out[static 256]) {
 }
 
 /* The order's own key, if the provider has one and it is given. A type that the provider's table
- * refuses is that table's fault; http-json has no table. */
+ * refuses is that table's fault, where there is one that counts. */
 static void read_provider_key(struct reader *r, const struct account *account) {
     const struct provider *p = account->provider;
-    const char *pointer =
-        p->order_key_pointer != NULL ? p->order_key_pointer : account->http_json.key_pointer;
-    if (pointer == NULL || r->e->order.ptr == NULL)
+    const char *pointer;
+    if (r->e->order.ptr == NULL)
         return;
-    uint32_t node = json_pointer(r->doc, r->node[PART_ORDER], pointer);
-    if (node == JSON_NONE || json_type(r->doc, node) == JSON_NULL)
+    uint32_t node = provider_order_key(p, account, r->doc, r->node[PART_ORDER], &pointer);
+    if (node == JSON_NONE)
         return;
     struct span key = {NULL, 0};
     if (json_type(r->doc, node) == JSON_STRING)
@@ -316,7 +320,7 @@ static void read_provider_key(struct reader *r, const struct account *account) {
         key = json_raw(r->doc, node);
     char path[256];
     pointer_path(pointer, path);
-    if (key.ptr == NULL && p->fields == NULL)
+    if (key.ptr == NULL && (p->fields == NULL || account->validation == VALIDATION_OFF))
         faults_add(r->faults, path, "is the order key and must be a string or an integer");
     if (key.len > 0)
         r->e->provider_key = key;
@@ -356,7 +360,8 @@ static const struct account *read_parts(struct reader *r,
     read_traceparent(r);
     read_meta(r);
     if (account != NULL && r->e->order.ptr != NULL)
-        provider_validate(account->provider, r->doc, r->node[PART_ORDER], r->faults);
+        provider_validate(account->provider, account, r->doc, r->node[PART_ORDER], r->faults,
+                          r->warnings);
     if (account != NULL)
         read_provider_key(r, account);
     read_order_key(r, id);
@@ -368,8 +373,8 @@ static const struct account *read_parts(struct reader *r,
 uint32_t envelope_parse(struct envelope *e, struct json_doc *doc, struct span raw,
                         const struct account *(*find_account)(void *arg, const char *name),
                         void *arg, const char *hash_tag, struct buf *scratch, struct faults *faults,
-                        const struct account **account) {
-    struct reader r = {.e = e, .doc = doc, .scratch = scratch, .faults = faults};
+                        struct faults *warnings, const struct account **account) {
+    struct reader r = {.e = e, .doc = doc, .scratch = scratch, .faults = faults, .warnings = warnings};
     struct err err = {""};
     uint32_t before = faults->count;
     *e = (struct envelope){.raw = raw};
@@ -378,7 +383,7 @@ uint32_t envelope_parse(struct envelope *e, struct json_doc *doc, struct span ra
     for (uint32_t i = 0; i < PARTS; i++)
         r.node[i] = JSON_NONE;
     if (json_parse(doc, raw.ptr, raw.len, &err) != 0) {
-        faults_add(faults, "", "is not JSON: %s", err.text);
+        faults_add_not_json(faults, "", raw, &err);
     } else if (json_type(doc, 0) != JSON_OBJECT) {
         faults_add(faults, "", "must be a JSON object");
     } else {

@@ -19,9 +19,9 @@ static const struct field address[] = {
 static const struct field item[] = {
     {FIELD("customSku"), .type = FIELD_STRING, .flags = OPTIONAL, .max = 32,
      .note = "Your product's unique identifier"},
-    {FIELD("quantity"), .type = FIELD_INTEGER, .flags = FIELD_REQUIRED,
+    {FIELD("quantity"), .type = FIELD_INTEGER, .flags = FIELD_REQUIRED, QUANTITY,
      .note = "int[16]; Order stock"},
-    {FIELD("importImage"), .type = FIELD_STRING_ARRAY, .flags = FIELD_REQUIRED,
+    {FIELD("importImage"), .type = FIELD_STRING_ARRAY, .flags = REQUIRED,
      .note = "string[100] Array, but the sample's URL has 107 characters: no maximum"},
     {FIELD("remark"), .type = FIELD_STRING, .flags = OPTIONAL, .max = 100, .note = "Order remark"},
     {FIELD("color"), .type = FIELD_STRING, .flags = REQUIRED, .max = 50, .note = "Specific color"},

@@ -27,7 +27,7 @@ static const struct field address[] = {
 static const struct field item[] = {
     {FIELD("sku"), .type = FIELD_STRING, .flags = REQUIRED, .max = 64,
      .note = "no mark in the document; an item without it names no product"},
-    {FIELD("quantity"), .type = FIELD_INTEGER, .flags = FIELD_REQUIRED, AT_LEAST(1),
+    {FIELD("quantity"), .type = FIELD_INTEGER, .flags = FIELD_REQUIRED, QUANTITY,
      .note = "int[16]; Quantity must be greater than 0"},
 };
 
@@ -37,9 +37,10 @@ static const struct field order[] = {
     {FIELD("remark"), .type = FIELD_STRING, .flags = OPTIONAL, .note = "order notes"},
     {FIELD("orderItemsList"), .type = FIELD_ARRAY, .flags = REQUIRED, MEMBERS(item),
      .note = "Order Items Properties"},
-    {FIELD("CustomOrderNumber"), .type = FIELD_STRING, .flags = OPTIONAL | FIELD_ORDER_KEY,
-     .note = "in the example only"},
-    {FIELD("SalePlatform"), .type = FIELD_STRING, .flags = OPTIONAL, .note = "in the example only"},
+    {FIELD("CustomOrderNumber"), ALIAS("customOrderId"), .type = FIELD_STRING,
+     .flags = OPTIONAL | FIELD_ORDER_KEY | FIELD_BOTH_OK, .note = "in the example only"},
+    {FIELD("SalePlatform"), ALIAS("salePlatform"), .type = FIELD_STRING,
+     .flags = OPTIONAL | FIELD_BOTH_OK, .note = "in the example only"},
 };
 
 const struct provider provider_kakaclo_v1 = {
@@ -52,6 +53,7 @@ const struct provider provider_kakaclo_v1 = {
     .fields = order,
     .field_count = COUNT(order),
     .order_key_pointer = "/CustomOrderNumber",
+    .order_key_alias = "/customOrderId",
     .lookup = LOOKUP_NONE,
     .default_rate = KAKACLO_RATE,
     .default_burst = KAKACLO_BURST,

@@ -10,7 +10,7 @@
 #define PAGE_SIZE 250              /* "maximum: 250" */
 #define SLACK_MS  (10 * 60 * 1000) /* KaKaClo's clock and ours may differ by so much */
 
-static const char *const channel_types[] = {"Standard", "Express", NULL};
+static const char *const channel_types[] = {"Standard", "Express", "Expedited", NULL};
 
 static const struct field address[] = {
     {FIELD("country"), .type = FIELD_STRING, .flags = REQUIRED, .max = 32,
@@ -38,15 +38,15 @@ static const struct field address[] = {
 static const struct field item[] = {
     {FIELD("sku"), .type = FIELD_STRING, .flags = REQUIRED, .max = 64,
      .note = "no mark in the document; an item without it names no product"},
-    {FIELD("quantity"), .type = FIELD_INTEGER, .flags = FIELD_REQUIRED, AT_LEAST(1),
+    {FIELD("quantity"), .type = FIELD_INTEGER, .flags = FIELD_REQUIRED, QUANTITY,
      .note = "int[16]; quantity must be greater than 0"},
     {FIELD("channelCode"), .type = FIELD_STRING, .flags = OPTIONAL, .max = 32,
      .note = "It is not required"},
     {FIELD("warehouseCode"), .type = FIELD_STRING, .flags = OPTIONAL, .max = 32,
      .note = "it is not required"},
-    {FIELD("channelType"), .type = FIELD_STRING, .flags = OPTIONAL, .max = 16,
+    {FIELD("channelType"), .type = FIELD_STRING, .flags = OPTIONAL | FIELD_EMPTY_OK, .max = 16,
      .allowed = channel_types, .allowed_nocase = true,
-     .note = "defaults to 'Standard'; faster: 'Express'"},
+     .note = "defaults to 'Standard'; faster: 'Express'; Expedited by a release note of 2023"},
 };
 
 static const struct field order[] = {
@@ -55,12 +55,14 @@ static const struct field order[] = {
     {FIELD("remark"), .type = FIELD_STRING, .flags = OPTIONAL, .note = "order notes"},
     {FIELD("orderItemsList"), .type = FIELD_ARRAY, .flags = REQUIRED, MEMBERS(item),
      .note = "Order Items Properties"},
-    {FIELD("salePlatform"), .type = FIELD_STRING, .flags = OPTIONAL,
+    {FIELD("salePlatform"), ALIAS("SalePlatform"), .type = FIELD_STRING,
+     .flags = OPTIONAL | FIELD_BOTH_OK,
      .note = "Amazon, Wish, eBay, …; the example's KA is not in that list: not enforced"},
-    {FIELD("customOrderId"), .type = FIELD_STRING, .flags = OPTIONAL | FIELD_ORDER_KEY,
-     .note = "custom order number"},
-    {FIELD("channelType"), .type = FIELD_STRING, .flags = OPTIONAL, .allowed = channel_types,
-     .allowed_nocase = true, .note = "Standard, Express; starred, but documented with a default"},
+    {FIELD("customOrderId"), ALIAS("CustomOrderNumber"), .type = FIELD_STRING,
+     .flags = OPTIONAL | FIELD_ORDER_KEY | FIELD_BOTH_OK, .note = "custom order number"},
+    {FIELD("channelType"), .type = FIELD_STRING, .flags = OPTIONAL | FIELD_EMPTY_OK,
+     .allowed = channel_types, .allowed_nocase = true,
+     .note = "Standard, Express; starred, but documented with a default; Expedited by a release note of 2023"},
     {FIELD("channelCode"), .type = FIELD_STRING, .flags = OPTIONAL,
      .note = "From Logistics channel API"},
 };
@@ -133,6 +135,7 @@ const struct provider provider_kakaclo_v2 = {
     .fields = order,
     .field_count = COUNT(order),
     .order_key_pointer = "/customOrderId",
+    .order_key_alias = "/CustomOrderNumber",
     .lookup = LOOKUP_SCAN,
     .default_rate = KAKACLO_RATE,
     .default_burst = KAKACLO_BURST,

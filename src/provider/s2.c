@@ -28,7 +28,7 @@ static const struct field address[] = {
 static const struct field item[] = {
     {FIELD("channelOrderItemId"), .type = FIELD_STRING, .flags = FIELD_REQUIRED, .note = ITEM},
     {FIELD("productId"), .type = FIELD_STRING, .flags = FIELD_REQUIRED, .note = ITEM},
-    {FIELD("quantity"), .type = FIELD_INTEGER, .flags = FIELD_REQUIRED,
+    {FIELD("quantity"), .type = FIELD_INTEGER, .flags = FIELD_REQUIRED, AT_LEAST(0),
      .note = "integer; 0 if there is no value"},
     {FIELD("unitPrice"), .type = FIELD_NUMBER, .flags = FIELD_REQUIRED,
      .note = "number; 0 if there is no value"},
@@ -44,7 +44,7 @@ static const struct field attachment[] = {
 static const struct field order[] = {
     {FIELD("accountId"), .type = FIELD_STRING, .flags = REQUIRED,
      .note = "Get it from List Account API."},
-    {FIELD("channelOrderId"), .type = FIELD_STRING, .flags = REQUIRED | FIELD_ORDER_KEY,
+    {FIELD("channelOrderId"), .type = FIELD_STRING, .flags = REQUIRED | FIELD_ORDER_KEY | FIELD_TRIMMED,
      .note = "Channel Order Id"},
     {FIELD("channelOrderIdAlt"), .type = FIELD_STRING, .flags = OPTIONAL,
      .note = "Channel Order Id Alt, Optional."},
@@ -59,7 +59,7 @@ static const struct field order[] = {
     {FIELD("meta"), .type = FIELD_OBJECT_OR_ARRAY, .flags = FIELD_REQUIRED,
      .note = "Pass an empty object {} or an empty array [] if there is no value."},
     {FIELD("channelOrderDate"), .type = FIELD_STRING,
-     .flags = REQUIRED | FIELD_DATETIME | FIELD_UTC, .note = "Must be in UTC time."},
+     .flags = REQUIRED | FIELD_DATETIME | FIELD_UTC, .note = "OffsetDateTime string, Must be in UTC time."},
     {FIELD("currencyId"), .type = FIELD_STRING, .flags = REQUIRED, .note = "Currency time."},
     {FIELD("items"), ALIAS("item"), .type = FIELD_ARRAY, .flags = REQUIRED, MEMBERS(item),
      .note = "the table says item, the example items"},

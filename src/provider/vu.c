@@ -4,6 +4,8 @@
  * orders that progressed and is not used.) */
 #include "provider/module.h"
 
+#include <string.h>
+
 static const char *const sales_channels[] = {"b2b", "b2c", NULL};
 
 static const struct field address[] = {
@@ -35,10 +37,12 @@ static const struct field line[] = {
      .note = "Manufacturing facility code"},
     {FIELD("line_reference"), .type = FIELD_STRING, .flags = OPTIONAL,
      .note = "External reference"},
-    {FIELD("price"), .type = FIELD_INTEGER, .flags = FIELD_REQUIRED, .note = "Unit price"},
+    {FIELD("price"), .type = FIELD_NUMBER, .flags = FIELD_REQUIRED,
+     .note = "Unit price; Integer in the table, but VU's own answers show decimals"},
     {FIELD("product_description"), .type = FIELD_STRING, .flags = REQUIRED,
      .note = "Product description"},
-    {FIELD("quantity"), .type = FIELD_INTEGER, .flags = FIELD_REQUIRED, .note = "Order quantity"},
+    {FIELD("quantity"), .type = FIELD_INTEGER, .flags = FIELD_REQUIRED, AT_LEAST(1),
+     .note = "Order quantity"},
     {FIELD("recipe_token"), .type = FIELD_STRING, .flags = REQUIRED,
      .note = "Customization reference"},
     {FIELD("sku"), .type = FIELD_STRING, .flags = REQUIRED, .note = "Product SKU"},
@@ -54,11 +58,11 @@ static const struct field body[] = {
      .note = "Key-value pairs of custom data. this can be empty"},
     {FIELD("note"), .type = FIELD_STRING, .flags = OPTIONAL,
      .note = "Order notes. this can be empty"},
-    {FIELD("order_date"), .type = FIELD_STRING, .flags = REQUIRED | FIELD_DATETIME | FIELD_LOCAL_OK,
+    {FIELD("order_date"), .type = FIELD_STRING, .flags = REQUIRED | FIELD_DATETIME | FIELD_ISO8601,
      .note = "ISO 8601 datetime"},
     {FIELD("order_lines"), .type = FIELD_ARRAY, .flags = REQUIRED, MEMBERS(line),
      .note = "Order line items"},
-    {FIELD("order_number"), .type = FIELD_STRING, .flags = REQUIRED | FIELD_ORDER_KEY,
+    {FIELD("order_number"), .type = FIELD_STRING, .flags = REQUIRED | FIELD_ORDER_KEY | FIELD_TRIMMED,
      .note = "Unique order identifier"},
     {FIELD("purchase_order_number"), .type = FIELD_STRING, .flags = OPTIONAL,
      .note = "PO reference number. this can be empty"},
@@ -82,6 +86,7 @@ static const struct field body[] = {
 
 static const struct field order[] = {
     {FIELD("order"), .type = FIELD_OBJECT, .flags = FIELD_REQUIRED, MEMBERS(body),
+     .missing = "VU's body is {\"order\":{…}}, in a job {\"order\":{\"order\":{…}}}",
      .note = "the outer object of the example"},
 };
 
@@ -117,6 +122,37 @@ static void read_success(const struct account *account, const struct envelope *e
                          const struct json_doc *answer, struct outcome *out) {
     (void)account;
     take_order(envelope, answer, "created", out);
+}
+
+/* "has already been taken", "exists", …: the words are not documented, so that they only lead to a look-up. */
+static bool says_taken(const struct json_doc *answer, uint32_t node) {
+    static const char *const words[] = {"taken", "already", "exists"};
+    char text[256];
+    if (json_copy(answer, node, text, sizeof(text)) < 0)
+        return false;
+    for (size_t i = 0; i < COUNT(words); i++)
+        if (strcasestr(text, words[i]) != NULL)
+            return true;
+    return false;
+}
+
+/* 422 with {"errors":{"order_number":…}}, a text or a list of them. */
+static void read_error(const struct account *account, const struct json_doc *answer,
+                       struct outcome *out) {
+    (void)account;
+    outcome_read_error(out, answer);
+    uint32_t number = json_pointer(answer, 0, "/errors/order_number");
+    if (out->http_status != 422 || number == JSON_NONE)
+        return;
+    bool taken = says_taken(answer, number);
+    if (json_type(answer, number) == JSON_ARRAY)
+        for (uint32_t i = json_first(answer, number); i != JSON_NONE; i = json_next(answer, number, i))
+            taken = taken || says_taken(answer, i);
+    if (!taken)
+        return;
+    out->verdict = VERDICT_LOOKUP;
+    out->exists = true;
+    outcome_code(out, SPAN_LIT("order_number_taken"));
 }
 
 static int build_lookup(const struct account *account, const struct envelope *envelope,
@@ -158,6 +194,7 @@ const struct provider provider_vu = {
     .validate = validate,
     .check_account = require_key_and_secret,
     .read_success = read_success,
+    .read_error = read_error,
     .build_lookup = build_lookup,
     .read_lookup = read_lookup,
 };

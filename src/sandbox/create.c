@@ -53,9 +53,9 @@ bool reply_down(struct sandbox *s, uint16_t endpoint, uint16_t caller, struct re
 static struct span read_key(struct creation *c) {
     struct sandbox *s = c->s;
     const struct provider *module = s->modules[c->endpoint_index];
-    const char *pointer =
-        c->endpoint->key_pointer != NULL ? c->endpoint->key_pointer : module->order_key_pointer;
-    uint32_t node = json_pointer(&s->doc, 0, pointer);
+    uint32_t node = c->endpoint->key_pointer != NULL
+                        ? json_pointer(&s->doc, 0, c->endpoint->key_pointer)
+                        : provider_order_key(module, NULL, &s->doc, 0, NULL);
     buf_reset(&s->scratch);
     if (node == JSON_NONE || json_decode(&s->doc, node, &s->scratch) != 0 || s->scratch.len == 0)
         return (struct span){NULL, 0};
@@ -102,7 +102,7 @@ static bool check_order(struct creation *c) {
         if (c->name.ptr == NULL)
             faults_add(&s->faults, "order.reference", "is required");
     } else {
-        provider_validate(s->modules[c->endpoint_index], &s->doc, 0, &s->faults);
+        provider_validate(s->modules[c->endpoint_index], NULL, &s->doc, 0, &s->faults, NULL);
     }
     if (s->faults.count == 0)
         return true;

@@ -155,6 +155,88 @@ int rfc3339_parse(struct span text, uint64_t *unix_ms) {
     return finish(&s, &d, ms - zone * 60000, unix_ms);
 }
 
+/* Skips the separator of the extended form; in the basic one there is none. */
+static void separator(struct scan *s, const char *text, bool extended) {
+    if (extended)
+        expect(s, text);
+}
+
+/* "06:00", "06:00:33" or "06:00:33.889" (basic: 0600, 060033); a fraction's digits are not kept. */
+static void time_of_day(struct scan *s, struct date *d, bool extended, int last_second) {
+    d->hour = number(s, 2, 0, 23);
+    separator(s, ":", extended);
+    d->minute = number(s, 2, 0, 59);
+    d->second = 0;
+    if (s->bad || !(extended ? at(s, ':') : digit(s)))
+        return;
+    separator(s, ":", extended);
+    d->second = number(s, 2, 0, last_second);
+}
+
+/* Skips a fraction of seconds of at most `most` digits. */
+static void skip_fraction(struct scan *s, bool comma_too, int most) {
+    int n = 0;
+    if (s->bad || !(at(s, '.') || (comma_too && at(s, ','))))
+        return;
+    for (s->p++; digit(s); s->p++)
+        n++;
+    s->bad = n == 0 || n > most;
+}
+
+/* "+02", "+02:00" or "+0200". */
+static int offset_minutes_of(struct scan *s) {
+    bool west = at(s, '-');
+    expect(s, west ? "-" : "+");
+    int minutes = number(s, 2, 0, 23) * 60;
+    if (at(s, ':'))
+        s->p++;
+    else if (!digit(s))
+        return west ? -minutes : minutes;
+    minutes += number(s, 2, 0, 59);
+    return west ? -minutes : minutes;
+}
+
+static bool fits(const struct scan *s, const struct date *d) {
+    uint64_t ms;
+    return finish(s, d, 0, &ms) == 0;
+}
+
+bool iso8601_valid(struct span text) {
+    struct scan s = scan_of(text);
+    struct date d;
+    d.year = number(&s, 4, 1970, 9999);
+    bool extended = at(&s, '-');
+    separator(&s, "-", extended);
+    d.month = number(&s, 2, 1, 12);
+    separator(&s, "-", extended);
+    d.day = number(&s, 2, 1, 31);
+    expect(&s, at(&s, ' ') ? " " : at(&s, 't') ? "t" : "T");
+    time_of_day(&s, &d, extended, 60);
+    skip_fraction(&s, true, INT32_MAX);
+    if (at(&s, 'Z') || at(&s, 'z'))
+        s.p++;
+    else if (s.p < s.end)
+        offset_minutes_of(&s);
+    return fits(&s, &d);
+}
+
+bool offset_datetime_valid(struct span text, int *offset_minutes) {
+    struct scan s = scan_of(text);
+    struct date d;
+    d.year = number(&s, 4, 1970, 9999);
+    expect(&s, "-");
+    d.month = number(&s, 2, 1, 12);
+    expect(&s, "-");
+    d.day = number(&s, 2, 1, 31);
+    expect(&s, at(&s, 't') ? "t" : "T");
+    const char *clock = s.p;
+    time_of_day(&s, &d, true, 59);
+    if (s.p - clock > 5) /* a fraction is one of seconds */
+        skip_fraction(&s, false, 9);
+    *offset_minutes = zone_minutes(&s);
+    return fits(&s, &d) && *offset_minutes >= -18 * 60 && *offset_minutes <= 18 * 60;
+}
+
 /* The last `n` digits of `v` and what follows them; every log line has a time, and printf is slow. */
 static char *put_digits(char *p, unsigned v, unsigned n, char then) {
     for (unsigned i = n; i > 0; i--, v /= 10)

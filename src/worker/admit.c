@@ -34,7 +34,7 @@ static void read_envelope(struct order *o, struct span raw) {
         return;
     }
     uint32_t faults = envelope_parse(&o->envelope, &w->doc, raw, find_account, o, lane->keys.hash_tag,
-                                     &o->decoded, &w->faults, &o->account);
+                                     &o->decoded, &w->faults, NULL, &o->account);
     o->envelope.raw = raw;
     if (o->envelope.reply_to.ptr != NULL && queue_keys_owns(&lane->keys, o->envelope.reply_to)) {
         faults_add(&w->faults, "reply_to", "must not be one of the queue's own keys");

@@ -196,7 +196,7 @@ static void gate_of(const struct http_exchange *x, const struct outcome *o, stru
         d->gate = x->answered ? 'f' : 't';
         return;
     case VERDICT_LOOKUP:
-        d->gate = !x->answered ? 't' : o->http_status == 409 ? 's' : 'f';
+        d->gate = !x->answered ? 't' : o->exists ? 's' : 'f';
         return;
     default:
         d->gate = 's';
@@ -241,7 +241,7 @@ void life_answered(const struct past *past, const struct account *account, uint3
         if (!has_lookup(account))
             unknown_for_good(d, o->code, NULL);
         else
-            look_up(d, o->http_status == 409 ? PHASE_LOOKUP_DUPLICATE : PHASE_LOOKUP_RETRY,
+            look_up(d, o->exists ? PHASE_LOOKUP_DUPLICATE : PHASE_LOOKUP_RETRY,
                     account->lookup_delay_ms);
         return;
     default:

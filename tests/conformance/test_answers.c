@@ -76,7 +76,7 @@ static void rig_open(struct rig *r, const struct provider *p) {
     buf_init(&r->scratch, 1 << 20);
     faults_init(&r->faults);
     assert_int_equal(envelope_parse(&r->envelope, &r->job, span_str(r->text), find_account, NULL,
-                                    "{orders}", &r->scratch, &r->faults, &account),
+                                    "{orders}", &r->scratch, &r->faults, NULL, &account),
                      0);
 }
 

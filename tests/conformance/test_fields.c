@@ -168,6 +168,13 @@ static void check_maximum(const struct spot *spot) {
     char words[64];
     if (spot->row->max == 0)
         return;
+    if (spot->row->type == FIELD_INTEGER) {
+        snprintf(words, sizeof(words), "must be at most %u", spot->row->max);
+        expect_fault(spot, cJSON_CreateNumber((double)spot->row->max + 1), words);
+        expect_fault(spot, cJSON_CreateRaw("99999999999999999999999"), words);
+        expect_none(spot, cJSON_CreateNumber((double)spot->row->max));
+        return;
+    }
     assert_true(is_text(spot->row));
     snprintf(words, sizeof(words), "at most %u characters", spot->row->max);
     expect_fault(spot, wide_text(spot->row->max + 1), words);
@@ -183,7 +190,8 @@ static void check_minimum(const struct spot *spot) {
     expect_fault(spot, cJSON_CreateNumber((double)spot->row->min - 1), words);
     expect_fault(spot, cJSON_CreateRaw("-99999999999999999999999"), words);
     expect_none(spot, cJSON_CreateNumber((double)spot->row->min));
-    expect_none(spot, cJSON_CreateRaw("99999999999999999999999"));
+    if (spot->row->max == 0)
+        expect_none(spot, cJSON_CreateRaw("99999999999999999999999"));
 }
 
 static void check_empty(const struct spot *spot) {
@@ -193,7 +201,7 @@ static void check_empty(const struct spot *spot) {
         cJSON_Delete(empty);
     else if ((spot->row->flags & FIELD_NONEMPTY) != 0)
         expect_fault(spot, empty, "must not be empty");
-    else if (spot->row->allowed != NULL)
+    else if (spot->row->allowed != NULL && (spot->row->flags & FIELD_EMPTY_OK) == 0)
         expect_fault(spot, empty, "must be one of");
     else
         expect_none(spot, empty);
@@ -221,16 +229,21 @@ static void check_datetime(const struct spot *spot) {
     if ((spot->row->flags & FIELD_DATETIME) == 0)
         return;
     const char *wants = "must be a date and time";
-    expect_none(spot, cJSON_CreateString("2024-02-29T23:59:60Z"));
+    bool utc = (spot->row->flags & FIELD_UTC) != 0, iso = (spot->row->flags & FIELD_ISO8601) != 0;
+    const char *only_iso[] = {"2024-02-29T23:59:60Z",     "2024-04-24T06:00:33", "2024-04-24T06:00:33+0200",
+                              "2024-04-24T06:00:33,889Z", "20240424T060033Z",    "2024-04-24T06:00+02",
+                              "2024-04-24 06:00:33Z"};
+    for (size_t i = 0; i < sizeof(only_iso) / sizeof(only_iso[0]); i++)
+        if (iso)
+            expect_none(spot, cJSON_CreateString(only_iso[i]));
+        else
+            expect_fault(spot, cJSON_CreateString(only_iso[i]), wants);
+    expect_none(spot, cJSON_CreateString("2024-04-24T06:00Z"));
     expect_none(spot, cJSON_CreateString("2024-04-24T06:00:33.889+00:00"));
     expect_fault(spot, cJSON_CreateString("2023-02-29T00:00:00Z"), wants);
     expect_fault(spot, cJSON_CreateString("2024-04-24"), wants);
     expect_fault(spot, cJSON_CreateString("yesterday"), wants);
-    if ((spot->row->flags & FIELD_LOCAL_OK) != 0)
-        expect_none(spot, cJSON_CreateString("2024-04-24T06:00:33"));
-    else
-        expect_fault(spot, cJSON_CreateString("2024-04-24T06:00:33"), wants);
-    if ((spot->row->flags & FIELD_UTC) != 0)
+    if (utc)
         expect_fault(spot, cJSON_CreateString("2024-04-24T06:00:33+02:00"), "must be in UTC");
     else
         expect_none(spot, cJSON_CreateString("2024-04-24T06:00:33+02:00"));
@@ -251,7 +264,50 @@ static void check_twice(const struct spot *spot) {
         snprintf(path, sizeof(path), "%s.%s", spot->parent, names[i]);
         if (is_vu_b2b(spot))
             assert_int_equal(cJSON_GetArraySize(faults), 1);
-        assert_one_fault(faults, path, "is given twice");
+        if (i == 1 && (spot->row->flags & FIELD_BOTH_OK) != 0)
+            assert_no_fault(faults, path); /* both names, one value */
+        else
+            assert_one_fault(faults, path, "is given twice");
+        cJSON_Delete(faults);
+        cJSON_Delete(job);
+    }
+}
+
+static void check_trimmed(const struct spot *spot) {
+    static const char *const texts[] = {" a", "a ", "a\n", "\ta", "a\xc2\xa0", "\xe3\x80\x80" "a", "a\xe2\x80\x8b",
+                                        "\xef\xbb\xbf" "a", "a\xe2\x80\xa9", " "};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        if ((spot->row->flags & FIELD_TRIMMED) != 0)
+            expect_fault(spot, cJSON_CreateString(texts[i]), "white space");
+        else if (spot->row->type == FIELD_STRING && (spot->row->flags & FIELD_ORDER_KEY) != 0)
+            expect_none(spot, cJSON_CreateString(texts[i])); /* KaKaClo's is searched, and found as it is */
+    }
+    if ((spot->row->flags & FIELD_TRIMMED) != 0)
+        expect_none(spot, cJSON_CreateString("a \xe6\xb1\x89 b"));
+}
+
+/* Both spellings with other values are a fault, at the second; null and an empty text are no value. */
+static void check_both(const struct spot *spot) {
+    static const struct {
+        const char *first, *second;
+        bool fault;
+    } cases[] = {{"\"a\"", "\"b\"", true},    {"\"a\"", "\"a \"", true},  {"\"a\"", "\"\\u0061\"", false},
+                 {"\"a\"", "null", false},   {"null", "\"a\"", false}, {"\"a\"", "\"\"", false}};
+    if ((spot->row->flags & FIELD_BOTH_OK) == 0)
+        return;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char path[300];
+        cJSON *job = fixture_job(spot->p);
+        cJSON *parent = resolve(job, spot->parent);
+        cJSON_DeleteItemFromObjectCaseSensitive(parent, spot->row->name);
+        cJSON_AddItemToObject(parent, spot->row->name, cJSON_CreateRaw(cases[i].first));
+        cJSON_AddItemToObject(parent, spot->row->alias, cJSON_CreateRaw(cases[i].second));
+        cJSON *faults = faults_of(spot->p, job);
+        snprintf(path, sizeof(path), "%s.%s", spot->parent, spot->row->alias);
+        if (cases[i].fault)
+            assert_one_fault(faults, path, "differs");
+        else
+            assert_no_fault(faults, path);
         cJSON_Delete(faults);
         cJSON_Delete(job);
     }
@@ -289,6 +345,9 @@ static void check_table(const struct spot *spot) {
     if ((spot->row->flags & FIELD_ORDER_KEY) != 0) {
         const char *last = strrchr(spot->p->order_key_pointer, '/') + 1;
         assert_string_equal(spot->row->name, last);
+        assert_int_equal(spot->row->alias != NULL, spot->p->order_key_alias != NULL);
+        if (spot->row->alias != NULL)
+            assert_string_equal(spot->row->alias, strrchr(spot->p->order_key_alias, '/') + 1);
     }
 }
 
@@ -308,6 +367,8 @@ EVERY(test_allowed_values, check_allowed)
 EVERY(test_dates, check_datetime)
 EVERY(test_a_known_member_stands_once, check_twice)
 EVERY(test_the_other_name_will_do, check_alias)
+EVERY(test_keys_that_are_compared_exactly_have_no_white_space_around_them, check_trimmed)
+EVERY(test_both_spellings_are_one_field, check_both)
 EVERY(test_unknown_members_pass, check_unknown_members)
 EVERY(test_the_tables_are_sound, check_table)
 
@@ -325,6 +386,8 @@ int main(void) {
         cmocka_unit_test(test_dates),
         cmocka_unit_test(test_a_known_member_stands_once),
         cmocka_unit_test(test_the_other_name_will_do),
+        cmocka_unit_test(test_keys_that_are_compared_exactly_have_no_white_space_around_them),
+        cmocka_unit_test(test_both_spellings_are_one_field),
         cmocka_unit_test(test_unknown_members_pass),
         cmocka_unit_test(test_the_tables_are_sound),
     };

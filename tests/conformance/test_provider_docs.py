@@ -83,6 +83,57 @@ def test_what_is_no_order_is_one_fault(text):
     assert len(run.stdout.splitlines()) == 1 and run.stdout.startswith("order: ")
 
 
+def warnings_of(name, order):
+    """The order has no fault; what it is warned of on stderr and in --json alike."""
+    run = dray("validate", name, "-", stdin=json.dumps(order))
+    assert (run.returncode, run.stdout) == (0, ""), run
+    told = json.loads(dray("validate", name, "-", "--json", stdin=json.dumps(order)).stdout)
+    assert told["ok"] and [f"warning: {w['path']}: {w['rule']}" for w in told["warnings"]] == run.stderr.splitlines()
+    return {w["path"]: w["rule"] for w in told["warnings"]}
+
+
+@pytest.mark.parametrize("name,place,member,meant", [
+    ("kakaclo-v2", (), "Remark", "remark"), ("kakaclo-v2", (), "channel_type", "channelType"),
+    ("kakaclo-v2", (), "custom-order-id", "customOrderId"), ("kakaclo-v2", (), "CustomOrderId", "customOrderId"),
+    ("kakaclo-v2", ("orderItemsList", 0), "SKUs", "sku"), ("kakaclo-v2", ("orderAddresses",), "Streets1", None),
+    ("kakaclo-v1", ("orderAddresses",), "Zip", "zip"), ("kakaclo-custom", (), "main_image_urls", "mainImageUrl"),
+    ("s2", (), "channelOrderIDAlt", "channelOrderIdAlt"), ("s2", (), "billing_addresses", "billingAddress"),
+    ("vu", ("order",), "Tag", "tags"), ("vu", ("order", "order_lines", 0), "customAttributes", "custom_attributes"),
+    ("vu", ("order",), "internal_reference", None)])
+def test_a_member_that_is_nearly_known_is_warned_of(name, place, member, meant):
+    order = json.loads((FIXTURES / name / "order.json").read_text())
+    if name == "vu":
+        order["order"]["b2b"] = {}
+    inner = order
+    for step in place:
+        inner = inner[step]
+    inner[member] = "a"
+    path = "order" + "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in (*place, member))
+    told = warnings_of(name, order)
+    assert told == ({} if meant is None else {path: f"is no field of the document: {meant} is meant, perhaps"})
+
+
+def test_an_order_without_a_key_is_warned_of():
+    order = json.loads((FIXTURES / "kakaclo-v2/order.json").read_text())
+    for key in (..., None, ""):
+        order.pop("customOrderId", None)
+        if key is not ...:
+            order["customOrderId"] = key
+        [(path, rule)] = warnings_of("kakaclo-v2", order).items()
+        assert path == "order" and rule.startswith("has no key of its own (customOrderId)")
+    assert warnings_of("kakaclo-v2", {**order, "CustomOrderNumber": "7"}) == {}
+
+
+def test_the_example_of_vu_as_it_is_printed():
+    """No brace before "order": the fault says so; nor may the outer object be forgotten."""
+    text = (FIXTURES / "vu/order.json").read_text().strip()
+    run = dray("validate", "vu", "-", stdin=text[1:])
+    assert run.returncode == 1
+    assert run.stdout.startswith("order: is not JSON: at byte ") and "the { before it is missing" in run.stdout
+    run = dray("validate", "vu", "-", stdin=json.dumps(json.loads(text)["order"]))
+    assert run.stdout.splitlines()[0].startswith("order.order: is required: VU's body is")
+
+
 @pytest.mark.parametrize("args,code,words", [
     (["validate"], 2, "PROVIDER and FILE"),
     (["validate", "vu"], 2, "PROVIDER and FILE"),

@@ -105,6 +105,32 @@ def test_json_says_the_same(ini, lines, empty_redis):
     assert said["error"] is None and said["resume_line"] is None
 
 
+def test_what_looks_like_a_mistake_is_warned_of_and_pushed(ini, lines, empty_redis):
+    odd, keyless = V2.order("K-2"), V2.order("K-3")
+    odd["custom_order_id"] = "x"
+    del keyless["customOrderId"]
+    texts = [job(1), json.dumps({"id": "b", "order": odd}), json.dumps({"id": "c", "order": keyless})]
+    path = lines(*texts, *[json.dumps({"id": f"d{n}", "order": keyless}) for n in range(30)])
+    done = dray("push", "orders", path, "-c", ini())
+    err = done.stderr.decode().splitlines()
+    assert done.returncode == 0
+    assert err[0] == f"{path}:2: warning: order.custom_order_id: is no field of the document: customOrderId is meant, perhaps"
+    assert err[1].startswith(f"{path}:3: warning: order: has no key of its own (customOrderId)")
+    assert err[-1] == f"{path}: 12 more lines have warnings" and len(err) == 21
+    assert len(waiting(empty_redis)) == 33
+    said = json.loads(dray("push", "orders", path, "--json", "--dry-run", "-c", ini()).stdout)
+    assert said["ok"] and [w["line"] for w in said["warned_lines"]] == list(range(2, 22))
+    assert said["warned_lines"][0]["warnings"][0]["path"] == "order.custom_order_id"
+
+
+def test_the_example_of_vu_pasted_without_its_brace(ini, lines, empty_redis):
+    text = json.dumps(PROVIDERS["vu"].order("V-1"))[1:]
+    for more in ([], ["--orders", "--account", "second"]):
+        done = dray("push", "orders", lines(text), *more, "-c", ini())
+        assert done.returncode == 1 and b"the { before it is missing" in done.stderr
+    assert waiting(empty_redis) == []
+
+
 def test_a_line_over_max_job_bytes(ini, lines, empty_redis):
     path = lines(job(1), job(2, meta="x" * 4000), job(3), end="")
     done = dray("push", "orders", path, "-c", ini(more="[queue orders]\nmax_job_bytes = 2K\n"))

@@ -60,7 +60,7 @@ static void try_provider(const struct provider *p, struct span text) {
     buf_init(&scratch, 1 << 20);
     faults_init(&faults);
     uint32_t count =
-        envelope_parse(&e, &doc, text, find_account, NULL, "{orders}", &scratch, &faults, &found);
+        envelope_parse(&e, &doc, text, find_account, NULL, "{orders}", &scratch, &faults, NULL, &found);
     CHECK(found == NULL || found == &account);
     check_spans(&e, buf_span(&scratch));
     check_faults(&faults, count);

@@ -69,7 +69,7 @@ cJSON *faults_of_text(const struct provider *p, const char *job) {
     faults_init(&faults);
     if (json_parse(&doc, job, strlen(job), &err) != 0)
         fail_msg("%s", err.text);
-    uint32_t n = provider_validate(p, &doc, json_get(&doc, 0, "order"), &faults);
+    uint32_t n = provider_validate(p, NULL, &doc, json_get(&doc, 0, "order"), &faults, NULL);
     assert_int_equal(n, faults.count);
     cJSON *array = faults_array(&faults);
     faults_deinit(&faults);

@@ -243,7 +243,7 @@ order.order_lines[0].custom_attributes        object
 order.order_lines[0].customer_requested_date  string
 order.order_lines[0].factory_code             string
 order.order_lines[0].line_reference           string
-order.order_lines[0].price                    integer !
+order.order_lines[0].price                    number !
 order.order_lines[0].product_description      string !
 order.order_lines[0].quantity                 integer !
 order.order_lines[0].recipe_token             string !

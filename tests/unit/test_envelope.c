@@ -56,7 +56,7 @@ static uint32_t parse_bytes(const char *text, size_t len) {
     faults_reset(&faults);
     memset(&e, 0xa5, sizeof(e));
     return envelope_parse(&e, &doc, (struct span){text, len}, find_account, &shop, "{orders}",
-                          &scratch, &faults, &account);
+                          &scratch, &faults, NULL, &account);
 }
 
 /* Parses `format` with %s being the example order; the text lives until the next call. */
@@ -236,7 +236,7 @@ static void test_accounts_decide_about_the_order(void **state) {
     faults_reset(&faults);
     const char *text = "{\"id\":\"a\",\"order\":{}}";
     envelope_parse(&e, &doc, span_str(text), no_account, NULL, "{orders}", &scratch, &faults,
-                   &account);
+                   NULL, &account);
     expect_one("account", "no default account");
 }
 
@@ -265,8 +265,49 @@ static void test_times(void **state) {
         snprintf(member, sizeof(member), "\"%s\":\"1970-01-01T00:00:00Z\"", names[i]);
         expect_good(member);
     }
+    static const char *const seconds[] = {"1", "1795448588", "99999999999"}; /* 1e11 ms is in 1973 */
+    for (size_t i = 0; i < 9; i++) {
+        snprintf(member, sizeof(member), "\"%s\":%s", names[i / 3], seconds[i % 3]);
+        expect_bad(member, names[i / 3], "must be Unix milliseconds; a number below 1e11 means seconds");
+        snprintf(member, sizeof(member), "\"%s\":100000000000", names[i / 3]);
+        expect_good(member);
+    }
     expect_good("\"expires_at\":\"1970-01-01T00:00:00Z\"");
     assert_int_equal(e.expires_at_ms, 1); /* long past, and not "not given" */
+}
+
+/* KaKaClo's two spellings are one key, whichever version; an empty text or null is none. */
+static void test_both_spellings_are_the_key(void **state) {
+    (void)state;
+    static const struct {
+        const char *provider, *members, *key;
+    } cases[] = {{"kakaclo-v2", "\"CustomOrderNumber\":\"N1\"", "N1"},
+                 {"kakaclo-v2", "\"customOrderId\":\"N2\"", "N2"},
+                 {"kakaclo-v2", "\"customOrderId\":\"\",\"CustomOrderNumber\":\"N3\"", "N3"},
+                 {"kakaclo-v2", "\"customOrderId\":\"N4\",\"CustomOrderNumber\":\"N4\"", "N4"},
+                 {"kakaclo-v1", "\"customOrderId\":\"N5\"", "N5"},
+                 {"kakaclo-v1", "\"CustomOrderNumber\":null,\"customOrderId\":\"N6\"", "N6"}};
+    const char *rest = "\"orderAddresses\":{\"country\":\"US\",\"phone\":\"1\",\"recipient\":\"r\","
+                       "\"province\":\"p\"},\"orderItemsList\":[{\"sku\":\"s\",\"quantity\":1}]";
+    const struct provider *before = shop.provider;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        shop.provider = provider_find(cases[i].provider);
+        assert_int_equal(parse("{\"id\":\"a\",\"order\":{%s,%s}}", cases[i].members, rest), 0);
+        assert_true(span_is(e.order_key, cases[i].key) && span_is(e.provider_key, cases[i].key));
+    }
+    parse("{\"id\":\"a\",\"order\":{\"customOrderId\":\"x\",\"CustomOrderNumber\":\"y\",%s}}", rest);
+    expect_one("order.CustomOrderNumber", "differs");
+    shop.provider = before;
+}
+
+static void test_a_text_without_its_brace(void **state) {
+    (void)state;
+    parse("  \"order\" : {\"currency\":\"USD\"}}");
+    expect_one("", "the { before it is missing");
+    parse("\"order\" {");
+    assert_null(strstr(buf_cstr(&faults.first), "missing"));
+    parse("\"order");
+    assert_null(strstr(buf_cstr(&faults.first), "missing"));
 }
 
 static void test_reply_to_stays_in_the_slot(void **state) {
@@ -416,6 +457,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_wrong_members, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_accounts_decide_about_the_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_times, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_both_spellings_are_the_key, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_text_without_its_brace, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_reply_to_stays_in_the_slot, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_traceparent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_meta, set_up, tear_down),

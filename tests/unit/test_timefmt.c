@@ -176,6 +176,50 @@ static void test_rfc3339(void **state) {
     refuses_prefixes(rfc3339_parse, "2024-04-24T06:00:33.889+02:00");
 }
 
+static void test_iso8601(void **state) {
+    (void)state;
+    static const char *const good[] = {"2022-10-31T01:54:56.271Z", "2022-10-31T01:54:56.271+0000", "2022-10-31T01:54Z",
+                                       "2022-10-31T01:54",         "2022-10-31T01:54:56",          "2022-10-31T01:54+02",
+                                       "20221031T015456Z",         "20221031T0154",                "20221031T015456,5+0200",
+                                       "2022-10-31T01:54:56,271Z", "2022-10-31 01:54:56z",         "2016-12-31T23:59:60Z"};
+    static const char *const bad[] = {"",           "2022-10-31",         "2022-10-31T",           "2022-10-31T01",
+                                      "2022-10-3T", "2022-1031T01:54",    "20221031T01:54",        "2022-10-31T01:54:",
+                                      "tomorrow",   "2022-02-30T01:54",   "2022-10-31T25:00",      "2022-10-31T01:54:56.",
+                                      "31.10.2022", "2022-10-31T01:54ZZ", "2022-10-31T01:54+2",    "2022-10-31T01:54+02:6",
+                                      "1667181296", "2022-10-31T01:54 Z", "2022-10-31T01:54+02:60"};
+    for (size_t i = 0; i < COUNT(good); i++)
+        if (!iso8601_valid(span_str(good[i])))
+            fail_msg("refused: '%s'", good[i]);
+    for (size_t i = 0; i < COUNT(bad); i++)
+        if (iso8601_valid(span_str(bad[i])))
+            fail_msg("accepted: '%s'", bad[i]);
+}
+
+/* What java.time.OffsetDateTime.parse takes, and what it does not. */
+static void test_offset_datetime(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        int offset;
+    } good[] = {{"2024-04-24T06:00:33.889Z", 0}, {"2024-04-24T06:00Z", 0},
+                {"2024-04-24t06:00:33z", 0},     {"2024-04-24T06:00:33.123456789+00:00", 0},
+                {"2024-04-24T06:00-00:00", 0},   {"2024-04-24T06:00:33+02:00", 120},
+                {"2024-04-24T06:00-18:00", -1080}};
+    static const char *const bad[] = {"2024-04-24T06:00:33", "2024-04-24 06:00:33Z", "2024-04-24T06:00:60Z",
+                                      "20240424T060033Z",    "2024-04-24T06:00:33,5Z", "2024-04-24T06:00:33.1234567890Z",
+                                      "2024-04-24T06:00.5Z", "2024-04-24T06:00:33+0000", "2024-04-24T06:00+18:01",
+                                      "2024-04-24T24:00Z",   "2024-04-24",             ""};
+    int offset;
+    for (size_t i = 0; i < COUNT(good); i++) {
+        if (!offset_datetime_valid(span_str(good[i].text), &offset))
+            fail_msg("refused: '%s'", good[i].text);
+        assert_int_equal(offset, good[i].offset);
+    }
+    for (size_t i = 0; i < COUNT(bad); i++)
+        if (offset_datetime_valid(span_str(bad[i]), &offset))
+            fail_msg("accepted: '%s'", bad[i]);
+}
+
 static void test_rfc3339_agrees_with_the_c_library(void **state) {
     (void)state;
     struct rng r;
@@ -309,6 +353,8 @@ int main(void) {
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_rates),
         cmocka_unit_test(test_rfc3339),
+        cmocka_unit_test(test_iso8601),
+        cmocka_unit_test(test_offset_datetime),
         cmocka_unit_test(test_rfc3339_agrees_with_the_c_library),
         cmocka_unit_test(test_rfc3339_format_stops_at_year_9999),
         cmocka_unit_test(test_http_dates),

@@ -1,0 +1,45 @@
+/* The warnings of `dray push`: what breaks no rule and looks like a mistake. Only the first lines are told:
+ * a whole file is written the same wrong way, as a rule. */
+#include "cli/push.h"
+
+#include <inttypes.h>
+
+#define TOLD_MAX 20           /* lines */
+#define LIST_MAX (512u << 10) /* bytes */
+
+void warned_init(struct warned *w) {
+    w->lines = 0;
+    buf_init(&w->list, LIST_MAX);
+}
+
+void warned_deinit(struct warned *w) {
+    buf_deinit(&w->list);
+}
+
+static void add_json(struct warned *w, uint64_t line, const struct faults *warnings) {
+    size_t before = w->list.len;
+    buf_addf(&w->list, "%s{\"line\":%" PRIu64 ",\"warnings\":[", before > 0 ? "," : "", line);
+    buf_add_span(&w->list, buf_span(&warnings->list));
+    buf_add_str(&w->list, "]}");
+    if (buf_ok(&w->list))
+        return;
+    w->list.len = before;
+    w->list.failed = false;
+}
+
+void warned_add(struct warned *w, const struct source *source, const struct faults *warnings, bool json) {
+    char prefix[4200];
+    if (w->lines++ >= TOLD_MAX)
+        return;
+    if (json) {
+        add_json(w, source->number, warnings);
+        return;
+    }
+    snprintf(prefix, sizeof(prefix), "%s:%" PRIu64 ": warning: ", source->name, source->number);
+    cli_print_faults(stderr, prefix, warnings);
+}
+
+void warned_end(const struct warned *w, const struct source *source, bool json) {
+    if (!json && w->lines > TOLD_MAX)
+        fprintf(stderr, "%s: %" PRIu64 " more lines have warnings\n", source->name, w->lines - TOLD_MAX);
+}
