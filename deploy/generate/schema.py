@@ -39,8 +39,11 @@ def of_field(row):
     if "min" in row:
         schema["minimum"] = row["min"]
     if "allowed" in row:
-        words = row["allowed"] + ([""] if row["empty_allowed"] and "" in row["allowed"] else [])
-        schema.update({"pattern": any_case(words)} if row.get("any_case") else {"enum": words})
+        schema.update({"pattern": any_case(row["allowed"])} if row.get("any_case") else {"enum": row["allowed"]})
+    if "max" in row:
+        schema["maximum"] = row["max"]
+    if row.get("trimmed"):
+        schema["pattern"] = r"^\S(?:[\s\S]*\S)?$"
     if row.get("datetime") in ("rfc3339", "utc"):
         schema["format"] = "date-time"
     if row["nullable"] and "type" in schema:

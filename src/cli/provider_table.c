@@ -209,13 +209,16 @@ static void json_row(const struct field *row, const char *path, struct buf *out)
             buf_add_str(out, i > 0 ? "," : "");
             buf_add_json_str(out, span_str(row->allowed[i]));
         }
+        buf_add_str(out, (row->flags & FIELD_EMPTY_OK) != 0 ? ",\"\"" : "");
         buf_addf(out, "],\"any_case\":%s", row->allowed_nocase ? "true" : "false");
     }
     if ((row->flags & FIELD_DATETIME) != 0)
         add_member(out, "datetime",
                    (row->flags & FIELD_UTC) != 0        ? "utc"
-                   : (row->flags & FIELD_LOCAL_OK) != 0 ? "local_ok"
-                                                        : "rfc3339");
+                   : (row->flags & FIELD_ISO8601) != 0 ? "iso8601"
+                                                       : "rfc3339");
+    if ((row->flags & FIELD_TRIMMED) != 0)
+        buf_add_str(out, ",\"trimmed\":true");
     add_member(out, "note", row->note);
     buf_add_char(out, '}');
 }
