@@ -59,7 +59,7 @@ def name(text):
 def given_time(text):
     """A time as producers may write it."""
     return {"description": f"{text}: Unix ms, or RFC 3339", "anyOf": [
-        {"type": "integer", "minimum": 1, "maximum": 253402300799999}, {"type": "string", "format": "date-time"}]}
+        {"type": "integer", "minimum": 10 ** 11, "maximum": 253402300799999}, {"type": "string", "format": "date-time"}]}
 
 
 def job():

@@ -71,7 +71,7 @@ def test_a_worker_serves_its_document(empty_redis, peer):
 JOBS = [  # what is changed in a good job, and whether it is one then
     ({}, True), ({"id": "x" * 128}, True), ({"id": "x" * 129}, False), ({"id": ""}, False), ({"id": 7}, False), ({"id": "a\tb"}, False),
     ({"id": None}, False), ({"order": []}, False), ({"order": None}, False), ({"account": "shop"}, True), ({"account": 1}, False),
-    ({"order_key": "k"}, True), ({"order_key": ""}, False), ({"order_key": "k" * 257}, False), ({"not_before": 1}, True),
+    ({"order_key": "k"}, True), ({"order_key": ""}, False), ({"order_key": "k" * 257}, False), ({"not_before": 10 ** 11}, True), ({"not_before": 1795448588}, False),
     ({"not_before": "2020-01-01T00:00:00Z"}, True), ({"not_before": 1.5}, False), ({"not_before": -1}, False), ({"enqueued_at": True}, False),
     ({"max_attempts": 1}, True), ({"max_attempts": 0}, False), ({"max_attempts": "1"}, False),
     ({"reply_to": "dray:{orders}:mine"}, True), ({"reply_to": "mine"}, False), ({"reply_to": "{orders}" + "m" * 600}, False),
