@@ -74,6 +74,8 @@ def account():
         "here": closed("This worker's, since its start.", {
             "inflight": count("requests under way"), "created": count("results"), "duplicate": count("results"),
             "failed": count("results"), "last_created_at": unix_ms("0: none yet"),
+            "stray_answers": count("connections on which came what nobody had asked for"),
+            "repeated_ids": count("orders answered with another one's id"),
             "attempts": closed("By what the answer meant; what did not occur is absent.", {v: count(v) for v in VERDICTS}, [])}),
     })
 

@@ -71,6 +71,8 @@ struct account {
     uint32_t burst;           /* bucket size, at least 1 */
     uint32_t concurrency;     /* over all workers; 0: no limit */
     uint32_t connect_timeout_ms, request_timeout_ms;
+    uint64_t idle_reuse_ms;   /* 0: no connection is used twice */
+    bool repeated_ids;        /* the provider may give several orders one id */
     uint32_t max_attempts;
     uint64_t backoff_base_ms, backoff_cap_ms, max_age_ms, ledger_ttl_ms, retry_after_cap_ms;
     enum on_unknown on_unknown;

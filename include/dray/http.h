@@ -3,6 +3,8 @@
  * Promises: a POST of which a byte left us is never written again: libcurl would silently repeat it
  * when a kept-alive connection dies before the first byte of an answer, or when an HTTP/2 peer refuses
  * the stream; it is stopped right before it writes (`replay_refused`). A GET may be repeated.
+ * A kept connection is used again only while it is silent and not too long idle: else an answer that nobody
+ * asked for would be taken for the next request's, or the peer closes it under the request.
  * Redirects are not followed; TLS is verified; answers are capped; the callback is called exactly
  * once, from the loop, never from within http_send. Names are looked up in threads,
  * one for each request that needs a new connection while the name is not cached (60 s). */
@@ -39,6 +41,11 @@ struct http_target_options {
     const char *proxy;   /* NULL: none (the environment's proxies are ignored) */
     uint32_t connect_timeout_ms; /* name, connection and TLS; 0: 5,000 */
     uint32_t request_timeout_ms; /* the whole exchange; 0: 30,000 */
+    /* A connection that has been idle for longer carries no request of this target; 0: 2,000. It may be less:
+     * what the server's Keep-Alive promised, and what earlier closes taught. */
+    uint32_t idle_reuse_ms;
+    bool no_reuse;     /* each request on a connection of its own */
+    const char *owner; /* whose requests these are, for http_pool_on_stray; NULL: "" */
 };
 
 struct http_request {
@@ -60,7 +67,11 @@ struct http_exchange {
     bool too_large;      /* the answer was larger than HTTP_ANSWER_MAX (answered is false) */
     bool replay_refused; /* libcurl wanted to send the body again */
     bool guard_refused;  /* may_send said no */
+    /* An answer came on a connection that others had used before the peer had the whole request, or a 2xx
+     * before it had it on any: it is hardly this request's. `answered` may be true. */
+    bool early;
     bool cancelled;
+    bool reused;         /* on a connection that had carried requests before */
     long status;         /* 0 where no status line came; may be set though answered is false */
     struct span body;    /* what was read of the answer, also of a broken one */
     struct span retry_after; /* header's value, or absent */
@@ -83,6 +94,8 @@ struct http_target *http_target_new(struct http_pool *pool, const struct http_ta
                                     struct err *err);
 /* Reference-counted: a target that calls still use lives until they are done. NULL is fine. */
 void http_target_unref(struct http_target *target);
+/* "host:port" of its URL, and whether a proxy is before it; lives as long as the pool. */
+const char *http_target_place(const struct http_target *target);
 
 /* Starts a request. Returns the call, or NULL (out of memory, pool closing, `query` is none): then
  * `done` is not called and nothing was sent. The call is valid until `done` returns. */
@@ -91,12 +104,23 @@ struct http_call *http_send(struct http_pool *pool, struct http_target *target,
 /* Ends it at once; `done` is called (with `cancelled`) before this returns. */
 void http_cancel(struct http_call *call);
 
+/* From within `done` only: what came may be another request's answer, so its connection is not used again. */
+void http_doubt(struct http_call *call);
+
+/* Bytes came on a connection that nobody was waiting on; it is closed. `owner`: of the last request that it had
+ * carried; `host`: where it leads; `bytes`: how many wait, of what is encrypted the encrypted ones. Called from
+ * the loop or from within libcurl: it may call nothing of this interface. */
+typedef void (*http_stray_fn)(void *arg, const char *owner, const char *host, size_t bytes);
+void http_pool_on_stray(struct http_pool *pool, http_stray_fn fn, void *arg);
+
 /* Requests started whose callback has not been called. */
 uint32_t http_inflight(const struct http_pool *pool);
 
 /* Counters since the start. */
 struct http_stats {
     uint64_t requests, connections, replays_refused, guards_refused;
+    uint64_t strays; /* connections on which bytes came that nobody had asked for */
+    uint64_t unfit;  /* kept connections that were not used again: too long idle, closed, not silent */
 };
 struct http_stats http_pool_stats(const struct http_pool *pool);
 

@@ -68,6 +68,8 @@ static void add_account(struct buf *b, const char *queue, const struct port *por
     api_u64(b, "duplicate", port->stats.results[RESULT_DUPLICATE]);
     api_u64(b, "failed", port->stats.results[RESULT_FAILED]);
     api_u64(b, "last_created_at", port->stats.created_ms);
+    api_u64(b, "stray_answers", port->stats.strays);
+    api_u64(b, "repeated_ids", port->stats.repeated_ids);
     buf_add_str(b, "\"attempts\":{");
     for (int i = 0; i < VERDICTS; i++)
         if (port->stats.attempts[i] > 0)

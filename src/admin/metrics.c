@@ -220,6 +220,8 @@ static void add_http(struct buf *b, const struct worker *w) {
         "Orders that libcurl would have sent twice.", s.replays_refused);
     one(b, "dray_http_guards_refused_total", "counter",
         "Orders not sent because the lease had run out.", s.guards_refused);
+    one(b, "dray_http_unfit_connections_total", "counter",
+        "Kept connections not used again, with nothing sent: idle for too long, closed, or not silent.", s.unfit);
     one(b, "dray_http_inflight_requests", "gauge", "Requests to providers under way.",
         http_inflight(w->http));
 }

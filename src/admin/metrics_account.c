@@ -16,6 +16,8 @@ static void sum_stats(struct port *sum, const struct port *p) {
     }
     for (size_t s = 0; s <= RESULT_FAILED; s++)
         sum->stats.results[s] += p->stats.results[s];
+    sum->stats.strays += p->stats.strays;
+    sum->stats.repeated_ids += p->stats.repeated_ids;
     sum->active += p->active;
 }
 
@@ -78,6 +80,20 @@ static void account_results(struct buf *b, const char *queue, const char *accoun
                      queue, account, names[s], (unsigned long long)p->stats.results[s]);
 }
 
+static void account_strays(struct buf *b, const char *queue, const char *account,
+                           const struct port *p, const struct account_view *av) {
+    (void)av;
+    buf_addf(b, "dray_http_stray_answers_total{queue=\"%s\",account=\"%s\"} %llu\n", queue, account,
+             (unsigned long long)p->stats.strays);
+}
+
+static void account_repeated(struct buf *b, const char *queue, const char *account,
+                             const struct port *p, const struct account_view *av) {
+    (void)av;
+    buf_addf(b, "dray_repeated_order_ids_total{queue=\"%s\",account=\"%s\"} %llu\n", queue, account,
+             (unsigned long long)p->stats.repeated_ids);
+}
+
 static void account_inflight(struct buf *b, const char *queue, const char *account,
                              const struct port *p, const struct account_view *av) {
     (void)av;
@@ -123,6 +139,10 @@ void metrics_accounts(struct buf *b, const struct admin *a) {
         {"dray_lookups_total", "counter", "Look-ups, by what the answer meant.", false,
          account_lookups},
         {"dray_results_total", "counter", "Results, by status.", false, account_results},
+        {"dray_http_stray_answers_total", "counter",
+         "Connections closed because the provider sent what nobody had asked for.", false, account_strays},
+        {"dray_repeated_order_ids_total", "counter",
+         "Orders answered with an order id that another order had been told.", false, account_repeated},
         {"dray_account_inflight_orders", "gauge", "Requests of this worker under way.", false,
          account_inflight},
         {"dray_account_waiting_jobs", "gauge", "Jobs that wait for the account, over all workers.",

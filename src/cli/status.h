@@ -25,6 +25,7 @@ struct account_view {
     const char *name, *pause; /* pause: "until reason", or "" */
     double tokens, rate;
     long long conc, fails, till, cool, burst, limit, failures, waiting;
+    int64_t strays, repeated_ids; /* counted by all workers: doubt.c */
     char mode;
     bool probing;
 };

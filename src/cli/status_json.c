@@ -35,6 +35,7 @@ static void add_account(struct buf *out, const struct snapshot *s, size_t i) {
              ",\"tokens\":%.3f,\"burst\":%lld,\"rate\":%g,\"failures\":%lld,\"breaker_failures\":%"
              "lld,\"cooldown_ms\":%lld",
              a.tokens, a.burst, a.rate, a.fails, a.failures, a.cool);
+    buf_addf(out, ",\"stray_answers\":%" PRId64 ",\"repeated_ids\":%" PRId64, a.strays, a.repeated_ids);
     add_pause(out, a.pause);
     buf_add_char(out, '}');
 }

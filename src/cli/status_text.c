@@ -93,6 +93,10 @@ static void add_accounts(struct buf *out, const struct snapshot *s) {
                  a.failures);
         buf_addf(out, "  %-24s %9lld %12s %18s %8s  ", a.name, a.waiting, under_way, tokens, fails);
         add_why(out, s, &a);
+        if (a.strays > 0)
+            buf_addf(out, "; %" PRId64 " STRAY ANSWERS", a.strays);
+        if (a.repeated_ids > 0)
+            buf_addf(out, "; %" PRId64 " ORDER IDS REPEATED", a.repeated_ids);
         buf_add_char(out, '\n');
     }
 }

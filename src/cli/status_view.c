@@ -17,6 +17,12 @@ int64_t snapshot_number(const struct snapshot *s, const char *name) {
     return 0;
 }
 
+static int64_t counted(const struct snapshot *s, const char *what, const char *account) {
+    char name[32 + NAME_MAX_LEN];
+    snprintf(name, sizeof(name), "%s:%s", what, account);
+    return snapshot_number(s, name);
+}
+
 size_t snapshot_accounts(const struct snapshot *s) {
     return s->reply->element[ACCOUNTS]->elements / ACCOUNT_PARTS;
 }
@@ -31,6 +37,8 @@ static void read_account(const struct snapshot *s, size_t i, struct account_view
            &a->fails, &a->mode, &a->till, &a->cool, probe);
     sscanf(part[2]->str, "%lf %lld %lld %lld", &a->rate, &a->burst, &a->limit, &a->failures);
     a->waiting = strtoll(part[4]->str, NULL, 10);
+    a->strays = counted(s, "stray_answers", a->name);
+    a->repeated_ids = counted(s, "repeated_ids", a->name);
     a->probing = strcmp(probe, "-") != 0 && a->till > s->now_ms;
 }
 

@@ -67,6 +67,18 @@ const struct key account_keys[] = {
      .def = "30s",
      ACCOUNT(request_timeout_ms),
      .help = "For the whole exchange. An order whose answer comes later is unknown."},
+    {.name = "idle_reuse",
+     MS(0, 30 * SECOND),
+     .def = "2s",
+     ACCOUNT(idle_reuse_ms),
+     .help = "A connection that has been idle for longer carries no request; 0: none is used twice. Less where the "
+             "server keeps it for less: its `Keep-Alive: timeout=`, or what its closes taught."},
+    {.name = "repeated_ids",
+     .type = &type_bool,
+     .def = "no",
+     ACCOUNT(repeated_ids),
+     .help = "Whether the provider may answer several orders with one order id, as where it merges them. Otherwise an "
+             "id that another order was told within ten minutes is another order's answer: the outcome is unknown."},
     {.name = "max_attempts",
      COUNT(1, 100),
      .def = "8",

@@ -30,7 +30,7 @@
 /* clang-format on */
 
 /* The rows of [account NAME], in table_account.c. */
-#define ACCOUNT_KEY_COUNT 60
+#define ACCOUNT_KEY_COUNT 62
 extern const struct key account_keys[];
 
 #endif

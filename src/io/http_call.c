@@ -4,12 +4,14 @@
  * the pool; on completion it is taken out of libcurl, its owner is told once, and it is pooled.
  *
  * Failure modes: all are an outcome (http_outcome.c). A replay by libcurl and a refusal of
- * `may_send` are caught before libcurl writes on a connection (http_handle.c). */
+ * `may_send` are caught before libcurl writes on a connection (http_handle.c). So is a kept connection that is not
+ * to be used (http_conn.c): libcurl closes it, and the request starts again on another one. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "io/http_internal.h"
 
+#define RESTARTS     4          /* connections that one request may find unfit, each before anything was sent */
 #define EXPECT_ABOVE (1u << 20) /* bytes of a body from which libcurl would ask "100-continue" */
 
 #define OWN_LINE_MAX 2048 /* bytes of a request's own header line */
@@ -66,10 +68,34 @@ static CURLcode set_request(struct http_call *c, const struct http_request *r) {
     if (headers != c->headers || headers == NULL)
         curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, headers);
     c->headers = headers;
+    c->body_len = 0;
     if (c->bound->method == HTTP_GET)
         return CURLE_OK;
+    c->body_len = r->body.len;
     curl_easy_setopt(c->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.len);
     return curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, r->body.ptr != NULL ? r->body.ptr : "");
+}
+
+/* Hands the request to libcurl, with nothing of it sent so far. */
+static bool start(struct http_call *c, bool fresh) {
+    if (c->fresh != fresh)
+        curl_easy_setopt(c->easy, CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
+    c->fresh = fresh;
+    c->conn = NULL;
+    c->opened_count = 0;
+    c->opened = c->let_go = c->unfit = c->reused = c->early = c->says_close = false;
+    return curl_multi_add_handle(c->multi->curl, c->easy) == CURLM_OK;
+}
+
+static bool start_again(struct http_call *c) {
+    if (!c->unfit || c->pool->closing)
+        return false;
+    c->pool->stats.unfit++;
+    if (c->restarts == RESTARTS)
+        return false;
+    c->restarts++;
+    curl_multi_remove_handle(c->multi->curl, c->easy);
+    return start(c, c->restarts > 1 || http_idle_none(c));
 }
 
 struct http_call *http_send(struct http_pool *pool, struct http_target *target,
@@ -84,9 +110,9 @@ struct http_call *http_send(struct http_pool *pool, struct http_target *target,
     c->may_send = request->may_send;
     c->started_ns = uv_hrtime();
     c->size_before = 0;
-    c->opened = c->let_go = c->too_large = c->replay_refused = c->guard_refused = false;
-    if (set_request(c, request) != CURLE_OK ||
-        curl_multi_add_handle(c->multi->curl, c->easy) != CURLM_OK) {
+    c->restarts = 0;
+    c->too_large = c->replay_refused = c->guard_refused = false;
+    if (set_request(c, request) != CURLE_OK || !start(c, http_idle_none(c))) {
         http_call_give_back(c);
         return NULL;
     }
@@ -98,19 +124,13 @@ struct http_call *http_send(struct http_pool *pool, struct http_target *target,
     return c;
 }
 
-/* libcurl names the connection that it used only while the handle is still in its CURLM. */
-static void note_connection(struct http_call *c) {
-    curl_socket_t fd = CURL_SOCKET_BAD;
-    if (curl_easy_getinfo(c->easy, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK)
-        http_socket_steady(c->pool, fd);
-}
-
 void http_call_finish(struct http_call *c, CURLcode code, bool cancelled) {
     struct http_pool *pool = c->pool;
     struct http_exchange x;
+    http_conn_done(c, code);
+    if (!cancelled && start_again(c))
+        return;
     c->running = false;
-    if (c->opened && code == CURLE_OK)
-        note_connection(c);
     c->unresolved = code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_RESOLVE_PROXY;
     curl_multi_remove_handle(c->multi->curl, c->easy);
     LIST_REMOVE(c, running_link);

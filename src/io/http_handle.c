@@ -35,10 +35,14 @@ static bool is_replay(const struct http_call *c) {
 /* libcurl calls this on every connection, new or reused, right before it writes a request on it,
  * also when it starts again after the first connection died. */
 static int on_before_request(void *arg, char *ip, char *local_ip, int port, int local_port) {
-    (void)ip, (void)local_ip, (void)port, (void)local_port;
+    (void)local_ip;
     struct http_call *c = arg;
     if (is_replay(c)) {
         c->replay_refused = true;
+        return CURL_PREREQFUNC_ABORT;
+    }
+    if (!http_conn_fit(c, ip, port, local_port)) {
+        c->unfit = true;
         return CURL_PREREQFUNC_ABORT;
     }
     if (c->may_send != NULL && !c->may_send(c->arg)) {
@@ -60,7 +64,9 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockad
     }
     c->let_go = c->let_go && c->bound->method == HTTP_GET; /* nothing left us: from the start */
     c->opened = true;
-    return http_socket_open(c->multi, address);
+    curl_socket_t fd = http_socket_open(c->multi, address);
+    c->opened_fds[c->opened_count++ % HTTP_OPENED] = fd;
+    return fd;
 }
 
 /* What every handle has. QUICK_EXIT: without it libcurl joins the resolver's thread when a transfer
@@ -72,6 +78,9 @@ static CURLcode apply_common(struct http_call *c) {
     curl_easy_setopt(e, CURLOPT_ERRORBUFFER, c->error);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_answer);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, c);
+    curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, http_on_header);
+    curl_easy_setopt(e, CURLOPT_HEADERDATA, c);
+    curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_before_request);
     curl_easy_setopt(e, CURLOPT_PREREQDATA, c);
     curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, on_open);
@@ -82,7 +91,7 @@ static CURLcode apply_common(struct http_call *c) {
     curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(e, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-    curl_easy_setopt(e, CURLOPT_MAXAGE_CONN, 30L); /* seconds; servers close after 60 or more */
+    curl_easy_setopt(e, CURLOPT_MAXAGE_CONN, 30L); /* seconds; http_idle.c asks for much less */
     curl_easy_setopt(e, CURLOPT_BUFFERSIZE, 4096L);
     curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, 16384L); /* libcurl's least */
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
@@ -98,6 +107,7 @@ static int bind_target(struct http_call *c, struct http_target *t, bool fresh) {
     }
     curl_easy_reset(c->easy);
     c->bound = NULL;
+    c->fresh = false;
     if (apply_common(c) != CURLE_OK || http_target_apply(t, c->easy) != CURLE_OK)
         return -1;
     c->bound = t;

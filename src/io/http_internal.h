@@ -4,6 +4,7 @@
 #define DRAY_IO_HTTP_INTERNAL_H
 
 #include <curl/curl.h>
+#include <netinet/in.h>
 #include <sys/queue.h>
 
 #include "dray/http.h"
@@ -13,6 +14,43 @@
 #define HTTP_SPARE_ANSWER_MAX                                                                      \
     (64u << 10) /* bytes; a larger answer's memory is given back at once */
 #define HTTP_TRACEPARENT_MAX 128
+#define HTTP_OPENED          8   /* sockets opened for a request that are remembered, the last ones */
+#define HTTP_CONN_BUCKETS    256 /* by local port */
+#define HTTP_OWNER_MAX       64  /* characters of a target's owner */
+
+/* What is known of a host (and the proxy before it) about how long it keeps idle connections. */
+struct http_host {
+    LIST_ENTRY(http_host) link;
+    TAILQ_HEAD(http_idle_conns, http_conn) idle; /* its connections that carry nothing, last used first */
+    uint64_t kept_ms;   /* so long it surely keeps one: one was seen open after that time */
+    uint64_t closed_ms; /* it closed one that had been idle for so long; 0: not seen */
+    uint64_t closed_at_ms;
+    char name[];
+};
+
+/* A connection, from its first request until it is closed. Part of the http_socket of its number. */
+struct http_conn {
+    struct http_pool *pool;
+    struct http_multi *multi;
+    struct http_host *host;
+    curl_socket_t fd;
+    uint32_t serial;  /* of the connection, among those that have had this number */
+    uint32_t users;   /* requests on it */
+    bool bound;       /* it is one: in pool->conns */
+    bool listed;      /* in host->idle */
+    bool spoiled;     /* nothing may be sent on it any more */
+    bool multiplexed; /* HTTP/2: streams say which answer is whose, and frames come at any time */
+    bool opaque;      /* TLS that we cannot look into (a proxy's, or a library's other than OpenSSL) */
+    bool used;        /* it has carried a request */
+    int port, local_port;
+    char ip[INET6_ADDRSTRLEN];
+    void *ssl; /* SSL *, libcurl's; NULL: plain, or opaque */
+    uint64_t idle_since_ms;
+    uint64_t keep_ms; /* what the server's Keep-Alive header promised; 0: nothing */
+    char owner[HTTP_OWNER_MAX + 1]; /* of the last request */
+    LIST_ENTRY(http_conn) bucket_link;
+    TAILQ_ENTRY(http_conn) idle_link;
+};
 
 /* One descriptor number that libcurl has used. */
 struct http_socket {
@@ -24,6 +62,7 @@ struct http_socket {
     int want;    /* what libcurl last asked for */
     bool active; /* libcurl waits for it */
     bool steady; /* an established connection: closed through http_socket_close only */
+    struct http_conn conn;
 };
 
 struct http_multi {
@@ -52,6 +91,18 @@ struct http_call {
     bool opened;      /* a socket, for this request */
     bool let_go;      /* libcurl was allowed to write this request on a connection */
     bool too_large, replay_refused, guard_refused, unresolved;
+    bool unfit;       /* the connection that libcurl chose was not to be used: another is taken */
+    bool fresh;       /* `easy` must take a new connection */
+    bool reused;      /* the connection had carried requests before */
+    bool early;       /* an answer came before the peer had the whole request */
+    bool says_close;  /* the answer says that the peer closes */
+    uint32_t restarts;
+    struct http_conn *conn; /* while its serial is `conn_serial`; NULL: none yet */
+    uint32_t conn_serial;
+    uint64_t idle_ms; /* how long the connection had been idle */
+    curl_socket_t opened_fds[HTTP_OPENED];
+    uint32_t opened_count;
+    size_t body_len;
     struct buf answer;
     CURLU *url;                 /* with the request's own query; NULL: the target's */
     struct curl_slist *headers; /* what `easy` has now */
@@ -74,6 +125,9 @@ struct http_target {
     char *ca_file, *proxy; /* NULL: the system's; none */
     char *client_cert, *client_key, *user_agent, *wait_header; /* NULL: none */
     long connect_timeout_ms, request_timeout_ms;
+    uint64_t idle_reuse_ms;  /* 0: each request on a connection of its own */
+    struct http_host *where; /* the pool's */
+    char owner[HTTP_OWNER_MAX + 1];
     LIST_HEAD(, http_call) idle; /* last used first: its connection is the warmest */
 };
 
@@ -98,6 +152,11 @@ struct http_pool {
     bool closing;
     void (*closed)(void *arg);
     void *closed_arg;
+    bool looks_itself; /* libcurl 8 reads what waits on a kept connection and closes it without a word: look first */
+    http_stray_fn on_stray;
+    void *stray_arg;
+    LIST_HEAD(, http_conn) conns[HTTP_CONN_BUCKETS];
+    LIST_HEAD(, http_host) hosts;
     struct http_stats stats;
 };
 
@@ -107,9 +166,37 @@ void http_handle_closed(struct http_pool *pool);
 
 /* http_socket.c */
 int http_socket_event(CURL *easy, curl_socket_t fd, int what, void *multi, void *unused);
+
+/* http_conn.c: connections, and who is on them */
+/* Whether this request may be written on the connection that libcurl chose; then the call is on it. */
+bool http_conn_fit(struct http_call *c, const char *ip, int port, int local_port);
+void http_conn_done(struct http_call *c, CURLcode code); /* the call has left libcurl, or is about to */
+void http_conn_stirred(struct http_conn *k, bool *watch); /* it can be read, and carries nothing */
+void http_conn_gone(struct http_conn *k);                 /* it is about to be closed */
+void http_conn_spoil(struct http_conn *k);                /* nothing is sent on it any more */
+/* Whether the call is still on the connection that it was let go on. */
+bool http_conn_holds(const struct http_call *c);
+
+/* http_silence.c */
+enum http_look { LOOK_SILENT, LOOK_TALKS, LOOK_CLOSED };
+void http_silence_learn(struct http_call *c, struct http_conn *k); /* a new connection: how it is to be looked at */
+enum http_look http_silence(const struct http_conn *k);
+void http_silence_stray(struct http_conn *k); /* it talks though nobody asked: told and counted */
+size_t http_on_header(char *line, size_t size, size_t n, void *call);
+
+/* http_idle.c: how long a connection may have been idle */
+uint64_t http_now_ms(void);
+struct http_host *http_idle_host(struct http_pool *pool, const struct http_target *t); /* NULL: out of memory */
+void http_idle_free(struct http_pool *pool);
+bool http_idle_allows(const struct http_conn *k, const struct http_target *t, uint64_t now_ms);
+void http_idle_closed(struct http_host *h, uint64_t idle_ms); /* the peer closed one that was idle so long */
+/* Whether the call must take a new connection; those that are too old for any are closed. */
+bool http_idle_none(const struct http_call *c);
+
 curl_socket_t http_socket_open(struct http_multi *m, const struct curl_sockaddr *address);
 int http_socket_close(void *pool, curl_socket_t fd);
-void http_socket_steady(struct http_pool *pool, curl_socket_t fd);
+void http_socket_keep(struct http_pool *pool, curl_socket_t fd); /* watched while it is idle */
+struct http_conn *http_socket_conn(struct http_pool *pool, curl_socket_t fd); /* NULL: no such socket */
 void http_socket_close_handles(struct http_pool *pool);
 
 /* http_target.c: sets on a fresh easy handle what is the target's. */

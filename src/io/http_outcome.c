@@ -4,7 +4,7 @@
 
 /* How far it came before anything was written. */
 static const char *phase_before_sending(const struct http_call *c, CURLcode code, bool cancelled) {
-    if (c->let_go || c->guard_refused)
+    if (c->let_go || c->guard_refused || c->unfit)
         return "send";
     switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:
@@ -51,6 +51,8 @@ static const char *words(const struct http_call *c, CURLcode code, bool cancelle
         return "the peer closed a kept-alive connection without answering; a POST is not repeated";
     if (c->guard_refused)
         return "refused by the sender right before it was sent";
+    if (c->unfit)
+        return "the peer talks or hangs up on new connections before it was asked anything; nothing was sent";
     if (code == CURLE_OK)
         return "";
     if (c->too_large)
@@ -73,6 +75,8 @@ void http_outcome(const struct http_call *c, CURLcode code, bool cancelled,
         .too_large = c->too_large,
         .replay_refused = c->replay_refused,
         .guard_refused = c->guard_refused,
+        .early = c->early,
+        .reused = c->reused,
         .cancelled = cancelled,
         .body = buf_span(&c->answer),
         .error = words(c, code, cancelled),

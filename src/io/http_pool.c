@@ -101,6 +101,7 @@ static void pool_free(struct http_pool *pool) {
     curl_share_cleanup(pool->share);
     for (size_t i = 0; i < pool->spare_count; i++)
         buf_deinit(&pool->spare[i]);
+    http_idle_free(pool);
     free(pool->sockets);
     free(pool->multis);
     free(pool);
@@ -234,6 +235,7 @@ struct http_pool *http_pool_new(uv_loop_t *loop, uint32_t max_inflight, struct e
     curl_share_setopt(pool->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
     curl_share_setopt(pool->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
     pool->loop = loop;
+    pool->looks_itself = curl_version_info(CURLVERSION_NOW)->version_num >= 0x080000;
     start_handles(pool);
     return pool;
 }
@@ -244,6 +246,11 @@ void http_pool_close(struct http_pool *pool, void (*closed)(void *arg), void *ar
     pool->closed_arg = arg;
     uv_ref((uv_handle_t *)&pool->prepare);
     uv_idle_start(&pool->again, on_again);
+}
+
+void http_pool_on_stray(struct http_pool *pool, http_stray_fn fn, void *arg) {
+    pool->on_stray = fn;
+    pool->stray_arg = arg;
 }
 
 uint32_t http_inflight(const struct http_pool *pool) {

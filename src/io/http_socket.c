@@ -30,7 +30,11 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     if (status < 0)
         s->mask = 0;
     if (!s->active) {
-        watch(s, 0);
+        bool on = false;
+        if (status >= 0)
+            http_conn_stirred(&s->conn, &on);
+        if (!on && !s->active)
+            watch(s, 0);
         return;
     }
     /* Not CURL_CSELECT_ERR: libcurl would call it a send error, instead of asking the socket. */
@@ -126,15 +130,24 @@ curl_socket_t http_socket_open(struct http_multi *m, const struct curl_sockaddr 
     return fd;
 }
 
-void http_socket_steady(struct http_pool *pool, curl_socket_t fd) {
+void http_socket_keep(struct http_pool *pool, curl_socket_t fd) {
     struct http_socket *s = find(pool, fd);
-    if (s != NULL)
-        s->steady = true;
+    if (s == NULL)
+        return;
+    s->steady = true;
+    if (!s->active)
+        watch(s, UV_READABLE);
+}
+
+struct http_conn *http_socket_conn(struct http_pool *pool, curl_socket_t fd) {
+    struct http_socket *s = find(pool, fd);
+    return s != NULL ? &s->conn : NULL;
 }
 
 int http_socket_close(void *pool, curl_socket_t fd) {
     struct http_socket *s = find(pool, fd);
     if (s != NULL) {
+        http_conn_gone(&s->conn);
         s->active = s->steady = false;
         watch(s, 0);
     }

@@ -1,6 +1,7 @@
 /* HTTP target: one URL with its headers, credentials and limits, checked and built once, so that a
  * request only sets what is its own. Errors name the rule, never the secret. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 
 #define CONNECT_TIMEOUT_MS 5000 /* where the options say 0: no wait is without end */
 #define REQUEST_TIMEOUT_MS 30000
+#define IDLE_REUSE_MS      2000
 #define HEADER_MAX         (16u << 10) /* bytes of one line */
 
 static bool has_control(const char *s) {
@@ -97,7 +99,8 @@ static int set_url(struct http_target *t, const char *url, struct err *err) {
     t->url = curl_url();
     if (t->url == NULL)
         return err_set(err, "HTTP: out of memory");
-    CURLUcode rc = curl_url_set(t->url, CURLUPART_URL, url, 0);
+    /* as it is: a path that names an order by its key may hold dots as segments */
+    CURLUcode rc = curl_url_set(t->url, CURLUPART_URL, url, CURLU_PATH_AS_IS);
     if (rc == CURLUE_OK)
         rc = curl_url_get(t->url, CURLUPART_SCHEME, &part, 0);
     if (rc != CURLUE_OK)
@@ -140,6 +143,11 @@ static int set_files(struct http_target *t, const struct http_target_options *o,
     return set_text(&t->user_agent, o->user_agent, err) < 0 ? -1 : set_text(&t->wait_header, o->wait_header, err);
 }
 
+static int set_host(struct http_target *t, struct http_pool *pool, struct err *err) {
+    t->where = http_idle_host(pool, t);
+    return t->where != NULL ? 0 : err_set(err, "HTTP: out of memory");
+}
+
 static void target_free(struct http_target *t) {
     curl_url_cleanup(t->url);
     curl_free(t->host);
@@ -156,7 +164,6 @@ static void target_free(struct http_target *t) {
 
 struct http_target *http_target_new(struct http_pool *pool,
                                     const struct http_target_options *options, struct err *err) {
-    (void)pool; /* its existence proves that libcurl is initialised */
     struct http_target *t = calloc(1, sizeof(*t));
     if (t == NULL) {
         err_set(err, "HTTP: out of memory");
@@ -169,8 +176,10 @@ struct http_target *http_target_new(struct http_pool *pool,
         options->connect_timeout_ms > 0 ? options->connect_timeout_ms : CONNECT_TIMEOUT_MS;
     t->request_timeout_ms =
         options->request_timeout_ms > 0 ? options->request_timeout_ms : REQUEST_TIMEOUT_MS;
+    t->idle_reuse_ms = options->no_reuse ? 0 : options->idle_reuse_ms > 0 ? options->idle_reuse_ms : IDLE_REUSE_MS;
+    snprintf(t->owner, sizeof(t->owner), "%s", options->owner != NULL ? options->owner : "");
     if (set_url(t, options->url, err) == 0 && add_headers(t, options->headers, err) == 0 &&
-        add_authorization(t, options, err) == 0 && set_files(t, options, err) == 0)
+        add_authorization(t, options, err) == 0 && set_files(t, options, err) == 0 && set_host(t, pool, err) == 0)
         return t;
     target_free(t);
     return NULL;
@@ -182,7 +191,8 @@ static bool same(const char *a, const char *b) {
 
 bool http_target_alike(const struct http_target *a, const struct http_target *b) {
     return a->method == b->method && a->connect_timeout_ms == b->connect_timeout_ms &&
-           a->request_timeout_ms == b->request_timeout_ms && same(a->port, b->port) && same(a->host, b->host) &&
+           a->request_timeout_ms == b->request_timeout_ms && (a->idle_reuse_ms == 0) == (b->idle_reuse_ms == 0) &&
+           same(a->port, b->port) && same(a->host, b->host) &&
            same(a->ca_file, b->ca_file) && same(a->proxy, b->proxy) && same(a->client_cert, b->client_cert) &&
            same(a->client_key, b->client_key) && same(a->user_agent, b->user_agent);
 }
@@ -203,12 +213,18 @@ void http_target_unref(struct http_target *t) {
     target_free(t);
 }
 
+const char *http_target_place(const struct http_target *target) {
+    return target->where->name;
+}
+
 CURLcode http_target_apply(const struct http_target *t, CURL *easy) {
     curl_easy_setopt(easy, t->method == HTTP_GET ? CURLOPT_HTTPGET : CURLOPT_POST, 1L);
     if (t->method == HTTP_PUT) /* as a POST in all but its name: CURLOPT_UPLOAD would stream */
         curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "PUT");
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, t->connect_timeout_ms);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, t->request_timeout_ms);
+    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, t->idle_reuse_ms == 0 ? 1L : 0L);
     CURLcode rc = curl_easy_setopt(easy, CURLOPT_PROXY, t->proxy != NULL ? t->proxy : "");
     if (rc == CURLE_OK && t->ca_file != NULL)
         rc = curl_easy_setopt(easy, CURLOPT_CAINFO, t->ca_file);

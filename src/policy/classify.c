@@ -59,6 +59,9 @@ static bool judge_transport(const struct http_exchange *x, struct outcome *out) 
     if (x->guard_refused)
         outcome_set(out, VERDICT_RETRY, "lease_lost",
                     "the lease ran out before the order was sent");
+    else if (x->early && x->sent)
+        outcome_set(out, VERDICT_UNKNOWN, "early_answer",
+                    "an answer came before the provider had the whole order: it may be another one's");
     else if (x->answered)
         return false;
     else if (!x->sent)

@@ -190,6 +190,9 @@ int target_spec_init(struct target_spec *spec, const struct account *account,
                                              .user_agent = account->user_agent,
                                              .wait_header = account->http_json.retry_after_header,
                                              .proxy = account->proxy,
+                                             .owner = account->name,
+                                             .idle_reuse_ms = (uint32_t)account->idle_reuse_ms,
+                                             .no_reuse = account->idle_reuse_ms == 0,
                                              .connect_timeout_ms = account->connect_timeout_ms,
                                              .request_timeout_ms = account->request_timeout_ms}};
     buf_init(&spec->text, TEXT_MAX);

@@ -59,6 +59,7 @@ void worker_free(struct worker *w) {
                            &w->text_ledger, &w->text_cmd,    &w->text_path};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         buf_deinit(texts[i]);
+    free(w->told);
     json_deinit(&w->doc);
     faults_deinit(&w->faults);
     config_unref(w->config);

@@ -4,7 +4,7 @@
  * Failure modes: begin refuses (waits elsewhere: the order is gone from here; lost: another worker has
  * it; duplicate, conflict, unknown, busy: settled without sending). The lease runs out between begin
  * and the body's first byte: order_may_send says no, the order is handed back. */
-#include "worker/worker.h"
+#include "worker/doubt.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -159,8 +159,10 @@ static void on_answer(void *arg, const struct http_exchange *x) {
     struct outcome outcome;
     struct decision d;
     uint64_t now = clock_unix_ms();
+    struct http_call *call = o->call;
     o->call = NULL;
     classify_create(o->account, &o->envelope, x, now, &w->doc, &outcome);
+    doubt_ids(o, call, x, &outcome);
     life_answered(&o->past, o->account, life_max_attempts(o->account, &o->envelope), x, &outcome,
                   o->begun_unix_ms, &w->rng, &d);
     credentials_refused(o, &d);

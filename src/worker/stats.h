@@ -36,6 +36,8 @@ struct port_stats {
     uint64_t attempts[VERDICTS]; /* orders sent, by what the answer meant */
     uint64_t lookups[VERDICTS];  /* look-ups asked, by what the answer meant */
     uint64_t results[RESULT_FAILED + 1];
+    uint64_t strays;       /* connections of it on which bytes came that nobody had asked for */
+    uint64_t repeated_ids; /* orders answered with an id that another order had been told */
     uint64_t created_ms; /* Unix ms of the last order created; 0: none yet */
 };
 

@@ -6,6 +6,7 @@
  *
  * A turn (uv_prepare, once per loop iteration, before the loop sleeps): send again what was
  * unanswered, send the batches, claim, arm the blocking pick-up, set the timer for what is due next. */
+#include "worker/doubt.h"
 #include "worker/spool.h"
 
 #include <stdio.h>
@@ -182,6 +183,8 @@ static int worker_init(struct worker *w, struct err *err) {
     snprintf(w->id, sizeof(w->id), "%s.%08llx", w->boot->worker_name,
              (unsigned long long)(rng_u64(&w->rng) & 0xffffffffu));
     w->http = http_pool_new(w->loop, w->boot->max_inflight, err);
+    if (w->http != NULL)
+        http_pool_on_stray(w->http, doubt_stray, w);
     w->redis = redis_router_new(w->loop, &w->boot->redis, &w->rng, on_redis_state, w, err);
     if (w->http == NULL || w->redis == NULL)
         return -1;

@@ -165,6 +165,9 @@ struct worker {
     uint64_t started_unix_ms;
     uint64_t last_claim_ns; /* boot clock: the last answered claim or pick-up, for liveness */
 
+    struct told *told; /* order ids; doubt.c; NULL: none yet */
+    uint64_t doubt_logged_ns, doubts_unlogged;
+
     /* scratch, reused */
     struct json_doc doc;
     struct faults faults;

@@ -25,7 +25,7 @@ class Api:
     def __init__(self, redis, base_url, account, env=None):
         self.db = redis.client
         self.config = {"redis": {"url": redis.url}, "worker": {"log_level": "debug", "log_format": "json"},
-                       "admin": {"listen": "off"}, "account shop": {**BASE, "base_url": base_url, **account}}
+                       "admin": {"listen": "off"}, "account shop": {**BASE, "base_url": base_url, "repeated_ids": "yes", **account}}
         self.daemon = Daemon(self.config, env=env)
 
     def __enter__(self):

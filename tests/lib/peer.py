@@ -49,6 +49,8 @@ class Answer:
 
     `cut`: only so many bytes of the body are sent (the head promises all), then the connection ends.
     `close`: "Connection: close", and done. `chunked`: in two chunks. `dribble`: seconds between bytes.
+    `again`: it is sent once more, so many seconds later. `early`: it is sent when the request's head has been read,
+    and once more when the body has (of the script only).
     """
     status: int = 200
     body: object = b""
@@ -59,6 +61,8 @@ class Answer:
     chunked: bool = False
     dribble: float = 0
     reset: bool = False    # with `cut`: RST instead of FIN
+    again: float | None = None
+    early: bool = False
 
     def text(self):
         if isinstance(self.body, bytes):
@@ -282,6 +286,12 @@ class Peer:
                 time.sleep(early.delay)
                 self._end(connection, early.reset)
                 return
+            if isinstance(early, Answer) and early.early:
+                self._next(None)
+                connection.sendall(early.head(early.text()) + early.text())
+                time.sleep(0.1)
+            else:
+                early = None
             if headers.get("expect", "").lower() == "100-continue":
                 connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
             length = int(headers.get("content-length", 0))
@@ -292,7 +302,7 @@ class Peer:
             with self.lock:
                 self.requests.append(request)
             nth += 1
-            if not self._act(connection, self._next(request)):
+            if not self._act(connection, early or self._next(request)):
                 return
 
     @staticmethod
@@ -355,6 +365,9 @@ class Peer:
                 connection.sendall(data[i:i + 1])
                 time.sleep(answer.dribble)
         else:
+            connection.sendall(data)
+        if answer.again is not None:
+            time.sleep(answer.again)
             connection.sendall(data)
         if answer.cut is not None:
             self._end(connection, answer.reset)

@@ -47,6 +47,19 @@ void http_target_unref(struct http_target *t) {
     free(t);
 }
 
+/* Answers are not shifted here: each call has its own. */
+const char *http_target_place(const struct http_target *t) {
+    return t->url;
+}
+
+void http_doubt(struct http_call *c) {
+    (void)c;
+}
+
+void http_pool_on_stray(struct http_pool *pool, http_stray_fn fn, void *arg) {
+    (void)pool, (void)fn, (void)arg;
+}
+
 static unsigned number_behind(const char *text, size_t len, const char *mark, unsigned none) {
     const char *at = memmem(text, len, mark, strlen(mark));
     return at != NULL ? (unsigned)strtoul(at + strlen(mark), NULL, 10) : none;

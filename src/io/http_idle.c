@@ -1,0 +1,149 @@
+/* HTTP idle: how long a connection may have been idle and still carry a request. A server that closes it
+ * meanwhile leaves an order of which nobody knows.
+ *
+ * What is known of a host: `kept_ms`, after which a connection of it was seen still open; `closed_ms`, after
+ * which it closed one. A connection may have been idle for FLOOR_MS whatever is known; for longer only if the
+ * host surely keeps it a round trip longer than that: one was seen to, or its Keep-Alive header says so; and
+ * never for more than half of what it closed one after, nor the target's own bound. So an idle connection
+ * that is too old for a request stays open for a while, to be learned from, and a new one is taken.
+ *
+ * Failure modes: a server that changes its mind; its first close teaches, and after minutes without a
+ * further one more is dared again, step by step. */
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "io/http_internal.h"
+
+#define FLOOR_MS       250
+#define MARGIN_MS      50
+#define RELAX_MS       60000 /* without a further close, `closed_ms` doubles */
+#define CLOSED_MAX_MS  60000 /* above, it is forgotten */
+#define LOOKED_AT      32    /* idle connections that one request looks at */
+
+uint64_t http_now_ms(void) {
+    return uv_hrtime() / 1000000;
+}
+
+static struct http_host *host_new(struct http_pool *pool, const char *name, size_t n) {
+    struct http_host *h = calloc(1, sizeof(*h) + n + 1);
+    if (h == NULL)
+        return NULL;
+    memcpy(h->name, name, n + 1);
+    TAILQ_INIT(&h->idle);
+    LIST_INSERT_HEAD(&pool->hosts, h, link);
+    return h;
+}
+
+/* Few: one for each place that targets lead to. They live as long as the pool. */
+struct http_host *http_idle_host(struct http_pool *pool, const struct http_target *t) {
+    struct http_host *h;
+    struct buf name;
+    buf_init(&name, 16u << 10);
+    buf_addf(&name, "%s:%s", t->host, t->port);
+    if (t->proxy != NULL)
+        buf_addf(&name, " through a proxy");
+    const char *text = buf_cstr(&name);
+    LIST_FOREACH(h, &pool->hosts, link)
+        if (strcmp(h->name, text) == 0)
+            break;
+    if (h == NULL && buf_ok(&name))
+        h = host_new(pool, text, strlen(text));
+    buf_deinit(&name);
+    return h;
+}
+
+void http_idle_free(struct http_pool *pool) {
+    struct http_host *h;
+    while ((h = LIST_FIRST(&pool->hosts)) != NULL) {
+        LIST_REMOVE(h, link);
+        free(h);
+    }
+}
+
+void http_idle_closed(struct http_host *h, uint64_t idle_ms) {
+    if (h->kept_ms > idle_ms)
+        h->kept_ms = idle_ms;
+    if (h->closed_ms == 0 || h->closed_ms > idle_ms)
+        h->closed_ms = idle_ms > 0 ? idle_ms : 1;
+    h->closed_at_ms = http_now_ms();
+}
+
+static void relax(struct http_host *h, uint64_t now_ms) {
+    while (h->closed_ms > 0 && now_ms - h->closed_at_ms >= RELAX_MS) {
+        h->closed_at_ms += RELAX_MS;
+        h->closed_ms = h->closed_ms * 2 < CLOSED_MAX_MS ? h->closed_ms * 2 : 0;
+    }
+}
+
+/* A request that leaves now has to be there before the server's time is over. */
+static uint64_t round_trip_ms(const struct http_conn *k) {
+    struct tcp_info info = {0};
+    socklen_t n = sizeof(info);
+    if (getsockopt(k->fd, IPPROTO_TCP, TCP_INFO, &info, &n) < 0)
+        return 1000;
+    return (info.tcpi_rtt + 2ull * info.tcpi_rttvar) / 1000 + MARGIN_MS;
+}
+
+static uint64_t less(uint64_t a, uint64_t b) {
+    return a > b ? a - b : 0;
+}
+
+bool http_idle_allows(const struct http_conn *k, const struct http_target *t, uint64_t now_ms) {
+    struct http_host *h = k->host;
+    uint64_t idle = now_ms - k->idle_since_ms;
+    relax(h, now_ms);
+    if (idle > t->idle_reuse_ms || (h->closed_ms > 0 && idle > h->closed_ms / 2))
+        return false;
+    if (k->keep_ms == 0 && idle <= FLOOR_MS)
+        return true;
+    uint64_t margin = round_trip_ms(k);
+    if (k->keep_ms > 0)
+        return idle <= less(k->keep_ms, margin);
+    return idle <= less(h->kept_ms, margin);
+}
+
+/* It is still open after that time: so long the host surely keeps one. */
+static void learn(struct http_conn *k, uint64_t idle_ms) {
+    if (idle_ms > k->host->kept_ms && http_silence(k) == LOOK_SILENT)
+        k->host->kept_ms = idle_ms;
+}
+
+/* Too old for its host's next request, it teaches for a while what the host keeps. */
+static uint64_t scout_ms(const struct http_target *t) {
+    return 2 * t->idle_reuse_ms + 1000;
+}
+
+bool http_idle_none(const struct http_call *c) {
+    const struct http_target *t = c->bound;
+    struct http_host *h = t->where;
+    struct http_conn *k, *older;
+    uint64_t now = http_now_ms();
+    bool usable = false;
+    int looked = 0;
+    if (t->idle_reuse_ms == 0)
+        return true;
+    for (k = TAILQ_FIRST(&h->idle); k != NULL; k = older) {
+        older = TAILQ_NEXT(k, idle_link);
+        if (k->multi == c->multi && http_idle_allows(k, t, now)) {
+            usable = !c->pool->looks_itself || http_silence(k) != LOOK_TALKS;
+            if (usable)
+                break;
+            http_silence_stray(k);
+            continue;
+        }
+        if (++looked == LOOKED_AT)
+            return false; /* whichever it is, it is looked at before anything is sent */
+    }
+    for (k = TAILQ_LAST(&h->idle, http_idle_conns); k != NULL && looked-- > 0; k = older) {
+        older = TAILQ_PREV(k, http_idle_conns, idle_link);
+        uint64_t idle = now - k->idle_since_ms;
+        if (http_idle_allows(k, t, now))
+            break;
+        learn(k, idle);
+        if (usable ? k->multi == c->multi : idle > scout_ms(t))
+            http_conn_spoil(k); /* libcurl must not choose it */
+    }
+    return !usable;
+}

@@ -1,0 +1,182 @@
+/* Doubt: an answer that may be another order's.
+ *
+ * Bytes on a connection that nobody was waiting on are told and counted for the account that had used it last; the
+ * HTTP client has closed it. An order id that the host has given to another order a short time ago is believed for
+ * neither: the order is unknown, and the connection goes, since behind a shifted answer comes the next one: only
+ * the first of a chain repeats an id.
+ *
+ * The memory is one table for all hosts, of hashes; a newer id takes the place of an older one. What is forgotten,
+ * or was told by another worker, is not seen. A host that has given one and the same id ever since the first, to
+ * orders that were under way at the same time on new connections, is no provider but a stand-in for one: answers
+ * cannot have been shifted there, and its id is believed. */
+#include "worker/doubt.h"
+
+#include "dray/outcome.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <xxhash.h>
+
+#define DOUBT_IDS  4096 /* a power of two */
+#define DOUBT_MS   600000
+#define DOUBT_HOSTS 64 /* a power of two */
+#define QUIET_NS   1000000000ull
+
+struct told_id {
+    uint64_t id, order; /* hashes: of host and id; of account and key */
+    uint64_t at_ms;     /* Unix; 0: none */
+};
+
+struct told_host {
+    uint64_t host, id; /* hashes: its first id */
+    uint64_t at_ms;    /* when that came, Unix */
+    bool several;      /* it has given another one */
+    bool repeats;      /* it gives the same to everyone */
+};
+
+struct told {
+    struct told_id ids[DOUBT_IDS];
+    struct told_host hosts[DOUBT_HOSTS];
+};
+
+static void on_counted(void *arg, const redisReply *reply, const char *error) {
+    (void)arg, (void)reply, (void)error; /* a counter of status: the next one counts */
+}
+
+/* For `dray status`, which sees all workers. */
+static void count(struct lane *lane, const char *what, const char *account) {
+    char field[32 + NAME_MAX_LEN];
+    snprintf(field, sizeof(field), "%s:%s", what, account);
+    if (lane_is_up(lane))
+        redis_router_command(lane->worker->redis, lane->keys.slot, on_counted, NULL, "HINCRBY %b %s 1",
+                             lane->keys.key[KEY_STATS].ptr, lane->keys.key[KEY_STATS].len, field);
+}
+
+static bool log_now(struct worker *w) {
+    uint64_t now = clock_boot_ns();
+    if (w->doubt_logged_ns != 0 && now - w->doubt_logged_ns < QUIET_NS) {
+        w->doubts_unlogged++;
+        return false;
+    }
+    w->doubt_logged_ns = now;
+    return true;
+}
+
+static void log_left_out(struct worker *w, struct log_line *l) {
+    if (w->doubts_unlogged > 0)
+        log_u64(l, "left_out", w->doubts_unlogged);
+    w->doubts_unlogged = 0;
+}
+
+void doubt_stray(void *worker, const char *account, const char *host, size_t bytes) {
+    struct worker *w = worker;
+    struct lane *lane = NULL;
+    struct log_line l;
+    for (uint32_t i = 0; i < w->lane_count; i++) {
+        struct port *port = lane_port(w->lanes[i], account);
+        if (port == NULL)
+            continue;
+        lane = w->lanes[i];
+        port->stats.strays++;
+        count(lane, "stray_answers", account);
+        break;
+    }
+    if (!log_now(w) || !log_begin(&l, LOG_WARN, "stray_answer"))
+        return;
+    if (lane != NULL)
+        log_str(&l, "queue", lane->config->name);
+    log_str(&l, "account", account);
+    log_str(&l, "host", host);
+    log_u64(&l, "bytes", bytes);
+    log_left_out(w, &l);
+    log_str(&l, "message", "the provider sent an answer that nobody had asked for; the connection is closed");
+    log_end(&l);
+}
+
+static void log_repeated(const struct order *o, struct span id, uint64_t ago_ms) {
+    struct worker *w = o->lane->worker;
+    struct log_line l;
+    if (!log_now(w) || !log_begin(&l, LOG_ERROR, "repeated_order_id"))
+        return;
+    log_str(&l, "queue", o->lane->config->name);
+    log_str(&l, "account", o->account->name);
+    log_span(&l, "id", o->envelope.id);
+    log_span(&l, "order_id", id);
+    log_u64(&l, "told_ms_ago", ago_ms);
+    log_left_out(w, &l);
+    log_str(&l, "message", "the provider gave this order id to another order before: whose it is, is unknown");
+    log_end(&l);
+}
+
+static uint64_t hash_of(struct span s, uint64_t seed) {
+    return XXH3_64bits_withSeed(s.ptr, s.len, seed);
+}
+
+/* When another order was told this id, Unix ms; 0: none was. Remembers it. */
+static uint64_t told_before(struct worker *w, uint64_t id, uint64_t order, uint64_t now_ms) {
+    struct told_id *t = &w->told->ids[id & (DOUBT_IDS - 1)];
+    if (t->id == id && t->order != order && t->at_ms > 0 && now_ms - t->at_ms < DOUBT_MS)
+        return t->at_ms;
+    *t = (struct told_id){.id = id, .order = order, .at_ms = now_ms};
+    return 0;
+}
+
+static void log_stand_in(const struct order *o) {
+    log_msg(LOG_WARN, "stand_in",
+            "account %s: its host answers every order with the same order id, and is believed; repeated_ids = yes says so",
+            o->account->name);
+}
+
+/* Whether the host gives this id to everyone. `apart`: on a connection that nobody had used before. */
+static bool is_stand_in(const struct order *o, uint64_t host, uint64_t id, bool apart, uint64_t now_ms) {
+    struct told_host *h = &o->lane->worker->told->hosts[host & (DOUBT_HOSTS - 1)];
+    if (h->host != host) {
+        *h = (struct told_host){.host = host, .id = id, .at_ms = now_ms};
+        return false;
+    }
+    if (h->id != id) {
+        h->several = true;
+        h->repeats = false;
+    } else if (!h->several && !h->repeats && apart && o->begun_unix_ms <= h->at_ms) {
+        h->repeats = true;
+        log_stand_in(o);
+    }
+    return h->repeats;
+}
+
+static void disbelieve(struct order *o, struct outcome *outcome, struct span id, uint64_t ago_ms) {
+    struct outcome was = *outcome;
+    outcome_set(outcome, VERDICT_UNKNOWN, "repeated_order_id", "");
+    outcome->http_status = was.http_status;
+    outcome->id_count = 0;
+    outcome->order = (struct span){NULL, 0};
+    snprintf(outcome->message, sizeof(outcome->message),
+             "answered with order id %.*s, which another order of this host was given %llu s before",
+             (int)(id.len < 128 ? id.len : 128), id.ptr, (unsigned long long)(ago_ms / 1000));
+    o->port->stats.repeated_ids++;
+    count(o->lane, "repeated_ids", o->account->name);
+    log_repeated(o, id, ago_ms);
+}
+
+void doubt_ids(struct order *o, struct http_call *call, const struct http_exchange *x, struct outcome *outcome) {
+    struct worker *w = o->lane->worker;
+    uint64_t now = clock_unix_ms();
+    if (outcome->verdict != VERDICT_CREATED || o->account->repeated_ids || o->port == NULL)
+        return;
+    if (w->told == NULL && (w->told = calloc(1, sizeof(struct told))) == NULL)
+        return;
+    uint64_t host = hash_of(span_str(http_target_place(o->port->create)), 0);
+    uint64_t order = hash_of(o->envelope.order_key, hash_of(span_str(o->account->name), host));
+    for (uint32_t i = 0; i < outcome->id_count; i++) {
+        struct span id = outcome->ids[i];
+        uint64_t hash = hash_of(id, host);
+        bool stand_in = is_stand_in(o, host, hash, !x->reused, now);
+        uint64_t at = told_before(w, hash, order, now);
+        if (at == 0 || stand_in)
+            continue;
+        http_doubt(call);
+        disbelieve(o, outcome, id, now - at);
+        return;
+    }
+}

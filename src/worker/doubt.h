@@ -1,0 +1,14 @@
+/* Whose answer was it: what a worker remembers of order ids that it was told, and of bytes that nobody had asked for. */
+#ifndef DRAY_WORKER_DOUBT_H
+#define DRAY_WORKER_DOUBT_H
+
+#include "worker/worker.h"
+
+/* For http_pool_on_stray; `worker`. */
+void doubt_stray(void *worker, const char *account, const char *host, size_t bytes);
+
+/* Remembers the ids of an order that was just created. Where one of them was told for another order by the same host
+ * a short time ago, the outcome becomes UNKNOWN, and the connection is not used again. */
+void doubt_ids(struct order *o, struct http_call *call, const struct http_exchange *x, struct outcome *outcome);
+
+#endif
