@@ -19,6 +19,7 @@ const struct verb *const verbs[] = {
     &verb_config,
     &verb_dead,
     &verb_demo,
+    &verb_find,
     &verb_health,
     &verb_pause,
     &verb_providers,

@@ -23,6 +23,7 @@ extern const struct verb verb_audit;
 extern const struct verb verb_config;
 extern const struct verb verb_dead;
 extern const struct verb verb_demo;
+extern const struct verb verb_find;
 extern const struct verb verb_health;
 extern const struct verb verb_pause;
 extern const struct verb verb_providers;

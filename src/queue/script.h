@@ -15,6 +15,7 @@ enum script_id {
     SCRIPT_LIMITS,
     SCRIPT_HELD,
     SCRIPT_HOLDS,
+    SCRIPT_FIND,
     SCRIPT_UNDO,
     SCRIPT_WORKER_COUNT, /* a worker uses those above; the command line these: */
     SCRIPT_AUDIT = SCRIPT_WORKER_COUNT,

@@ -1,0 +1,77 @@
+"""find.lua: a queue's jobs are looked through wherever they are, in steps, and nothing is changed."""
+
+import pytest
+
+from lib.scripts import Scripts
+
+
+@pytest.fixture
+def q(shared_redis):
+    """Something in every place."""
+    q = Scripts(shared_redis)
+    q.limits(conc=9)
+    q.beat()
+    q.push(*[f"job {n}" for n in range(5)])
+    q.claim(2)
+    q.db.lpush(q.key("taken"), "picked up")
+    q.db.hset(q.key("parked"), mapping={"70": "0N {}\ndelayed", "71": '1L71 {"n":1}\nwaits'})
+    q.db.zadd(q.key("delayed"), {"70": 1795448588803})
+    q.db.zadd(q.key("waiting"), {"shop 0000000000000071": 0})
+    q.db.hset(q.key("dead:entries"), "1-1", "dead")
+    q.db.zadd(q.key("dead"), {"1-1": 1795448588803})
+    q.db.lpush(q.key("results"), "result")
+    return q
+
+
+def find(q, needle="", places="jtidwxr", cursor="", most=100, budget=1000, room=1 << 20, workers=("w",)):
+    more = [q.key(f"{kind}:{w}") for w in workers for kind in ("inflight", "claims")]
+    before = {k: q.db.dump(k) for k in q.db.scan_iter()}
+    cursor, looked, *rest = q.call("find", [needle, places, cursor, most, budget, room, *workers], more=more)
+    assert {k: q.db.dump(k) for k in q.db.scan_iter()} == before
+    return cursor, looked, [tuple(rest[i:i + 4]) for i in range(0, len(rest), 4)]
+
+
+def test_every_place(q):
+    cursor, looked, found = find(q)
+    assert cursor == "" and looked == len(found) == 10
+    assert [(p, t) for p, _, _, t in found] == [
+        ("j", "job 2"), ("j", "job 3"), ("j", "job 4"), ("t", "picked up"), ("i", "0N \njob 0"), ("i", "0N \njob 1"), ("d", "0N {}\ndelayed"),
+        ("w", '1L71 {"n":1}\nwaits'), ("x", "dead"), ("r", "result")]
+    by = {p: (n, d) for p, n, d, _ in found}
+    assert by["d"] == ("70", "1795448588803") and by["w"] == ("71", "shop") and by["x"] == ("1-1", "1795448588803")
+    assert by["i"][0].startswith("2.") and by["i"][1] == "- w"
+
+
+def test_only_what_holds_the_text(q):
+    assert [t for *_, t in find(q, "job 3")[2]] == ["job 3"]
+    assert find(q, "nowhere") == ("", 10, [])
+    assert [t for *_, t in find(q, "job %d")[2]] == [], "a text, not a pattern"
+
+
+def test_one_place(q):
+    assert [t for *_, t in find(q, places="w")[2]] == ['1L71 {"n":1}\nwaits']
+
+
+@pytest.mark.parametrize("most,budget,room", [(1, 1000, 1 << 20), (100, 1, 1 << 20), (100, 1000, 1), (3, 2, 1 << 20)])
+def test_in_steps_everything_is_seen_once(q, most, budget, room):
+    seen, cursor, steps = [], "", 0
+    while True:
+        cursor, looked, found = find(q, cursor=cursor, most=most, budget=budget, room=room)
+        seen += found
+        steps += 1
+        assert looked <= budget and len(found) <= most and steps < 50
+        if cursor == "":
+            break
+    assert seen == find(q)[2] and steps > 3
+
+
+def test_more_than_a_chunk(q):
+    q.push(*[f"long {n}" for n in range(160)])
+    assert [t for *_, t in find(q, "long 159")[2]] == ["long 159"]
+    assert find(q, places="j", most=1000)[1] == 163
+
+
+def test_begun_claims_say_what_they_do(q):
+    q.one("begun", "k1")
+    details = [d for _, _, d, _ in find(q, places="i")[2]]
+    assert sorted(details) == ["- w", "- w", "P w"]
