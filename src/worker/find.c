@@ -152,7 +152,7 @@ static bool add_job(struct find_reader *r, cJSON *o, struct span raw, const char
     struct envelope e;
     const struct account *account = NULL;
     faults_reset(&r->faults);
-    envelope_parse(&e, &r->doc, raw, find_account, r, r->hash_tag, &r->text, &r->faults, &account);
+    envelope_parse(&e, &r->doc, raw, find_account, r, r->hash_tag, &r->text, &r->faults, NULL, &account);
     if (!is_wanted(r, wanted, e.id, e.order_key))
         return false;
     add_inner(o, "id", e.id);
