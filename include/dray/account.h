@@ -83,6 +83,7 @@ struct account {
     code_list allow_empty;               /* paths of the field table, "orderAddresses.province" */
     code_list max_length;                /* "orderAddresses.recipient:64" */
     code_list retry_codes, reject_codes, unknown_codes; /* NULL: none */
+    code_list hold_codes, pause_codes, duplicate_codes;  /* as 401, 429, 409 */
     uint32_t breaker_failures;           /* 0: no breaker */
     uint64_t breaker_cooldown_ms;
     const char *ca_file, *proxy;

@@ -72,6 +72,8 @@ struct http_exchange {
     bool early;
     bool cancelled;
     bool reused;         /* on a connection that had carried requests before */
+    bool unprocessed;    /* HTTP/2: the peer says that it did nothing (REFUSED_STREAM, GOAWAY below our stream) */
+    long proxy_status;   /* what our proxy answered to CONNECT where that was no 2xx: nothing was sent; else 0 */
     long status;         /* 0 where no status line came; may be set though answered is false */
     struct span body;    /* what was read of the answer, also of a broken one */
     struct span retry_after; /* header's value, or absent */

@@ -84,7 +84,6 @@ struct provider {
     const char *order_key_pointer; /* JSON Pointer from the order's root; NULL: none, or from the account */
     const char *order_key_alias; /* the key's other spelling, as a JSON Pointer; NULL: none */
     enum lookup_kind lookup;
-    bool reads_no_json; /* read_success is also called, with `answer` NULL, for a 2xx that is no JSON */
     double default_rate; /* 0: no limit documented */
     uint32_t default_burst;
     enum on_absent default_on_absent;
@@ -193,7 +192,7 @@ const char *request_key_fault(const struct account *account, struct span key);
 enum lookup_kind provider_lookup_kind(const struct account *account);
 
 /* policy/classify.c: an exchange to an outcome, by the default table, the module, and the account's
- * retry_codes, reject_codes and unknown_codes. `doc` is a scratch tape. */
+ * lists of codes. `doc` is a scratch tape. */
 void classify_create(const struct account *account, const struct envelope *envelope,
                      const struct http_exchange *exchange, uint64_t now_unix_ms, struct json_doc *doc,
                      struct outcome *out);

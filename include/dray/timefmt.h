@@ -31,8 +31,8 @@ void rfc3339_format(uint64_t unix_ms, char out[static TIMEFMT_SIZE]);
 /* RFC 9110 §5.6.7 HTTP-date, all three forms, to Unix ms. 0 or -1. */
 int http_date_parse(struct span text, uint64_t *unix_ms);
 
-/* RFC 9110 §10.2.3 Retry-After, seconds or HTTP-date, to milliseconds from `now_unix_ms` on (0 for
- * a date that is past; 2^32-1 seconds at most). 0 or -1 where the text is neither. */
+/* RFC 9110 §10.2.3 Retry-After, seconds (also with a fraction) or HTTP-date, to milliseconds from
+ * `now_unix_ms` on (0 for a date that is past; 2^32-1 seconds at most). 0 or -1 where the text is neither. */
 int retry_after_parse(struct span text, uint64_t now_unix_ms, uint64_t *delay_ms);
 
 #endif

@@ -9,11 +9,11 @@ enum verdict {
     VERDICT_DUPLICATE, /* the order existed before */
     VERDICT_REJECTED,  /* the provider said no; surely nothing was created */
     VERDICT_RETRY,     /* surely nothing was created; worth another attempt */
-    VERDICT_PAUSE,     /* RETRY, and the account pauses for retry_after_ms */
-    VERDICT_HOLD,      /* the account's credentials are refused; the job burns no attempt */
-    VERDICT_UNKNOWN,   /* the order may or may not exist */
-    VERDICT_LOOKUP,    /* surely unclear, ask the provider first (409; 5xx where the look-up is exact) */
-    VERDICT_ABSENT,    /* of a look-up: surely not there */
+    VERDICT_PAUSE,     /* RETRY (`look_first`: LOOKUP), and the account pauses for retry_after_ms */
+    VERDICT_HOLD,      /* the account is refused (credentials, our proxy); the job burns no attempt */
+    VERDICT_UNKNOWN,   /* the order may or may not exist; where http_status is a 2xx, it is never sent again */
+    VERDICT_LOOKUP,    /* ask the provider first (409; 503 where the look-up is exact) */
+    VERDICT_ABSENT,    /* of a look-up: the provider says in its own words that it is not there */
 };
 const char *verdict_name(enum verdict v); /* "created" "duplicate" … */
 
@@ -30,7 +30,10 @@ struct outcome {
     struct span ids[OUTCOME_MAX_IDS]; /* order ids: a number's digits, a string's inner bytes (escapes as they are) */
     uint32_t id_count;      /* the first is `order_id` */
     uint64_t retry_after_ms; /* VERDICT_PAUSE */
-    bool exists;             /* VERDICT_LOOKUP: the provider says that it has the order (else: it failed) */
+    bool retry_after_told;   /* VERDICT_PAUSE: retry_after_ms is the answer's, else it is a first guess */
+    bool free;               /* burns no attempt (of a look-up: no look-up): nothing was sent, or nobody was asked */
+    bool look_first;         /* VERDICT_PAUSE: look the order up before it is sent again */
+    bool exists;             /* VERDICT_LOOKUP: the provider says that it has the order */
 };
 
 #endif

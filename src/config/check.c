@@ -104,9 +104,14 @@ static void check_apart(struct draft *s, struct section *section, const char *na
 }
 
 static void check_codes(struct draft *s, struct section *section, const struct account *a) {
-    check_apart(s, section, "reject_codes", a->reject_codes, "retry_codes", a->retry_codes);
-    check_apart(s, section, "unknown_codes", a->unknown_codes, "retry_codes", a->retry_codes);
-    check_apart(s, section, "unknown_codes", a->unknown_codes, "reject_codes", a->reject_codes);
+    const struct {
+        const char *name;
+        code_list codes;
+    } lists[] = {{"retry_codes", a->retry_codes}, {"reject_codes", a->reject_codes}, {"unknown_codes", a->unknown_codes},
+                 {"hold_codes", a->hold_codes},   {"pause_codes", a->pause_codes},   {"duplicate_codes", a->duplicate_codes}};
+    for (size_t i = 1; i < sizeof(lists) / sizeof(lists[0]); i++)
+        for (size_t k = 0; k < i; k++)
+            check_apart(s, section, lists[i].name, lists[i].codes, lists[k].name, lists[k].codes);
 }
 
 void check_limits(struct draft *s, struct section *section, const struct account *a) {

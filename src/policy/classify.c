@@ -3,8 +3,8 @@
  * words.
  *
  * The order of judgement: was anything sent; is there a whole answer; its status by the table; the
- * module's reading of a 2xx; the account's unknown_codes, reject_codes and retry_codes. Whatever leaves it unclear
- * whether the order exists is UNKNOWN, never RETRY. */
+ * module's reading of a 2xx; the account's lists of codes, the provider's code before the status. Whatever
+ * leaves it unclear whether the order exists is UNKNOWN, never RETRY. */
 #include "dray/provider.h"
 
 #include <stdio.h>
@@ -12,19 +12,30 @@
 
 #include "dray/outcome.h"
 #include "dray/timefmt.h"
+#include "policy/codes.h"
 
 /* The first row that holds the status counts. */
 static const struct status_row {
     short first, last;
     enum verdict verdict;
+    bool free;
 } status_table[] = {
-    {200, 299, VERDICT_CREATED},  /* the module decides */
-    {300, 399, VERDICT_REJECTED}, /* a POST is never redirected */
-    {401, 401, VERDICT_HOLD},     {403, 403, VERDICT_HOLD},
-    {404, 404, VERDICT_RETRY}, /* "could be available again in the future" (VU) */
-    {408, 408, VERDICT_RETRY},    {409, 409, VERDICT_LOOKUP},
-    {425, 425, VERDICT_RETRY},    {429, 429, VERDICT_PAUSE},
-    {400, 499, VERDICT_REJECTED}, {500, 599, VERDICT_RETRY},
+    {200, 299, VERDICT_CREATED, false}, /* the module decides */
+    {307, 308, VERDICT_REJECTED, false}, /* "repeat it over there": a POST is never redirected */
+    {401, 401, VERDICT_HOLD, false},     {403, 403, VERDICT_HOLD, false},
+    {404, 404, VERDICT_RETRY, false}, /* "could be available again in the future" (VU) */
+    {407, 407, VERDICT_HOLD, false},
+    {408, 408, VERDICT_UNKNOWN, false}, /* somebody gave up waiting, perhaps for what lies behind */
+    {409, 409, VERDICT_LOOKUP, false},
+    {421, 421, VERDICT_RETRY, true}, /* not the server for this host */
+    {425, 425, VERDICT_RETRY, false},    {429, 429, VERDICT_PAUSE, true},
+    {499, 499, VERDICT_UNKNOWN, false},
+    {400, 499, VERDICT_REJECTED, false},
+    {503, 503, VERDICT_RETRY, false},
+    {511, 511, VERDICT_RETRY, true}, /* a captive portal */
+    {521, 523, VERDICT_RETRY, true}, /* a proxy did not get through: refused, connect timeout, no route */
+    {525, 526, VERDICT_RETRY, true}, /* nor here: TLS */
+    /* Other 5xx: who answered gave up on what lies behind. 3xx: a created order is often answered so. */
 };
 
 static bool phase_is(const struct http_exchange *x, const char *phase) {
@@ -53,6 +64,13 @@ static const char *unanswered_code(const struct http_exchange *x) {
     return phase_is(x, "timeout") ? "timeout" : "connection_lost";
 }
 
+/* Our own proxy's no: to a CONNECT, or in the provider's place. */
+static void set_proxy_refuses(struct outcome *out, long status) {
+    out->verdict = VERDICT_HOLD;
+    snprintf(out->code, sizeof(out->code), "proxy_%ld", status);
+    snprintf(out->message, sizeof(out->message), "the proxy refuses us (%ld)", status);
+}
+
 /* True where the exchange ended without a whole answer; `out` is then complete. */
 static bool judge_transport(const struct http_exchange *x, struct outcome *out) {
     const char *error = x->error != NULL ? x->error : "";
@@ -64,50 +82,39 @@ static bool judge_transport(const struct http_exchange *x, struct outcome *out) 
                     "an answer came before the provider had the whole order: it may be another one's");
     else if (x->answered)
         return false;
+    else if (x->proxy_status > 0)
+        set_proxy_refuses(out, x->proxy_status);
+    else if (x->unprocessed)
+        outcome_set(out, VERDICT_RETRY, "unprocessed", "the server refused the request unread (HTTP/2)");
     else if (!x->sent)
         outcome_set(out, VERDICT_RETRY, unsent_code(x), error);
     else
         outcome_set(out, VERDICT_UNKNOWN, unanswered_code(x), error);
+    out->free = out->verdict == VERDICT_RETRY;
     return true;
 }
 
-static enum verdict status_verdict(long status) {
-    for (size_t i = 0; i < sizeof(status_table) / sizeof(status_table[0]); i++)
-        if (status >= status_table[i].first && status <= status_table[i].last)
-            return status_table[i].verdict;
-    return VERDICT_UNKNOWN;
+static void judge_status(long status, struct outcome *out) {
+    out->verdict = VERDICT_UNKNOWN;
+    for (size_t i = 0; i < sizeof(status_table) / sizeof(status_table[0]); i++) {
+        if (status < status_table[i].first || status > status_table[i].last)
+            continue;
+        out->verdict = status_table[i].verdict;
+        out->free = status_table[i].free;
+        break;
+    }
+    out->exists = out->verdict == VERDICT_LOOKUP;
 }
 
 /* How long the account pauses: Retry-After, capped; where there is none (or it cannot be read) one
- * backoff_base, on top of which each job backs off by itself. */
-static uint64_t pause_ms(const struct account *account, const struct http_exchange *x,
-                         uint64_t now_unix_ms) {
+ * backoff_base for a start, which the account's gate doubles while it goes on. */
+static void set_pause(const struct account *account, const struct http_exchange *x, uint64_t now_unix_ms,
+                      struct outcome *out) {
     uint64_t ms;
-    if (x->retry_after.ptr == NULL || retry_after_parse(x->retry_after, now_unix_ms, &ms) != 0)
+    out->retry_after_told = x->retry_after.ptr != NULL && retry_after_parse(x->retry_after, now_unix_ms, &ms) == 0;
+    if (!out->retry_after_told)
         ms = account->backoff_base_ms;
-    return ms < account->retry_after_cap_ms ? ms : account->retry_after_cap_ms;
-}
-
-static bool listed(code_list codes, const char *code) {
-    if (code[0] == '\0')
-        return false;
-    for (size_t i = 0; codes != NULL && codes[i] != NULL; i++)
-        if (strcmp(codes[i], code) == 0)
-            return true;
-    return false;
-}
-
-/* The account's word on one code; true if it has one. A pause stays a pause: it is a retry. */
-static bool override(const struct account *account, const char *code, struct outcome *out) {
-    if (listed(account->unknown_codes, code))
-        out->verdict = VERDICT_UNKNOWN;
-    else if (listed(account->reject_codes, code))
-        out->verdict = VERDICT_REJECTED;
-    else if (!listed(account->retry_codes, code))
-        return false;
-    else if (out->verdict != VERDICT_PAUSE)
-        out->verdict = VERDICT_RETRY;
-    return true;
+    out->retry_after_ms = ms < account->retry_after_cap_ms ? ms : account->retry_after_cap_ms;
 }
 
 /* Code and words of an error answer: the module's reading, or what most APIs call them. */
@@ -119,28 +126,43 @@ static void read_error(const struct account *account, const struct json_doc *doc
         outcome_read_error(out, doc);
 }
 
+/* Some servers put a byte order mark before their JSON. */
 static bool parse_body(const struct http_exchange *x, struct json_doc *doc, struct err *err) {
-    return json_parse(doc, x->body.ptr != NULL ? x->body.ptr : "", x->body.len, err) == 0;
+    struct span body = x->body.ptr != NULL ? x->body : SPAN_LIT("");
+    if (body.len >= 3 && memcmp(body.ptr, "\xef\xbb\xbf", 3) == 0)
+        body = (struct span){body.ptr + 3, body.len - 3};
+    return json_parse(doc, body.ptr, body.len, err) == 0;
 }
 
 static void judge_success(const struct account *account, const struct envelope *envelope,
-                          const struct http_exchange *x, struct json_doc *doc,
+                          const struct http_exchange *x, uint64_t now_unix_ms, struct json_doc *doc,
                           struct outcome *out) {
-    const struct provider *p = account->provider;
     struct err err = {""};
-    bool parsed = parse_body(x, doc, &err);
-    if (!parsed && !p->reads_no_json) {
+    if (!parse_body(x, doc, &err)) {
         outcome_set(out, VERDICT_UNKNOWN, "unreadable_answer", "");
         snprintf(out->message, sizeof(out->message), "HTTP %ld, but the answer is not JSON: %s",
                  x->status, err.text);
         return;
     }
-    p->read_success(account, envelope, parsed ? doc : NULL, out);
+    account->provider->read_success(account, envelope, doc, out);
     if (out->verdict == VERDICT_REJECTED)
-        override(account, out->code, out);
+        codes_apply(account, out->code, out);
+    if (out->verdict == VERDICT_PAUSE)
+        set_pause(account, x, now_unix_ms, out);
     if (out->verdict != VERDICT_CREATED) {
         out->id_count = 0;
         out->order = (struct span){NULL, 0};
+    }
+}
+
+/* 503: looked up before it is sent again where that can prove something. */
+static void judge_unavailable(const struct account *account, const struct http_exchange *x, struct outcome *out) {
+    bool exact = provider_lookup_kind(account) == LOOKUP_EXACT;
+    if (x->retry_after.ptr != NULL) {
+        out->verdict = VERDICT_PAUSE;
+        out->look_first = exact;
+    } else if (exact) {
+        out->verdict = VERDICT_LOOKUP;
     }
 }
 
@@ -148,25 +170,23 @@ static void judge_success(const struct account *account, const struct envelope *
 static void judge_error(const struct account *account, const struct http_exchange *x,
                         uint64_t now_unix_ms, struct json_doc *doc, struct outcome *out) {
     char http_code[32];
-    out->verdict = status_verdict(x->status);
-    if (x->status == 503 && x->retry_after.ptr != NULL)
-        out->verdict = VERDICT_PAUSE;
-    out->exists = x->status == 409;
-    if (out->verdict == VERDICT_RETRY && provider_lookup_kind(account) == LOOKUP_EXACT)
-        out->verdict = VERDICT_LOOKUP;
+    judge_status(x->status, out);
+    if (x->status == 503)
+        judge_unavailable(account, x, out);
     if (parse_body(x, doc, NULL))
         read_error(account, doc, out);
     snprintf(http_code, sizeof(http_code), "http:%ld", x->status);
-    if (!override(account, out->code, out))
-        override(account, http_code, out);
-    if (x->status >= 300 && x->status <= 399)
+    bool overruled = codes_apply(account, out->code, out) || codes_apply(account, http_code, out);
+    if (x->status == 407 && !overruled)
+        set_proxy_refuses(out, x->status);
+    else if (x->status >= 300 && x->status <= 399)
         outcome_code(out, SPAN_LIT("redirect"));
     else if (out->code[0] == '\0')
         snprintf(out->code, sizeof(out->code), "http_%ld", x->status);
     if (out->message[0] == '\0')
         snprintf(out->message, sizeof(out->message), "HTTP %ld", x->status);
     if (out->verdict == VERDICT_PAUSE)
-        out->retry_after_ms = pause_ms(account, x, now_unix_ms);
+        set_pause(account, x, now_unix_ms, out);
 }
 
 void classify_create(const struct account *account, const struct envelope *envelope,
@@ -176,7 +196,7 @@ void classify_create(const struct account *account, const struct envelope *envel
     if (judge_transport(exchange, out))
         return;
     if (exchange->status / 100 == 2)
-        judge_success(account, envelope, exchange, doc, out);
+        judge_success(account, envelope, exchange, now_unix_ms, doc, out);
     else
         judge_error(account, exchange, now_unix_ms, doc, out);
 }
@@ -197,7 +217,9 @@ bool classify_lookup(const struct account *account, const struct envelope *envel
     long status = exchange->status;
     outcome_clear(out, status);
     if (judge_transport(exchange, out)) {
-        out->verdict = VERDICT_RETRY; /* a GET that failed is asked again */
+        if (out->verdict != VERDICT_HOLD)
+            out->verdict = VERDICT_RETRY; /* a GET that failed is asked again */
+        out->free = true;
         return false;
     }
     if (p->read_lookup == NULL) {
@@ -208,6 +230,7 @@ bool classify_lookup(const struct account *account, const struct envelope *envel
         return p->read_lookup(account, envelope, status,
                               parse_body(exchange, doc, NULL) ? doc : NULL, cursor, out);
     judge_error(account, exchange, now_unix_ms, doc, out);
+    out->free = out->free || status >= 500 || status == 408 || status == 425; /* nobody looked */
     if (out->verdict != VERDICT_HOLD && out->verdict != VERDICT_PAUSE)
         out->verdict = VERDICT_RETRY;
     return false;

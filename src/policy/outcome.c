@@ -24,7 +24,7 @@ void outcome_clear(struct outcome *out, long http_status) {
     out->order = (struct span){NULL, 0};
     out->id_count = 0;
     out->retry_after_ms = 0;
-    out->exists = false;
+    out->retry_after_told = out->free = out->look_first = out->exists = false;
 }
 
 static bool code_character(char c) {

@@ -117,13 +117,23 @@ static int check_lookup(const struct account *account, struct err *err) {
     return 0;
 }
 
+/* Else any page with 200 would be an order. */
+static int check_yes(const struct account *account, struct err *err) {
+    if (account->http_json.success_pointer != NULL || account->http_json.id_pointer != NULL)
+        return 0;
+    return err_set(err,
+                   "account %s: http-json needs success_pointer or id_pointer: what in the answer says that the "
+                   "order was created",
+                   account->name);
+}
+
 static int check_account(const struct account *account, struct err *err) {
     if (account->base_url == NULL)
         return err_set(err, "account %s: http-json needs base_url", account->name);
     if (account->http_json.create_path == NULL)
         return err_set(err, "account %s: http-json needs create_path", account->name);
     if (check_auth(account, err) != 0 || check_unused(account, err) != 0 || check_request(account, err) != 0 ||
-        check_pointers(account, err) != 0 || check_answer(account, err) != 0)
+        check_pointers(account, err) != 0 || check_answer(account, err) != 0 || check_yes(account, err) != 0)
         return -1;
     return check_lookup(account, err);
 }
@@ -178,8 +188,6 @@ enum success { SUCCEEDED, REFUSED, UNREADABLE };
 static enum success succeeded(const struct http_json_options *o, const struct json_doc *answer) {
     if (o->success_pointer == NULL)
         return SUCCEEDED;
-    if (answer == NULL)
-        return UNREADABLE;
     uint32_t node = at(answer, 0, o->success_pointer);
     if (o->success_value == NULL)
         return node != JSON_NONE && json_type(answer, node) != JSON_NULL ? SUCCEEDED : UNREADABLE;
@@ -283,7 +291,6 @@ const struct provider provider_http_json = {
     .seed = "none: docs/providers.md",
     .auth = AUTH_CONFIGURED,
     .lookup = LOOKUP_SCAN, /* or none, or exact: provider_lookup_kind() */
-    .reads_no_json = true,
     .default_on_absent = ON_ABSENT_HOLD,
     .check_account = check_account,
     .read_success = read_success,

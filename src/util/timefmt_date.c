@@ -329,15 +329,31 @@ static struct span trim(struct span s) {
     return s;
 }
 
+/* Behind a number of seconds: nothing, or a dot and digits, to milliseconds, rounded up. False: it is something else. */
+static bool rest_ms(struct scan *s, uint64_t *ms) {
+    uint64_t unit = 1000, rest = 0;
+    *ms = 0;
+    if (s->p == s->end || *s->p != '.')
+        return s->p == s->end;
+    for (s->p++; digit(s); s->p++) {
+        unit /= 10;
+        *ms += (uint64_t)(*s->p - '0') * unit;
+        rest |= unit == 0 ? (uint64_t)(*s->p - '0') : 0;
+    }
+    *ms += rest > 0;
+    return s->p == s->end && s->p[-1] != '.';
+}
+
 int retry_after_parse(struct span text, uint64_t now_unix_ms, uint64_t *delay_ms) {
     text = trim(text);
     struct scan s = scan_of(text);
-    uint64_t seconds = 0, date;
+    uint64_t seconds = 0, ms, date;
+    bool number = digit(&s);
     for (; digit(&s); s.p++)
         if (seconds < UINT32_MAX)
             seconds = seconds * 10 + (uint64_t)(*s.p - '0');
-    if (text.len > 0 && s.p == s.end) {
-        *delay_ms = (seconds < UINT32_MAX ? seconds : UINT32_MAX) * 1000;
+    if (number && rest_ms(&s, &ms)) {
+        *delay_ms = seconds < UINT32_MAX ? seconds * 1000 + ms : (uint64_t)UINT32_MAX * 1000;
         return 0;
     }
     if (http_date_parse(text, &date) != 0)

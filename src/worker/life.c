@@ -1,4 +1,5 @@
-#include "worker/life.h"
+/* What becomes of an order that was sent, or was to be; what look-ups teach: life_lookup.c. */
+#include "worker/life_steps.h"
 
 #include "policy/backoff.h"
 
@@ -7,15 +8,11 @@ static bool has_lookup(const struct account *a) {
            (a->provider->path != NULL || a->http_json.lookup_path != NULL);
 }
 
-static bool lookup_proves_absence(const struct account *a) {
-    return a->provider->lookup == LOOKUP_EXACT || a->http_json.lookup_exact;
-}
-
-static struct decision start(const struct past *past) {
+struct decision life_start(const struct past *past) {
     return (struct decision){.op = SETTLE_RETRY, .gate = '-', .past = *past};
 }
 
-static void die(struct decision *d, const char *reason, const char *code, const char *message) {
+void life_die(struct decision *d, const char *reason, const char *code, const char *message) {
     d->op = SETTLE_DEAD;
     d->counter = reason;
     d->reason = reason;
@@ -24,55 +21,61 @@ static void die(struct decision *d, const char *reason, const char *code, const 
     d->result = RESULT_FAILED;
 }
 
-static uint64_t backoff(const struct account *a, uint32_t failures, struct rng *rng) {
-    return backoff_ms(a->backoff_base_ms, a->backoff_cap_ms, failures, rng);
+bool life_is_over(const struct decision *d, const struct account *a, uint64_t now_ms) {
+    return now_ms + d->due_ms > d->past.first_ms + a->max_age_ms;
 }
 
-/* Surely nothing was created: again after a while, unless attempts or age are used up. */
-static void send_again(struct decision *d, const struct account *a, uint32_t max_attempts, uint64_t floor_ms,
-                       uint64_t now_ms, struct rng *rng) {
+void life_send_again(struct decision *d, const struct account *a, uint32_t max_attempts, uint64_t floor_ms,
+                     uint64_t now_ms, struct rng *rng) {
+    struct past *past = &d->past;
     d->ledger = LEDGER_DROP;
-    d->past.phase = PHASE_SEND;
-    d->past.lookups = 0;
-    d->past.sent_ms = 0;
-    if (d->past.attempts >= max_attempts) {
-        die(d, "exhausted", "max_attempts", NULL);
+    past->phase = PHASE_SEND;
+    past->lookups = 0;
+    past->sent_ms = 0;
+    past->said = (struct span){NULL, 0};
+    if (!d->free && past->attempts >= max_attempts) {
+        life_die(d, "exhausted", "max_attempts", NULL);
         return;
     }
-    uint64_t delay = backoff(a, d->past.attempts > 0 ? d->past.attempts - 1 : 0, rng);
+    /* What pauses the account says itself how long to wait; all else waits longer each time. */
+    uint32_t failures = d->gate == 'p' && d->free ? 1 : past->attempts + past->waits;
+    uint64_t delay = backoff_ms(a->backoff_base_ms, a->backoff_cap_ms, failures > 0 ? failures - 1 : 0, rng);
     d->due_ms = delay > floor_ms ? delay : floor_ms;
-    if (now_ms + d->due_ms > d->past.first_ms + a->max_age_ms) {
-        die(d, "exhausted", "max_age", NULL);
+    if (life_is_over(d, a, now_ms)) {
+        life_die(d, "exhausted", "max_age", NULL);
         return;
     }
     d->op = SETTLE_RETRY;
     d->counter = "retried";
 }
 
-static void look_up(struct decision *d, enum phase phase, uint64_t delay_ms) {
+static void look_up(struct decision *d, enum phase phase, struct span said, uint64_t delay_ms) {
     d->op = SETTLE_RETRY;
     d->counter = "lookups_scheduled";
     d->ledger = LEDGER_LOOKUP;
     d->past.phase = phase;
     d->past.lookups = 0;
+    d->past.waits = 0;
+    d->past.said = said;
     d->due_ms = delay_ms;
 }
 
-static void unknown_for_good(struct decision *d, const char *code, const char *message) {
-    die(d, "unknown_outcome", code, message);
+void life_unknown_for_good(struct decision *d, const char *code, const char *message) {
+    life_die(d, "unknown_outcome", code, message);
     d->ledger = LEDGER_UNKNOWN;
 }
 
 /* Sent, and nobody knows whether the order exists. `quiet_ms`: how long a request that is still on its
- * way elsewhere may take to end. */
+ * way elsewhere may take to end. `said`: what came of it. A 2xx is never followed by another POST: the
+ * provider said yes, if not clearly. */
 static void unknown(struct decision *d, const struct account *a, uint32_t max_attempts, uint64_t quiet_ms,
-                    const char *code, uint64_t now_ms, struct rng *rng) {
-    if (a->on_unknown == ON_UNKNOWN_RESEND)
-        send_again(d, a, max_attempts, quiet_ms, now_ms, rng);
-    else if (a->on_unknown == ON_UNKNOWN_LOOKUP && has_lookup(a))
-        look_up(d, PHASE_LOOKUP, a->lookup_delay_ms > quiet_ms ? a->lookup_delay_ms : quiet_ms);
+                    const char *code, struct span said, uint64_t now_ms, struct rng *rng) {
+    if (a->on_unknown == ON_UNKNOWN_RESEND && !d->past.yes)
+        life_send_again(d, a, max_attempts, quiet_ms, now_ms, rng);
+    else if (a->on_unknown != ON_UNKNOWN_HOLD && has_lookup(a))
+        look_up(d, PHASE_LOOKUP, said, a->lookup_delay_ms + quiet_ms);
     else
-        unknown_for_good(d, code, NULL);
+        life_unknown_for_good(d, code, NULL);
 }
 
 uint32_t life_max_attempts(const struct account *a, const struct envelope *e) {
@@ -80,6 +83,8 @@ uint32_t life_max_attempts(const struct account *a, const struct envelope *e) {
         return e->max_attempts;
     return a->max_attempts;
 }
+
+#define WORKER_DIED "the worker that sent this order died before it had an answer"
 
 /* A worker died after this job's request had begun. Its request may still be on its way. */
 static void recovered(struct decision *d, const struct admission *a, struct rng *rng) {
@@ -89,18 +94,18 @@ static void recovered(struct decision *d, const struct admission *a, struct rng 
     if (d->past.sent_ms == 0)
         d->past.sent_ms = a->now_ms;
     if (d->past.recoveries >= POISON_RECOVERIES) {
-        die(d, "poison", "recovered_too_often", "three workers died while they sent this order");
+        life_die(d, "poison", "recovered_too_often", "three workers died while they sent this order");
         d->ledger = LEDGER_UNKNOWN;
         return;
     }
     unknown(d, a->account, life_max_attempts(a->account, a->envelope), a->account->request_timeout_ms,
-            "worker_died", a->now_ms, rng);
+            "worker_died", SPAN_LIT(WORKER_DIED), a->now_ms, rng);
     if (d->op == SETTLE_DEAD && d->message == NULL)
-        d->message = "the worker that sent this order died before it had an answer";
+        d->message = WORKER_DIED;
 }
 
 bool life_admit(const struct admission *a, struct rng *rng, struct decision *d) {
-    *d = start(a->past);
+    *d = life_start(a->past);
     const struct envelope *e = a->envelope;
     if (a->past->phase == PHASE_RECOVERED && a->account != NULL) {
         recovered(d, a, rng);
@@ -113,18 +118,18 @@ bool life_admit(const struct admission *a, struct rng *rng, struct decision *d) 
         return false;
     }
     if (a->faults > 0 || a->account == NULL) {
-        die(d, "invalid", "invalid", NULL);
+        life_die(d, "invalid", "invalid", NULL);
         return false;
     }
     if (a->past->phase != PHASE_SEND && a->past->recoveries >= POISON_RECOVERIES) {
-        die(d, "poison", "recovered_too_often", "three workers died while they sent or looked up this order");
+        life_die(d, "poison", "recovered_too_often", "three workers died while they sent or looked up this order");
         d->ledger = LEDGER_UNKNOWN;
         return false;
     }
     if (a->past->phase != PHASE_SEND)
         return true;
     if (e->expires_at_ms > 0 && a->now_ms >= e->expires_at_ms) {
-        die(d, "expired", "expires_at", "expires_at had passed before the order could be sent");
+        life_die(d, "expired", "expires_at", "expires_at had passed before the order could be sent");
         return false;
     }
     if (e->not_before_ms > a->now_ms) {
@@ -134,14 +139,14 @@ bool life_admit(const struct admission *a, struct rng *rng, struct decision *d) 
         return false;
     }
     if (a->past->first_ms > 0 && a->now_ms > a->past->first_ms + a->account->max_age_ms) {
-        die(d, "exhausted", "max_age", NULL);
+        life_die(d, "exhausted", "max_age", "the order was tried for max_age, and surely was not created");
         return false;
     }
     return true;
 }
 
 void life_refused(const struct past *past, char letter, struct rng *rng, struct decision *d) {
-    *d = start(past);
+    *d = life_start(past);
     switch (letter) {
     case 'D': /* a look-up's own order was found by whom it was taken from */
         d->op = SETTLE_DONE;
@@ -149,11 +154,11 @@ void life_refused(const struct past *past, char letter, struct rng *rng, struct 
         d->counter = d->result == RESULT_CREATED ? "created" : "duplicate";
         return;
     case 'K':
-        die(d, "rejected", "key_conflict",
+        life_die(d, "rejected", "key_conflict",
             "this order key was used for an order with other content; use a new order key");
         return;
     case 'U':
-        die(d, "unknown_outcome", "key_unknown", "an earlier order with this key has an unknown outcome");
+        life_die(d, "unknown_outcome", "key_unknown", "an earlier order with this key has an unknown outcome");
         return;
     default:
         d->due_ms = BUSY_DELAY_MS / 2 + rng_below(rng, BUSY_DELAY_MS);
@@ -164,7 +169,7 @@ void life_refused(const struct past *past, char letter, struct rng *rng, struct 
 
 void life_next_page(const struct past *past, uint32_t page, uint64_t seen, uint64_t window_to_ms,
                     struct decision *d) {
-    *d = start(past);
+    *d = life_start(past);
     d->op = SETTLE_WAIT;
     d->gate = 's';
     d->counter = "lookup_pages";
@@ -174,7 +179,7 @@ void life_next_page(const struct past *past, uint32_t page, uint64_t seen, uint6
 }
 
 void life_hand_back(const struct past *past, bool begun, struct decision *d) {
-    *d = start(past);
+    *d = life_start(past);
     d->op = SETTLE_BACK;
     d->counter = "handed_back";
     if (begun && past->phase == PHASE_SEND)
@@ -209,8 +214,9 @@ void life_answered(const struct past *past, const struct account *account, uint3
         life_hand_back(past, true, d);
         return;
     }
-    *d = start(past);
+    *d = life_start(past);
     gate_of(x, o, d);
+    d->free = o->free || o->verdict == VERDICT_HOLD;
     if (o->verdict == VERDICT_HOLD) {
         d->op = SETTLE_WAIT;
         d->ledger = LEDGER_DROP;
@@ -219,8 +225,12 @@ void life_answered(const struct past *past, const struct account *account, uint3
     }
     if (d->past.first_ms == 0)
         d->past.first_ms = now_ms;
-    d->past.attempts++;
+    if (!d->free)
+        d->past.attempts++;
+    else if (o->verdict == VERDICT_RETRY)
+        d->past.waits++;
     d->past.sent_ms = now_ms;
+    d->past.yes |= o->verdict == VERDICT_UNKNOWN && o->http_status / 100 == 2;
     switch (o->verdict) {
     case VERDICT_CREATED:
     case VERDICT_DUPLICATE:
@@ -230,84 +240,27 @@ void life_answered(const struct past *past, const struct account *account, uint3
         d->counter = verdict_name(o->verdict);
         return;
     case VERDICT_REJECTED:
-        die(d, "rejected", o->code, NULL);
+        life_die(d, "rejected", o->code, NULL);
         d->ledger = LEDGER_DROP;
         return;
     case VERDICT_RETRY:
+        life_send_again(d, account, max_attempts, 0, now_ms, rng);
+        return;
     case VERDICT_PAUSE:
-        send_again(d, account, max_attempts, o->verdict == VERDICT_PAUSE ? o->retry_after_ms : 0, now_ms, rng);
+        if (!o->look_first)
+            life_send_again(d, account, max_attempts, o->retry_after_ms, now_ms, rng);
+        else
+            look_up(d, PHASE_LOOKUP_RETRY, span_str(o->message),
+                    o->retry_after_ms > account->lookup_delay_ms ? o->retry_after_ms : account->lookup_delay_ms);
         return;
     case VERDICT_LOOKUP:
         if (!has_lookup(account))
-            unknown_for_good(d, o->code, NULL);
+            life_unknown_for_good(d, o->code, NULL);
         else
-            look_up(d, o->exists ? PHASE_LOOKUP_DUPLICATE : PHASE_LOOKUP_RETRY,
+            look_up(d, o->exists ? PHASE_LOOKUP_DUPLICATE : PHASE_LOOKUP_RETRY, span_str(o->message),
                     account->lookup_delay_ms);
         return;
     default:
-        unknown(d, account, max_attempts, 0, o->code, now_ms, rng);
+        unknown(d, account, max_attempts, 0, o->code, span_str(o->message), now_ms, rng);
     }
-}
-
-/* Not there, and the look-up proves it (or the configuration says to take it so). */
-static void absent(struct decision *d, const struct account *a, uint32_t max_attempts, bool proven,
-                   uint64_t now_ms, struct rng *rng) {
-    if (d->past.phase == PHASE_LOOKUP_DUPLICATE) {
-        if (!proven) {
-            unknown_for_good(d, "conflict", "the provider says the order exists, its look-up does not show it");
-            return;
-        }
-        die(d, "rejected", "conflict", "the provider refused the order as existing, yet it does not exist");
-        d->ledger = LEDGER_DROP;
-        return;
-    }
-    if (a->on_absent == ON_ABSENT_HOLD && !(proven && d->past.phase == PHASE_LOOKUP_RETRY)) {
-        unknown_for_good(d, "lookup_absent", "the order was sent without an answer and a look-up does not show it");
-        return;
-    }
-    send_again(d, a, max_attempts, 0, now_ms, rng);
-}
-
-void life_looked_up(const struct past *past, const struct account *a, uint32_t max_attempts,
-                    const struct outcome *o, uint64_t now_ms, struct rng *rng, struct decision *d) {
-    *d = start(past);
-    d->gate = 's';
-    d->past.lookups++;
-    if (o->verdict != VERDICT_HOLD)
-        d->past.page = 0;
-    if (o->verdict == VERDICT_CREATED) {
-        d->op = SETTLE_DONE;
-        d->ledger = LEDGER_CREATED;
-        d->result = past->phase == PHASE_LOOKUP_DUPLICATE ? RESULT_DUPLICATE : RESULT_CREATED;
-        d->counter = d->result == RESULT_CREATED ? "created" : "duplicate";
-        return;
-    }
-    if (o->verdict == VERDICT_ABSENT && lookup_proves_absence(a)) {
-        absent(d, a, max_attempts, true, now_ms, rng);
-        return;
-    }
-    if (o->verdict == VERDICT_HOLD) {
-        d->op = SETTLE_WAIT;
-        d->gate = 'h';
-        d->past.lookups--;
-        d->counter = "held";
-        return;
-    }
-    if (o->verdict == VERDICT_PAUSE) {
-        d->gate = 'p';
-        d->gate_ms = o->retry_after_ms;
-    } else if (o->verdict != VERDICT_ABSENT) {
-        d->gate = 't';
-    }
-    if (d->past.lookups < a->lookup_attempts) {
-        d->due_ms = backoff(a, d->past.lookups - 1, rng);
-        if (d->due_ms < d->gate_ms)
-            d->due_ms = d->gate_ms;
-        d->counter = "lookups_again";
-        return;
-    }
-    if (o->verdict == VERDICT_ABSENT)
-        absent(d, a, max_attempts, false, now_ms, rng);
-    else
-        unknown_for_good(d, "lookup_failed", "the order was sent without an answer and could not be looked up");
 }

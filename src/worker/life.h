@@ -32,6 +32,8 @@ struct decision {
     const char *reason;        /* SETTLE_DEAD: "invalid" … */
     const char *code;          /* of the error */
     const char *message;       /* of the error; NULL: the outcome's */
+    bool tell_said;            /* of the error: past.said stands behind the message */
+    bool free;                 /* burned nothing: the history counts its like as one */
     bool keep_header;          /* retry, wait: leave the header as it is */
 };
 

@@ -19,9 +19,22 @@ enum order_state { ORDER_FREE, ORDER_CLAIMED, ORDER_BEGINNING, ORDER_SENDING, OR
 enum phase {
     PHASE_SEND = 'N',             /* send the order */
     PHASE_RECOVERED = 'U',        /* its worker died after its request had begun */
-    PHASE_LOOKUP = 'L',           /* look it up: sent, but no answer */
-    PHASE_LOOKUP_RETRY = 'R',     /* look it up before sending again: the provider failed (5xx) */
+    PHASE_LOOKUP = 'L',           /* look it up: sent, but no clear answer */
+    PHASE_LOOKUP_RETRY = 'R',     /* look it up before sending again: the provider was unavailable (503) */
     PHASE_LOOKUP_DUPLICATE = 'D', /* look it up: the provider says it exists (409) */
+};
+
+#define SAID_MAX    200         /* bytes of past.said */
+#define HISTORY_MAX (96u << 10) /* bytes; from then on each attempt takes the last one's place */
+
+/* The last attempt of the history: the next one takes its place where it is of the same kind and burned nothing,
+ * so that an order that waits for days has a short history. */
+struct last_attempt {
+    struct span text;  /* in the history; absent: there is none */
+    struct span code;
+    bool lookup;
+    uint64_t since_ms; /* Unix ms of the first of them */
+    uint32_t times;
 };
 
 /* What a job went through before this claim; the header's JSON. */
@@ -29,13 +42,17 @@ struct past {
     uint32_t recoveries;
     enum phase phase;
     uint32_t attempts;      /* orders sent that count */
-    uint32_t lookups;       /* since the phase began */
+    uint32_t lookups;       /* since the phase began, that count */
+    uint32_t waits;         /* tries that burned nothing: they only make the next wait longer */
+    bool yes;               /* the order was answered 2xx: dray never sends it again */
+    struct span said;       /* what came when the order was sent whose outcome is unknown; or absent */
     uint64_t first_ms;      /* Unix ms of the first claim; 0: this is it */
     uint64_t sent_ms;       /* Unix ms when the order whose outcome is unknown was sent */
     uint32_t page;          /* of a look-up of several pages: the next one; 0: none was read */
     uint64_t seen;          /* items on the pages read */
     uint64_t window_to_ms;  /* Unix ms: the end of what the first page asked for */
     struct span history;    /* attempts so far: JSON objects, comma-separated, or empty */
+    struct last_attempt last;
 };
 
 struct lane;

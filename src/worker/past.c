@@ -10,6 +10,26 @@ static uint64_t get_u64(const struct json_doc *doc, const char *name) {
     return node != JSON_NONE && json_i64(doc, node, &value) && value > 0 ? (uint64_t)value : 0;
 }
 
+static struct span get_text(const struct json_doc *doc, uint32_t object, const char *name) {
+    uint32_t node = json_get(doc, object, name);
+    return node != JSON_NONE && json_type(doc, node) == JSON_STRING ? json_inner(doc, node) : (struct span){NULL, 0};
+}
+
+static void read_last(struct past *past, const struct json_doc *doc, uint32_t history) {
+    uint32_t last = JSON_NONE;
+    int64_t number;
+    for (uint32_t i = json_first(doc, history); i != JSON_NONE; i = json_next(doc, history, i))
+        last = i;
+    if (last == JSON_NONE || json_type(doc, last) != JSON_OBJECT)
+        return;
+    past->last = (struct last_attempt){.text = json_raw(doc, last), .code = get_text(doc, last, "code"), .times = 1};
+    past->last.lookup = json_get(doc, last, "lookup") != JSON_NONE;
+    if (json_i64(doc, json_get(doc, last, "times"), &number) && number > 0 && number < UINT32_MAX)
+        past->last.times = (uint32_t)number;
+    if (json_i64(doc, json_get(doc, last, past->last.times > 1 ? "since" : "at"), &number) && number > 0)
+        past->last.since_ms = (uint64_t)number;
+}
+
 static int read_json(struct past *past, struct span text, struct json_doc *doc) {
     if (json_parse(doc, text.ptr, text.len, NULL) < 0 || json_type(doc, 0) != JSON_OBJECT)
         return -1;
@@ -20,10 +40,14 @@ static int read_json(struct past *past, struct span text, struct json_doc *doc) 
     past->page = (uint32_t)get_u64(doc, "p");
     past->seen = get_u64(doc, "i");
     past->window_to_ms = get_u64(doc, "w");
+    past->waits = (uint32_t)get_u64(doc, "u");
+    past->yes = get_u64(doc, "y") > 0;
+    past->said = get_text(doc, 0, "t"); /* written without escapes */
     uint32_t history = json_get(doc, 0, "h");
     if (history != JSON_NONE && json_type(doc, history) == JSON_ARRAY) {
         struct span raw = json_raw(doc, history);
         past->history = (struct span){raw.ptr + 1, raw.len - 2};
+        read_last(past, doc, history);
     }
     return 0;
 }
@@ -48,6 +72,19 @@ int past_parse(struct past *past, struct span token, struct span record, struct 
     return json.len == 0 ? 0 : read_json(past, json, doc);
 }
 
+/* Without what JSON would escape, so that it is read as it stands; cut at a whole character. */
+static void write_said(struct span said, struct buf *out) {
+    size_t len = said.len < SAID_MAX ? said.len : SAID_MAX;
+    while (len > 0 && len < said.len && ((unsigned char)said.ptr[len] & 0xc0) == 0x80)
+        len--;
+    buf_add_str(out, ",\"t\":\"");
+    for (size_t i = 0; i < len; i++) {
+        char c = said.ptr[i];
+        buf_add_char(out, c == '"' || c == '\\' ? '\'' : (unsigned char)c < ' ' || c == 0x7f ? ' ' : c);
+    }
+    buf_add_char(out, '"');
+}
+
 void past_write(const struct past *past, struct buf *out) {
     buf_add_char(out, (char)past->phase);
     buf_add_str(out, " {\"n\":");
@@ -61,6 +98,12 @@ void past_write(const struct past *past, struct buf *out) {
     if (past->page > 0)
         buf_addf(out, ",\"p\":%u,\"i\":%llu,\"w\":%llu", past->page, (unsigned long long)past->seen,
                  (unsigned long long)past->window_to_ms);
+    if (past->waits > 0)
+        buf_addf(out, ",\"u\":%u", past->waits);
+    if (past->yes)
+        buf_add_str(out, ",\"y\":1");
+    if (past->said.len > 0)
+        write_said(past->said, out);
     buf_add_str(out, ",\"h\":[");
     buf_add_span(out, past->history);
     buf_add_str(out, "]}");

@@ -1,6 +1,9 @@
 #include "worker/render.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#define MESSAGE_MAX 1024 /* bytes: dray's own words and what was said */
 
 /* ids as a JSON array of strings: a number's digits and a string's escapes stay as they were. */
 static void add_ids(struct buf *out, const struct render_known *known) {
@@ -67,6 +70,11 @@ static void add_error(struct buf *out, const struct decision *d, const struct re
     buf_add_str(out, "\",\"code\":");
     buf_add_json_str(out, span_str(d->code));
     buf_add_str(out, ",\"message\":");
+    char text[MESSAGE_MAX];
+    if (message != NULL && d->tell_said && d->past.said.len > 0) {
+        snprintf(text, sizeof(text), "%s: %.*s", message, (int)d->past.said.len, d->past.said.ptr);
+        message = text;
+    }
     buf_add_json_str(out, message != NULL ? span_str(message) : buf_span(&faults->first));
     if (faults != NULL && faults->count > 0) {
         buf_add_str(out, ",\"faults\":[");
@@ -81,11 +89,15 @@ static void add_error(struct buf *out, const struct decision *d, const struct re
     buf_add_char(out, '}');
 }
 
-void render_attempt(struct buf *out, const struct outcome *o, struct span answer, uint64_t at_ms, uint64_t ms,
-                    bool lookup) {
+void render_attempt(struct buf *out, const struct render_attempt *a) {
+    const struct outcome *o = a->outcome;
     buf_add_str(out, "{\"at\":");
-    buf_add_u64(out, at_ms);
-    if (lookup)
+    buf_add_u64(out, a->at_ms);
+    if (a->times > 1) {
+        buf_addf(out, ",\"times\":%u,\"since\":", a->times);
+        buf_add_u64(out, a->since_ms);
+    }
+    if (a->lookup)
         buf_add_str(out, ",\"lookup\":true");
     buf_add_str(out, ",\"http_status\":");
     buf_add_i64(out, o->http_status);
@@ -94,10 +106,10 @@ void render_attempt(struct buf *out, const struct outcome *o, struct span answer
     buf_add_str(out, ",\"message\":");
     buf_add_json_str(out, span_str(o->message));
     buf_add_str(out, ",\"ms\":");
-    buf_add_u64(out, ms);
+    buf_add_u64(out, a->ms);
     buf_add_str(out, ",\"answer\":");
-    size_t kept = answer.len < ANSWER_KEPT ? answer.len : ANSWER_KEPT;
-    buf_add_json_str(out, (struct span){answer.ptr != NULL ? answer.ptr : "", kept});
+    size_t kept = a->answer.len < ANSWER_KEPT ? a->answer.len : ANSWER_KEPT;
+    buf_add_json_str(out, (struct span){a->answer.ptr != NULL ? a->answer.ptr : "", kept});
     buf_add_char(out, '}');
 }
 

@@ -22,9 +22,16 @@ struct render_known {
     struct span ledger_entry;      /* or absent */
 };
 
+struct render_attempt {
+    const struct outcome *outcome;
+    struct span answer;
+    uint64_t at_ms, ms;
+    bool lookup;
+    uint32_t times;    /* so many in a row were answered so: this is the last … */
+    uint64_t since_ms; /* … and that the first, where there were several */
+};
 /* One attempt of the history: {"at":…,"http_status":…,…}. */
-void render_attempt(struct buf *out, const struct outcome *outcome, struct span answer, uint64_t at_ms,
-                    uint64_t ms, bool lookup);
+void render_attempt(struct buf *out, const struct render_attempt *attempt);
 void render_result(struct buf *out, const struct render_job *job, const struct decision *d,
                    const struct render_known *known, const struct faults *faults, const char *dead_id);
 /* `history`: all attempts, comma-separated. */

@@ -10,15 +10,29 @@ static uint64_t first_claim_ms(const struct order *o) {
     return o->past.first_ms > 0 && o->past.first_ms < o->begun_unix_ms ? o->past.first_ms : o->begun_unix_ms;
 }
 
-/* All attempts so far, this one behind the old ones. */
+/* All attempts so far, this one behind the old ones, or in the last one's place. */
 static void write_history(struct buf *out, const struct order *o, const struct settle_context *c) {
+    const struct past *past = &o->past;
+    struct render_attempt attempt = {.outcome = c->outcome, .answer = c->answer, .at_ms = o->begun_unix_ms, .ms = c->ms,
+                                     .lookup = o->looking_up, .times = 1};
+    struct span before = past->history;
     buf_reset(out);
-    buf_add_span(out, o->past.history);
+    if (c->attempt && past->last.text.ptr != NULL) {
+        bool alike = c->decision->free && past->last.lookup == o->looking_up && span_is(past->last.code, c->outcome->code);
+        if (alike || before.len > HISTORY_MAX) {
+            attempt.times = past->last.times + 1;
+            attempt.since_ms = past->last.since_ms;
+            before.len = (size_t)(past->last.text.ptr - before.ptr);
+            if (before.len > 0)
+                before.len--; /* the comma */
+        }
+    }
+    buf_add_span(out, before);
     if (!c->attempt)
         return;
     if (out->len > 0)
         buf_add_char(out, ',');
-    render_attempt(out, c->outcome, c->answer, o->begun_unix_ms, c->ms, o->looking_up);
+    render_attempt(out, &attempt);
 }
 
 static void write_texts(struct order *o, const struct settle_context *c, struct settlement *s, char dead_id[64]) {

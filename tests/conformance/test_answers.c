@@ -200,21 +200,23 @@ static void check_damaged(struct rig *r) {
 }
 
 /* The table of docs/protocol.md, as it reads there. EXACT marks what is looked up first where the
- * look-up is exact. */
+ * look-up is exact, FREE what burns no attempt. */
+enum { EXACT = 1, FREE = 2 };
 static const struct {
     long first, last;
     enum verdict verdict;
-    bool exact;
+    int marks;
 } rows[] = {
-    {0, 0, VERDICT_UNKNOWN, false},      {100, 103, VERDICT_UNKNOWN, false},
-    {300, 308, VERDICT_REJECTED, false}, {400, 400, VERDICT_REJECTED, false},
-    {401, 401, VERDICT_HOLD, false},     {402, 402, VERDICT_REJECTED, false},
-    {403, 403, VERDICT_HOLD, false},     {404, 404, VERDICT_RETRY, true},
-    {405, 407, VERDICT_REJECTED, false}, {408, 408, VERDICT_RETRY, true},
-    {409, 409, VERDICT_LOOKUP, false},   {410, 424, VERDICT_REJECTED, false},
-    {425, 425, VERDICT_RETRY, true},     {426, 428, VERDICT_REJECTED, false},
-    {429, 429, VERDICT_PAUSE, false},    {430, 499, VERDICT_REJECTED, false},
-    {500, 599, VERDICT_RETRY, true},     {600, 600, VERDICT_UNKNOWN, false},
+    {0, 0, VERDICT_UNKNOWN, 0},      {100, 103, VERDICT_UNKNOWN, 0},  {300, 306, VERDICT_UNKNOWN, 0},
+    {307, 308, VERDICT_REJECTED, 0}, {309, 399, VERDICT_UNKNOWN, 0},  {400, 400, VERDICT_REJECTED, 0},
+    {401, 401, VERDICT_HOLD, 0},     {402, 402, VERDICT_REJECTED, 0}, {403, 403, VERDICT_HOLD, 0},
+    {404, 404, VERDICT_RETRY, 0},    {405, 406, VERDICT_REJECTED, 0}, {407, 407, VERDICT_HOLD, 0},
+    {408, 408, VERDICT_UNKNOWN, 0},  {409, 409, VERDICT_LOOKUP, 0},   {410, 420, VERDICT_REJECTED, 0},
+    {421, 421, VERDICT_RETRY, FREE}, {422, 424, VERDICT_REJECTED, 0}, {425, 425, VERDICT_RETRY, 0},
+    {426, 428, VERDICT_REJECTED, 0}, {429, 429, VERDICT_PAUSE, FREE}, {430, 498, VERDICT_REJECTED, 0},
+    {499, 502, VERDICT_UNKNOWN, 0},  {503, 503, VERDICT_RETRY, EXACT}, {504, 510, VERDICT_UNKNOWN, 0},
+    {511, 511, VERDICT_RETRY, FREE}, {512, 520, VERDICT_UNKNOWN, 0},  {521, 523, VERDICT_RETRY, FREE},
+    {524, 524, VERDICT_UNKNOWN, 0},  {525, 526, VERDICT_RETRY, FREE}, {527, 600, VERDICT_UNKNOWN, 0},
 };
 
 static void check_statuses(struct rig *r) {
@@ -223,10 +225,12 @@ static void check_statuses(struct rig *r) {
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         for (long status = rows[i].first; status <= rows[i].last; status++)
             for (size_t k = 0; k < sizeof(bodies) / sizeof(bodies[0]); k++) {
-                enum verdict want = exact && rows[i].exact ? VERDICT_LOOKUP : rows[i].verdict;
+                enum verdict want = exact && (rows[i].marks & EXACT) != 0 ? VERDICT_LOOKUP : rows[i].verdict;
                 if (judge(r, answer(status, bodies[k])) != want)
                     fail_msg("%s: HTTP %ld is %s", r->account.provider->name, status,
                              verdict_name(r->out.verdict));
+                if (r->out.free != ((rows[i].marks & FREE) != 0))
+                    fail_msg("%s: HTTP %ld burns an attempt: %d", r->account.provider->name, status, !r->out.free);
             }
 }
 

@@ -127,7 +127,7 @@ def exported():
     """{metric: its labels' names} of a worker that has seen every kind of outcome."""
     with RedisServer() as redis, Peer() as peer:
         with AdminWorld(redis, peer, account={"on_unknown": "lookup", "lookup_delay": "0s", "lookup_attempts": "1"}) as world:
-            peer.script = [Answer(500), Answer(422), HangUp("after")]
+            peer.script = [Answer(503), Answer(422), HangUp("after")]
             peer.default = lambda request: (created(world.provider, request) if request.method == "POST"
                                             else Answer(200, {"code": 10000, "data": {"list": []}}))
             for number in range(3):

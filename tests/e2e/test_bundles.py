@@ -122,7 +122,7 @@ def test_what_fails_for_a_while_keeps_its_text(server, peer):
     def answer(request):
         key = json.dumps(request.json, sort_keys=True)
         seen[key] = seen.get(key, 0) + 1
-        return Answer(500, delay=0.02) if seen[key] < 3 and len(seen) > 100 else created(world, request)
+        return Answer(503, delay=0.02) if seen[key] < 3 and len(seen) > 100 else created(world, request)
     with world_of(server, peer) as world:
         peer.default = answer
         push_all(world)

@@ -58,7 +58,7 @@ def test_nothing_private_is_logged_at_debug_level(peer, name):
 
 def test_one_line_per_attempt(empty_redis, peer):
     with World(empty_redis, peer) as world:
-        peer.script = [Answer(500), Answer(429)]
+        peer.script = [Answer(503), Answer(429)]
         peer.default = lambda request: created(world.provider, request)
         world.send("one")
         world.result()
@@ -71,7 +71,7 @@ def test_one_line_per_attempt(empty_redis, peer):
         for attempt in attempts:
             assert attempt["queue"] == "orders" and attempt["account"] == "shop"
             assert isinstance(attempt["ms"], int)
-        assert [a["status"] for a in attempts] == [500, 429, 200, 200]
+        assert [a["status"] for a in attempts] == [503, 429, 200, 200]
 
 
 def test_a_worker_says_when_it_is_ready_and_when_it_ends(empty_redis, peer):

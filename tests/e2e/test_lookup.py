@@ -37,13 +37,14 @@ def creating(action):
 
 
 TROUBLE = {"hang up": lambda: HangUp("after"), "500": lambda: Answer(500), "503": lambda: Answer(503),
-           "404": lambda: Answer(404), "cut": lambda: Answer(200, b'{"order": {}}', cut=5)}
+           "504": lambda: Answer(504), "303": lambda: Answer(303), "cut": lambda: Answer(500, b'{"order": {}}', cut=5)}
+YES = {"empty": lambda: Answer(202, b""), "HTML": lambda: Answer(200, b"<html>"), "cut": lambda: Answer(200, b'{"order": {}}', cut=5)}
 
 
-@pytest.mark.parametrize("what", TROUBLE)
+@pytest.mark.parametrize("what", [*TROUBLE, *YES])
 def test_found_is_created(empty_redis, peer, what):
     with World(empty_redis, peer, "vu", account=LOOKUP) as world:
-        peer.default = Vu(world, posts=[creating(TROUBLE[what]())])
+        peer.default = Vu(world, posts=[creating({**TROUBLE, **YES}[what]())])
         text = world.send("one", "KEY-1")
         raw = world.raw_result().decode()
         result = json.loads(raw)
@@ -78,12 +79,55 @@ def test_a_look_up_that_fails_is_asked_again(empty_redis, peer):
 
 def test_a_look_up_that_never_works_ends_as_unknown(empty_redis, peer):
     with World(empty_redis, peer, "vu", account=LOOKUP) as world:
-        peer.default = Vu(world, posts=[HangUp("after")], gets=[Answer(500)] * 50)
+        peer.default = Vu(world, posts=[HangUp("after")], gets=[Answer(200, b"<html>")] * 50)
         world.send("one", "KEY-1")
         letter = world.dead(20)
         assert letter["reason"] == "unknown_outcome"
         assert world.result()["status"] == "failed"
         assert (len(peer.posts), len(peer.gets)) == (1, 3)
+
+
+@pytest.mark.parametrize("trouble", [429, 500, 503])
+def test_a_look_up_that_nobody_answers_burns_none(empty_redis, peer, trouble):
+    """An outage, and a rate limit, say nothing of the order: it waits for them to end."""
+    account = {**LOOKUP, "lookup_attempts": "1", "retry_after_cap": "50ms"}
+    with World(empty_redis, peer, "vu", account=account) as world:
+        gets = [Answer(trouble, headers={"Retry-After": "0.01"} if trouble != 500 else {})] * 5
+        peer.default = Vu(world, posts=[creating(HangUp("after"))], gets=gets)
+        world.send("one", "KEY-1")
+        assert world.result(20)["status"] == "created"
+        assert (len(peer.posts), len(peer.gets)) == (1, 6)
+
+
+def test_a_look_up_that_nobody_answers_ends_with_max_age(empty_redis, peer):
+    with World(empty_redis, peer, "vu", account={**LOOKUP, "max_age": "1s"}) as world:
+        peer.default = Vu(world, posts=[HangUp("after")], gets=[Answer(500)] * 500)
+        world.send("one", "KEY-1")
+        letter = world.dead(20)
+        assert (letter["reason"], letter["error"]["code"]) == ("unknown_outcome", "lookup_failed"), letter["error"]
+        assert len(letter["attempts"]) == 2 and letter["attempts"][1]["times"] > 3
+        assert len(peer.posts) == 1
+
+
+@pytest.mark.parametrize("what", YES)
+def test_a_yes_is_never_followed_by_a_second_order(empty_redis, peer, what):
+    with World(empty_redis, peer, "vu", account=LOOKUP) as world:
+        peer.default = Vu(world, posts=[YES[what]()] * 9)
+        world.send("one", "KEY-1")
+        letter = world.dead(20)
+        assert letter["reason"] == "unknown_outcome"
+        assert "without an answer" not in letter["error"]["message"]
+        assert (len(peer.posts), len(peer.gets)) == (1, 3)
+
+
+@pytest.mark.parametrize("what", TROUBLE)
+def test_on_absent_hold_holds_whatever_led_to_the_look_up(empty_redis, peer, what):
+    with World(empty_redis, peer, "vu", account={**LOOKUP, "on_absent": "hold"}) as world:
+        peer.default = Vu(world, posts=[TROUBLE[what]()])
+        world.send("one", "KEY-1")
+        letter = world.dead(20)
+        assert (letter["reason"], letter["error"]["code"]) == ("unknown_outcome", "lookup_absent"), letter["error"]
+        assert len(peer.posts) == 1
 
 
 def test_absent_is_no_proof_where_the_document_does_not_say_so(empty_redis, peer):
@@ -115,8 +159,8 @@ def test_kakaclo_finds_its_order_on_a_later_page(empty_redis, peer):
 
 @pytest.mark.parametrize("status", [500, 502, 504])
 def test_an_order_behind_a_gateway_that_gave_up_is_looked_up(empty_redis, peer, status):
-    """With unknown_codes: without, a provider that creates and then answers 5xx has the order twice."""
-    with World(empty_redis, peer, account={**LOOKUP, "unknown_codes": "http:500, http:502, http:504"}) as world:
+    """Sent again, a provider that creates and then answers 5xx would have the order twice."""
+    with World(empty_redis, peer, account=LOOKUP) as world:
         found = Answer(200, {"code": 10000, "message": "ok", "data": {"total": 1, "list": [{"id": 77, "customOrderId": "KEY-1"}]}})
         peer.default = lambda request: found if request.method == "GET" else Answer(status)
         world.send("one", "KEY-1")

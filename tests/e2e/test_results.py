@@ -73,7 +73,7 @@ def test_the_provider_gets_the_bytes_that_were_pushed(empty_redis, peer):
 
 def test_bytes_are_the_same_on_every_attempt(empty_redis, peer):
     with World(empty_redis, peer) as world:
-        peer.script = [Answer(500), Answer(503)]
+        peer.script = [Answer(503), Answer(503)]
         peer.default = lambda request: created(world.provider, request)
         world.push(world.job("one", order=WEIRD))
         world.result()

@@ -31,7 +31,7 @@ def test_a_job_that_waits_for_its_next_attempt_outlives_its_worker(empty_redis, 
         world.daemon.kill()
         world.start()
         result = world.result()
-        assert (result["status"], result["attempts"], len(peer.posts)) == ("created", 2, 2)
+        assert (result["status"], result["attempts"], len(peer.posts)) == ("created", 1, 2)  # 429 burns none
 
 
 def test_retry_after_is_a_floor_under_the_backoff(empty_redis, peer):
@@ -47,7 +47,7 @@ def test_retry_after_is_a_floor_under_the_backoff(empty_redis, peer):
 
 def test_attempts_are_bounded_by_the_account(empty_redis, peer):
     with World(empty_redis, peer, account={"max_attempts": "4"}) as world:
-        peer.default = Answer(500)
+        peer.default = Answer(503)
         world.send("one")
         letter = world.dead()
         assert (letter["reason"], len(letter["attempts"]), len(peer.posts)) == ("exhausted", 4, 4)
@@ -58,7 +58,7 @@ def test_attempts_are_bounded_by_the_account(empty_redis, peer):
 @pytest.mark.parametrize("asked,given", [(1, 1), (2, 2), (99, 3)])
 def test_a_job_may_lower_its_attempts_only(empty_redis, peer, asked, given):
     with World(empty_redis, peer, account={"max_attempts": "3"}) as world:
-        peer.default = Answer(500)
+        peer.default = Answer(503)
         world.send("one", max_attempts=asked)
         letter = world.dead()
         assert (letter["reason"], len(letter["attempts"]), len(peer.posts)) == ("exhausted", given, given)
@@ -68,7 +68,7 @@ def test_backoff_grows_up_to_its_cap(empty_redis, peer):
     """Full jitter: each wait is between 0 and min(cap, base * 2^n). The bounds alone can be tested."""
     account = {"backoff_base": "50ms", "backoff_cap": "100ms", "max_attempts": "6"}
     with World(empty_redis, peer, account=account) as world:
-        peer.default = Answer(500)
+        peer.default = Answer(503)
         world.send("one")
         letter = world.dead()
         at = [a["at"] for a in letter["attempts"]]
@@ -79,10 +79,10 @@ def test_backoff_grows_up_to_its_cap(empty_redis, peer):
 def test_too_old_is_given_up(empty_redis, peer):
     account = {"max_age": "1s", "max_attempts": "100", "backoff_base": "100ms", "backoff_cap": "200ms"}
     with World(empty_redis, peer, account=account) as world:
-        peer.default = Answer(500)
+        peer.default = Answer(503)
         world.send("one", enqueued_at=now_ms())
         letter = world.dead()
-        assert letter["reason"] in ("exhausted", "expired")
+        assert (letter["reason"], letter["error"]["code"]) == ("exhausted", "max_age")
         assert 1 <= len(letter["attempts"]) < 100
         assert world.result()["status"] == "failed"
 
@@ -100,7 +100,7 @@ def test_expired_before_its_first_attempt(empty_redis, peer, form):
 def test_expired_between_attempts(empty_redis, peer):
     account = {"max_attempts": "100", "backoff_base": "100ms", "backoff_cap": "200ms"}
     with World(empty_redis, peer, account=account) as world:
-        peer.default = Answer(500)
+        peer.default = Answer(503)
         world.send("one", "KEY-1", expires_at=now_ms() + 1000)
         letter = world.dead()
         assert letter["reason"] == "expired"
@@ -195,7 +195,7 @@ def test_rate_of_an_account_is_kept(empty_redis, peer):
 def test_an_open_breaker_burns_nothing(empty_redis, peer):
     account = {"breaker_failures": "3", "breaker_cooldown": "10m", "concurrency": "1", "max_attempts": "100"}
     with World(empty_redis, peer, account=account) as world:
-        peer.default = Answer(500)
+        peer.default = Answer(503)
         for n in range(10):
             world.send(f"j{n}")
         peer.wait_posts(3)
@@ -207,7 +207,7 @@ def test_an_open_breaker_burns_nothing(empty_redis, peer):
 def test_an_open_breaker_closes_after_one_good_probe(empty_redis, peer):
     account = {"breaker_failures": "2", "breaker_cooldown": "300ms", "concurrency": "1", "max_attempts": "20"}
     with World(empty_redis, peer, account=account) as world:
-        peer.script = [Answer(500), Answer(500), Answer(500)]
+        peer.script = [Answer(503), Answer(503), Answer(503)]
         peer.default = lambda request: created(world.provider, request)
         for n in range(10):
             world.send(f"j{n}")

@@ -1,6 +1,6 @@
 /* The providers' side: counts exactly what it created per order key, and may answer anything. An
- * answer that promises that nothing was created keeps that promise; a 5xx does only where dray
- * takes it for one (no exact look-up). */
+ * answer that promises that nothing was created keeps that promise: a 4xx that dray does not take for
+ * unknown, and a 503 where there is no exact look-up. */
 #include "sim.h"
 
 #include <stdio.h>
@@ -59,19 +59,28 @@ static bool exact(const struct http_call *c) {
 
 /* What may go wrong for one order. */
 static void trouble(struct http_call *c) {
-    switch (draw(12)) {
+    static const long failures[] = {500, 502, 504, 520, 408, 499, 303, 503};
+    static const long not_through[] = {521, 421, 407, 511};
+    switch (draw(14)) {
     case 0:
-        answer(c, 500 + (long)draw(5));
+        answer(c, failures[draw(8)]);
         return;
     case 1: /* the order was made, and then something failed */
-        if (exact(c))
-            create(c);
-        answer(c, 502);
+        answer(c, failures[draw(exact(c) ? 8 : 7)]);
+        create(c);
         return;
     case 11: /* a gateway gave up; the provider behind it may still make the order */
-        if (exact(c) && c->owner != NULL)
+        if (c->owner != NULL)
             call_repeat_late(c);
         answer(c, 504);
+        return;
+    case 12:
+        answer(c, not_through[draw(4)]);
+        return;
+    case 13: /* yes, says somebody */
+        if (chance(50))
+            create(c);
+        answer(c, chance(50) ? 202 : 200);
         return;
     case 2:
         answer(c, 429);

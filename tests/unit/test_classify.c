@@ -68,6 +68,7 @@ static void test_nothing_sent_is_a_retry(void **state) {
                phases[i][1]);
         assert_string_equal(out.message, "why");
         assert_int_equal(out.http_status, 0);
+        assert_true(out.free);
     }
     expect((struct http_exchange){.cancelled = true}, VERDICT_RETRY, "cancelled");
     /* headers may have gone out, the order has not */
@@ -114,7 +115,7 @@ static void test_provider_codes_can_be_overridden(void **state) {
     expect(answer(200, "{\"code\":20014}"), VERDICT_REJECTED, "20014");
     expect(answer(422, "{}"), VERDICT_RETRY, "http_422");
     expect(answer(500, "{}"), VERDICT_REJECTED, "http_500");
-    expect(answer(502, "{}"), VERDICT_RETRY, "http_502");
+    expect(answer(502, "{}"), VERDICT_UNKNOWN, "http_502");
     expect(answer(503, "{\"code\":777}"), VERDICT_REJECTED, "777");
     expect(answer(500, "{\"code\":20013}"), VERDICT_RETRY, "20013"); /* before http:500 */
 }
@@ -123,7 +124,7 @@ static void test_codes_that_leave_it_unknown(void **state) {
     (void)state;
     account.unknown_codes = codes("http:502,http:503,http:422,20013,10000");
     expect(answer(502, ""), VERDICT_UNKNOWN, "http_502");
-    expect(answer(500, ""), VERDICT_RETRY, "http_500");
+    expect(answer(404, ""), VERDICT_RETRY, "http_404");
     expect(answer(422, "{}"), VERDICT_UNKNOWN, "http_422");
     expect(answer(200, "{\"code\":20013}"), VERDICT_UNKNOWN, "20013");
     expect(answer(200, "{\"code\":10000,\"data\":1}"), VERDICT_CREATED, "10000");
@@ -143,7 +144,74 @@ static void test_an_override_goes_before_the_lookup(void **state) {
     account.retry_codes = codes("http:503,http:409");
     expect(answer(503, ""), VERDICT_RETRY, "http_503");
     expect(answer(409, ""), VERDICT_RETRY, "http_409");
-    expect(answer(500, ""), VERDICT_LOOKUP, "http_500");
+    expect(answer(500, ""), VERDICT_UNKNOWN, "http_500");
+}
+
+static void test_lists_of_hold_pause_and_duplicate(void **state) {
+    (void)state;
+    account.hold_codes = codes("20017,http:402");
+    account.pause_codes = codes("20020,http:430");
+    account.duplicate_codes = codes("20030,http:422");
+    expect(answer(200, "{\"code\":20017}"), VERDICT_HOLD, "20017");
+    expect(answer(402, ""), VERDICT_HOLD, "http_402");
+    struct http_exchange busy = answer(200, "{\"code\":20020}");
+    busy.retry_after = span_str("1.5");
+    expect(busy, VERDICT_PAUSE, "20020");
+    assert_true(out.free && out.retry_after_told);
+    assert_int_equal(out.retry_after_ms, 1500);
+    expect(answer(430, ""), VERDICT_PAUSE, "http_430");
+    assert_int_equal(out.retry_after_ms, 1000);
+    expect(answer(200, "{\"code\":20030}"), VERDICT_LOOKUP, "20030");
+    assert_true(out.exists);
+    expect(answer(422, ""), VERDICT_LOOKUP, "http_422");
+    assert_true(out.exists);
+    expect(answer(422, "{\"code\":20017}"), VERDICT_HOLD, "20017"); /* before http:422 */
+    assert_false(out.exists);
+}
+
+static void test_who_did_not_get_through_burns_nothing(void **state) {
+    (void)state;
+    static const long unsent[] = {421, 511, 521, 522, 523, 525, 526};
+    for (size_t i = 0; i < sizeof(unsent) / sizeof(unsent[0]); i++) {
+        judge(answer(unsent[i], "<h1>error</h1>"));
+        assert_int_equal(out.verdict, VERDICT_RETRY);
+        assert_true(out.free);
+    }
+    expect(answer(503, ""), VERDICT_RETRY, "http_503");
+    assert_false(out.free);
+    expect(answer(404, ""), VERDICT_RETRY, "http_404");
+    assert_false(out.free);
+    expect((struct http_exchange){.sent = true, .unprocessed = true}, VERDICT_RETRY, "unprocessed");
+    assert_true(out.free);
+    use("vu"); /* no look-up first: nothing was sent */
+    expect(answer(521, ""), VERDICT_RETRY, "http_521");
+    account.retry_codes = codes("http:521,http:500,http:429");
+    expect(answer(521, ""), VERDICT_RETRY, "http_521");
+    assert_true(out.free);
+    expect(answer(500, ""), VERDICT_RETRY, "http_500");
+    assert_false(out.free);
+    judge(answer(429, ""));
+    assert_true(out.verdict == VERDICT_PAUSE && out.free);
+}
+
+static void test_our_own_proxy(void **state) {
+    (void)state;
+    expect(answer(407, "<h1>log in</h1>"), VERDICT_HOLD, "proxy_407");
+    assert_string_equal(out.message, "the proxy refuses us (407)");
+    expect((struct http_exchange){.phase = "connect", .proxy_status = 407, .error = "x"}, VERDICT_HOLD, "proxy_407");
+    assert_string_equal(out.message, "the proxy refuses us (407)");
+    expect((struct http_exchange){.phase = "connect", .proxy_status = 502}, VERDICT_HOLD, "proxy_502");
+    account.reject_codes = codes("http:407");
+    expect(answer(407, ""), VERDICT_REJECTED, "http_407");
+}
+
+static void test_a_byte_order_mark_is_skipped(void **state) {
+    (void)state;
+    expect(answer(200, "\xef\xbb\xbf{\"code\":10000,\"data\":7}"), VERDICT_CREATED, "10000");
+    assert_true(span_is(out.ids[0], "7"));
+    expect(answer(400, "\xef\xbb\xbf{\"code\":\"E1\"}"), VERDICT_REJECTED, "E1");
+    expect(answer(200, "\xef\xbb"), VERDICT_UNKNOWN, "unreadable_answer");
+    expect(answer(200, "\xef\xbb\xbf\xef\xbb\xbf{}"), VERDICT_UNKNOWN, "unreadable_answer");
 }
 
 static void expect_pause(long status, const char *retry_after, uint64_t ms) {
@@ -168,8 +236,15 @@ static void test_pauses(void **state) {
     expect_pause(503, "-5", 1000);
     account.retry_codes = codes("http:429");
     expect_pause(429, "7", 7000); /* a pause is a retry already */
+    expect_pause(429, "0.5", 500);
+    assert_true(out.retry_after_told && out.free && !out.look_first);
+    expect_pause(503, "2.25", 2250);
+    assert_true(out.retry_after_told && !out.free && !out.look_first);
+    expect_pause(429, NULL, 1000);
+    assert_true(!out.retry_after_told && out.free);
     use("vu");
     expect_pause(503, "7", 7000);
+    assert_true(out.look_first && !out.free);
     judge(answer(503, ""));
     assert_string_equal(verdict_name(out.verdict), "lookup");
 }
@@ -185,7 +260,8 @@ static void test_codes_are_safe_to_log(void **state) {
     expect(answer(400, "{\"code\":true}"), VERDICT_REJECTED, "true");
     expect(answer(400, "{\"code\":{}}"), VERDICT_REJECTED, "http_400");
     expect(answer(400, "{\"code\":\"\"}"), VERDICT_REJECTED, "http_400");
-    expect(answer(302, "{\"code\":5}"), VERDICT_REJECTED, "redirect");
+    expect(answer(307, "{\"code\":5}"), VERDICT_REJECTED, "redirect");
+    expect(answer(303, "{\"code\":5}"), VERDICT_UNKNOWN, "redirect");
 }
 
 static void test_messages_are_found_and_cut_whole(void **state) {
@@ -293,12 +369,10 @@ static void test_orders_are_passed_on_byte_for_byte(void **state) {
 static void test_generic_success(void **state) {
     (void)state;
     use("http-json");
-    judge(answer(204, "")); /* no test configured: any 2xx is a success, JSON or not */
-    assert_int_equal(out.verdict, VERDICT_CREATED);
-    judge(answer(200, "OK"));
-    assert_int_equal(out.verdict, VERDICT_CREATED);
     account.http_json.id_pointer = "/id";
-    expect(answer(200, "OK"), VERDICT_UNKNOWN, "no_order_id");
+    expect(answer(204, ""), VERDICT_UNKNOWN, "unreadable_answer");
+    expect(answer(200, "OK"), VERDICT_UNKNOWN, "unreadable_answer");
+    expect(answer(200, "{}"), VERDICT_UNKNOWN, "no_order_id");
     expect(answer(200, "{\"id\":[1,2]}"), VERDICT_CREATED, "created");
     assert_int_equal(out.id_count, 2);
     account.http_json.success_pointer = "/st";
@@ -323,10 +397,11 @@ static void test_generic_lookup_kinds(void **state) {
     assert_int_equal(provider_lookup_kind(&account), LOOKUP_NONE);
     account.http_json.lookup_path = "/find/{key}";
     assert_int_equal(provider_lookup_kind(&account), LOOKUP_SCAN);
-    expect(answer(500, ""), VERDICT_RETRY, "http_500");
+    expect(answer(503, ""), VERDICT_RETRY, "http_503");
     account.http_json.lookup_exact = true;
     assert_int_equal(provider_lookup_kind(&account), LOOKUP_EXACT);
-    expect(answer(500, ""), VERDICT_LOOKUP, "http_500");
+    expect(answer(503, ""), VERDICT_LOOKUP, "http_503");
+    expect(answer(404, ""), VERDICT_RETRY, "http_404");
 }
 
 /* VU's 422 that names order_number as taken is a 409 in other words; any other 422 is a no. */
@@ -370,6 +445,10 @@ int main(void) {
         TEST(test_provider_codes_can_be_overridden),
         TEST(test_codes_that_leave_it_unknown),
         TEST(test_an_override_goes_before_the_lookup),
+        TEST(test_lists_of_hold_pause_and_duplicate),
+        TEST(test_who_did_not_get_through_burns_nothing),
+        TEST(test_our_own_proxy),
+        TEST(test_a_byte_order_mark_is_skipped),
         TEST(test_pauses),
         TEST(test_codes_are_safe_to_log),
         TEST(test_messages_are_found_and_cut_whole),

@@ -130,9 +130,9 @@ static void test_the_smallest_file_is_one_account(void **state) {
     assert_int_equal(a->lookup_delay_ms, a->provider->default_lookup_delay_ms);
     assert_int_equal(a->connect_timeout_ms, 5000);
     assert_int_equal(a->request_timeout_ms, 30000);
-    assert_int_equal(a->max_attempts, 8);
+    assert_int_equal(a->max_attempts, 25);
     assert_int_equal(a->backoff_base_ms, 1000);
-    assert_int_equal(a->backoff_cap_ms, 300000);
+    assert_int_equal(a->backoff_cap_ms, 1800000);
     assert_int_equal(a->max_age_ms, 86400000);
     assert_int_equal(a->ledger_ttl_ms, 7 * 86400000);
     assert_int_equal(a->retry_after_cap_ms, 3600000);

@@ -44,7 +44,7 @@ static struct decision answer(struct past past, enum verdict verdict, long statu
 }
 
 static struct decision look(struct past past, enum verdict verdict) {
-    struct outcome o = {.verdict = verdict, .http_status = 200};
+    struct outcome o = {.verdict = verdict, .http_status = 200, .code = "seen"};
     struct decision d;
     life_looked_up(&past, &account, account.max_attempts, &o, NOW, &rng, &d);
     return d;
@@ -64,7 +64,7 @@ static void test_backoff_stays_in_its_bounds(void **state) {
         assert_true(backoff_ms(1000, 5000, 0, &rng) <= 1000);
         assert_true(backoff_ms(1000, 5000, 2, &rng) <= 4000);
         uint64_t capped = backoff_ms(1000, 5000, 200, &rng);
-        assert_true(capped <= 5000);
+        assert_in_range(capped, 2500, 5000); /* so that the bound on attempts is one on time, too */
         most = capped > most ? capped : most;
     }
     assert_true(most > 4500); /* full jitter reaches up to the cap */
@@ -159,6 +159,99 @@ static void test_an_exact_look_up_lets_it_be_sent_again(void **state) {
     assert_int_equal(d.ledger, LEDGER_DROP);
 }
 
+static void test_what_was_never_sent_burns_no_attempt(void **state) {
+    (void)state;
+    struct past past = fresh();
+    account.max_attempts = 1;
+    for (uint32_t i = 1; i < 20; i++) {
+        struct outcome o = {.verdict = i % 2 ? VERDICT_RETRY : VERDICT_PAUSE, .code = "connect", .free = true};
+        struct http_exchange x = {.sent = false};
+        struct decision d;
+        life_answered(&past, &account, 1, &x, &o, NOW, &rng, &d);
+        assert_int_equal(d.op, SETTLE_RETRY);
+        assert_int_equal(d.ledger, LEDGER_DROP);
+        assert_int_equal(d.past.attempts, 0);
+        assert_int_equal(d.past.first_ms, NOW);
+        assert_true(d.free);
+        past = d.past;
+    }
+    struct outcome o = {.verdict = VERDICT_RETRY, .code = "connect", .free = true};
+    struct decision d;
+    life_answered(&past, &account, 1, &(struct http_exchange){.sent = false}, &o, NOW + account.max_age_ms, &rng, &d);
+    assert_string_equal(d.reason, "exhausted");
+    assert_string_equal(d.code, "max_age");
+}
+
+static void test_a_503_with_retry_after_is_looked_up_first(void **state) {
+    (void)state;
+    struct outcome o = {.verdict = VERDICT_PAUSE, .http_status = 503, .code = "c", .message = "HTTP 503",
+                        .retry_after_ms = 700000, .look_first = true};
+    struct past past = fresh();
+    struct decision d;
+    account.provider = provider_find("vu");
+    life_answered(&past, &account, 3, &(struct http_exchange){.sent = true, .answered = true}, &o, NOW, &rng, &d);
+    assert_int_equal(d.past.phase, PHASE_LOOKUP_RETRY);
+    assert_int_equal(d.due_ms, 700000);
+    assert_int_equal(d.gate, 'p');
+    assert_int_equal(d.past.attempts, 1);
+}
+
+static void test_after_a_2xx_nothing_is_sent_again(void **state) {
+    (void)state;
+    account.provider = provider_find("vu");
+    account.on_absent = ON_ABSENT_RETRY;
+    account.on_unknown = ON_UNKNOWN_RESEND;
+    struct decision d = answer(fresh(), VERDICT_UNKNOWN, 202);
+    assert_true(d.past.yes);
+    assert_int_equal(d.past.phase, PHASE_LOOKUP);
+    while (d.op == SETTLE_RETRY) {
+        assert_int_equal(d.past.phase, PHASE_LOOKUP);
+        d = look(d.past, VERDICT_ABSENT);
+    }
+    assert_string_equal(d.reason, "unknown_outcome");
+    assert_true(d.tell_said);
+    assert_int_equal(d.ledger, LEDGER_UNKNOWN);
+    account.on_unknown = ON_UNKNOWN_HOLD;
+    assert_int_equal(answer(fresh(), VERDICT_UNKNOWN, 202).op, SETTLE_DEAD);
+    account.on_unknown = ON_UNKNOWN_RESEND;
+    account.provider = provider_find("kakaclo-v1"); /* has no look-up */
+    assert_int_equal(answer(fresh(), VERDICT_UNKNOWN, 202).op, SETTLE_DEAD);
+    assert_int_equal(answer(fresh(), VERDICT_UNKNOWN, 502).op, SETTLE_RETRY);
+}
+
+static void test_on_absent_hold_holds_whatever_led_to_the_look_up(void **state) {
+    (void)state;
+    account.provider = provider_find("vu");
+    const enum phase phases[] = {PHASE_LOOKUP, PHASE_LOOKUP_RETRY};
+    for (size_t i = 0; i < 2; i++) {
+        struct past past = {.phase = phases[i], .attempts = 1, .first_ms = NOW, .history = SPAN_LIT("")};
+        struct decision d = look(past, VERDICT_ABSENT);
+        while (d.op == SETTLE_RETRY && d.past.phase != PHASE_SEND)
+            d = look(d.past, VERDICT_ABSENT);
+        assert_string_equal(d.reason, "unknown_outcome");
+    }
+}
+
+static void test_a_look_up_that_nobody_answers_burns_none(void **state) {
+    (void)state;
+    struct past past = {.phase = PHASE_LOOKUP, .attempts = 1, .first_ms = NOW, .history = SPAN_LIT("")};
+    struct outcome o = {.verdict = VERDICT_RETRY, .http_status = 500, .code = "http_500", .free = true};
+    struct decision d;
+    for (int i = 0; i < 20; i++) {
+        life_looked_up(&past, &account, 3, &o, NOW, &rng, &d);
+        assert_int_equal(d.op, SETTLE_RETRY);
+        assert_int_equal(d.past.lookups, 0);
+        past = d.past;
+    }
+    o = (struct outcome){.verdict = VERDICT_PAUSE, .http_status = 429, .retry_after_ms = 9000};
+    life_looked_up(&past, &account, 3, &o, NOW, &rng, &d);
+    assert_int_equal(d.past.lookups, 0);
+    assert_true(d.due_ms >= 9000);
+    o = (struct outcome){.verdict = VERDICT_RETRY, .http_status = 500, .free = true};
+    life_looked_up(&past, &account, 3, &o, NOW + account.max_age_ms, &rng, &d);
+    assert_string_equal(d.reason, "unknown_outcome");
+}
+
 static void test_what_is_admitted(void **state) {
     (void)state;
     admit(fresh(), true);
@@ -188,7 +281,9 @@ static void test_the_third_recovery_is_poison(void **state) {
 static void test_a_record_is_read_as_it_was_written(void **state) {
     (void)state;
     struct past past = {.phase = PHASE_LOOKUP, .attempts = 2, .lookups = 1, .first_ms = NOW, .sent_ms = NOW + 5,
-                        .page = 3, .seen = 500, .window_to_ms = NOW + 9, .history = SPAN_LIT("{\"at\":1},{\"at\":2}")};
+                        .page = 3, .seen = 500, .window_to_ms = NOW + 9, .waits = 4, .yes = true,
+                        .said = SPAN_LIT("HTTP \"201\"\n, id \xc3\xb6\\"),
+                        .history = SPAN_LIT("{\"at\":1},{\"at\":7,\"times\":3,\"since\":2,\"lookup\":true,\"code\":\"c\"}")};
     struct past again;
     struct json_doc doc;
     struct span raw;
@@ -211,6 +306,13 @@ static void test_a_record_is_read_as_it_was_written(void **state) {
     assert_int_equal(again.first_ms, NOW);
     assert_int_equal(again.sent_ms, NOW + 5);
     assert_int_equal(again.page, 3);
+    assert_int_equal(again.waits, 4);
+    assert_true(again.yes);
+    assert_true(span_is(again.said, "HTTP '201' , id \xc3\xb6'"));
+    assert_true(span_is(again.last.code, "c") && again.last.lookup);
+    assert_int_equal(again.last.times, 3);
+    assert_int_equal(again.last.since_ms, 2);
+    assert_ptr_equal(again.last.text.ptr, again.history.ptr + 9);
     assert_int_equal(past_parse(&again, SPAN_LIT("12"), SPAN_LIT("no header"), &doc, &raw), -1);
     assert_int_equal(past_parse(&again, SPAN_LIT("12f"), SPAN_LIT("no header"), &doc, &raw), 0);
     assert_true(span_is(raw, "no header"));
@@ -231,6 +333,11 @@ int main(void) {
         TEST(test_unknown_is_never_sent_again_unasked),
         TEST(test_an_inexact_look_up_proves_nothing),
         TEST(test_an_exact_look_up_lets_it_be_sent_again),
+        TEST(test_what_was_never_sent_burns_no_attempt),
+        TEST(test_a_503_with_retry_after_is_looked_up_first),
+        TEST(test_after_a_2xx_nothing_is_sent_again),
+        TEST(test_on_absent_hold_holds_whatever_led_to_the_look_up),
+        TEST(test_a_look_up_that_nobody_answers_burns_none),
         TEST(test_what_is_admitted),
         TEST(test_the_third_recovery_is_poison),
         TEST(test_a_record_is_read_as_it_was_written),

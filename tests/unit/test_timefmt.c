@@ -295,6 +295,11 @@ static void test_retry_after(void **state) {
         {"0", 0},
         {"120", 120000},
         {" 120\t", 120000},
+        {"3.5", 3500},
+        {"0.25", 250},
+        {"0.0001", 1},
+        {"1.0", 1000},
+        {"4294967295.9", 4294967295000},
         {"Sun, 06 Nov 1994 08:49:37 GMT", 1500},
         {"Sun, 06 Nov 1994 08:49:35 GMT", 0},
         {"Sun Nov  6 08:49:37 1994", 1500},
@@ -303,7 +308,7 @@ static void test_retry_after(void **state) {
         {"18446744073709551617", 4294967295000},
         {"99999999999999999999999999999999", 4294967295000},
     };
-    static const char *const bad[] = {"", " ", "-1", "1.5", "1s", "1 2", "+1", "soon"};
+    static const char *const bad[] = {"", " ", "-1", "1.", ".5", "1.5s", "1.5.5", "1,5", "1s", "1 2", "+1", "soon"};
     accepts(retry_after, good, COUNT(good));
     refuses(retry_after, bad, COUNT(bad));
 }
