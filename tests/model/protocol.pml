@@ -19,13 +19,17 @@
  *   NO_EPOCH        … it looks whether it has a lease, but not whether it is the one it began under
  *   NO_GIVE_BACK    … a claim that begin refused is forgotten by its worker
  *   NO_WAIT         … a look-up does not wait until what was sent has arrived
+ *   NO_CONTROL      … "not found" is believed although the same look-up does not find an order that is known to exist
+ *   NO_SECOND       … "not found" is believed the first time, though a look-up may lag behind by up to absent_window
  *   STOP_WINDOW     the limit of it all: the process is stopped between looking at its lease and sending
- * With any of the last seven, spin must find a violation.
+ * With any of the last nine, spin must find a violation.
  *
  * What is simplified: a worker has one order in hand, so that its name names the claim (the token's part).
  * Each step is one atomic script, or one step of the worker's loop; between two, anything may happen: a
  * zombie is a worker that is slow. Time does not exist: a lease may run out whenever it likes, LEASES
- * times; a retry is due at once. */
+ * times; a retry is due at once. A look-up that lies (a router without a backend, an empty index) lies of
+ * every order while it does, which is what the control is for; one that hides a single order for longer
+ * than absent_window is believed, here and in dray. */
 
 #define WORKERS 2
 #define JOBS    2
@@ -38,6 +42,9 @@
 #ifndef FAULTS
 #define FAULTS  1 /* so often the provider refuses, or does not answer */
 #endif
+#ifndef BLINDS
+#define BLINDS  0 /* so often the provider's look-up says "not found" of all that it has */
+#endif
 #ifndef POISON
 #define POISON  2 /* recoveries; 3 in dray */
 #endif
@@ -49,6 +56,7 @@ mtype:entry = { FREE, SENDING, LOOKING, CREATED, UNKNOWN }; /* the ledger: nothi
 mtype:lease = { ALIVE, OVER, GONE };                        /* GONE: recovered, or not there yet */
 mtype:request = { NONE, ON_WIRE, SAID_CREATED, SAID_NO, SAID_NOTHING };
 mtype:answer = { GO, LOST, BUSY, EXISTS, UNSURE };
+mtype:finding = { FOUND, NO_PROOF, ONCE, TWICE }; /* by a look-up, all told */
 mtype:fate = { OPEN, SAYS_CREATED, SAYS_DUPLICATE, SAYS_UNKNOWN };
 
 /* -- Redis ---------------------------------------------------------------------------------------------- */
@@ -58,6 +66,7 @@ mtype:phase phase[JOBS] = SEND;
 mtype:fate fate[JOBS] = OPEN;
 byte holder[JOBS] = NOBODY; /* whose claim it is */
 bool begun[JOBS];
+bool absent[JOBS];          /* said once that it is not there, in the job's header */
 bool later[JOBS];           /* it came back because its key is busy: behind the other one */
 byte recoveries[JOBS];
 mtype:entry ledger = FREE; /* one key: both jobs hold the same order */
@@ -67,6 +76,9 @@ mtype:lease lease[WORKERS] = GONE;
 /* -- the world ------------------------------------------------------------------------------------------ */
 
 byte created;                     /* orders at the provider */
+bool lags;                        /* … which its look-up does not show yet */
+bool blind;                       /* its look-up finds nothing at all */
+byte blinds = BLINDS;
 mtype:request request[WORKERS] = NONE;
 byte strays;                      /* requests on the wire that nobody waits for any more */
 bool up[WORKERS];
@@ -115,6 +127,9 @@ inline put(j, where) {
 
 inline create() {
     created++;
+#ifdef LAG
+    lags = true;
+#endif
     assert(created == 1) /* never doubled */
 }
 
@@ -122,6 +137,7 @@ inline create() {
 inline done() {
     j = 0;
     reply = 0;
+    said = 0;
     what = 0;
     recovered[me] = false
 }
@@ -137,6 +153,7 @@ inline settle(j, where, says, next, entry) {
             put(j, where);
             fate[j] = says;
             phase[j] = next;
+            absent[j] = false;
             write_ledger(entry);
             assert(says != SAYS_CREATED || created == 1);
             assert(says != SAYS_DUPLICATE || created == 1);
@@ -156,6 +173,17 @@ inline settle_busy(j) {
     atomic {
         if
         :: claim_is_mine(me, j) -> put(j, IN_DELAYED); later[j] = true
+        :: else
+        fi;
+        done()
+    }
+}
+
+/* "Not found", for the first time: looked up once more, absent_window later. */
+inline settle_absent_once(j) {
+    atomic {
+        if
+        :: claim_is_mine(me, j) -> put(j, IN_DELAYED); phase[j] = LOOKUP; absent[j] = true; write_ledger(LOOKING)
         :: else
         fi;
         done()
@@ -186,6 +214,7 @@ inline give_back(j) {
 proctype Worker(byte me) {
     byte j;
     mtype:answer reply;
+    mtype:finding said;
     mtype:phase what; /* is to be done with the job, as claimed */
 end_idle: {
     /* claim.lua, for a worker whose lease is alive. */
@@ -282,9 +311,37 @@ look_up:
 #ifndef NO_WAIT
     strays == 0 && request[0] != ON_WIRE && request[1] != ON_WIRE;
 #endif
+    /* absent_window later, whatever was created can be found. */
+#ifndef NO_SECOND
+    !(absent[j] && lags);
+#endif
+    atomic {
+        if
+        :: created > 0 && !blind && !lags -> said = FOUND
+        :: else ->
+            if
+#ifndef NO_CONTROL
+            :: blind -> said = NO_PROOF /* the control is not found, either */
+            :: !blind && !absent[j] -> said = ONCE
+            :: !blind && absent[j] -> said = TWICE
+#else
+            :: !absent[j] -> said = ONCE
+            :: absent[j] -> said = TWICE
+#endif
+            fi
+        fi;
+#ifdef NO_SECOND
+        if
+        :: said == ONCE -> said = TWICE
+        :: else
+        fi
+#endif
+    }
     if
-    :: created > 0 -> settle(j, IN_RESULTS, SAYS_CREATED, SEND, CREATED)
-    :: created == 0 -> settle(j, IN_DELAYED, OPEN, SEND, FREE)
+    :: said == FOUND -> settle(j, IN_RESULTS, SAYS_CREATED, SEND, CREATED)
+    :: said == NO_PROOF -> settle(j, IN_DEAD, SAYS_UNKNOWN, SEND, UNKNOWN) /* or again; that it is blind then, too */
+    :: said == ONCE -> settle_absent_once(j)
+    :: said == TWICE -> settle(j, IN_DELAYED, OPEN, SEND, FREE)
     fi;
 #endif
     goto end_idle;
@@ -346,6 +403,9 @@ end_world:
     :: atomic { request[w] == ON_WIRE && faults > 0 -> faults--; create(); request[w] = SAID_NOTHING }
     :: atomic { request[w] == ON_WIRE && faults > 0 -> faults--; request[w] = SAID_NOTHING }
     :: atomic { request[w] == ON_WIRE && faults > 0 -> faults--; request[w] = SAID_NO }
+    :: atomic { lags -> lags = false }
+    :: atomic { w == 0 && !blind && blinds > 0 -> blinds--; blind = true }
+    :: atomic { w == 0 && blind -> blind = false }
     :: atomic { strays > 0 -> strays--; create() }
     :: atomic { strays > 0 -> strays-- }
     od

@@ -40,14 +40,17 @@ def check(directory, *defines, liveness=False, optimize="-O1"):
     return Verdict(done.stdout)
 
 
-@pytest.mark.parametrize("kind", [["LEASES=1"], ["DEATHS=0"], ["INEXACT", "LEASES=1"], ["HOLD", "LEASES=1"]],
-                         ids=["a death and a lost lease", "two lost leases", "inexact look-up", "hold"])
+@pytest.mark.parametrize("kind", [["LEASES=1"], ["DEATHS=0"], ["INEXACT", "LEASES=1"], ["HOLD", "LEASES=1"],
+                                  ["LEASES=0", "BLINDS=2", "LAG"], ["DEATHS=0", "LEASES=1", "BLINDS=1", "LAG"]],
+                         ids=["a death and a lost lease", "two lost leases", "inexact look-up", "hold", "a look-up that lags and lies",
+                              "… and a lost lease"])
 def test_never_doubled_and_fenced(tmp_path, kind):
     check(tmp_path, *kind).holds()
 
 
-@pytest.mark.parametrize("kind", [["LEASES=0"], ["DEATHS=0", "LEASES=1"], ["INEXACT", "LEASES=0"], ["HOLD", "LEASES=0"]],
-                         ids=["a death", "a lost lease", "inexact look-up", "hold"])
+@pytest.mark.parametrize("kind", [["LEASES=0"], ["DEATHS=0", "LEASES=1"], ["INEXACT", "LEASES=0"], ["HOLD", "LEASES=0"],
+                                  ["LEASES=0", "BLINDS=1", "LAG"]],
+                         ids=["a death", "a lost lease", "inexact look-up", "hold", "a look-up that lags and lies"])
 def test_never_lost(tmp_path, kind):
     check(tmp_path, *kind, liveness=True).holds()
 
@@ -63,6 +66,12 @@ def test_without_a_guard_spin_finds_the_violation(tmp_path, guard, what):
 def test_a_claim_that_is_forgotten_is_lost(tmp_path):
     verdict = check(tmp_path, "NO_GIVE_BACK", "DEATHS=0", "LEASES=1", liveness=True, optimize="-O0")
     assert verdict.errors == 1 and verdict.violation == "acceptance cycle", verdict.output
+
+
+@pytest.mark.parametrize("guard, world", [("NO_CONTROL", "BLINDS=1"), ("NO_SECOND", "LAG")])
+def test_not_found_is_no_proof_without_a_control_and_a_second_look(tmp_path, guard, world):
+    verdict = check(tmp_path, guard, world, "LEASES=0", optimize="-O0")
+    assert verdict.errors == 1 and verdict.violation == "assertion violated (created==1)", verdict.output
 
 
 @pytest.mark.parametrize("kind", ["INEXACT", "HOLD"])
