@@ -24,9 +24,9 @@ typedef char *const *code_list;
 
 #define ACCOUNT_HEADERS_MAX 32 /* of one account, besides dray's own */
 
-/* A file that a header's value is read from. */
-struct header_file {
-    const char *path;
+struct account_header {
+    const char *line; /* "Name: value" */
+    const char *path; /* the file that the value is from; NULL: it stands in the configuration */
 };
 
 /* Options of the generic provider `http-json`. Pointers are RFC 6901; NULL where not set. */
@@ -48,8 +48,7 @@ struct http_json_options {
     const char *method;           /* "POST", "PUT" */
     const char *wrap;             /* "none"; "array": the body is [order] */
     const char *auth_prefix;      /* before the token, instead of Bearer; NULL: none */
-    const char *const *headers;   /* "Name: value" lines sent with every request, NULL-terminated; NULL: none */
-    const struct header_file *header_files; /* where some of them are from; ends with a NULL path */
+    const struct account_header *headers; /* sent with every request; ends with a NULL line; NULL: none */
     const char *idempotency_header; /* NULL: none is sent */
     const char *idempotency_value;  /* "key", "hash" */
     code_list reject_pointers;    /* something stands at one of them: the provider's no */

@@ -29,6 +29,7 @@ const struct verb *const verbs[] = {
     &verb_run,
     &verb_sandbox,
     &verb_status,
+    &verb_try,
     &verb_validate,
     &verb_version,
     NULL,

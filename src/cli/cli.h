@@ -33,6 +33,7 @@ extern const struct verb verb_resume;
 extern const struct verb verb_run;
 extern const struct verb verb_sandbox;
 extern const struct verb verb_status;
+extern const struct verb verb_try;
 extern const struct verb verb_validate;
 
 extern const struct verb *const verbs[]; /* NULL-terminated */
@@ -60,6 +61,9 @@ void cli_print_faults(FILE *out, const char *prefix, const struct faults *faults
 /* Prints what somebody else wrote (a provider, a producer, another operator) on `out`: escaped as util/terminal.h says,
  * at most `max` characters of it (0: all), padded with blanks to `width` columns. */
 void cli_foreign(FILE *out, struct span text, size_t max, size_t width);
+
+/* Reads all of `path` ("-": stdin) into `text`. 0, or -1 and the reason in errno. */
+int cli_read_file(const char *path, struct buf *text);
 
 /* From then on INT and TERM only set cli_interrupted; a second one ends the process as usual. */
 void cli_catch_interrupt(void);

@@ -2,7 +2,9 @@
  * interrupted. */
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "util/terminal.h"
@@ -80,6 +82,22 @@ void cli_foreign(FILE *out, struct span text, size_t max, size_t width) {
     for (; columns < width; columns++)
         fputc(' ', out);
     buf_deinit(&shown);
+}
+
+int cli_read_file(const char *path, struct buf *text) {
+    FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
+    if (f == NULL)
+        return -1;
+    char chunk[64 << 10];
+    size_t n;
+    errno = 0;
+    while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0 && buf_ok(text))
+        buf_add(text, chunk, n);
+    int why = ferror(f) ? errno : buf_ok(text) ? 0 : EFBIG;
+    if (f != stdin)
+        fclose(f);
+    errno = why;
+    return why == 0 ? 0 : -1;
 }
 
 volatile sig_atomic_t cli_interrupted;

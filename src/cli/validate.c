@@ -14,23 +14,6 @@ struct options {
     bool json;
 };
 
-/* Reads all of `path` ("-": stdin). 0, or -1 and the reason in errno. */
-static int read_all(const char *path, struct buf *text) {
-    FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
-    if (f == NULL)
-        return -1;
-    char chunk[64 << 10];
-    size_t n;
-    errno = 0;
-    while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0 && buf_ok(text))
-        buf_add(text, chunk, n);
-    int why = ferror(f) ? errno : buf_ok(text) ? 0 : EFBIG;
-    if (f != stdin)
-        fclose(f);
-    errno = why;
-    return why == 0 ? 0 : -1;
-}
-
 static void check(const struct provider *p, const struct buf *text, struct faults *faults,
                   struct faults *warnings) {
     struct json_doc doc;
@@ -65,7 +48,7 @@ static int validate(const struct verb *self, const struct options *o, const stru
     buf_init(&text, ORDER_MAX);
     faults_init(&faults);
     faults_init(&warnings);
-    if (read_all(path, &text) != 0) {
+    if (cli_read_file(path, &text) != 0) {
         code = cli_fail(self, "%s: %s", path, strerror(errno));
     } else {
         check(p, &text, &faults, &warnings);

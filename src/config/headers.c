@@ -102,7 +102,7 @@ static char *make_line(struct draft *s, struct section *section, const struct na
 }
 
 void apply_headers(struct draft *s, struct section *section, struct account *a, struct arena *mem) {
-    size_t count = 0, lines = 0, files = 0;
+    size_t count = 0, lines = 0;
     for (const struct named *n = section->named; n != NULL; n = n->next)
         count++;
     if (count == 0 || s->partial)
@@ -115,20 +115,18 @@ void apply_headers(struct draft *s, struct section *section, struct account *a, 
         fault(s, section, section->named, "there are more than 32 of them");
         return;
     }
-    char **all = arena_alloc(mem, (count + 1) * sizeof(char *));
-    struct header_file *paths = arena_alloc(mem, (count + 1) * sizeof(*paths));
-    if (all == NULL || paths == NULL) {
+    struct account_header *all = arena_alloc(mem, (count + 1) * sizeof(*all));
+    if (all == NULL) {
         draft_out_of_memory(s);
         return;
     }
     for (const struct named *n = section->named; n != NULL; n = n->next) {
-        char *line = make_line(s, section, n, mem);
-        if (line == NULL)
+        struct account_header *h = &all[lines++];
+        h->line = make_line(s, section, n, mem);
+        if (h->line == NULL)
             return;
-        all[lines++] = line;
         if (n->key->type == &type_file)
-            paths[files++].path = arena_copy(mem, n->set.text, strlen(n->set.text));
+            h->path = arena_copy(mem, n->set.text, strlen(n->set.text));
     }
-    a->http_json.headers = (const char *const *)all;
-    a->http_json.header_files = paths;
+    a->http_json.headers = all;
 }

@@ -61,8 +61,9 @@ void account_each_secret_file(const struct account *a, void (*each)(void *arg, c
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
         if (paths[i] != NULL)
             each(arg, paths[i]);
-    for (const struct header_file *f = a->http_json.header_files; f != NULL && f->path != NULL; f++)
-        each(arg, f->path);
+    for (const struct account_header *h = a->http_json.headers; h != NULL && h->line != NULL; h++)
+        if (h->path != NULL)
+            each(arg, h->path);
 }
 
 static int reread(const char *path, const char **field, struct arena *mem, struct err *err) {

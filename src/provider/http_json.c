@@ -35,8 +35,8 @@ static int check_unused(const struct account *account, struct err *err) {
     const char *sets = header ? o->auth_header : strcmp(o->auth, "none") == 0 ? NULL : "Authorization";
     const char *const names[] = {sets, o->idempotency_header};
     for (size_t i = 0; i < COUNT(names); i++)
-        for (const char *const *h = o->headers; names[i] != NULL && h != NULL && *h != NULL; h++)
-            if (strncasecmp(*h, names[i], strlen(names[i])) == 0 && (*h)[strlen(names[i])] == ':')
+        for (const struct account_header *h = o->headers; names[i] != NULL && h != NULL && h->line != NULL; h++)
+            if (strncasecmp(h->line, names[i], strlen(names[i])) == 0 && h->line[strlen(names[i])] == ':')
                 return err_set(err, "account %s: header %s is set by %s too", account->name, names[i],
                                i == 0 ? "auth" : "idempotency_header");
     return 0;

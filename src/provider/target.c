@@ -160,8 +160,8 @@ static int set_auth(struct target_spec *spec, const struct account *account, str
 
 static bool said(const struct account *account, const char *name) {
     size_t n = strlen(name);
-    for (const char *const *h = account->http_json.headers; h != NULL && *h != NULL; h++)
-        if (strncasecmp(*h, name, n) == 0 && (*h)[n] == ':')
+    for (const struct account_header *h = account->http_json.headers; h != NULL && h->line != NULL; h++)
+        if (strncasecmp(h->line, name, n) == 0 && h->line[n] == ':')
             return true;
     return false;
 }
@@ -175,8 +175,9 @@ static void add_headers(struct target_spec *spec, const struct account *account,
         spec->headers[n++] = create_headers[1];
     if (spec->text.len > own)
         spec->headers[n++] = spec->text.data + own;
-    for (const char *const *h = account->http_json.headers; h != NULL && *h != NULL && n < ACCOUNT_HEADERS_MAX + 5; h++)
-        spec->headers[n++] = *h;
+    const struct account_header *h = account->http_json.headers;
+    for (; h != NULL && h->line != NULL && n < ACCOUNT_HEADERS_MAX + 5; h++)
+        spec->headers[n++] = h->line;
     spec->headers[n] = NULL;
     spec->options.headers = spec->headers;
 }

@@ -147,8 +147,10 @@ static void on_picked(void *arg, const redisReply *r, const char *error) {
     struct lane *lane = o->lane;
     lane->claim_out = false;
     if (r == NULL) {
-        lane->claim_lost = true;
+        lane->claim_lost = lane->worker->trial == NULL; /* else nobody gives it back: it must not get into the queue */
         order_move(o, ORDER_FREE);
+        if (lane->worker->trial != NULL)
+            trial_unanswered(lane->worker);
         return;
     }
     if (r->type != REDIS_REPLY_ARRAY || r->elements < 5 || r->element[0]->len >= sizeof(o->token) ||
@@ -156,6 +158,8 @@ static void on_picked(void *arg, const redisReply *r, const char *error) {
         if (r->type == REDIS_REPLY_ERROR)
             log_redis_error(lane, "pick", error);
         lane->look_now = true;
+        if (lane->worker->trial != NULL)
+            trial_not_picked(o);
         order_move(o, ORDER_FREE);
         return;
     }
@@ -166,6 +170,8 @@ static void on_picked(void *arg, const redisReply *r, const char *error) {
     const redisReply *text = r->element[1]; /* the letter, then what is said beside it */
     lane_turn_answered(lane, o->turn);
     struct answer answer = {text->len > 0 ? text->str[0] : 'L', {text->str + 1, text->len > 0 ? text->len - 1 : 0}};
+    if (trial_waits_for_replicas(o, answer.letter == 'C' ? CLAIM_COUNTED : CLAIM_BEGUN))
+        return;
     dispatch_one(o, &answer);
     lane_flush(lane);
 }
@@ -184,7 +190,8 @@ bool admit_picked(struct lane *lane, struct span text) {
     struct buf *cmd = &lane->worker->text_cmd;
     size_t fixed = sizeof(keys) / sizeof(keys[0]);
     buf_reset(cmd);
-    queue_cmd_begin(cmd, SCRIPT_PICK, fixed + 1, 7);
+    bool outside = lane->worker->trial != NULL;
+    queue_cmd_begin(cmd, SCRIPT_PICK, fixed + 1, outside ? 8 : 7);
     for (size_t i = 0; i < fixed; i++)
         queue_cmd_key(cmd, &lane->keys, keys[i]);
     redis_resp_arg(cmd, buf_span(&o->ledger_key));
@@ -201,6 +208,8 @@ bool admit_picked(struct lane *lane, struct span text) {
     turn_pack_double(cmd, (double)lane->turn_answered);
     turn_pack_double(cmd, (double)lane->highest_token);
     buf_add(cmd, "\r\n", 2);
+    if (outside)
+        redis_resp_str(cmd, "1");
     order_move(o, ORDER_BEGINNING);
     order_set_deadline(o, clock_boot_ns());
     lane->claim_out = true;

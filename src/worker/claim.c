@@ -171,7 +171,7 @@ void claim_unanswered(struct lane *lane, bool refused, const char *error) {
 
 static bool may_claim(const struct lane *lane, uint64_t now_ns) {
     const struct worker *w = lane->worker;
-    return w->mode == WORKER_RUNNING && !lane->retiring && lane->leased && now_ns < lane->lease_until_ns && !lane->claim_out &&
+    return w->mode == WORKER_RUNNING && w->trial == NULL && !lane->retiring && lane->leased && now_ns < lane->lease_until_ns && !lane->claim_out &&
            !lane->claim_lost && !lane->orphans_out && lane->resend == NULL &&
            now_ns >= lane->claim_not_before_ns && lane_is_up(lane) && !spool_holds(lane);
 }

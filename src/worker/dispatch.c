@@ -168,6 +168,8 @@ static void on_answer(void *arg, const struct http_exchange *x) {
     credentials_refused(o, &d);
     stats_answered(o, outcome.verdict, x->duration_us);
     log_attempt(o, &outcome, &d, x->duration_us / 1000);
+    if (w->trial != NULL)
+        w->trial->answered(w->trial->arg, x, &outcome);
     settle(o, &(struct settle_context){.decision = &d, .outcome = &outcome, .answer = x->body,
                                        .ms = x->duration_us / 1000, .attempt = true});
 }

@@ -74,8 +74,15 @@ static void write_texts(struct order *o, const struct settle_context *c, struct 
 
 void settle(struct order *o, const struct settle_context *c) {
     struct lane *lane = o->lane;
+    struct settle_context tried = *c;
+    struct decision last = *c->decision;
     const struct decision *d = c->decision;
-    char dead_id[64];
+    char dead_id[64] = "";
+    if (lane->worker->trial != NULL) {
+        trial_decide(o, c->outcome, &last);
+        tried.decision = d = &last;
+        c = &tried;
+    }
     bool told = o->port != NULL && o->port->current; /* else its limits may be old, and Redis's count */
     struct settlement s = {.op = d->op, .counter = d->counter, .gate = d->gate, .gate_ms = d->gate_ms,
                            .due_ms = d->due_ms,
@@ -85,12 +92,16 @@ void settle(struct order *o, const struct settle_context *c) {
                            .account = o->account != NULL ? o->account->name : NULL,
                            .limits = told ? buf_span(&o->port->limits) : (struct span){NULL, 0}};
     write_texts(o, c, &s, dead_id);
+    if (lane->worker->trial != NULL)
+        memcpy(lane->worker->trial->dead_id, dead_id, sizeof(dead_id));
     stats_decided(o, d);
     struct batch *b = lane_batch(lane, BATCH_SETTLE);
     struct worker *w = lane->worker;
     bool ok = buf_ok(&w->text_body) && buf_ok(&w->text_result) && buf_ok(&w->text_history) &&
               buf_ok(&w->text_ledger);
     order_move(o, ORDER_SETTLING);
+    if (w->trial != NULL)
+        worker_drain(w);
     if (b != NULL && ok && batch_add_settlement(b, o, &lane->keys, o->token, &s)) {
         if (d->op != SETTLE_DONE && d->op != SETTLE_DEAD)
             bundle_set_add(&b->bundles, o->bundle);
@@ -142,6 +153,8 @@ void settled(struct lane *lane, struct batch *b, const redisReply *reply) {
         }
         lost += letter == 'L' && o != NULL && !b->repeated;
         lane->stats.settled++;
+        if (lane->worker->trial != NULL)
+            lane->worker->trial->settled = letter == 'O';
         if (o != NULL && letter == 'O')
             bundle_left(o);
         if (o != NULL)

@@ -70,7 +70,7 @@ static void on_looked(uv_work_t *work, int status) {
 }
 
 void worker_check_secrets(struct worker *w) {
-    if (w->mode == WORKER_STOPPED || w->secrets_checking || !has_files(w->config))
+    if (w->mode == WORKER_STOPPED || w->trial != NULL || w->secrets_checking || !has_files(w->config))
         return;
     struct check *c = calloc(1, sizeof(*c));
     if (c == NULL)

@@ -117,6 +117,10 @@ void worker_became_ready(struct worker *w) {
     if (w->ready_logged)
         return;
     w->ready_logged = true;
+    if (w->trial != NULL) {
+        trial_begin(w);
+        return;
+    }
     tell_ready(w);
     struct log_line l;
     if (!log_begin(&l, LOG_INFO, "ready"))
@@ -193,8 +197,10 @@ static int worker_init(struct worker *w, struct err *err) {
     if (w->caller == NULL || w->lanes == NULL)
         return err_set(err, "out of memory");
     for (uint32_t i = 0; i < w->config->queue_count; i++) {
-        w->lanes[i] = lane_new(w, &w->config->queues[i], err);
-        if (w->lanes[i] == NULL)
+        if (w->trial != NULL && strcmp(w->config->queues[i].name, w->trial->queue) != 0)
+            continue;
+        w->lanes[w->lane_count] = lane_new(w, &w->config->queues[i], err);
+        if (w->lanes[w->lane_count] == NULL)
             return -1;
         w->lane_count++;
     }
@@ -203,6 +209,11 @@ static int worker_init(struct worker *w, struct err *err) {
 
 struct worker *worker_new(uv_loop_t *loop, struct config *config, bool wait_for_redis,
                           void (*stopped)(void *arg, int exit_code), void *arg, struct err *err) {
+    return worker_new_for(loop, config, NULL, wait_for_redis, stopped, arg, err);
+}
+
+struct worker *worker_new_for(uv_loop_t *loop, struct config *config, struct trial *trial, bool wait_for_redis,
+                              void (*stopped)(void *arg, int exit_code), void *arg, struct err *err) {
     struct worker *w = calloc(1, sizeof(*w));
     if (w == NULL || rng_seed_os(&w->rng) < 0) {
         free(w);
@@ -216,6 +227,7 @@ struct worker *worker_new(uv_loop_t *loop, struct config *config, bool wait_for_
     w->ahead_begins = AHEAD_BEGINS;
     w->config = config_ref(config);
     w->boot = config_ref(config);
+    w->trial = trial;
     w->wait_for_redis = wait_for_redis;
     w->stopped = stopped;
     w->stopped_arg = arg;
@@ -228,6 +240,8 @@ struct worker *worker_new(uv_loop_t *loop, struct config *config, bool wait_for_
         worker_close(w);
         return w;
     }
+    if (trial != NULL)
+        return w;
     worker_watch_secrets(w);
     spool_start(w);
     return w;

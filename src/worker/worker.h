@@ -12,6 +12,7 @@
 #include "queue/turn.h"
 #include "worker/bundles.h"
 #include "worker/stats.h"
+#include "worker/trial.h"
 
 #define ORDER_POOL_MAX 256   /* orders kept for reuse per lane */
 #define CLAIM_BYTES    (4u << 20)
@@ -148,6 +149,8 @@ struct worker {
     struct reload *reload;  /* under way; NULL: none */
     bool reload_again;      /* asked for meanwhile */
     bool queue_returned;    /* a queue is configured again whose lane is still leaving */
+    struct trial *trial;    /* one order is all it does; NULL: a worker as any */
+    bool trial_begun;
     uint64_t secrets_seen;  /* fingerprint of the secret files */
     bool secrets_checking;
     uint32_t open_handles;
@@ -301,6 +304,13 @@ void lane_send_limits(struct lane *lane);
 /* Held accounts whose credentials are not those of `old`: one probe at once. */
 void lane_reopen(struct lane *lane, const struct config *old);
 
+/* trial.c: one order, outside the queue */
+void trial_begin(struct worker *w);               /* the lane is leased; from the second time on nothing */
+void trial_not_picked(struct order *o);           /* pick.lua did nothing */
+void trial_unanswered(struct worker *w);          /* nobody knows what it did */
+bool trial_waits_for_replicas(struct order *o, enum claim_state claim); /* true: goes when they have answered */
+void trial_decide(struct order *o, const struct outcome *outcome, struct decision *d); /* what a worker would do later ends now */
+
 /* log lines of the life of a job */
 void log_attempt(const struct order *o, const struct outcome *outcome, const struct decision *d, uint64_t ms);
 /* At most one line a second and event; the number left out goes into the next. */
@@ -322,6 +332,9 @@ void tell_draining(const struct worker *w);
 /* Starts connecting; `stopped` is called when everything is closed. NULL and `err` on failure. */
 struct worker *worker_new(uv_loop_t *loop, struct config *config, bool wait_for_redis,
                           void (*stopped)(void *arg, int exit_code), void *arg, struct err *err);
+/* The same; for one order only where `trial` is not NULL. */
+struct worker *worker_new_for(uv_loop_t *loop, struct config *config, struct trial *trial, bool wait_for_redis,
+                              void (*stopped)(void *arg, int exit_code), void *arg, struct err *err);
 void worker_free(struct worker *w);
 void worker_drain(struct worker *w); /* TERM */
 void worker_quiet(struct worker *w); /* USR1 */

@@ -370,14 +370,15 @@ class Scripts:
         assert len(letters) == len(jobs)
         return [SETTLED[letter] for letter in letters]
 
-    def pick(self, text, key="k", worker="w", account="shop", digest=HASH, told=None, version=None):
-        """As an idle worker whose blocking pick-up moved `text`: (token, answer), or None; `self.left`: how many more jobs there are."""
+    def pick(self, text, key="k", worker="w", account="shop", digest=HASH, told=None, version=None, outside=False):
+        """As an idle worker whose blocking pick-up moved `text`: (token, answer), or None; `self.left`: how many more jobs there are.
+        `outside`: as `dray try`, with a job that lies in no list."""
         number = self.turn_sent[worker] = self.turn_sent.get(worker, 0) + 1
         numbers = struct.pack("<Hddd", len(self.prefix) + len("order:"), number, self.turn_answered.get(worker, 0),
                               self.highest.get(worker, 0))
         told = told or self.db.hget(self.key("limits"), account) or b""
         version = version or self.db.hget(self.key("stats"), "limits") or ""
-        args = [worker, text, account, packed_limits(told), version, digest, numbers]
+        args = [worker, text, account, packed_limits(told), version, digest, numbers] + ["1"] * outside
         reply = self.call("pick", args, worker, [self.order_key(account, key)])
         self.turn_answered[worker] = number
         if not reply:

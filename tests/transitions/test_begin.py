@@ -191,6 +191,26 @@ def test_where_it_is_not_that_simple_nothing_is_done(q, why):
     assert {k: q.db.dump(k) for k in q.db.scan_iter()} == before
 
 
+def test_a_job_from_outside_is_claimed_and_begun_beside_the_queue(q):
+    """Also where the very same text waits, or was picked up by another."""
+    q.push("lone")
+    pick_up(q, "lone")
+    q.push("lone")
+    token, answer = q.pick("lone", outside=True)
+    assert answer == "G" and q.hash("inflight:w") == {token: "lone"} and q.hash("claims:w") == {token: "Pshop:k"}
+    assert (q.db.llen(q.key("taken")), q.db.llen(q.key("jobs")), q.stat("taken")) == (1, 2, 1)
+    assert q.ledger("k") == f"S {HASH} w {token}"
+
+
+@pytest.mark.parametrize("why", sorted(LONG_WAY.keys() - {"gone"}))
+def test_a_job_from_outside_that_may_not_go_comes_into_no_list(q, why):
+    q.unbalanced = True
+    LONG_WAY[why](q)
+    before = {k: q.db.dump(k) for k in q.db.scan_iter()}
+    assert q.pick("lone", outside=True) is None
+    assert {k: q.db.dump(k) for k in q.db.scan_iter()} == before
+
+
 def test_a_picked_up_job_takes_token_and_slot(q):
     q.limits(rate=0.001, burst=5, conc=3)
     pick_up(q, "lone")

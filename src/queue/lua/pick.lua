@@ -6,7 +6,7 @@
 --       9 stats  10 taken  11 delayed  12 jobs  13 order:<account>:<key>
 -- ARGV  1 worker  2 the job's text, as the pick-up gave it  3 its account  4 the account's limits  5 version of the
 --       limits (turn.lua)  6 hash of the order's bytes  7 NUMBERS, packed: length of the ledger keys' common beginning,
---       turn, answered, highest (turn.lua)
+--       turn, answered, highest (turn.lua)  8 only where the job comes from outside: it lies in no list, and comes into none
 -- Returns  { token, letter as of begin (G or C), now ms, next ms (as claim), how many more jobs there are }; or {} where it
 --   is to be claimed the long way: nothing was done. After a lost reply the worker does not ask again; it looks for claims it does not know.
 
@@ -66,12 +66,12 @@ if type(written) == 'table' then
   return wrong_kind({ false, 'HLEN' }) or written
 end
 local free = call('SETNX', key, 'S ' .. argv[6] .. ' ' .. argv[1] .. ' ' .. token) == 1
-local there = free and try('LREM', keys[10], -1, argv[2])
+local there = free and (argv[8] and 1 or try('LREM', keys[10], -1, argv[2]))
 local begun = there == 1 and try('HSET', keys[3], token, (letter == 'C' and 'P' or 'p') .. string.sub(key, prefix_n + 1))
 if type(begun) ~= 'number' then
   call('HDEL', keys[2], token)
   if free then call('DEL', key) end
-  if there == 1 then call('RPUSH', keys[10], argv[2]) end
+  if there == 1 and not argv[8] then call('RPUSH', keys[10], argv[2]) end
   return wrong_kind({ false, false, begun and 'HLEN', false, false, false, false, false, false, 'LLEN' }) or {}
 end
 call('HSET', keys[9], 'seq', ms(seq), 'taken', ms(taken + 1), 'turn:' .. argv[1], fence)

@@ -1,0 +1,273 @@
+/* What `dray try` shows: the request as it leaves, with secrets hidden, the answer, and what it means. */
+#include "cli/try.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "queue/order_hash.h"
+
+/* Header names whose value is a secret, wherever it stands. */
+static bool sounds_secret(const char *name, size_t n) {
+    static const char *const words[] = {"key", "token", "auth", "secret", "pass", "sign", "cookie", "session"};
+    char lower[128] = "";
+    for (size_t i = 0; i < n && i + 1 < sizeof(lower); i++)
+        lower[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] + 32 : name[i]);
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (strstr(lower, words[i]) != NULL)
+            return true;
+    return false;
+}
+
+static bool is_file_header(const struct account *a, const char *line) {
+    for (const struct account_header *h = a->http_json.headers; h != NULL && h->line != NULL; h++)
+        if (h->line == line)
+            return h->path != NULL;
+    return false;
+}
+
+/* "Authorization: ShippoToken (hidden)": what stands before the secret is what one looks for when it is refused. */
+static void add_masked(struct buf *out, const struct account *a, const char *line) {
+    const char *colon = strchr(line, ':');
+    size_t name = colon != NULL ? (size_t)(colon - line) : strlen(line);
+    const char *token = a->token != NULL && a->token[0] != '\0' ? strstr(line + name, a->token) : NULL;
+    bool own = a->http_json.idempotency_header != NULL && strlen(a->http_json.idempotency_header) == name &&
+               strncasecmp(line, a->http_json.idempotency_header, name) == 0;
+    if (token != NULL) {
+        buf_add(out, line, (size_t)(token - line));
+        buf_add_str(out, "(hidden)");
+    } else if (!own && (is_file_header(a, line) || sounds_secret(line, name))) {
+        buf_add(out, line, name);
+        buf_add_str(out, ": (hidden)");
+    } else {
+        buf_add_str(out, line);
+    }
+}
+
+typedef void (*line_fn)(struct buf *out, struct span line);
+
+static void text_line(struct buf *out, struct span line) {
+    foreign_add(out, line, foreign_for(STDOUT_FILENO), 0);
+    buf_add_char(out, '\n');
+}
+
+static void json_line(struct buf *out, struct span line) {
+    if (out->len > 0 && out->data[out->len - 1] == '"')
+        buf_add_char(out, ',');
+    buf_add_json_str(out, line);
+}
+
+static void add_header(const struct attempt *a, const char *line, line_fn fn, struct buf *out) {
+    struct buf text;
+    buf_init(&text, 64u << 10);
+    add_masked(&text, a->account, line);
+    fn(out, buf_span(&text));
+    buf_deinit(&text);
+}
+
+static void add_headers(const struct attempt *a, const struct target_spec *spec, const struct request_parts *parts, line_fn fn,
+                        struct buf *out) {
+    char line[512];
+    if (spec->options.bearer != NULL)
+        fn(out, SPAN_LIT("Authorization: Bearer (hidden)"));
+    if (spec->options.basic_user != NULL)
+        fn(out, SPAN_LIT("Authorization: Basic (hidden)"));
+    for (const char *const *h = spec->options.headers; h != NULL && *h != NULL; h++)
+        add_header(a, *h, fn, out);
+    if (parts->header != NULL)
+        add_header(a, parts->header, fn, out);
+    snprintf(line, sizeof(line), "User-Agent: %s", spec->options.user_agent != NULL ? spec->options.user_agent : "");
+    if (spec->options.user_agent != NULL)
+        fn(out, span_str(line));
+    snprintf(line, sizeof(line), "Content-Length: %zu", parts->body.len);
+    fn(out, span_str(line));
+}
+
+/* A body as it stands, or cleaned for the terminal line by line. */
+static void add_body(struct buf *out, struct span body) {
+    while (body.len > 0) {
+        const char *end = memchr(body.ptr, '\n', body.len);
+        size_t n = end != NULL ? (size_t)(end - body.ptr) : body.len;
+        struct span line = {body.ptr, n > 0 && body.ptr[n - 1] == '\r' ? n - 1 : n};
+        if (isatty(STDOUT_FILENO))
+            foreign_add(out, line, FOREIGN_TERMINAL, 0);
+        else
+            buf_add_span(out, line);
+        buf_add_char(out, '\n');
+        n += end != NULL;
+        body = (struct span){body.ptr + n, body.len - n};
+    }
+}
+
+static void write_request(const struct attempt *a, const struct target_spec *spec, const struct request_parts *parts,
+                          struct buf *out) {
+    const char *method = spec->options.method == HTTP_PUT ? "PUT" : "POST";
+    if (!a->json) {
+        buf_addf(out, "%s ", method);
+        text_line(out, span_str(spec->options.url));
+        add_headers(a, spec, parts, text_line, out);
+        buf_add_char(out, '\n');
+        add_body(out, parts->body);
+        return;
+    }
+    buf_addf(out, "{\"method\":\"%s\",\"url\":", method);
+    buf_add_json_str(out, span_str(spec->options.url));
+    buf_add_str(out, ",\"headers\":[");
+    add_headers(a, spec, parts, json_line, out);
+    buf_add_str(out, "],\"body\":");
+    buf_add_json_str(out, parts->body);
+    buf_add_char(out, '}');
+}
+
+int try_show_request(const struct attempt *a, struct buf *out, struct err *err) {
+    struct target_spec spec;
+    struct request_parts parts;
+    struct buf wire;
+    int rc = -1;
+    buf_init(&wire, 64u << 20);
+    if (request_build(a->account, &a->envelope, &wire, &parts) != 0) {
+        err_set(err, "account %s: the order key does not fit into create_path", a->account->name);
+    } else {
+        rc = target_spec_init(&spec, a->account, request_method(a->account), parts.path, err);
+        if (rc == 0)
+            write_request(a, &spec, &parts, out);
+        target_spec_deinit(&spec);
+    }
+    buf_deinit(&wire);
+    return rc;
+}
+
+/* ---- what came of it ---- */
+
+/* What a person does next. */
+static const char *advice(const struct attempt *a) {
+    switch (a->verdict) {
+    case VERDICT_CREATED:
+        return "the order exists at the provider";
+    case VERDICT_REJECTED:
+        return "the provider said no; nothing was created, the key is free again";
+    case VERDICT_HOLD:
+        return "the provider refuses the account; nothing was created. A worker would hold the account until it works";
+    case VERDICT_PAUSE:
+        return "the provider asks to wait; nothing was created. A worker would send it again later";
+    case VERDICT_RETRY:
+        return "nothing was created. A worker would send it again";
+    default:
+        return "the order may exist: look at the provider, then `dray dead resolve` it. Nobody sends it again before that";
+    }
+}
+
+/* "C hash ms ["7"]" and the like. */
+static const char *entry_words(const char *entry) {
+    switch (entry[0]) {
+    case 'C':
+        return "duplicate: an order with this key was created before";
+    case 'S':
+        return "not sent: an order with this key is being sent right now";
+    case 'L':
+        return "not sent: the outcome of an order with this key is unknown, and being looked up";
+    case 'U':
+        return "not sent: the outcome of an order with this key is unknown; `dray dead ls` shows it";
+    default:
+        return "not sent: the account or the queue is paused or held, or at its rate or concurrency; `dray status` says which";
+    }
+}
+
+/* The ledger knows the key with these very bytes. */
+static bool same_bytes(const struct attempt *a) {
+    char hash[33];
+    order_hash(a->envelope.order, hash);
+    return strncmp(a->trial.entry + 2, hash, 32) == 0;
+}
+
+static bool is_duplicate(const struct attempt *a) {
+    return a->trial.end == TRIAL_STOOD && a->trial.entry[0] == 'C' && same_bytes(a);
+}
+
+static bool is_fine(const struct attempt *a) {
+    return a->trial.end == TRIAL_DONE || is_duplicate(a);
+}
+
+static const char *end_words(const struct attempt *a) {
+    switch (a->trial.end) {
+    case TRIAL_STOOD:
+        if (a->trial.entry[0] != '\0' && !same_bytes(a))
+            return "not sent: the key was used for an order with other bytes (key_conflict); use another key";
+        return entry_words(a->trial.entry);
+    case TRIAL_UNSURE:
+        return "not sent: Redis did not say whether it may be; look for it with `dray dead ls`";
+    case TRIAL_NOTHING:
+        return "not sent";
+    default:
+        return advice(a);
+    }
+}
+
+static const char *known_ids(const struct attempt *a, struct buf *ids) {
+    const char *list = is_duplicate(a) ? strchr(a->trial.entry, '[') : NULL;
+    if (list != NULL && list[strlen(list) - 1] == ']')
+        return list;
+    buf_addf(ids, "[%.*s]", (int)a->ids.len, a->ids.data != NULL ? a->ids.data : "");
+    return buf_cstr(ids);
+}
+
+static void end_text(struct attempt *a, const char *ids, struct buf *out) {
+    buf_add_char(out, '\n');
+    if (a->answered) {
+        buf_addf(out, "HTTP %ld, ", a->status);
+        text_line(out, a->type.len > 0 ? buf_span(&a->type) : SPAN_LIT("no content type"));
+        add_body(out, buf_span(&a->answer));
+        buf_addf(out, "\n%llu ms\n", (unsigned long long)a->ms);
+    } else if (a->asked) {
+        buf_addf(out, "no answer after %llu ms: ", (unsigned long long)a->ms);
+        text_line(out, span_str(a->error));
+    }
+    if (a->asked) {
+        buf_addf(out, "verdict: %s (%s)", verdict_name(a->verdict), a->code);
+        buf_add_str(out, a->message[0] != '\0' ? ": " : "");
+        text_line(out, span_str(a->message));
+    }
+    if (strcmp(ids, "[]") != 0) {
+        buf_add_str(out, "order ids: ");
+        text_line(out, span_str(ids));
+    }
+    text_line(out, span_str(end_words(a)));
+    if (a->trial.dead_id[0] != '\0' && strcmp(a->trial.reason, "unknown_outcome") == 0)
+        buf_addf(out, "dead letter: %s in queue %s\n", a->trial.dead_id, a->account->queue);
+    if (a->asked && !a->trial.settled)
+        buf_add_str(out, "Redis did not take the outcome: the key stays as being sent, and becomes unknown\n");
+}
+
+static void end_json(struct attempt *a, const char *ids, struct buf *out) {
+    buf_add_str(out, ",\"answer\":");
+    if (a->answered) {
+        buf_addf(out, "{\"status\":%ld,\"content_type\":", a->status);
+        buf_add_json_str(out, buf_span(&a->type));
+        buf_add_str(out, ",\"body\":");
+        buf_add_json_str(out, a->answer.data != NULL ? buf_span(&a->answer) : SPAN_LIT(""));
+        buf_add_char(out, '}');
+    } else {
+        buf_add_str(out, "null");
+    }
+    buf_addf(out, ",\"sent\":%s,\"ms\":%llu,\"verdict\":", a->sent ? "true" : "false", (unsigned long long)a->ms);
+    buf_add_json_str(out, span_str(a->asked ? verdict_name(a->verdict) : is_duplicate(a) ? "duplicate" : "not_sent"));
+    buf_add_str(out, ",\"code\":");
+    buf_add_json_str(out, span_str(a->code));
+    buf_add_str(out, ",\"message\":");
+    buf_add_json_str(out, span_str(a->asked && a->message[0] != '\0' ? a->message : end_words(a)));
+    buf_addf(out, ",\"order_ids\":%s,\"dead_id\":", ids);
+    if (strcmp(a->trial.reason, "unknown_outcome") == 0)
+        buf_add_json_str(out, span_str(a->trial.dead_id));
+    else
+        buf_add_str(out, "null");
+    buf_addf(out, ",\"settled\":%s}\n", a->trial.settled ? "true" : "false");
+}
+
+int try_show_end(struct attempt *a, struct buf *out) {
+    struct buf ids;
+    buf_init(&ids, 64u << 10);
+    (a->json ? end_json : end_text)(a, known_ids(a, &ids), out);
+    buf_deinit(&ids);
+    return is_fine(a) ? EXIT_FINE : EXIT_FAILED;
+}

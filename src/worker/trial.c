@@ -1,0 +1,99 @@
+/* One order, outside the queue. Happy path: pick.lua claims and begins its text in one step, as it does with what a
+ * blocking pick-up took, or does nothing at all where it may not go at once. Failure modes: Redis does not answer the pick: whatever it did, nothing is sent; the
+ * worker does not sign off, and recovery finds a job that never began, or one whose outcome is unknown. */
+#include "worker/trial.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "worker/worker.h"
+
+static struct lane *only_lane(const struct worker *w) {
+    return w->lane_count > 0 ? w->lanes[0] : NULL;
+}
+
+static void end(struct worker *w, enum trial_end how) {
+    w->trial->end = how;
+    worker_drain(w);
+}
+
+static void on_entry(void *arg, const redisReply *r, const char *error) {
+    struct worker *w = arg;
+    (void)error;
+    if (r != NULL && r->type == REDIS_REPLY_STRING)
+        snprintf(w->trial->entry, sizeof(w->trial->entry), "%s", r->str);
+    end(w, TRIAL_STOOD);
+}
+
+/* Nothing was done: what does the ledger say? */
+void trial_not_picked(struct order *o) {
+    struct worker *w = o->lane->worker;
+    struct span key = buf_span(&o->ledger_key);
+    redis_router_command(w->redis, o->lane->keys.slot, on_entry, w, "GET %b", key.ptr, key.len);
+    redis_router_flush(w->redis);
+}
+
+void trial_unanswered(struct worker *w) {
+    only_lane(w)->blocker_lost = true; /* does not sign off: its lease runs out */
+    end(w, TRIAL_UNSURE);
+}
+
+void trial_begin(struct worker *w) {
+    if (w->trial_begun)
+        return;
+    w->trial_begun = true;
+    if (!admit_picked(only_lane(w), w->trial->job))
+        end(w, TRIAL_NOTHING);
+    redis_router_flush(w->redis);
+}
+
+static void on_ignored(void *arg, const redisReply *r, const char *error) {
+    (void)arg, (void)r, (void)error;
+}
+
+static void on_replicas(void *arg, long long replicas) {
+    struct order *o = arg;
+    dispatch_held(o, replicas >= (long long)o->lane->worker->boot->min_replicas);
+}
+
+bool trial_waits_for_replicas(struct order *o, enum claim_state claim) {
+    struct worker *w = o->lane->worker;
+    if (w->trial == NULL || w->boot->min_replicas == 0)
+        return false;
+    struct redis_wait wait = {.replicas = w->boot->min_replicas, .wait_ms = w->boot->min_replicas_timeout_ms,
+                              .waited = on_replicas};
+    o->claim = claim;
+    o->lease_epoch = o->lane->lease_epoch;
+    redis_router_send_wait(w->redis, o->lane->keys.slot, SPAN_LIT("*1\r\n$4\r\nPING\r\n"), &wait, on_ignored, o);
+    redis_router_flush(w->redis);
+    return true;
+}
+
+void trial_decide(struct order *o, const struct outcome *outcome, struct decision *d) {
+    struct trial *t = o->lane->worker->trial;
+    if (d->gate != 'p') /* what the provider asks of all requests; the rest is this order's */
+        d->gate = '-';
+    bool unclear = outcome != NULL && (outcome->verdict == VERDICT_UNKNOWN || outcome->verdict == VERDICT_LOOKUP);
+    if (d->op != SETTLE_DONE && (d->op != SETTLE_DEAD || unclear)) {
+        d->op = SETTLE_DEAD;
+        d->reason = unclear ? "unknown_outcome" : "exhausted";
+        d->counter = d->reason;
+        d->code = outcome != NULL ? outcome->code : "not_sent";
+        d->message = outcome != NULL ? NULL : "the order was not sent";
+        d->ledger = unclear ? LEDGER_UNKNOWN : LEDGER_DROP;
+        d->result = RESULT_FAILED;
+        d->keep_header = false;
+        d->due_ms = 0;
+    }
+    t->end = d->op == SETTLE_DONE ? TRIAL_DONE : TRIAL_DEAD;
+    if (d->op == SETTLE_DEAD)
+        snprintf(t->reason, sizeof(t->reason), "%s", d->reason);
+}
+
+struct worker *worker_try(uv_loop_t *loop, struct config *config, struct trial *trial,
+                          void (*stopped)(void *arg, int exit_code), void *arg, struct err *err) {
+    trial->end = TRIAL_NOTHING;
+    trial->settled = false;
+    trial->entry[0] = trial->reason[0] = trial->dead_id[0] = '\0';
+    return worker_new_for(loop, config, trial, false, stopped, arg, err);
+}
