@@ -64,10 +64,13 @@ static int read_order(struct attempt *a, const char *path, const char *key) {
     }
     wrap(a, key);
     snprintf(tag, sizeof(tag), "{%s}", a->account->queue);
-    envelope_parse(&a->envelope, &a->doc, buf_span(&a->job), find_account, a, tag, &a->decoded, &a->faults, &account);
+    envelope_parse(&a->envelope, &a->doc, buf_span(&a->job), find_account, a, tag, &a->decoded, &a->faults, &a->warnings,
+                   &account);
     uint64_t most = config_queue(a->config, a->account->queue)->max_job_bytes;
     if (a->job.len > most)
         faults_add(&a->faults, "", "must be at most %" PRIu64 " bytes (max_job_bytes)", most);
+    if (a->warnings.count > 0)
+        cli_print_faults(stderr, "warning: ", &a->warnings);
     if (a->faults.count == 0)
         return 0;
     cli_fail(a->verb, "%s: a worker would refuse it:", path);
@@ -226,10 +229,12 @@ static int run_with(const struct verb *self, const struct options *o, const char
         buf_init(bufs[i], 2 * ORDER_MAX);
     json_init(&a.doc, UINT32_MAX);
     faults_init(&a.faults);
+    faults_init(&a.warnings);
     curl_global_init(CURL_GLOBAL_DEFAULT);
     int code = read_order(&a, file, o->key) != 0 ? EXIT_FAILED : try_order(&a, o, &out);
     curl_global_cleanup();
     faults_deinit(&a.faults);
+    faults_deinit(&a.warnings);
     json_deinit(&a.doc);
     for (size_t i = 0; i < sizeof(bufs) / sizeof(bufs[0]); i++)
         buf_deinit(bufs[i]);

@@ -14,7 +14,7 @@ struct attempt {
     const struct account *account;
     struct buf order, job, decoded; /* FILE; the envelope; its decoded parts */
     struct json_doc doc;
-    struct faults faults;
+    struct faults faults, warnings;
     struct envelope envelope;
     struct trial trial;
     struct err err;
