@@ -44,6 +44,9 @@ struct http_json_options {
     const char *lookup_items_pointer; /* in the look-up's answer: an array to search; NULL: the answer itself is the order */
     const char *lookup_key_pointer;   /* in an item (or the answer): the key that must match exactly */
     const char *lookup_id_pointer;    /* in an item (or the answer): the order's id */
+    const char *lookup_page_param;    /* in the query: the page's number; NULL: one page */
+    uint32_t lookup_page_first;
+    const char *lookup_next_pointer;  /* in the look-up's answer: something there means that there is another page */
     bool lookup_exact;            /* "not found" (404, empty) proves absence */
     const char *method;           /* "POST", "PUT" */
     const char *wrap;             /* "none"; "array": the body is [order] */

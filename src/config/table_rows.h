@@ -30,7 +30,7 @@
 /* clang-format on */
 
 /* The rows of [account NAME], in table_account.c. */
-#define ACCOUNT_KEY_COUNT 65
+#define ACCOUNT_KEY_COUNT 68
 extern const struct key account_keys[];
 
 #endif

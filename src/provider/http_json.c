@@ -94,6 +94,7 @@ static int check_pointers(const struct account *account, struct err *err) {
         {"lookup_items_pointer", o->lookup_items_pointer},
         {"lookup_key_pointer", o->lookup_key_pointer},
         {"lookup_id_pointer", o->lookup_id_pointer},
+        {"lookup_next_pointer", o->lookup_next_pointer},
     };
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         if (check_pointer(account, all[i].key, all[i].pointer, err) != 0)
@@ -103,10 +104,15 @@ static int check_pointers(const struct account *account, struct err *err) {
 
 static int check_lookup(const struct account *account, struct err *err) {
     const struct http_json_options *o = &account->http_json;
+    bool pages = o->lookup_page_param != NULL || o->lookup_next_pointer != NULL;
+    if (pages && (o->lookup_path == NULL || o->lookup_items_pointer == NULL))
+        return err_set(err, "account %s: lookup_page_param and lookup_next_pointer need lookup_path and "
+                            "lookup_items_pointer: pages are of a list", account->name);
     if (o->lookup_path == NULL)
         return 0;
-    if (strstr(o->lookup_path, KEY_MARK) == NULL)
-        return err_set(err, "account %s: lookup_path must hold {key}", account->name);
+    if (strstr(o->lookup_path, KEY_MARK) == NULL && o->lookup_page_param == NULL)
+        return err_set(err, "account %s: lookup_path must hold {key}, or lookup_page_param must say how to read all of "
+                            "a list", account->name);
     if (o->key_pointer == NULL)
         return err_set(err, "account %s: lookup_path needs key_pointer", account->name);
     if (o->lookup_key_pointer == NULL)
@@ -236,11 +242,16 @@ static void read_success(const struct account *account, const struct envelope *e
 
 static int build_lookup(const struct account *account, const struct envelope *envelope,
                         const struct lookup_cursor *cursor, struct buf *url) {
-    const char *path = account->http_json.lookup_path;
-    (void)cursor;
-    if (path == NULL || envelope->provider_key.ptr == NULL)
+    const struct http_json_options *o = &account->http_json;
+    if (o->lookup_path == NULL || envelope->provider_key.ptr == NULL ||
+        path_expand(o->lookup_path, account->name, envelope->provider_key, url) != 0)
         return -1;
-    return path_expand(path, account->name, envelope->provider_key, url);
+    if (o->lookup_page_param != NULL) {
+        buf_add_char(url, strchr(o->lookup_path, '?') != NULL ? '&' : '?');
+        add_percent_encoded(url, span_str(o->lookup_page_param));
+        buf_addf(url, "=%u", o->lookup_page_first + cursor->page);
+    }
+    return buf_ok(url) ? 0 : -1;
 }
 
 static bool take_found(const struct account *account, const struct envelope *envelope,
@@ -258,11 +269,25 @@ static bool take_found(const struct account *account, const struct envelope *env
     return true;
 }
 
+/* The page does not list the order: true where the next one is to be read. */
+static bool next_page(const struct http_json_options *o, const struct json_doc *answer, uint32_t items,
+                      struct lookup_cursor *cursor, struct outcome *out) {
+    bool more = o->lookup_next_pointer == NULL || holds(answer, at(answer, 0, o->lookup_next_pointer));
+    if (o->lookup_page_param != NULL && more)
+        return lookup_next_page(cursor, items, 0, UINT64_MAX, out);
+    if (o->lookup_next_pointer != NULL && more)
+        outcome_set(out, VERDICT_UNKNOWN, "lookup_more_pages",
+                    "the order is not on the first page, and the configuration does not say how to ask for the next");
+    else
+        outcome_set(out, VERDICT_ABSENT, "not_found", "the look-up does not list the order");
+    return false;
+}
+
 static bool read_lookup(const struct account *account, const struct envelope *envelope,
                         long http_status, const struct json_doc *answer,
                         struct lookup_cursor *cursor, struct outcome *out) {
     const char *items_pointer = account->http_json.lookup_items_pointer;
-    (void)cursor;
+    uint32_t count = 0;
     if (http_status == 404) {
         outcome_set(out, VERDICT_ABSENT, "not_found", "the look-up answers 404");
         return false;
@@ -278,11 +303,10 @@ static bool read_lookup(const struct account *account, const struct envelope *en
                     "the look-up's answer does not hold what the configuration names");
         return false;
     }
-    for (uint32_t i = json_first(answer, items); i != JSON_NONE; i = json_next(answer, items, i))
+    for (uint32_t i = json_first(answer, items); i != JSON_NONE; i = json_next(answer, items, i), count++)
         if (take_found(account, envelope, answer, i, out))
             return false;
-    outcome_set(out, VERDICT_ABSENT, "not_found", "the look-up does not list the order");
-    return false;
+    return next_page(&account->http_json, answer, count, cursor, out);
 }
 
 const struct provider provider_http_json = {
