@@ -21,6 +21,7 @@ RESOLVE = {"description": "What became of the order.", "oneOf": [
         "resend": {"const": True}, "order": {"type": "object", "description": "with this order in place of its own"},
         "job": string("the whole text of the job")}, ["resend"])]}
 NOTHING = closed("Nothing.", {}, [])
+IDS = closed("Which letters.", {"ids": {**array({"type": "string"}, "dead letters' ids"), "minItems": 1, "maxItems": 200}})
 
 
 def ref(name):
@@ -98,6 +99,35 @@ def letter():
         "message": nullable(string("the provider's words, cut; null without the token"))})
 
 
+PLACES = ["queued", "in_flight", "delayed", "waiting", "dead", "result"]
+
+
+def job(places):
+    text = {"type": ["string", "null"]}
+    when = nullable(unix_ms("as the name says"))
+    return closed("A job where it is; what its place does not have is absent.", {
+        "place": string("where", enum=places), "id": text, "order_key": text, "account": text, "enqueued_at": when, "not_before": when,
+        "next": string("what is to be done with it", enum=["to_send", "to_look_up", "recovered"]),
+        "attempts": count("orders sent, so far"), "lookups": count("since the last attempt"), "recoveries": count("workers that died with it"),
+        "first_attempt_at": when, "history": {"type": "array", "description": "attempts, as in a dead letter; with the token"},
+        "doing": string("in flight", enum=["claimed", "sending", "looking_up"]), "worker": text, "claim": string("its token"),
+        "ticket": string("delayed, waiting: what `run` takes"), "due_at": when,
+        "dead_id": string("dead"), "died_at": when, "reason": text, "code": text, "message": text,
+        "status": text, "order_id": text, "finished_at": when}, ["place"])
+
+
+def ledger_entry():
+    return closed("What the ledger says of a key.", {
+        "account": string("under which"), "key": string("the order key"),
+        "state": string("as docs/protocol.md", enum=["sending", "looked_up", "created", "unknown"]), "at": nullable(unix_ms("since when")),
+        "order_ids": array({"type": "string"}, "created: the provider's"), "dead_id": string("unknown: the dead letter to resolve"),
+        "worker": string("sending: by whom")}, ["account", "key", "state"])
+
+
+def search_fields():
+    return {"looked": count("texts that were looked at"), "cursor": nullable(string("what to ask with next; null: this was the last"))}
+
+
 def status_fields():
     number = {"type": "integer", "minimum": 0}
     return {
@@ -141,6 +171,16 @@ def components():
             "queue": string("the queue"), "dead_id": string("its id"), "entry": {"anyOf": [ref("DeadLetter"), {"type": "null"}]},
             "text": string("in place of `entry`, what is no JSON")}, ["queue", "dead_id", "entry"]),
         "DeadLetter": envelopes.dead_letter(),
+        "Found": closed("Where an order is.", {
+            "queue": string("the queue"), "wanted": string("what was asked for"), "found": array(job(PLACES), "jobs, results, dead letters"),
+            "ledger": array(ledger_entry(), "of the key; asked for where the search ended"), **search_fields()}),
+        "JobPage": closed("A page of a place.", {
+            "queue": string("the queue"), "place": string("which", enum=PLACES[:4]), "jobs": array(job(PLACES[:4]), "in their order"),
+            **search_fields()}),
+        "BulkDone": closed("What was done, letter by letter.", {
+            "done": string("what", enum=["retried", "dropped"]), "count": count("letters"),
+            "left": array(closed("A letter that stays.", {"dead_id": string("its id"), "code": string("why", enum=[
+                "no_such_letter", "unknown_outcome", "created", "busy", "unreadable"])}), "those that were not")}),
         "Done": closed("It was done.", {"done": string("what", enum=["retried", "resolved", "dropped"]), "dead_id": string("its id")}),
         "Paused": closed("As it is now, and was before.", {"paused": boolean("now"), "was_paused": boolean("before")}),
     }

@@ -71,6 +71,7 @@ def health(name):
 
 
 FIGURES = [503]
+CURSOR = query("cursor", "what the answer before said; empty: from the start")
 DEAD_QUERY = [
     query("limit", "letters of a page", type="integer", minimum=0, maximum=200, default=50),
     query("cursor", "what the page before said; empty: from the newest on"),
@@ -115,6 +116,17 @@ def paths():
         dead + "/{id}/resolve": post("resolve", "say what became of an order whose outcome is unknown", answer("done", ref("Done")),
                                      [400, 404, 409, 422], "act", body=schemas.RESOLVE),
         dead + "/{id}/drop": post("drop", "delete it", answer("done", ref("Done")), [400, 404, 409], "act", body=schemas.NOTHING),
+        "/api/v1/queues/{queue}/dead/retry": post("retryMany", "send many back into their queue", answer("done, or why not, letter by letter", ref("BulkDone")),
+                              [400, 404], "act", body=schemas.IDS),
+        "/api/v1/queues/{queue}/dead/drop": post("dropMany", "delete many", answer("done, or why not, letter by letter", ref("BulkDone")), [400, 404], "act",
+                             body=schemas.IDS),
+        "/api/v1/queues/{queue}/dead/export": post("exportMany", "many letters as lines of JSON, as `dray dead import` takes them; those that are gone are left out",
+                               answer("a line each", {"type": "string"}, "application/x-ndjson"), [400, 404], "contents", body=schemas.IDS),
+        "/api/v1/queues/{queue}/find": get("find", "where an order is, by its job's id or its order key", answer("what there is of it", ref("Found")),
+                                           [400, 404], "read", [query("q", "the id or the key"), CURSOR]),
+        "/api/v1/queues/{queue}/jobs": get("jobs", "a page of the jobs of one place", answer("a page", ref("JobPage")), [400, 404], "read", [
+            query("place", "which", type="string", enum=schemas.PLACES[:4]),
+            query("limit", "jobs of a page", type="integer", minimum=0, maximum=200, default=50), CURSOR]),
         "/api/v1/queues/{queue}/pause": pausing("pauseQueue"),
         "/api/v1/queues/{queue}/resume": pausing("resumeQueue"),
         "/api/v1/queues/{queue}/accounts/{account}/pause": pausing("pauseAccount"),

@@ -12,6 +12,7 @@
 
 #include "admin/act.h"
 #include "admin/dead.h"
+#include "admin/jobs.h"
 
 #define DENIED_QUIET_NS 1000000000ull
 
@@ -25,8 +26,13 @@ static const struct route routes[] = {
     {"GET", "/api/v1/queues", ACCESS_READ, handle_queues},
     {"GET", "/api/v1/accounts", ACCESS_READ, handle_accounts},
     {"GET", "/api/v1/workers", ACCESS_READ, handle_workers},
+    {"GET", "/api/v1/queues/:/find", ACCESS_READ, handle_find},
+    {"GET", "/api/v1/queues/:/jobs", ACCESS_READ, handle_jobs},
     {"GET", "/api/v1/dead/:", ACCESS_READ, handle_dead_list},
     {"GET", "/api/v1/dead/:/:", ACCESS_CONTENTS, handle_dead_one},
+    {"POST", "/api/v1/queues/:/dead/retry", ACCESS_ACT, handle_dead_retry_all},
+    {"POST", "/api/v1/queues/:/dead/drop", ACCESS_ACT, handle_dead_drop_all},
+    {"POST", "/api/v1/queues/:/dead/export", ACCESS_CONTENTS, handle_dead_export},
     {"POST", "/api/v1/dead/:/:/retry", ACCESS_ACT, handle_dead_retry},
     {"POST", "/api/v1/dead/:/:/resolve", ACCESS_ACT, handle_dead_resolve},
     {"POST", "/api/v1/dead/:/:/drop", ACCESS_ACT, handle_dead_drop},

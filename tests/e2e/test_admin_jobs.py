@@ -1,0 +1,112 @@
+"""The admin API: where an order is, pages of what is queued, delayed, waiting and in flight, and many dead letters at once."""
+
+import json
+import time
+
+import pytest
+
+from lib.admin import AdminWorld
+from lib.peer import Answer, HangUp
+from lib.process import dray
+from lib.wait import wait_until
+from lib.world import QUEUE, created
+
+FIND, JOBS, DEAD = (f"/api/v1/queues/{QUEUE}/{what}" for what in ("find", "jobs", "dead"))
+
+
+@pytest.fixture
+def world(empty_redis, peer):
+    with AdminWorld(empty_redis, peer, accounts={"second": {}}, account={"max_attempts": "1"}) as world:
+        peer.default = lambda request: created(world.provider, request)
+        yield world
+        done = dray("audit", QUEUE, "-c", world.daemon.path)
+        assert done.returncode == 0, done.stdout
+
+
+def die(world, peer, count, answer):
+    known = set(world.dead_ids())
+    peer.script = [answer] * count
+    for n in range(count):
+        world.send(f"dead-{len(known) + n}")
+    world.results(count)
+    return sorted(set(world.dead_ids()) - known)
+
+
+def test_find_says_what_dray_find_says(world, peer):
+    peer.script = [HangUp("after")]
+    world.send("one", "K-1")
+    world.result()
+    by_api = world.get(f"{FIND}?q=K-1")
+    by_cli = json.loads(dray("find", QUEUE, "K-1", "--json", "-c", world.daemon.path).stdout)
+    assert by_api["found"] == by_cli["found"] and by_api["ledger"] == by_cli["ledger"] and by_api["cursor"] is None
+    assert by_api["found"][0]["place"] == "dead" and by_api["ledger"][0]["state"] == "unknown"
+    assert world.get(f"{FIND}?q=one")["ledger"] == by_cli["ledger"], "the key of what was found under the id"
+    assert world.get(f"{FIND}?q=nope")["found"] == []
+    assert world.ask(FIND).status == 400 and world.ask(FIND.replace(QUEUE, "nope") + "?q=x").status == 404
+
+
+def test_without_a_token_nothing_of_what_providers_said(empty_redis, peer):
+    with AdminWorld(empty_redis, peer, token=None) as world:
+        peer.script = [Answer(400, {"code": 7, "message": "no such person: A. Customer"})]
+        world.send("one")
+        world.result()
+        answer = world.ask(f"{FIND}?q=one")
+        assert answer.status == 200 and b"Customer" not in answer.body and answer.json["found"][0]["code"] == "7"
+
+
+def test_a_page_of_each_place(world, peer):
+    dray("pause", QUEUE, "second", "-c", world.daemon.path)
+    for n in range(3):
+        world.send(f"waits-{n}", account="second")
+    due = int(time.time() * 1000) + 600_000
+    world.send("later", not_before=due)
+    wait_until(lambda: world.db.hlen(world.key("parked")) == 4, what="four to wait")
+    page = world.get(f"{JOBS}?place=waiting&limit=2")
+    assert [j["id"] for j in page["jobs"]] == ["waits-0", "waits-1"] and page["cursor"]
+    page = world.get(f"{JOBS}?place=waiting&cursor={page['cursor'].replace(' ', '%20')}")
+    assert [j["id"] for j in page["jobs"]] == ["waits-2"] and page["cursor"] is None
+    [later] = world.get(f"{JOBS}?place=delayed")["jobs"]
+    assert later["id"] == "later" and abs(later["due_at"] - due) < 2000 and later["next"] == "to_send"
+    peer.default = Answer(200, {"code": 10000, "data": 1}, delay=20)
+    world.send("flies")
+    wait_until(lambda: any(r.path for r in peer.requests), what="the request")
+    [flies] = world.get(f"{JOBS}?place=in_flight")["jobs"]
+    assert (flies["id"], flies["doing"]) == ("flies", "sending")
+    for query in ("", "?place=nowhere", "?place=delayed&limit=x", "?place=delayed&cursor=*"):
+        assert world.ask(JOBS + query).status == 400
+    world.daemon.kill()
+    world.start()
+
+
+def test_many_are_retried_and_what_must_stay_is_named(world, peer):
+    bad = die(world, peer, 3, Answer(400, {"code": 1}))
+    [unknown] = die(world, peer, 1, HangUp("after"))
+    done = world.post(f"{DEAD}/retry", {"ids": [*bad, unknown, "7-7"]})
+    assert (done["done"], done["count"]) == ("retried", 3)
+    assert {(x["dead_id"], x["code"]) for x in done["left"]} == {(unknown, "unknown_outcome"), ("7-7", "no_such_letter")}
+    assert [r["status"] for r in world.results(3)] == ["created"] * 3
+    assert world.dead_ids() == [unknown]
+    again = world.post(f"{DEAD}/retry", {"ids": bad})
+    assert again["count"] == 0 and len(again["left"]) == 3, "each at most once"
+
+
+def test_many_are_exported_and_dropped(world, peer):
+    ids = die(world, peer, 4, Answer(400, b'{"code":1,"data":1853726451928473601,"price":9.990}'))
+    lines = world.ask(f"{DEAD}/export", "POST", body={"ids": [*ids, "7-7"]})
+    assert lines.status == 200 and lines.headers["Content-Type"] == "application/x-ndjson"
+    assert lines.body == b"".join(world.db.hget(world.key("dead:entries"), i) + b"\n" for i in ids)
+    assert world.post(f"{DEAD}/drop", {"ids": ids})["count"] == 4 and world.dead_ids() == []
+    done = dray("dead", "import", QUEUE, "-c", world.daemon.path, input=lines.body)
+    assert done.returncode == 0 and sorted(world.dead_ids()) == ids
+
+
+@pytest.mark.parametrize("body", [{}, {"ids": []}, {"ids": "x"}, {"ids": [1]}, {"ids": ["x"] * 201}, [1]], ids=lambda b: str(b)[:20])
+def test_a_body_that_is_none(world, body):
+    for verb in ("retry", "drop", "export"):
+        assert world.ask(f"{DEAD}/{verb}", "POST", body=body).status == 400
+
+
+def test_who_may(world):
+    for verb in ("retry", "drop", "export"):
+        assert world.ask(f"{DEAD}/{verb}", "POST", body={"ids": ["x"]}, token=None).status == 401
+        assert world.ask(f"{DEAD}/{verb}", "PUT").status == 405
