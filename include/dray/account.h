@@ -59,6 +59,10 @@ struct http_json_options {
     code_list message_pointers;
     const char *retry_after_header; /* besides Retry-After; NULL: none */
     const char *client_cert, *client_key; /* PEM files; NULL: none */
+    const char *token_url, *client_id;    /* auth = oauth2 */
+    const char *client_secret, *client_secret_file;
+    const char *refresh_token, *refresh_token_file; /* NULL: client credentials */
+    const char *scope, *token_auth, *token_params;  /* token_auth: "basic", "body" */
 };
 
 struct account {

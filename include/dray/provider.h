@@ -171,6 +171,21 @@ int target_spec_init(struct target_spec *spec, const struct account *account, en
                      const char *path, struct err *err);
 void target_spec_deinit(struct target_spec *spec);
 
+/* auth = oauth2: the account's token is fetched, not configured. */
+bool oauth2_is_used(const struct account *account);
+/* The request for a token: what target_spec_init gives, and the body. `refresh_token` NULL: client credentials. 0, or -1 and
+ * `err`. target_spec_deinit() in both cases; `body` holds a secret. */
+int oauth2_request(const struct account *account, const char *refresh_token, struct target_spec *spec, struct buf *body,
+                   struct err *err);
+struct oauth2_answer {
+    struct span token, refresh_token; /* absent: none came; they point into the exchange */
+    uint64_t lifetime_ms;             /* 0: not told */
+    bool refused;                     /* the endpoint says no to the client, or to the refresh token */
+    const char *error;                /* a code, where there is no token */
+};
+/* Reads the token endpoint's answer, or that there is none. */
+void oauth2_read(const struct http_exchange *exchange, struct json_doc *doc, struct oauth2_answer *out);
+
 /* How the account's orders are sent: POST, or what is configured. */
 enum http_method request_method(const struct account *account);
 /* What of an order's request is its own; the rest is the account's target. */

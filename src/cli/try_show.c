@@ -129,7 +129,10 @@ int try_show_request(const struct attempt *a, struct buf *out, struct err *err) 
     if (request_build(a->account, &a->envelope, &wire, &parts) != 0) {
         err_set(err, "account %s: the order key does not fit into create_path", a->account->name);
     } else {
-        rc = target_spec_init(&spec, a->account, request_method(a->account), parts.path, err);
+        struct account with = *a->account;
+        if (oauth2_is_used(&with))
+            with.token = "(hidden)"; /* it is fetched when the order leaves */
+        rc = target_spec_init(&spec, &with, request_method(&with), parts.path, err);
         if (rc == 0)
             write_request(a, &spec, &parts, out);
         target_spec_deinit(&spec);

@@ -57,7 +57,8 @@ const char *secret_resolve(struct draft *s, struct section *section, const struc
 }
 
 void account_each_secret_file(const struct account *a, void (*each)(void *arg, const char *path), void *arg) {
-    const char *const paths[] = {a->token_file, a->key_file, a->secret_file};
+    const char *const paths[] = {a->token_file, a->key_file, a->secret_file, a->http_json.client_secret_file,
+                                 a->http_json.refresh_token_file};
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
         if (paths[i] != NULL)
             each(arg, paths[i]);

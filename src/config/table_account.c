@@ -6,7 +6,8 @@ static const char *const absent_choices[] = {"retry", "hold", NULL};
 static const char *const method_choices[] = {"POST", "PUT", NULL};
 static const char *const wrap_choices[] = {"none", "array", NULL};
 static const char *const idempotency_choices[] = {"key", "hash", NULL};
-static const char *const auth_choices[] = {"bearer", "basic", "header", "none", NULL};
+static const char *const token_auth_choices[] = {"basic", "body", NULL};
+static const char *const auth_choices[] = {"bearer", "basic", "header", "oauth2", "none", NULL};
 
 /* clang-format off: one row, one paragraph */
 const struct key account_keys[] = {
@@ -208,7 +209,8 @@ const struct key account_keys[] = {
      .def = "bearer",
      .flags = KEY_HTTP_JSON,
      ACCOUNT(http_json.auth),
-     .help = "`bearer` sends `token`, `basic` sends `key` and `secret`, `header` sends `token` in "
+     .help = "`bearer` sends `token`, `basic` sends `key` and `secret`, `oauth2` fetches a "
+             "token from `token_url`, `header` sends `token` in "
              "`auth_header`."},
     {.name = "auth_header",
      .type = &type_header,

@@ -27,10 +27,20 @@
             "A file that holds the `" base "`, at most 64 KiB; a newline at its end is dropped. "  \
             "Not together with `" base "`."                                                        \
     }
+#define SECRET_OF_HTTP_JSON(base, member, what)                                                    \
+    {                                                                                              \
+        .name = base, .type = &type_secret, .max = 65536, .flags = KEY_SECRET | KEY_HTTP_JSON,     \
+        member, .help = what                                                                       \
+    }
+#define SECRET_FILE_OF_HTTP_JSON(base, member)                                                     \
+    {                                                                                              \
+        .name = base "_file", .type = &type_file, .flags = KEY_SECRET_FILE | KEY_HTTP_JSON,        \
+        member, .help = "A file that holds the `" base "`. Not together with `" base "`."          \
+    }
 /* clang-format on */
 
 /* The rows of [account NAME], in table_account.c. */
-#define ACCOUNT_KEY_COUNT 68
+#define ACCOUNT_KEY_COUNT 77
 extern const struct key account_keys[];
 
 #endif

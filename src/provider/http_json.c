@@ -5,31 +5,51 @@
 #include <string.h>
 #include <strings.h>
 
-static bool one_of(const char *text, const char *a, const char *b, const char *c, const char *d) {
-    return strcmp(text, a) == 0 || strcmp(text, b) == 0 || strcmp(text, c) == 0 ||
-           strcmp(text, d) == 0;
+static bool one_of(const char *text, const char *const *words, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(text, words[i]) == 0)
+            return true;
+    return false;
+}
+
+static int check_oauth2(const struct account *account, struct err *err) {
+    const struct http_json_options *o = &account->http_json;
+    bool used = oauth2_is_used(account), secret = o->client_secret != NULL || o->client_secret_file != NULL;
+    bool some = o->token_url != NULL || o->client_id != NULL || secret || o->scope != NULL || o->token_params != NULL ||
+                o->refresh_token != NULL || o->refresh_token_file != NULL;
+    if (some && !used)
+        return err_set(err, "account %s: token_url, client_id and their like are used by auth = oauth2 only", account->name);
+    if (used && (o->token_url == NULL || o->client_id == NULL || !secret))
+        return err_set(err, "account %s: auth = oauth2 needs token_url, client_id and client_secret (or client_secret_file)",
+                       account->name);
+    if (used && (account->token != NULL || account->token_file != NULL))
+        return err_set(err, "account %s: auth = oauth2 fetches its token; leave token and token_file out", account->name);
+    return 0;
 }
 
 static int check_auth(const struct account *account, struct err *err) {
     const char *auth = account->http_json.auth;
-    if (auth == NULL || !one_of(auth, "bearer", "basic", "header", "none"))
-        return err_set(err, "account %s: auth must be bearer, basic, header or none",
+    static const char *const words[] = {"bearer", "basic", "header", "oauth2", "none"};
+    if (auth == NULL || !one_of(auth, words, COUNT(words)))
+        return err_set(err, "account %s: auth must be bearer, basic, header, oauth2 or none",
                        account->name);
+    if (check_oauth2(account, err) != 0)
+        return -1;
     if (strcmp(auth, "basic") == 0)
         return require_key_and_secret(account, err);
     if (strcmp(auth, "header") == 0 && account->http_json.auth_header == NULL)
         return err_set(err, "account %s: auth = header needs auth_header", account->name);
-    return strcmp(auth, "none") == 0 ? 0 : require_token(account, err);
+    return strcmp(auth, "none") == 0 || strcmp(auth, "oauth2") == 0 ? 0 : require_token(account, err);
 }
 
 /* A key that the chosen authentication does not read is a misunderstanding, and so is a header that two keys set. */
 static int check_unused(const struct account *account, struct err *err) {
     const struct http_json_options *o = &account->http_json;
-    bool header = strcmp(o->auth, "header") == 0, bearer = strcmp(o->auth, "bearer") == 0;
+    bool header = strcmp(o->auth, "header") == 0, bearer = strcmp(o->auth, "bearer") == 0 || oauth2_is_used(account);
     if (o->auth_header != NULL && !header)
         return err_set(err, "account %s: auth_header is used by auth = header only", account->name);
     if (o->auth_prefix != NULL && !header && !bearer)
-        return err_set(err, "account %s: auth_prefix is used by auth = bearer and header only", account->name);
+        return err_set(err, "account %s: auth_prefix is used by auth = bearer, header and oauth2 only", account->name);
     if (strcmp(o->auth, "none") == 0 && (account->token != NULL || account->key != NULL))
         return err_set(err, "account %s: auth = none sends no token and no key", account->name);
     const char *sets = header ? o->auth_header : strcmp(o->auth, "none") == 0 ? NULL : "Authorization";

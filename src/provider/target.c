@@ -125,7 +125,7 @@ static int set_configured(struct target_spec *spec, const struct account *accoun
                           struct err *err) {
     const struct http_json_options *o = &account->http_json;
     const char *auth = o->auth != NULL ? o->auth : "";
-    if (strcmp(auth, "bearer") == 0)
+    if (strcmp(auth, "bearer") == 0 || strcmp(auth, "oauth2") == 0) /* of the latter the worker brings the token */
         return o->auth_prefix != NULL ? add_prefixed(spec, account, "Authorization", err) : set_bearer(spec, account, err);
     if (strcmp(auth, "basic") == 0)
         return set_basic(spec, account, err);
@@ -136,7 +136,7 @@ static int set_configured(struct target_spec *spec, const struct account *accoun
                               account->token, "token", err);
     if (strcmp(auth, "none") == 0)
         return 0;
-    return err_set(err, "account %s: auth must be bearer, basic, header or none", account->name);
+    return err_set(err, "account %s: auth must be bearer, basic, header, oauth2 or none", account->name);
 }
 
 static int set_auth(struct target_spec *spec, const struct account *account, struct err *err) {

@@ -6,11 +6,14 @@
  * and the body's first byte: order_may_send says no, the order is handed back. */
 #include "worker/doubt.h"
 
+#include "dray/outcome.h"
+
 #include <stdio.h>
 #include <string.h>
 
 static void on_answer(void *arg, const struct http_exchange *x);
 static void on_lookup_answer(void *arg, const struct http_exchange *x);
+static void conclude(struct order *o, const struct http_exchange *x, const struct outcome *outcome);
 
 static void hand_back(struct order *o, bool begun) {
     struct decision d;
@@ -23,6 +26,7 @@ static struct http_call *send_parts(struct order *o, struct http_request *reques
     struct worker *w = o->lane->worker;
     struct request_parts parts;
     struct target_spec spec;
+    struct account with;
     struct err err;
     if (request_build(o->account, &o->envelope, &o->wire, &parts) < 0)
         return NULL;
@@ -31,7 +35,7 @@ static struct http_call *send_parts(struct order *o, struct http_request *reques
     if (parts.path == NULL)
         return http_send(w->http, o->port->create, request, on_answer, o);
     struct http_call *call = NULL;
-    if (target_spec_init(&spec, o->account, request_method(o->account), parts.path, &err) == 0) {
+    if (target_spec_init(&spec, grant_account(o->port, &with), request_method(o->account), parts.path, &err) == 0) {
         struct http_target *target = http_target_new(w->http, &spec.options, &err);
         if (target != NULL)
             call = http_send(w->http, target, request, on_answer, o);
@@ -41,7 +45,8 @@ static struct http_call *send_parts(struct order *o, struct http_request *reques
     return call;
 }
 
-static void send_order(struct order *o) {
+/* The order has begun, and is SENDING. */
+static void send_now(struct order *o) {
     struct worker *w = o->lane->worker;
     char traceparent[64];
     size_t n = o->envelope.traceparent.len;
@@ -52,13 +57,18 @@ static void send_order(struct order *o) {
     struct http_request request = {.body = o->envelope.order,
                                    .traceparent = n > 0 ? traceparent : NULL,
                                    .may_send = order_may_send};
+    o->call = o->port->plain ? http_send(w->http, o->port->create, &request, on_answer, o) : send_parts(o, &request);
+    if (o->call == NULL)
+        hand_back(o, true);
+}
+
+static void send_order(struct order *o) {
     uint64_t now = clock_unix_ms();
     stats_picked_up(o, now);
     o->begun_unix_ms = now;
     order_move(o, ORDER_SENDING);
-    o->call = o->port->plain ? http_send(w->http, o->port->create, &request, on_answer, o) : send_parts(o, &request);
-    if (o->call == NULL)
-        hand_back(o, true);
+    if (o->port->grant == NULL || grant_ready(o))
+        send_now(o);
 }
 
 /* A target of its own per page: look-ups are rare, and their paths may hold the key. */
@@ -66,6 +76,7 @@ static struct http_call *start_lookup(struct order *o) {
     struct worker *w = o->lane->worker;
     struct buf *path = &w->text_path;
     struct target_spec spec;
+    struct account with;
     struct err err;
     buf_reset(path);
     if (o->account->provider->build_lookup(o->account, &o->envelope, &o->cursor, path) < 0)
@@ -75,7 +86,7 @@ static struct http_call *start_lookup(struct order *o) {
     if (query != NULL)
         path->data[query - url] = '\0';
     struct http_call *call = NULL;
-    if (target_spec_init(&spec, o->account, HTTP_GET, url, &err) == 0) {
+    if (target_spec_init(&spec, grant_account(o->port, &with), HTTP_GET, url, &err) == 0) {
         struct http_target *target = http_target_new(w->http, &spec.options, &err);
         struct http_request request = {.query = query != NULL ? query + 1 : NULL, .may_send = order_may_send};
         if (target != NULL)
@@ -116,6 +127,12 @@ static void lookup_impossible(struct order *o) {
     settle_lookup(o, &outcome, SPAN_LIT(""), 0);
 }
 
+static void look_up_now(struct order *o) {
+    o->call = start_lookup(o);
+    if (o->call == NULL)
+        lookup_impossible(o);
+}
+
 static void look_up(struct order *o) {
     o->begun_unix_ms = clock_unix_ms();
     memset(&o->cursor, 0, sizeof(o->cursor));
@@ -128,9 +145,43 @@ static void look_up(struct order *o) {
     }
     order_move(o, ORDER_SENDING);
     o->lane->stats.lookups++;
-    o->call = start_lookup(o);
-    if (o->call == NULL)
-        lookup_impossible(o);
+    if (o->port->grant == NULL || grant_ready(o))
+        look_up_now(o);
+}
+
+/* ---- orders that wait for their account's token (grant.c) ---- */
+
+struct order *dispatch_waiting(const struct port *port) {
+    const struct worker *w = port->worker;
+    for (uint32_t i = 0; i < w->lane_count; i++)
+        for (struct order *o = w->lanes[i]->orders[ORDER_SENDING].first; o != NULL; o = o->next)
+            if (o->waits_token && o->port == port)
+                return o;
+    return NULL;
+}
+
+void dispatch_again(struct order *o) {
+    o->waits_token = false;
+    if (o->lane->worker->mode == WORKER_STOPPED)
+        hand_back(o, true);
+    else if (o->looking_up)
+        look_up_now(o);
+    else
+        send_now(o);
+}
+
+/* Nothing was sent. */
+void dispatch_no_token(struct order *o, uint64_t pause_ms, const char *code) {
+    struct http_exchange x = {.phase = "connect", .error = "no access token"};
+    struct outcome outcome;
+    o->waits_token = false;
+    outcome_clear(&outcome, 0);
+    outcome.retry_after_ms = pause_ms;
+    outcome_set(&outcome, pause_ms > 0 ? VERDICT_PAUSE : VERDICT_HOLD, code, "the token endpoint gave no access token; the worker's log says why");
+    if (o->looking_up)
+        settle_lookup(o, &outcome, SPAN_LIT(""), 0);
+    else
+        conclude(o, &x, &outcome);
 }
 
 static void on_lookup_answer(void *arg, const struct http_exchange *x) {
@@ -142,6 +193,8 @@ static void on_lookup_answer(void *arg, const struct http_exchange *x) {
         hand_back(o, true);
         return;
     }
+    if (x->answered && x->status == 401 && grant_renew(o))
+        return;
     bool more = classify_lookup(o->account, &o->envelope, x, clock_unix_ms(), &w->doc, &o->cursor, &outcome);
     if (more) {
         struct decision d;
@@ -153,25 +206,31 @@ static void on_lookup_answer(void *arg, const struct http_exchange *x) {
     settle_lookup(o, &outcome, x->body, x->duration_us / 1000);
 }
 
+static void conclude(struct order *o, const struct http_exchange *x, const struct outcome *outcome) {
+    struct worker *w = o->lane->worker;
+    struct decision d;
+    life_answered(&o->past, o->account, life_max_attempts(o->account, &o->envelope), x, outcome,
+                  o->begun_unix_ms, &w->rng, &d);
+    credentials_refused(o, &d);
+    stats_answered(o, outcome->verdict, x->duration_us);
+    log_attempt(o, outcome, &d, x->duration_us / 1000);
+    if (w->trial != NULL)
+        w->trial->answered(w->trial->arg, x, outcome);
+    settle(o, &(struct settle_context){.decision = &d, .outcome = outcome, .answer = x->body,
+                                       .ms = x->duration_us / 1000, .attempt = true});
+}
+
 static void on_answer(void *arg, const struct http_exchange *x) {
     struct order *o = arg;
     struct worker *w = o->lane->worker;
     struct outcome outcome;
-    struct decision d;
-    uint64_t now = clock_unix_ms();
     struct http_call *call = o->call;
     o->call = NULL;
-    classify_create(o->account, &o->envelope, x, now, &w->doc, &outcome);
+    classify_create(o->account, &o->envelope, x, clock_unix_ms(), &w->doc, &outcome);
+    if (x->answered && x->status == 401 && outcome.verdict == VERDICT_HOLD && grant_renew(o))
+        return;
     doubt_ids(o, call, x, &outcome);
-    life_answered(&o->past, o->account, life_max_attempts(o->account, &o->envelope), x, &outcome,
-                  o->begun_unix_ms, &w->rng, &d);
-    credentials_refused(o, &d);
-    stats_answered(o, outcome.verdict, x->duration_us);
-    log_attempt(o, &outcome, &d, x->duration_us / 1000);
-    if (w->trial != NULL)
-        w->trial->answered(w->trial->arg, x, &outcome);
-    settle(o, &(struct settle_context){.decision = &d, .outcome = &outcome, .answer = x->body,
-                                       .ms = x->duration_us / 1000, .attempt = true});
+    conclude(o, x, &outcome);
 }
 
 /* A ledger entry "U hash ms dead_id" names the dead letter that must be resolved first. */
@@ -268,6 +327,10 @@ void dispatch_hand_back_begun(struct lane *lane) {
 }
 
 void dispatch_cancel_all(struct lane *lane) {
-    while (lane->orders[ORDER_SENDING].first != NULL)
-        http_cancel(lane->orders[ORDER_SENDING].first->call);
+    for (struct order *o; (o = lane->orders[ORDER_SENDING].first) != NULL;) {
+        if (o->waits_token)
+            hand_back(o, true);
+        else
+            http_cancel(o->call);
+    }
 }

@@ -88,11 +88,19 @@ static bool same(const char *a, const char *b) {
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
+static bool same_headers(const struct account_header *a, const struct account_header *b) {
+    for (; a != NULL && b != NULL && a->line != NULL && b->line != NULL; a++, b++)
+        if (strcmp(a->line, b->line) != 0)
+            return false;
+    return (a == NULL || a->line == NULL) && (b == NULL || b->line == NULL);
+}
+
 static bool credentials_changed(const struct config *old, const struct account *new) {
     const struct account *a = config_account(old, new->name);
     return a == NULL || !same(a->token, new->token) || !same(a->key, new->key) ||
            !same(a->secret, new->secret) || !same(a->organization, new->organization) ||
-           !same(a->base_url, new->base_url);
+           !same(a->base_url, new->base_url) || !grant_same_credentials(a, new) ||
+           !same_headers(a->http_json.headers, new->http_json.headers);
 }
 
 static void reopen_some(struct lane *lane, const char *const names[static LIMITS_CALL], size_t n) {

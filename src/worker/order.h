@@ -78,6 +78,9 @@ struct order {
     uint32_t lease_epoch;   /* the lane's when begin let the order go; it may not leave in another */
     uint64_t begun_unix_ms; /* when this attempt was sent */
     bool looking_up;
+    bool waits_token;       /* SENDING, and nothing sent: until its account has a token */
+    bool token_renewed;     /* 401 was answered once in this claim, and the token renewed */
+    uint64_t token_number;  /* the grant's, when it left */
     uint64_t turn;          /* of its pick-up */
     uint8_t bundle;         /* where its text lies in Redis (bundles.c); 0: with its claim */
     enum claim_state claim; /* what Redis knows of it, as far as we were told */

@@ -12,28 +12,45 @@ void port_unref(struct port *port) {
     if (port == NULL || --port->refs > 0)
         return;
     http_target_unref(port->create);
+    grant_free(port->grant);
     buf_deinit(&port->limits);
     config_unref(port->config);
     free(port);
 }
 
-static struct port *port_new(struct worker *w, const struct account *account, struct err *err) {
+/* Made without a token, the target of an account with OAuth2 only says where it leads. */
+static const struct account *without_token(const struct account *account, struct account *copy) {
+    *copy = *account;
+    copy->token = "none";
+    return oauth2_is_used(account) ? copy : account;
+}
+
+/* `old`: its predecessor, or NULL. */
+static struct port *port_new(struct worker *w, const struct account *account, const struct port *old, struct err *err) {
     struct port *port = calloc(1, sizeof(*port));
     struct target_spec spec;
+    struct account copy;
     if (port == NULL) {
         err_set(err, "account %s: out of memory", account->name);
         return NULL;
     }
     port->refs = 1;
+    port->worker = w;
     port->config = config_ref(w->config);
     port->account = account;
     port->current = true;
     port->plain = request_is_plain(account);
-    if (target_spec_init(&spec, account, request_method(account), NULL, err) == 0)
+    bool fine = !oauth2_is_used(account) || grant_new(port, old);
+    if (!fine)
+        err_set(err, "account %s: out of memory", account->name);
+    if (target_spec_init(&spec, without_token(account, &copy), request_method(account), NULL, err) == 0 && fine)
         port->create = http_target_new(w->http, &spec.options, err);
     target_spec_deinit(&spec);
-    if (port->create != NULL && port_pack_limits(port, w->boot))
+    if (port->create != NULL && port_pack_limits(port, w->boot)) {
+        if (port->grant != NULL)
+            grant_make_target(port); /* with the token of its predecessor */
         return port;
+    }
     if (port->create != NULL)
         err_set(err, "account %s: out of memory", account->name);
     port_unref(port);
@@ -85,7 +102,7 @@ int lane_set_ports(struct lane *lane, struct err *err) {
         const struct account *a = w->config->accounts[i];
         if (strcmp(a->queue, lane->config->name) != 0)
             continue;
-        ports[count] = port_new(w, a, err);
+        ports[count] = port_new(w, a, lane_port(lane, a->name), err);
         if (ports[count] == NULL) {
             drop(ports, count);
             return -1;

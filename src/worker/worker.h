@@ -11,6 +11,7 @@
 #include "dray/redis_cluster.h"
 #include "queue/turn.h"
 #include "worker/bundles.h"
+#include "worker/grant.h"
 #include "worker/stats.h"
 #include "worker/trial.h"
 
@@ -34,9 +35,11 @@ enum worker_mode {
  * that use it, so that a reload leaves them alone. */
 struct port {
     uint32_t refs;
+    struct worker *worker;
     struct config *config; /* counted: it owns the account */
     const struct account *account;
     struct http_target *create;
+    struct grant *grant; /* of an account with OAuth2; NULL: none */
     bool plain; /* nothing but an order's bytes differs from request to request */
     struct buf limits; /* packed, as scripts take them */
     uint32_t active; /* orders of this lane that are BEGINNING or SENDING */
@@ -242,6 +245,9 @@ struct answer { /* begin.lua's, to one job */
     struct span text; /* or absent */
 };
 void dispatch_one(struct order *o, const struct answer *answer);
+struct order *dispatch_waiting(const struct port *port); /* one that waits for the account's token; NULL: none does */
+void dispatch_again(struct order *o);    /* the token is there */
+void dispatch_no_token(struct order *o, uint64_t pause_ms, const char *code); /* 0: the account is held */
 void dispatch_held(struct order *o, bool may_go); /* begun, and replicas have answered */
 void dispatch_cancel_all(struct lane *lane);
 void dispatch_hand_back_begun(struct lane *lane); /* at the end: begins that were never answered */

@@ -1,0 +1,31 @@
+/* The access token of an account with `auth = oauth2`: fetched when an order needs it, kept in memory, renewed before it ends. */
+#ifndef DRAY_WORKER_GRANT_H
+#define DRAY_WORKER_GRANT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct port;
+struct order;
+struct account;
+struct worker;
+
+struct grant;
+
+/* For a port whose account uses OAuth2; from `before`, its predecessor or NULL, it takes the token over if the credentials are
+ * the same. False: out of memory. */
+bool grant_new(struct port *port, const struct port *before);
+void grant_free(struct grant *grant); /* NULL is fine; no fetch of it is under way */
+bool grant_same_credentials(const struct account *a, const struct account *b);
+/* Gives the port the target that carries its token. False: there is none, or no memory. */
+bool grant_make_target(struct port *port);
+
+/* True: there is a token that is good now (it may be renewed meanwhile). False: the order waits for one, or was settled since
+ * there is none to be had. */
+bool grant_ready(struct order *o);
+/* 401 was answered: true where a new token is worth another try, and the order waits or was sent again. */
+bool grant_renew(struct order *o);
+/* The account with its token, for requests made one by one: `copy`, or the account itself where it has no grant. */
+const struct account *grant_account(const struct port *port, struct account *copy);
+
+#endif
