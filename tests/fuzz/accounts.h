@@ -10,6 +10,8 @@ static inline struct account fuzz_account(const struct provider *p) {
     static char busy[] = "busy", teapot[] = "http:418", refused[] = "20001", gateway[] = "http:502";
     static char *const retry[] = {busy, teapot, NULL}, *const reject[] = {refused, NULL};
     static char *const unknown[] = {gateway, NULL};
+    static char message[] = "/error/message";
+    static char *messages[] = {message, NULL};
     struct account a = {
         .refs = 1,
         .provider = p,
@@ -39,7 +41,7 @@ static inline struct account fuzz_account(const struct provider *p) {
             .id_pointer = "/result/id",
             .order_pointer = "/result",
             .code_pointer = "/error/code",
-            .message_pointers = (char *const[]){(char[]){"/error/message"}, NULL},
+            .message_pointers = messages,
             .lookup_path = "/find?ref={key}",
             .lookup_items_pointer = "/items",
             .lookup_key_pointer = "/ref",
