@@ -9,6 +9,7 @@ packages_test="libcmocka-dev spin python3 python3-pytest python3-pytest-xdist py
     python3-redis python3-jsonschema openssl util-linux
     chromium chromium-driver python3-selenium
     python3-yaml systemd prometheus groff-base zsh php-cli php-redis ruby-redis nodejs node-redis"
+packages_deb="build-essential debhelper python3"
 
 say() {
     printf '\n== %s\n' "$*"

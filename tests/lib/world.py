@@ -74,12 +74,14 @@ class World:
 
     def result(self, deadline=15.0, queue_key=None):
         """The next result, as a consumer pops it."""
-        return contract.result(self.raw_result(deadline, queue_key))
+        return json.loads(self.raw_result(deadline, queue_key))
 
     def raw_result(self, deadline=15.0, queue_key=None):
         name = queue_key or self.key("results")
-        return wait_until(lambda: self.db.rpop(name) or self.check_running(), deadline,
-                          lambda: f"a result on {name}; {self.state()}")
+        raw = wait_until(lambda: self.db.rpop(name) or self.check_running(), deadline,
+                         lambda: f"a result on {name}; {self.state()}")
+        contract.result(raw)
+        return raw
 
     def results(self, count, deadline=30.0):
         return [self.result(deadline) for _ in range(count)]
