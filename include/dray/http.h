@@ -62,7 +62,7 @@ struct http_request {
 
 /* What happened. All pointers are valid during the callback only. */
 struct http_exchange {
-    bool sent;           /* at least one byte of this request may have reached the peer */
+    bool sent;           /* at least one byte of this request may have reached the peer, and it may have acted on it */
     bool answered;       /* a whole answer was read: `status`, `body` count */
     bool too_large;      /* the answer was larger than HTTP_ANSWER_MAX (answered is false) */
     bool replay_refused; /* libcurl wanted to send the body again */
@@ -72,7 +72,8 @@ struct http_exchange {
     bool early;
     bool cancelled;
     bool reused;         /* on a connection that had carried requests before */
-    bool unprocessed;    /* HTTP/2: the peer says that it did nothing (REFUSED_STREAM, GOAWAY below our stream) */
+    bool unprocessed;    /* HTTP/2: the peer says that it did nothing (REFUSED_STREAM, GOAWAY below our stream);
+                          * `sent` is false then */
     long proxy_status;   /* what our proxy answered to CONNECT where that was no 2xx: nothing was sent; else 0 */
     long status;         /* 0 where no status line came; may be set though answered is false */
     struct span body;    /* what was read of the answer, also of a broken one */

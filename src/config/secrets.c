@@ -17,10 +17,13 @@ char *secret_read(const char *path, struct arena *mem, struct err *err) {
             n--;
         if (n > 0 && text.data[n - 1] == '\r')
             n--;
+        bool marked = n >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0;
         for (size_t i = 0; i < n; i++)
             control = control || (unsigned char)text.data[i] < 0x20 || text.data[i] == 0x7f;
         if (n == 0)
             err_set(err, "is empty");
+        else if (marked)
+            err_set(err, "starts with a byte order mark, which would be sent: save it as UTF-8 without one");
         else if (control)
             err_set(err, "holds a control character (one line is expected)");
         else if ((secret = arena_copy(mem, text.data, n)) == NULL)

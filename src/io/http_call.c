@@ -83,7 +83,8 @@ static bool start(struct http_call *c, bool fresh) {
     c->fresh = fresh;
     c->conn = NULL;
     c->opened_count = 0;
-    c->opened = c->let_go = c->unfit = c->reused = c->early = c->says_close = false;
+    c->error[0] = '\0';
+    c->opened = c->let_go = c->refused = c->unfit = c->reused = c->early = c->says_close = false;
     return curl_multi_add_handle(c->multi->curl, c->easy) == CURLM_OK;
 }
 

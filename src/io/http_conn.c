@@ -100,6 +100,8 @@ bool http_conn_fit(struct http_call *c, const char *ip, int port, int local_port
     c->reused = k->used;
     k->used = true;
     k->users++;
+    if (k->multiplexed)
+        http_refused_listen(c);
     return true;
 }
 

@@ -32,13 +32,19 @@ static bool is_replay(const struct http_call *c) {
     return c->let_go && c->bound->method != HTTP_GET && http_request_size(c) > c->size_before;
 }
 
+static void refuse_replay(struct http_call *c) {
+    if (!c->replay_refused)
+        http_refused_replay(c);
+    c->replay_refused = true;
+}
+
 /* libcurl calls this on every connection, new or reused, right before it writes a request on it,
  * also when it starts again after the first connection died. */
 static int on_before_request(void *arg, char *ip, char *local_ip, int port, int local_port) {
     (void)local_ip;
     struct http_call *c = arg;
     if (is_replay(c)) {
-        c->replay_refused = true;
+        refuse_replay(c);
         return CURL_PREREQFUNC_ABORT;
     }
     if (!http_conn_fit(c, ip, port, local_port)) {
@@ -59,7 +65,7 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockad
     (void)purpose;
     struct http_call *c = arg;
     if (is_replay(c)) { /* why connect at all */
-        c->replay_refused = true;
+        refuse_replay(c);
         return CURL_SOCKET_BAD;
     }
     c->let_go = c->let_go && c->bound->method == HTTP_GET; /* nothing left us: from the start */
@@ -87,6 +93,8 @@ static CURLcode apply_common(struct http_call *c) {
     curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, c);
     curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, http_socket_close);
     curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, c->pool);
+    /* None is asked for, as answers are short; one that comes all the same is decoded. */
+    curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "identity");
     curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
@@ -107,7 +115,7 @@ static int bind_target(struct http_call *c, struct http_target *t, bool fresh) {
     }
     curl_easy_reset(c->easy);
     c->bound = NULL;
-    c->fresh = false;
+    c->fresh = c->listens = false;
     if (apply_common(c) != CURLE_OK || http_target_apply(t, c->easy) != CURLE_OK)
         return -1;
     c->bound = t;

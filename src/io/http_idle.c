@@ -115,35 +115,46 @@ static uint64_t scout_ms(const struct http_target *t) {
     return 2 * t->idle_reuse_ms + 1000;
 }
 
-bool http_idle_none(const struct http_call *c) {
-    const struct http_target *t = c->bound;
-    struct http_host *h = t->where;
+/* Whether one of the host's idle connections is the call's to use. */
+static bool one_serves(const struct http_call *c, uint64_t now_ms) {
     struct http_conn *k, *older;
-    uint64_t now = http_now_ms();
-    bool usable = false;
     int looked = 0;
-    if (t->idle_reuse_ms == 0)
-        return true;
-    for (k = TAILQ_FIRST(&h->idle); k != NULL; k = older) {
+    for (k = TAILQ_FIRST(&c->bound->where->idle); k != NULL; k = older) {
         older = TAILQ_NEXT(k, idle_link);
-        if (k->multi == c->multi && http_idle_allows(k, t, now)) {
-            usable = !c->pool->looks_itself || http_silence(k) != LOOK_TALKS;
-            if (usable)
-                break;
-            http_silence_stray(k);
+        if (++looked > LOOKED_AT)
+            return true; /* whichever it is, it is looked at before anything is sent */
+        if (k->multi != c->multi || !http_idle_allows(k, c->bound, now_ms))
             continue;
-        }
-        if (++looked == LOOKED_AT)
-            return false; /* whichever it is, it is looked at before anything is sent */
+        if (!c->pool->looks_itself || http_silence(k) != LOOK_TALKS)
+            return true;
+        http_silence_stray(k);
     }
-    for (k = TAILQ_LAST(&h->idle, http_idle_conns); k != NULL && looked-- > 0; k = older) {
-        older = TAILQ_PREV(k, http_idle_conns, idle_link);
-        uint64_t idle = now - k->idle_since_ms;
-        if (http_idle_allows(k, t, now))
-            break;
+    return false;
+}
+
+/* Those that are too old for this call's target, the oldest first, teach, and go when nothing is left to be learned. */
+static void look_at_old(const struct http_call *c, uint64_t now_ms, bool spare) {
+    const struct http_target *t = c->bound;
+    struct http_conn *k, *newer;
+    int looked = 0;
+    for (k = TAILQ_LAST(&t->where->idle, http_idle_conns); k != NULL && looked++ < LOOKED_AT; k = newer) {
+        newer = TAILQ_PREV(k, http_idle_conns, idle_link);
+        uint64_t idle = now_ms - k->idle_since_ms;
+        if (http_idle_allows(k, t, now_ms))
+            return;
         learn(k, idle);
-        if (usable ? k->multi == c->multi : idle > scout_ms(t))
+        if (spare ? k->multi == c->multi : idle > scout_ms(t))
             http_conn_spoil(k); /* libcurl must not choose it */
     }
-    return !usable;
+}
+
+bool http_idle_none(const struct http_call *c) {
+    uint64_t now = http_now_ms();
+    if (c->bound->idle_reuse_ms == 0)
+        return true;
+    look_at_old(c, now, false);
+    bool serves = one_serves(c, now);
+    if (serves)
+        look_at_old(c, now, true);
+    return !serves;
 }

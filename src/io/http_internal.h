@@ -44,6 +44,8 @@ struct http_conn {
     bool used;        /* it has carried a request */
     int port, local_port;
     char ip[INET6_ADDRSTRLEN];
+    bool goaway;          /* HTTP/2: the peer takes no stream above `last_stream` */
+    uint32_t last_stream;
     void *ssl; /* SSL *, libcurl's; NULL: plain, or opaque */
     uint64_t idle_since_ms;
     uint64_t keep_ms; /* what the server's Keep-Alive header promised; 0: nothing */
@@ -95,6 +97,10 @@ struct http_call {
     bool fresh;       /* `easy` must take a new connection */
     bool reused;      /* the connection had carried requests before */
     bool early;       /* an answer came before the peer had the whole request */
+    bool refused;     /* HTTP/2: the peer says that it did nothing with it */
+    bool stood;       /* its HTTP/2 connection was there when libcurl wanted to send it again */
+    bool listens;     /* `easy` tells its verbose text */
+    uint32_t stream;  /* HTTP/2; 0: not known */
     bool says_close;  /* the answer says that the peer closes */
     uint32_t restarts;
     struct http_conn *conn; /* while its serial is `conn_serial`; NULL: none yet */
@@ -183,6 +189,11 @@ void http_silence_learn(struct http_call *c, struct http_conn *k); /* a new conn
 enum http_look http_silence(const struct http_conn *k);
 void http_silence_stray(struct http_conn *k); /* it talks though nobody asked: told and counted */
 size_t http_on_header(char *line, size_t size, size_t n, void *call);
+
+/* http_refused.c: HTTP/2 streams that the peer did nothing with */
+void http_refused_listen(struct http_call *c);  /* it is about to be written on an HTTP/2 connection */
+void http_refused_replay(struct http_call *c);  /* libcurl wants to send it again: sets `refused` */
+bool http_refused_above(const struct http_call *c); /* its stream is above what the peer's GOAWAY takes */
 
 /* http_idle.c: how long a connection may have been idle */
 uint64_t http_now_ms(void);

@@ -67,6 +67,20 @@ static struct span header(const struct http_call *c, const char *name) {
     return span_str(h->value);
 }
 
+/* The peer says that it did nothing with what it was sent. */
+static bool peer_refused(const struct http_call *c, CURLcode code) {
+    return (c->replay_refused && c->refused) || (code != CURLE_OK && http_refused_above(c));
+}
+
+/* A proxy's answer to CONNECT, where that was no 2xx. */
+static long proxy_status(const struct http_call *c) {
+    long status = 0;
+    if (c->bound->proxy == NULL || c->let_go || c->guard_refused)
+        return 0;
+    curl_easy_getinfo(c->easy, CURLINFO_HTTP_CONNECTCODE, &status);
+    return status / 100 == 2 ? 0 : status;
+}
+
 void http_outcome(const struct http_call *c, CURLcode code, bool cancelled,
                   struct http_exchange *x) {
     bool sent = c->let_go && http_request_size(c) > c->size_before;
@@ -83,13 +97,22 @@ void http_outcome(const struct http_call *c, CURLcode code, bool cancelled,
         .phase = phase(c, code, cancelled, sent),
         .duration_us = (uv_hrtime() - c->started_ns) / 1000,
     };
-    if (!sent) /* what libcurl holds now may be an earlier request's, or a proxy's */
+    if (!sent) { /* what libcurl holds now may be an earlier request's, or a proxy's */
+        x->proxy_status = cancelled ? 0 : proxy_status(c);
         return;
+    }
     const char *type = NULL;
     curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &x->status);
     curl_easy_getinfo(c->easy, CURLINFO_CONTENT_TYPE, &type);
     if (x->status < 200)
         x->status = 0; /* 1xx announces an answer, it is none */
+    if (!cancelled && x->status == 0 && peer_refused(c, code)) {
+        x->sent = x->replay_refused = false;
+        x->unprocessed = true;
+        x->phase = "send";
+        x->error = "the provider did not take the order up (HTTP/2 REFUSED_STREAM or GOAWAY)";
+        return;
+    }
     x->answered = code == CURLE_OK && x->status > 0;
     x->content_type = span_str(type);
     if (x->status >= 300)

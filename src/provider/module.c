@@ -2,8 +2,18 @@
 #include "provider/module.h"
 
 #include <string.h>
+#include <strings.h>
+
+/* Whether the token goes into a header as it is. */
+static bool sent_bare(const struct account *account) {
+    const struct http_json_options *o = &account->http_json;
+    return account->provider->auth == AUTH_CONFIGURED && o->auth != NULL && strcmp(o->auth, "header") == 0;
+}
 
 int require_token(const struct account *account, struct err *err) {
+    if (account->token != NULL && strncasecmp(account->token, "Bearer ", 7) == 0 && !sent_bare(account))
+        return err_set(err, "account %s: the token begins with `Bearer `, which dray puts before it: give what comes behind",
+                       account->name);
     if (account->token != NULL || account->token_file != NULL)
         return 0;
     return err_set(err, "account %s: %s needs token or token_file", account->name,

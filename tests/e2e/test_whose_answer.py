@@ -2,6 +2,7 @@
 kept and shared by accounts. Each test ends with the peer's own ledger: nothing told created that is not, no id told that
 is another's, nothing created twice."""
 
+import gzip
 import json
 import threading
 import time
@@ -60,14 +61,13 @@ def world_of(redis, provider, **more):
     return World(redis, provider.peer, account=account, accounts=accounts, **more)
 
 
-def one_by_one(world, keys, pause):
-    """Each order waits for the one before: so they all find the same connection."""
-    results = []
-    for i, key in enumerate(keys):
-        world.send(key, key, account="other" if i % 2 else "shop")
-        results.append(world.result())
-        time.sleep(pause)
-    return results
+def send_alone(world, provider, key, account):
+    """An order, its result, and then the answer's repetition: the next order would find the same connection."""
+    before = provider.peer.repeats
+    world.send(key, key, account=account)
+    result = world.result()
+    wait_until(lambda: provider.peer.repeats > before, 10, lambda: "the answer to be sent again")
+    return result
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
@@ -76,7 +76,7 @@ def test_second_answers_reach_no_other_order(empty_redis, tls):
     provider = Provider(again=0.03, tls=tls)
     keys = [f"K-{i}{'-BAD' if i % 3 == 2 else ''}" for i in range(24)]
     with provider.peer, world_of(empty_redis, provider) as world:
-        results = one_by_one(world, keys, 0.08)
+        results = [send_alone(world, provider, key, ("shop", "other")[i % 2]) for i, key in enumerate(keys)]
         assert provider.check(results) == 16
         assert [r["status"] for r in results] == ["failed" if "BAD" in k else "created" for k in keys]
         assert {r["order_key"] for r in results if r["status"] == "failed"} == {k for k in keys if "BAD" in k}
@@ -94,14 +94,9 @@ def test_second_answer_across_accounts(empty_redis):
     """The second answer comes late, and the connection would serve another account next, with another token."""
     provider = Provider(again=0.2)
     with provider.peer, world_of(empty_redis, provider) as world:
-        world.send("a", "A", account="shop")
-        first = world.result()
-        time.sleep(0.35)
-        world.send("b", "B-BAD", account="other")
-        second = world.result()
-        time.sleep(0.35)
-        world.send("c", "C", account="other")
-        third = world.result()
+        first = send_alone(world, provider, "A", "shop")
+        second = send_alone(world, provider, "B-BAD", "other")
+        third = send_alone(world, provider, "C", "other")
         assert provider.check([first, second, third]) == 2
         assert (second["status"], second["error"]["reason"]) == ("failed", "rejected")
         assert third["order_id"] != first["order_id"]
@@ -199,3 +194,27 @@ def test_idle_connection_is_not_used_past_its_time(empty_redis):
             assert provider.check(results) == 60
             assert (line.crossed, line.closed_idle > 10) == (0, True), (line.crossed, line.closed_idle)
 
+
+
+@pytest.mark.parametrize("status", [407, 502])
+def test_proxy_that_refuses_holds_the_account(empty_redis, status):
+    """Nothing of the order was sent, nothing burns; when the proxy lets through again, the order goes."""
+    with Peer(default=Answer(status, "<html>no</html>")) as proxy:
+        account = {"proxy": f"http://127.0.0.1:{proxy.port}", "breaker_cooldown": "200ms"}
+        with World(empty_redis, base_url="https://provider.test", account=account) as world:
+            world.push(*[world.job(f"p{i}", f"P-{i}") for i in range(5)])
+            world.daemon.wait_event("account_held")
+            wait_until(lambda: len(proxy.connects) >= 3, 15, lambda: "three probes")
+            line = world.daemon.events_named("attempt")[0]
+            assert (line["verdict"], line["code"], line["attempt"]) == ("hold", f"proxy_{status}", 0), line
+            assert not world.dead_ids()
+            world.no_result()
+
+
+def test_compressed_answers_are_read(empty_redis):
+    with Peer(lambda r: Answer(200, gzip.compress(world.provider.answer(r.json)), headers={"Content-Encoding": "gzip"})) as peer:
+        with World(empty_redis, peer) as world:
+            world.send("z", "Z")
+            result = world.result()
+            assert (result["status"], result["order_id"]) == ("created", str(world.provider.example_id))
+            assert peer.posts[0].headers["accept-encoding"] == "identity"

@@ -119,6 +119,7 @@ class Peer:
         self.accept_mode = accept
         self.requests = []
         self.connections = 0
+        self.repeats = 0       # answers that were sent again
         self.errors = []
         self.dir = None
         self.tls = None
@@ -210,6 +211,12 @@ class Peer:
         """The POSTs whose whole body was read."""
         with self.lock:
             return [r for r in self.requests if r.method == "POST"]
+
+    @property
+    def connects(self):
+        """What came as to a proxy."""
+        with self.lock:
+            return [r for r in self.requests if r.method == "CONNECT"]
 
     @property
     def gets(self):
@@ -368,7 +375,11 @@ class Peer:
             connection.sendall(data)
         if answer.again is not None:
             time.sleep(answer.again)
-            connection.sendall(data)
+            try:
+                connection.sendall(data)
+            finally:
+                with self.lock:
+                    self.repeats += 1
         if answer.cut is not None:
             self._end(connection, answer.reset)
             return False

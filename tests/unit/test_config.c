@@ -590,6 +590,19 @@ static void expect_bad_secret(const char *text, size_t len, const char *rule) {
     assert_string_equal(buf_cstr(&faults.text), line);
 }
 
+static void test_a_token_has_no_scheme_before_it(void **state) {
+    (void)state;
+    write_file("tok", "bearer abc\n");
+    assert_null(load(SHOP_FILE, NULL));
+    expect_text(&faults, "[account shop]: the token begins with `Bearer `, which dray puts before it");
+    write_file("tok", "Bearerabc\n");
+    config_unref(load_fine(SHOP_FILE, NULL));
+    write_file("tok", "Bearer abc\n"); /* a header of one's own has it as it is */
+    config_unref(load_fine("[account shop]\nprovider = http-json\nbase_url = https://h.example\ncreate_path = /o\n"
+                           "id_pointer = /id\nauth = header\nauth_header = Authorization\ntoken_file = tok\n",
+                           NULL));
+}
+
 static void test_secrets_from_files(void **state) {
     (void)state;
     static char large[65537];
@@ -602,6 +615,8 @@ static void test_secrets_from_files(void **state) {
     expect_bad_secret("\n", 1, "is empty");
     expect_bad_secret("a\nb\n", 4, "holds a control character (one line is expected)");
     expect_bad_secret("a\0b", 3, "holds a control character (one line is expected)");
+    expect_bad_secret("\xef\xbb\xbf" "abc\n", 7,
+                      "starts with a byte order mark, which would be sent: save it as UTF-8 without one");
     memset(large, 'x', sizeof(large));
     expect_bad_secret(large, 65537, "is larger than 64 KiB");
     write_bytes("tok", large, 65536);
@@ -847,6 +862,7 @@ int main(void) {
         cmocka_unit_test(test_bytes_that_are_no_text),
         cmocka_unit_test(test_a_huge_file_is_refused),
         cmocka_unit_test(test_secrets_from_files),
+        cmocka_unit_test(test_a_token_has_no_scheme_before_it),
         cmocka_unit_test(test_a_secret_and_its_file_are_one_too_many),
         cmocka_unit_test(test_reread_gives_a_new_account_and_leaves_the_old),
         cmocka_unit_test(test_plain_http_warns_beyond_loopback_only),

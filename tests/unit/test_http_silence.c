@@ -7,9 +7,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <openssl/ssl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,7 +34,7 @@ enum trouble {
 
 struct server {
     enum trouble trouble;
-    bool drop_reads; /* reads nothing but heads */
+    atomic_uint done; /* orders whose trouble has been made */
 };
 
 static void pause_ms(long ms) {
@@ -85,17 +87,19 @@ static bool trouble(struct peer_conn *c, enum trouble t, const char *body) {
         SSL_do_handshake(c->ssl);
         return true;
     default:
+        shutdown(c->fd, SHUT_RDWR);
         return false;
     }
 }
 
 static void serve(struct peer_conn *c, void *arg) {
-    const struct server *s = arg;
+    struct server *s = arg;
     struct peer_request r;
     bool on = true;
     while (on && peer_read_request(c, &r)) {
         on = trouble(c, s->trouble, r.body != NULL ? r.body : "");
         peer_request_deinit(&r);
+        s->done++;
     }
 }
 
@@ -126,17 +130,29 @@ static void on_stray(void *arg, const char *owner, const char *host, size_t byte
     snprintf(s->host, sizeof(s->host), "%s", host);
 }
 
-static bool elapsed(void *arg) {
-    return uv_hrtime() >= *(uint64_t *)arg;
+struct wanted {
+    struct server *server;
+    unsigned done;
+};
+
+static bool is_done(void *arg) {
+    const struct wanted *w = arg;
+    return w->server->done >= w->done;
 }
 
-/* The loop turns meanwhile, or stands still: then only the look right before the first byte can tell. */
-static void wait_ms(struct client *c, bool turning, long ms) {
-    uint64_t until = uv_hrtime() + (uint64_t)ms * 1000000;
+/* Until the peer has made its trouble of so many orders. The loop turns meanwhile, or stands still: then only the look
+ * right before the first byte can tell. */
+static void wait_trouble(struct client *c, bool turning, struct server *s, unsigned done) {
+    struct wanted w = {s, done};
     if (turning)
-        client_until(c, elapsed, &until);
-    else
-        pause_ms(ms);
+        client_until(c, is_done, &w);
+    for (int i = 0; i < 20000 && !is_done(&w); i++)
+        pause_ms(1);
+    assert_true(is_done(&w));
+}
+
+static bool elapsed(void *arg) {
+    return uv_hrtime() >= *(uint64_t *)arg;
 }
 
 /* Orders of two accounts by turns, on whatever connections there are: each gets its own answer. */
@@ -160,7 +176,7 @@ static void cascade(const struct test_cert *cert, enum trouble t, bool turning) 
         if (late && i > 0 && turning)
             assert_string_equal(strays.owner, i % 2 ? "shop-0" : "shop-1");
         if (t == SECOND_LATER || t > SECOND_EMPTY)
-            wait_ms(&c, turning, 40);
+            wait_trouble(&c, turning, &s, (unsigned)i + 1);
     }
     assert_int_equal(peer_requests(p), ORDERS);
     if (late || t > SECOND_EMPTY) /* what libcurl reads together with an answer it throws away, and goes on */
@@ -244,7 +260,8 @@ static void check_early(const struct test_cert *cert, const char *status, bool k
     assert_true(r.x.sent);
     assert_true(r.x.early == (kept || status[0] == '2'));
     unsigned connections = peer_connections(p);
-    wait_ms(&c, true, 80);
+    uint64_t until = uv_hrtime() + 80000000;
+    client_until(&c, elapsed, &until);
     client_do(&c, t, "{}", &r); /* its own answer, on another connection */
     assert_true(r.x.answered && !r.x.early);
     assert_string_equal(r.body, "{\"id\":2}");
