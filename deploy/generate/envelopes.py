@@ -120,7 +120,11 @@ def result():
         "order_id": text_or_null("the provider's id of the order, always a text; the first of `order_ids`"),
         "order_ids": array({"type": "string"}, "all ids, if the provider split the order; empty: none is known"),
         "order": {"type": ["object", "null"], "description": "the provider's order object, byte for byte (S2, VU, http-json)"},
+        "parts": array(closed("One of the orders.", {"order_id": string("one of `order_ids`"), "order": {
+            "type": "object", "description": "what the answer says of it, byte for byte"}}),
+            "of a split order, where the answer says what went where; else empty"),
         "error": nullable(error(dead_id=True)),
+        "warnings": array(fault(), "what `validation = lenient` let pass: lengths and emptiness"),
         "attempts": integer("orders sent", minimum=0),
         "http_status": nullable(integer("of the last answer", minimum=100, maximum=999)),
         "enqueued_at": nullable(unix_ms("the job's")),

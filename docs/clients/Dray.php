@@ -24,7 +24,8 @@ final class DrayNotPushed extends RuntimeException
  * @phpstan-type Error array{reason: string, code: string, message: string, dead_id: string, faults?: list<array{path: string, rule: string}>}
  * @phpstan-type Result array{id: string, status: 'created'|'duplicate'|'failed', provider: ?string, account: ?string,
  *     queue: string, order_key: ?string, order_id: ?string, order_ids: list<string>, order: ?array<string, mixed>,
- *     error: ?Error, attempts: int, http_status: ?int, enqueued_at: ?int, finished_at: int, duration_ms: int, meta: mixed}
+ *     parts: list<array{order_id: string, order: array<string, mixed>}>, error: ?Error,
+ *     warnings: list<array{path: string, rule: string}>, attempts: int, http_status: ?int, enqueued_at: ?int, finished_at: int, duration_ms: int, meta: mixed}
  *     as docs/schema/result.schema.json says; there may be further fields
  */
 final class Dray

@@ -50,7 +50,9 @@ class Result(TypedDict):
     order_id: str | None
     order_ids: list[str]
     order: dict[str, Any] | None
+    parts: list[dict[str, Any]]
     error: Error | None
+    warnings: list[dict[str, str]]
     attempts: int
     http_status: int | None
     enqueued_at: int | None

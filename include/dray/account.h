@@ -13,6 +13,7 @@
 struct provider;
 
 enum on_unknown { ON_UNKNOWN_LOOKUP, ON_UNKNOWN_HOLD, ON_UNKNOWN_RESEND };
+enum lookup_use { LOOKUP_AUTO, LOOKUP_YES, LOOKUP_NO };
 enum on_absent { ON_ABSENT_RETRY, ON_ABSENT_HOLD };
 
 /* How an order that breaks its document's table is taken: all rules are faults; lengths and emptiness only
@@ -83,8 +84,10 @@ struct account {
     uint64_t backoff_base_ms, backoff_cap_ms, max_age_ms, ledger_ttl_ms, retry_after_cap_ms;
     enum on_unknown on_unknown;
     enum on_absent on_absent;
+    enum lookup_use lookup;
     uint64_t lookup_delay_ms;
     uint32_t lookup_attempts;
+    uint64_t token_expires_at_ms;        /* Unix ms, as configured; 0: not set */
     enum validation validation;
     code_list allow_empty;               /* paths of the field table, "orderAddresses.province" */
     code_list max_length;                /* "orderAddresses.recipient:64" */

@@ -84,6 +84,7 @@ struct provider {
     const char *order_key_pointer; /* JSON Pointer from the order's root; NULL: none, or from the account */
     const char *order_key_alias; /* the key's other spelling, as a JSON Pointer; NULL: none */
     enum lookup_kind lookup;
+    bool lookup_withdrawn; /* the provider documents it no longer: only for accounts with `lookup = yes` */
     double default_rate; /* 0: no limit documented */
     uint32_t default_burst;
     enum on_absent default_on_absent;
@@ -108,6 +109,9 @@ struct provider {
      * envelope lacks what is needed (then the look-up is inconclusive). NULL: no look-up. */
     int (*build_lookup)(const struct account *account, const struct envelope *envelope,
                         const struct lookup_cursor *cursor, struct buf *url);
+    /* The page's body, for a look-up that is a POST (it creates nothing and may be asked again). NULL: GET. */
+    int (*build_lookup_body)(const struct account *account, const struct envelope *envelope,
+                             const struct lookup_cursor *cursor, struct buf *body);
     /* Reads a look-up's answer. `answer` is NULL when the body was no JSON. Sets verdict CREATED (ids, order), ABSENT
      * (no more pages and it is not there: the engine decides by `lookup` whether that proves anything), UNKNOWN
      * (unreadable), RETRY (ask again later). Returns true when the next page must be read: then the
@@ -203,7 +207,8 @@ int request_build(const struct account *account, const struct envelope *envelope
 /* Why an order with this key cannot be sent by the account: a rule, or NULL. */
 const char *request_key_fault(const struct account *account, struct span key);
 
-/* What the account's look-up is worth: the provider's kind, or for http-json what is configured. */
+/* What the account's look-up is worth: the provider's kind, or for http-json what is configured; none where the
+ * account's `lookup` says no, or does not say yes to one that was withdrawn. */
 enum lookup_kind provider_lookup_kind(const struct account *account);
 
 /* policy/classify.c: an exchange to an outcome, by the default table, the module, and the account's

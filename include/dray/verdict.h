@@ -29,6 +29,8 @@ struct outcome {
     struct span order;      /* S2, VU, http-json: the provider's order object; absent otherwise */
     struct span ids[OUTCOME_MAX_IDS]; /* order ids: a number's digits, a string's inner bytes (escapes as they are) */
     uint32_t id_count;      /* the first is `order_id` */
+    struct span parts[OUTCOME_MAX_IDS]; /* of a split order: the object that the answer has of each id */
+    uint32_t part_count;    /* id_count, or 0: the answer says nothing of the single orders */
     uint64_t retry_after_ms; /* VERDICT_PAUSE */
     bool retry_after_told;   /* VERDICT_PAUSE: retry_after_ms is the answer's, else it is a first guess */
     bool free;               /* burns no attempt (of a look-up: no look-up): nothing was sent, or nobody was asked */

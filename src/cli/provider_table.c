@@ -56,6 +56,8 @@ const char *provider_lookup_words(const struct provider *p) {
         return "by configuration (`lookup_path`)";
     if (p->lookup == LOOKUP_NONE)
         return "none";
+    if (p->lookup_withdrawn)
+        return "with `lookup = yes`, by searching: not found proves nothing";
     return p->lookup == LOOKUP_EXACT ? "exact: not found proves absence"
                                      : "by searching: not found proves nothing";
 }

@@ -37,7 +37,7 @@ struct reader {
     bool wait;
     uint64_t left; /* results still to print */
     bool printed;  /* `last` was printed and is not yet removed */
-    struct buf last;
+    struct buf last, line; /* as it stands in Redis; as it is printed */
     struct err err;
 };
 
@@ -127,10 +127,43 @@ static int write_all(const char *data, size_t n) {
     return 0;
 }
 
+/* Where a line break begins between two values, with the blanks around it: its length, else 0. */
+static size_t break_at(const char *s, size_t n) {
+    size_t blanks = 0;
+    while (blanks < n && memchr(" \t\r\n", s[blanks], 4) != NULL)
+        blanks++;
+    bool breaks = memchr(s, '\n', blanks) != NULL || memchr(s, '\r', blanks) != NULL;
+    return breaks ? blanks : 0;
+}
+
+/* The result as one line: a provider's order object has line breaks as it came, and whoever reads lines
+ * wants one each. What stands in strings stays (a raw line break there, which no JSON has, is escaped). */
+static void write_line(struct span result, struct buf *line) {
+    bool inside = false;
+    size_t from = 0, i = 0;
+    buf_reset(line);
+    while (i < result.len) {
+        char c = result.ptr[i];
+        size_t skip = inside ? c == '\n' || c == '\r' : break_at(result.ptr + i, result.len - i);
+        if (skip > 0) {
+            buf_add(line, result.ptr + from, i - from);
+            buf_add_str(line, !inside ? "" : c == '\n' ? "\\n" : "\\r");
+            from = i += skip;
+            continue;
+        }
+        if (inside && c == '\\' && i + 1 < result.len && result.ptr[i + 1] != '\n' && result.ptr[i + 1] != '\r')
+            i++;
+        else if (c == '"')
+            inside = !inside;
+        i++;
+    }
+    buf_add(line, result.ptr + from, result.len - from);
+    buf_add_char(line, '\n');
+}
+
 static enum step print_last(struct reader *r) {
-    buf_add_char(&r->last, '\n');
-    int why = !buf_ok(&r->last) ? ENOMEM : write_all(r->last.data, r->last.len) != 0 ? errno : 0;
-    r->last.len -= buf_ok(&r->last);
+    write_line(buf_span(&r->last), &r->line);
+    int why = !buf_ok(&r->line) ? ENOMEM : write_all(r->line.data, r->line.len) != 0 ? errno : 0;
     r->printed = why == 0;
     if (why == 0)
         return STEP_DONE;
@@ -200,6 +233,7 @@ static int run_reader(struct reader *r, const char *queue) {
     snprintf(r->from, sizeof(r->from), "%s:{%s}:results", r->config->redis_prefix, queue);
     snprintf(r->printing, sizeof(r->printing), "%s:printing", r->from);
     buf_init(&r->last, 512u << 20);
+    buf_init(&r->line, 1u << 30);
     int code;
     if (connect_once(r)) {
         signal(SIGPIPE, SIG_IGN);
@@ -212,6 +246,7 @@ static int run_reader(struct reader *r, const char *queue) {
     if (r->redis != NULL)
         redisFree(r->redis);
     buf_deinit(&r->last);
+    buf_deinit(&r->line);
     return code;
 }
 

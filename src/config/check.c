@@ -3,6 +3,7 @@
 #include "config/table.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -114,6 +115,25 @@ static void check_codes(struct draft *s, struct section *section, const struct a
             check_apart(s, section, lists[i].name, lists[i].codes, lists[k].name, lists[k].codes);
 }
 
+static bool has_length(const struct field *row) {
+    return row->type == FIELD_STRING || row->type == FIELD_STRING_OR_INTEGER || row->type == FIELD_STRING_ARRAY;
+}
+
+/* The paths of `list` (each up to its ':') are rows of the provider's table that have a length. */
+static void check_paths(struct draft *s, struct section *section, const struct account *a, const char *name,
+                        code_list list) {
+    char q[QUOTED_SIZE], path[256];
+    for (; list != NULL && *list != NULL; list++) {
+        size_t n = strcspn(*list, ":");
+        snprintf(path, sizeof(path), "%.*s", (int)(n < sizeof(path) ? n : 0), *list);
+        const struct field *row = a->provider->fields != NULL ? provider_field(a->provider, path) : NULL;
+        bool list_too = row != NULL && (*list)[n] == '\0' && row->type == FIELD_ARRAY;
+        if (row == NULL || !(has_length(row) || list_too))
+            draft_fault(s, section, table_key(SECTION_ACCOUNT, name), "%s is no text of `dray providers %s`",
+                        quoted(path, q), a->provider->name);
+    }
+}
+
 void check_limits(struct draft *s, struct section *section, const struct account *a) {
     char one[TIMEFMT_SIZE], other[TIMEFMT_SIZE];
     if (a->backoff_base_ms > 0 && a->backoff_cap_ms > 0 && a->backoff_cap_ms < a->backoff_base_ms)
@@ -126,6 +146,8 @@ void check_limits(struct draft *s, struct section *section, const struct account
             "%s is below `max_age`, %s: an order's key would be forgotten while its job lives",
             duration(a->ledger_ttl_ms, one), duration(a->max_age_ms, other));
     check_codes(s, section, a);
+    check_paths(s, section, a, "allow_empty", a->allow_empty);
+    check_paths(s, section, a, "max_length", a->max_length);
     if (a->base_url == NULL || strncasecmp(a->base_url, "http://", 7) != 0)
         return;
     struct span host = url_host(a->base_url);

@@ -67,7 +67,7 @@ extern const struct section_info section_infos[SECTION_KINDS];
 extern const struct key_type type_text, type_secret, type_file, type_name, type_count,
     type_duration, type_size, type_rate, type_choice, type_choice_text, type_bool, type_codes,
     type_endpoints, type_base_url, type_proxy, type_redis_url, type_listen, type_pointer, type_path,
-    type_pointers, type_header, type_line, type_prefix, type_provider;
+    type_pointers, type_paths, type_lengths, type_time, type_header, type_line, type_prefix, type_provider;
 
 #define HEADER_NAME_MAX 100 /* bytes */
 bool header_name_valid(const char *name);
@@ -76,6 +76,13 @@ bool header_value_valid(const char *value); /* no control character that could e
 /* Shared by the types whose field is a string. */
 int type_set_text(void *field, const char *text, struct arena *mem, struct err *err);
 void type_format_text(const struct key *key, const void *field, struct buf *out);
+
+/* One element of a list: 0, or -1 and its rule. */
+typedef int (*element_fn)(const char *element, struct err *err);
+/* A comma-separated list into a NULL-terminated array of strings. */
+int type_parse_list(const char *text, void *field, struct arena *mem, element_fn check,
+                    struct err *err);
+void type_format_list(const struct key *key, const void *field, struct buf *out);
 
 /* The key's row, or NULL. */
 const struct key *table_key(enum section_kind kind, const char *name);

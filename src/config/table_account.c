@@ -8,6 +8,8 @@ static const char *const wrap_choices[] = {"none", "array", NULL};
 static const char *const idempotency_choices[] = {"key", "hash", NULL};
 static const char *const token_auth_choices[] = {"basic", "body", NULL};
 static const char *const auth_choices[] = {"bearer", "basic", "header", "oauth2", "none", NULL};
+static const char *const validation_choices[] = {"strict", "lenient", "off", NULL};
+static const char *const lookup_choices[] = {"auto", "yes", "no", NULL};
 
 /* clang-format off: one row, one paragraph */
 const struct key account_keys[] = {
@@ -40,6 +42,26 @@ const struct key account_keys[] = {
      .max = 256,
      ACCOUNT(organization),
      .help = "S2's organization."},
+    {.name = "token_expires_at",
+     .type = &type_time,
+     ACCOUNT(token_expires_at_ms),
+     .help = "When the token ends, for a metric and an alert before it does (S2: 7 days after the login).",
+     .default_help = "what a token that is a JWT says itself (`exp`)"},
+    {.name = "validation",
+     .type = &type_choice,
+     .choices = validation_choices,
+     .def = "strict",
+     ACCOUNT(validation),
+     .help = "An order that breaks its document's table: `strict` refuses it, `lenient` only warns of lengths and "
+             "emptiness (in the log and in the result), `off` leaves all to the provider."},
+    {.name = "allow_empty",
+     .type = &type_paths,
+     ACCOUNT(allow_empty),
+     .help = "Fields that may be empty although the document says no, such as `orderAddresses.province`."},
+    {.name = "max_length",
+     .type = &type_lengths,
+     ACCOUNT(max_length),
+     .help = "Other maximum lengths than the document's, such as `orderAddresses.recipient:64`, in characters."},
     {.name = "rate",
      .type = &type_rate,
      .max = 100000,
@@ -116,6 +138,13 @@ const struct key account_keys[] = {
      .help = "An order that may or may not exist: `lookup` asks the provider, `hold` waits for a "
              "person, "
              "`resend` sends it again (and may double it)."},
+    {.name = "lookup",
+     .type = &type_choice,
+     .choices = lookup_choices,
+     .def = "auto",
+     ACCOUNT(lookup),
+     .help = "Whether orders are looked up at all: `auto` where the provider documents how today; `yes` also where it "
+             "was withdrawn (`kakaclo-custom`)."},
     {.name = "on_absent",
      .type = &type_choice,
      .choices = absent_choices,

@@ -261,9 +261,6 @@ static int parse_prefix(const struct key *key, const char *text, void *field, st
     return type_set_text(field, text, mem, err);
 }
 
-/* One element of a list: 0, or -1 and its rule. */
-typedef int (*element_fn)(const char *element, struct err *err);
-
 #define LIST_MAX 256
 
 static size_t count_elements(const char *text) {
@@ -273,8 +270,8 @@ static size_t count_elements(const char *text) {
     return n;
 }
 
-static int parse_list(const char *text, void *field, struct arena *mem, element_fn check,
-                      struct err *err) {
+int type_parse_list(const char *text, void *field, struct arena *mem, element_fn check,
+                    struct err *err) {
     if (count_elements(text) > LIST_MAX)
         return err_set(err, "has more than %d elements", LIST_MAX);
     const char **list = arena_alloc(mem, (count_elements(text) + 1) * sizeof(char *));
@@ -298,7 +295,7 @@ static int parse_list(const char *text, void *field, struct arena *mem, element_
     return 0;
 }
 
-static void format_list(const struct key *key, const void *field, struct buf *out) {
+void type_format_list(const struct key *key, const void *field, struct buf *out) {
     (void)key;
     const char *const *list = *(const char *const *const *)field;
     for (size_t i = 0; list != NULL && list[i] != NULL; i++) {
@@ -324,13 +321,13 @@ static int check_code(const char *code, struct err *err) {
 static int parse_codes(const struct key *key, const char *text, void *field, struct arena *mem,
                        struct err *err) {
     (void)key;
-    return parse_list(text, field, mem, check_code, err);
+    return type_parse_list(text, field, mem, check_code, err);
 }
 
 static int parse_pointers(const struct key *key, const char *text, void *field, struct arena *mem,
                           struct err *err) {
     (void)key;
-    return parse_list(text, field, mem, check_pointer, err);
+    return type_parse_list(text, field, mem, check_pointer, err);
 }
 
 static int check_endpoint(const char *element, struct err *err) {
@@ -345,7 +342,7 @@ static int check_endpoint(const char *element, struct err *err) {
 static int parse_endpoints(const struct key *key, const char *text, void *field, struct arena *mem,
                            struct err *err) {
     (void)key;
-    return parse_list(text, field, mem, check_endpoint, err);
+    return type_parse_list(text, field, mem, check_endpoint, err);
 }
 
 const struct key_type type_file = {"path", parse_file, type_format_text, false};
@@ -354,10 +351,10 @@ const struct key_type type_proxy = {"URL", parse_proxy, type_format_text, false}
 const struct key_type type_redis_url = {"URL", parse_redis_url, type_format_text, false};
 const struct key_type type_listen = {"address", parse_listen, type_format_text, false};
 const struct key_type type_pointer = {"JSON Pointer", parse_pointer, type_format_text, false};
-const struct key_type type_pointers = {"list of JSON Pointers", parse_pointers, format_list, false};
+const struct key_type type_pointers = {"list of JSON Pointers", parse_pointers, type_format_list, false};
 const struct key_type type_line = {"text", parse_line, type_format_text, false};
 const struct key_type type_path = {"path", parse_path, type_format_text, false};
 const struct key_type type_header = {"header", parse_header, type_format_text, false};
 const struct key_type type_prefix = {"text", parse_prefix, type_format_text, false};
-const struct key_type type_codes = {"list of codes", parse_codes, format_list, false};
-const struct key_type type_endpoints = {"list of host:port", parse_endpoints, format_list, false};
+const struct key_type type_codes = {"list of codes", parse_codes, type_format_list, false};
+const struct key_type type_endpoints = {"list of host:port", parse_endpoints, type_format_list, false};

@@ -151,6 +151,7 @@ static void judge_success(const struct account *account, const struct envelope *
         set_pause(account, x, now_unix_ms, out);
     if (out->verdict != VERDICT_CREATED) {
         out->id_count = 0;
+        out->part_count = 0;
         out->order = (struct span){NULL, 0};
     }
 }

@@ -23,6 +23,7 @@ void outcome_clear(struct outcome *out, long http_status) {
     out->message[0] = '\0';
     out->order = (struct span){NULL, 0};
     out->id_count = 0;
+    out->part_count = 0;
     out->retry_after_ms = 0;
     out->retry_after_told = out->free = out->look_first = out->exists = false;
 }

@@ -12,9 +12,31 @@ bool kakaclo_succeeded(const struct json_doc *answer) {
     return json_double(answer, code, &value) && value >= 10000.0 && value <= 10000.0;
 }
 
-/* `data` is a number, a string, an array of them, or {"kkOrderIds":…} (a 2022 page; v1's table says
- * kkOrderId). */
+void kakaclo_add_part(const struct json_doc *answer, uint32_t order, uint32_t id, struct outcome *out) {
+    uint32_t before = out->id_count;
+    if (json_type(answer, order) != JSON_OBJECT || id == JSON_NONE || json_type(answer, id) == JSON_ARRAY)
+        return;
+    if (outcome_add_ids(out, answer, id) && out->id_count > before && out->part_count == before)
+        out->parts[out->part_count++] = json_raw(answer, order);
+}
+
+/* A list of objects, one for each order that the provider made: all or none of them. */
+static bool read_parts(const struct json_doc *answer, uint32_t data, struct outcome *out) {
+    for (uint32_t i = json_first(answer, data); i != JSON_NONE; i = json_next(answer, data, i)) {
+        uint32_t before = out->id_count, id = json_get(answer, i, "kkOrderId");
+        kakaclo_add_part(answer, i, id != JSON_NONE ? id : json_get(answer, i, "id"), out);
+        if (out->id_count == before && before < OUTCOME_MAX_IDS)
+            return false;
+    }
+    return out->id_count > 0;
+}
+
+/* `data` is a number, a string, an array of them or of objects, or {"kkOrderIds":…} (a 2022 page; v1's
+ * table says kkOrderId). */
 static bool read_ids(const struct json_doc *answer, uint32_t data, struct outcome *out) {
+    uint32_t first = data != JSON_NONE && json_type(answer, data) == JSON_ARRAY ? json_first(answer, data) : JSON_NONE;
+    if (first != JSON_NONE && json_type(answer, first) == JSON_OBJECT)
+        return read_parts(answer, data, out);
     if (data != JSON_NONE && json_type(answer, data) == JSON_OBJECT) {
         uint32_t ids = json_get(answer, data, "kkOrderIds");
         return outcome_add_ids(out, answer,

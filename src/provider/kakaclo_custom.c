@@ -1,5 +1,5 @@
 /* KaKaClo custom products, POST /openapi/v1/product/custom/order; withdrawn from KaKaClo's pages in
- * 2024. No look-up. */
+ * 2024. The look-up, POST …/orders/search, went with them: it is asked only where the account says so. */
 #include "provider/kakaclo.h"
 
 static const struct field address[] = {
@@ -63,10 +63,15 @@ const struct provider provider_kakaclo_custom = {
     .fields = order,
     .field_count = COUNT(order),
     .order_key_pointer = "/customOrderId",
-    .lookup = LOOKUP_NONE,
+    .lookup = LOOKUP_SCAN,
+    .lookup_withdrawn = true,
     .default_rate = KAKACLO_RATE,
     .default_burst = KAKACLO_BURST,
     .default_on_absent = ON_ABSENT_HOLD,
+    .default_lookup_delay_ms = KAKACLO_LAG_MS,
     .check_account = require_token,
     .read_success = kakaclo_read_success,
+    .build_lookup = kakaclo_custom_build_lookup,
+    .build_lookup_body = kakaclo_custom_build_lookup_body,
+    .read_lookup = kakaclo_custom_read_lookup,
 };

@@ -1,4 +1,5 @@
-/* KaKaClo v1, POST /openapi/v1/order/order; KaKaClo marks it as outdated. No look-up. */
+/* KaKaClo v1, POST /openapi/v1/order/order; KaKaClo marks it as outdated. The look-up is
+ * the order list, GET /openapi/v1/order/orders. */
 #include "provider/kakaclo.h"
 
 static const struct field address[] = {
@@ -54,10 +55,13 @@ const struct provider provider_kakaclo_v1 = {
     .field_count = COUNT(order),
     .order_key_pointer = "/CustomOrderNumber",
     .order_key_alias = "/customOrderId",
-    .lookup = LOOKUP_NONE,
+    .lookup = LOOKUP_SCAN,
     .default_rate = KAKACLO_RATE,
     .default_burst = KAKACLO_BURST,
     .default_on_absent = ON_ABSENT_HOLD,
+    .default_lookup_delay_ms = KAKACLO_LAG_MS,
     .check_account = require_token,
     .read_success = kakaclo_read_success,
+    .build_lookup = kakaclo_build_lookup,
+    .read_lookup = kakaclo_read_lookup,
 };

@@ -21,8 +21,11 @@ const struct provider *provider_find(const char *name) {
 }
 
 enum lookup_kind provider_lookup_kind(const struct account *account) {
-    if (account->provider != &provider_http_json)
-        return account->provider->lookup;
+    const struct provider *p = account->provider;
+    if (account->lookup == LOOKUP_NO || (p->lookup_withdrawn && account->lookup != LOOKUP_YES))
+        return LOOKUP_NONE;
+    if (p != &provider_http_json)
+        return p->lookup;
     if (account->http_json.lookup_path == NULL)
         return LOOKUP_NONE;
     return account->http_json.lookup_exact ? LOOKUP_EXACT : LOOKUP_SCAN;

@@ -35,7 +35,7 @@ static void write_result(const struct letter *l, const struct queue_keys *keys,
     buf_add_json_str(out, id);
     buf_addf(
         out,
-        "],\"order\":null,\"error\":null,\"attempts\":%u,\"http_status\":null,\"enqueued_at\":",
+        "],\"order\":null,\"parts\":[],\"error\":null,\"warnings\":[],\"attempts\":%u,\"http_status\":null,\"enqueued_at\":",
         l->attempt_count);
     struct span enqueued = job_raw(l, "enqueued_at");
     buf_add_span(out, enqueued.len > 0 && enqueued.ptr[0] != '"' ? enqueued : SPAN_LIT("null"));

@@ -34,7 +34,8 @@ static void read_envelope(struct order *o, struct span raw) {
         return;
     }
     uint32_t faults = envelope_parse(&o->envelope, &w->doc, raw, find_account, o, lane->keys.hash_tag,
-                                     &o->decoded, &w->faults, NULL, &o->account);
+                                     &o->decoded, &w->faults, &w->warnings, &o->account);
+    buf_add_span(&o->warnings, buf_span(&w->warnings.list));
     o->envelope.raw = raw;
     if (o->envelope.reply_to.ptr != NULL && queue_keys_owns(&lane->keys, o->envelope.reply_to)) {
         faults_add(&w->faults, "reply_to", "must not be one of the queue's own keys");
@@ -111,6 +112,7 @@ static bool read_record(struct order *o, struct span token, struct span record, 
     set_token(o, token);
     buf_add_span(&o->record, record);
     faults_reset(&w->faults);
+    faults_reset(&w->warnings);
     if (!buf_ok(&o->record) || past_parse(&o->past, token, buf_span(&o->record), &w->doc, &raw) < 0) {
         /* No record of ours, or no memory for it: the text stays as it is, for a person to look at. */
         raw = buf_span(&o->record);
@@ -123,7 +125,10 @@ static bool read_record(struct order *o, struct span token, struct span record, 
     struct admission a = {.past = &o->past, .envelope = &o->envelope, .account = o->account,
                           .faults = w->faults.count, .now_ms = clock_unix_ms()};
     o->begun_unix_ms = a.now_ms;
-    return life_admit(&a, &w->rng, d);
+    bool goes = life_admit(&a, &w->rng, d);
+    if (goes && o->warnings.len > 0 && o->past.attempts == 0 && o->past.phase == PHASE_SEND)
+        log_warnings(o); /* not again with each retry */
+    return goes;
 }
 
 void admit(struct lane *lane, struct span token, struct span record, uint8_t bundle) {

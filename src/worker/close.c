@@ -62,6 +62,7 @@ void worker_free(struct worker *w) {
     free(w->told);
     json_deinit(&w->doc);
     faults_deinit(&w->faults);
+    faults_deinit(&w->warnings);
     config_unref(w->config);
     config_unref(w->boot);
     free(w);

@@ -71,24 +71,33 @@ static void send_order(struct order *o) {
         send_now(o);
 }
 
-/* A target of its own per page: look-ups are rare, and their paths may hold the key. */
+/* A target of its own per page: look-ups are rare, and their paths may hold the key. A POST's body lies with the
+ * order: it is read when the connection is there. */
 static struct http_call *start_lookup(struct order *o) {
     struct worker *w = o->lane->worker;
+    const struct provider *p = o->account->provider;
     struct buf *path = &w->text_path;
     struct target_spec spec;
     struct account with;
     struct err err;
     buf_reset(path);
-    if (o->account->provider->build_lookup(o->account, &o->envelope, &o->cursor, path) < 0)
+    buf_reset(&o->wire);
+    if (provider_lookup_kind(o->account) == LOOKUP_NONE)
+        return NULL; /* it was switched off since */
+    if (p->build_lookup(o->account, &o->envelope, &o->cursor, path) < 0 ||
+        (p->build_lookup_body != NULL && p->build_lookup_body(o->account, &o->envelope, &o->cursor, &o->wire) < 0))
         return NULL;
     const char *url = buf_cstr(path);
     const char *query = strchr(url, '?');
     if (query != NULL)
         path->data[query - url] = '\0';
     struct http_call *call = NULL;
-    if (target_spec_init(&spec, grant_account(o->port, &with), HTTP_GET, url, &err) == 0) {
+    enum http_method method = p->build_lookup_body != NULL ? HTTP_POST : HTTP_GET;
+    if (target_spec_init(&spec, grant_account(o->port, &with), method, url, &err) == 0) {
         struct http_target *target = http_target_new(w->http, &spec.options, &err);
-        struct http_request request = {.query = query != NULL ? query + 1 : NULL, .may_send = order_may_send};
+        struct http_request request = {.query = query != NULL ? query + 1 : NULL,
+                                       .body = buf_span(&o->wire),
+                                       .may_send = order_may_send};
         if (target != NULL)
             call = http_send(w->http, target, &request, on_lookup_answer, o);
         http_target_unref(target);

@@ -4,8 +4,7 @@
 #include "policy/backoff.h"
 
 static bool has_lookup(const struct account *a) {
-    return a->provider->build_lookup != NULL &&
-           (a->provider->path != NULL || a->http_json.lookup_path != NULL);
+    return provider_lookup_kind(a) != LOOKUP_NONE;
 }
 
 struct decision life_start(const struct past *past) {

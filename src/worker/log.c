@@ -43,6 +43,31 @@ void log_attempt(const struct order *o, const struct outcome *outcome, const str
     log_end(&l);
 }
 
+void log_warnings(const struct order *o) {
+    static const char start[] = "{\"path\":\"", end[] = "\",\"rule\":";
+    struct buf *paths = &o->lane->worker->text_path;
+    struct span list = buf_span(&o->warnings);
+    struct log_line l;
+    buf_reset(paths);
+    for (const char *at; (at = memmem(list.ptr, list.len, start, sizeof(start) - 1)) != NULL;) {
+        at += sizeof(start) - 1;
+        list.len -= (size_t)(at - list.ptr);
+        list.ptr = at;
+        const char *stop = memmem(list.ptr, list.len, end, sizeof(end) - 1);
+        if (stop == NULL)
+            break;
+        buf_add_str(paths, paths->len > 0 ? ", " : "");
+        buf_add(paths, at, (size_t)(stop - at));
+    }
+    if (!log_begin(&l, LOG_WARN, "order_warnings"))
+        return;
+    log_str(&l, "queue", o->lane->config->name);
+    log_str(&l, "account", o->account->name);
+    log_span(&l, "id", o->envelope.id);
+    log_span(&l, "paths", buf_span(paths));
+    log_end(&l);
+}
+
 void log_lost(const struct lane *lane, const char *what, uint32_t count) {
     struct worker *w = lane->worker;
     struct log_line l;

@@ -65,6 +65,7 @@ struct order {
     char token[TOKEN_SIZE];
     struct buf record; /* header and text as claimed */
     struct buf decoded; /* decoded parts of the envelope */
+    struct buf warnings; /* what lenient validation let pass, as faults.list */
     struct past past;
     struct envelope envelope;
     struct port *port;             /* counted reference, or NULL: the account is not known */

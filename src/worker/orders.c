@@ -7,6 +7,7 @@
 
 #define RECORD_MAX  (512u << 20) /* Redis's own limit of a string */
 #define DECODED_MAX (64u << 10)
+#define WARNINGS_MAX (128u << 10) /* as the list of faults */
 #define KEEP_BYTES  (64u << 10) /* a larger record's memory is not kept */
 
 static void list_remove(struct order_list *list, struct order *o) {
@@ -64,6 +65,7 @@ static void count_active(struct order *o, int by) {
 static void order_free(struct order *o) {
     buf_deinit(&o->record);
     buf_deinit(&o->decoded);
+    buf_deinit(&o->warnings);
     buf_deinit(&o->ledger_key);
     buf_deinit(&o->wire);
     free(o);
@@ -110,6 +112,7 @@ struct order *order_get(struct lane *lane) {
         o->next = NULL;
         buf_reset(&o->record);
         buf_reset(&o->decoded);
+        buf_reset(&o->warnings);
         buf_reset(&o->ledger_key);
     } else {
         o = calloc(1, sizeof(*o));
@@ -117,6 +120,7 @@ struct order *order_get(struct lane *lane) {
             return NULL;
         buf_init(&o->record, RECORD_MAX);
         buf_init(&o->decoded, DECODED_MAX);
+        buf_init(&o->warnings, WARNINGS_MAX);
         buf_init(&o->ledger_key, DECODED_MAX);
         buf_init(&o->wire, RECORD_MAX);
     }

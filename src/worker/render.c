@@ -117,6 +117,19 @@ static const char *status_name(enum result_status s) {
     return s == RESULT_CREATED ? "created" : s == RESULT_DUPLICATE ? "duplicate" : "failed";
 }
 
+/* Of a split order, what the answer says of each: [{"order_id":…,"order":{…}},…]. */
+static void add_parts(struct buf *out, const struct outcome *o) {
+    buf_add_char(out, '[');
+    for (uint32_t i = 0; o != NULL && o->part_count > 1 && i < o->part_count; i++) {
+        buf_add_str(out, i > 0 ? ",{\"order_id\":\"" : "{\"order_id\":\"");
+        buf_add_span(out, o->ids[i]);
+        buf_add_str(out, "\",\"order\":");
+        buf_add_span(out, o->parts[i]);
+        buf_add_char(out, '}');
+    }
+    buf_add_char(out, ']');
+}
+
 static void add_known(struct buf *out, const struct render_known *known) {
     buf_add_str(out, ",\"order_id\":");
     add_first_id(out, known);
@@ -127,6 +140,8 @@ static void add_known(struct buf *out, const struct render_known *known) {
         buf_add_span(out, known->outcome->order);
     else
         buf_add_str(out, "null");
+    buf_add_str(out, ",\"parts\":");
+    add_parts(out, known->outcome);
 }
 
 void render_result(struct buf *out, const struct render_job *job, const struct decision *d,
@@ -150,7 +165,10 @@ void render_result(struct buf *out, const struct render_job *job, const struct d
         add_error(out, d, known, faults, dead_id);
     else
         buf_add_str(out, "null");
-    buf_add_str(out, ",\"attempts\":");
+    buf_add_str(out, ",\"warnings\":[");
+    if (job->warnings.len > 0)
+        buf_add_span(out, job->warnings);
+    buf_add_str(out, "],\"attempts\":");
     buf_add_u64(out, job->past->attempts);
     buf_add_str(out, ",\"http_status\":");
     if (known->outcome != NULL && known->outcome->http_status > 0)

@@ -14,6 +14,7 @@ struct render_job {
     const struct past *past;       /* after the decision */
     uint64_t claimed_ms;           /* Unix; the first claim where that is known */
     uint64_t now_ms;
+    struct span warnings; /* what lenient validation let pass: JSON, comma-separated */
 };
 
 /* What is known of the order: from an answer (`outcome`) or the ledger (`entry`, "C hash ms ids"). */

@@ -42,6 +42,7 @@ static void write_texts(struct order *o, const struct settle_context *c, struct 
     struct render_known known = {.outcome = c->outcome, .ledger_entry = c->ledger_entry};
     struct render_job job = {.queue = o->lane->config->name, .worker = w->id, .envelope = &o->envelope,
                              .account = o->account, .past = &past, .claimed_ms = first_claim_ms(o),
+                             .warnings = buf_span(&o->warnings),
                              .now_ms = clock_unix_ms()};
     bool dead = d->op == SETTLE_DEAD, parks = d->op == SETTLE_RETRY || d->op == SETTLE_WAIT;
     if (dead || (parks && !d->keep_header)) {

@@ -181,6 +181,7 @@ static void init_scratch(struct worker *w) {
         buf_init(texts[i], TEXT_MAX);
     json_init(&w->doc, NODES_MAX);
     faults_init(&w->faults);
+    faults_init(&w->warnings);
 }
 
 static int worker_init(struct worker *w, struct err *err) {

@@ -176,7 +176,7 @@ struct worker {
 
     /* scratch, reused */
     struct json_doc doc;
-    struct faults faults;
+    struct faults faults, warnings;
     struct buf text_body, text_result, text_history, text_ledger, text_cmd, text_path;
 
     void (*stopped)(void *arg, int exit_code);
@@ -319,6 +319,8 @@ void trial_decide(struct order *o, const struct outcome *outcome, struct decisio
 
 /* log lines of the life of a job */
 void log_attempt(const struct order *o, const struct outcome *outcome, const struct decision *d, uint64_t ms);
+/* The places that lenient validation let pass; no value. */
+void log_warnings(const struct order *o);
 /* At most one line a second and event; the number left out goes into the next. */
 void log_lost(const struct lane *lane, const char *what, uint32_t count);
 void log_redis_error(const struct lane *lane, const char *what, const char *error);

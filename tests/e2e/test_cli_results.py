@@ -46,6 +46,28 @@ def test_what_is_there_in_order(ini, empty_redis):
     assert (done.returncode, done.stdout) == (0, b"")
 
 
+def test_one_line_a_result_always(ini, empty_redis):
+    """A provider's order object comes with its line breaks, and stays so in Redis."""
+    texts = ['{"id":"1","order":{\n  "a": [1,\r\n\t 2],\n\n "b": "x\\\\\\"\\n y"\n}}', '{"raw":"line\nbreak\r"}',
+             '\n{"x": 1}\n', '{"q":"\\\\","n":\n1.50}', "no JSON\nat all"]
+    wanted = ['{"id":"1","order":{"a": [1,2],"b": "x\\\\\\"\\n y"}}', '{"raw":"line\\nbreak\\r"}', '{"x": 1}', '{"q":"\\\\","n":1.50}',
+              "no JSONat all"]
+    empty_redis.client.lpush(RESULTS, *texts)
+    done = dray("results", "orders", "--no-wait", "-c", ini())
+    assert (done.returncode, done.stdout.decode().splitlines()) == (0, wanted)
+    assert empty_redis.client.keys("*") == []
+
+
+def test_a_result_of_many_lines_is_put_back_as_it_was(ini, empty_redis):
+    text = b'{"id":"1","order":{\n  "a": 1\n}}'
+    empty_redis.client.lpush(RESULTS, text)
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([DRAY, "results", "orders", "--no-wait", "-c", str(ini())], stdout=full,
+                              stderr=subprocess.PIPE, env=clean_env(), timeout=60)
+    assert done.returncode == 1
+    assert empty_redis.client.lrange(RESULTS, 0, -1) == [text]
+
+
 def test_only_so_many(ini, empty_redis):
     settle(empty_redis, 1, 2, 3)
     done = dray("results", "orders", "-n", "2", "-c", ini())

@@ -204,3 +204,96 @@ def test_a_look_up_outlives_its_worker(empty_redis, peer):
         world.start()
         assert world.result(20)["status"] == "created"
         assert len(peer.posts) == 1
+
+
+class Kakaclo:
+    """KaKaClo's order lists: each POST's order is created, and answered by hanging up; lists know it, `size` a page."""
+
+    def __init__(self, name, size=250, swapped=False, before=0):
+        self.custom, self.size, self.swapped = name == "kakaclo-custom", size, swapped
+        self.made = [{"id": n, "demandNo": f"C{n}", "customOrderId": f"other-{n}"} for n in range(before)]
+        self.asked = []
+
+    def __call__(self, request):
+        if request.method == "POST" and not request.target.endswith("/search"):
+            order = request.json
+            key = order.get("customOrderId") or order.get("CustomOrderNumber")
+            for sku in [i.get("sku") for i in order["orderItemsList"]]:
+                n = len(self.made) + 4711
+                self.made.append({"id": str(n), "demandNo": f"C{n}", "customOrderId": key, "orderItems": [{"skuCode": sku}]})
+            return HangUp("after")
+        if self.custom:
+            assert request.headers["content-type"] == "application/json"
+            page, size = request.json["pageNumber"], request.json["pageSize"]
+            assert request.json["createDateLe"] - request.json["createDateGe"] >= 20 * 60 * 1000 and size <= 100
+        else:
+            asked = dict(p.split("=") for p in request.target.partition("?")[2].split("&"))
+            page, size = int(asked["pageNumber"]), int(asked["pageSize"])
+            if self.swapped:
+                page, size = size, page
+        self.asked.append((page, size))
+        size = min(size, self.size)
+        rows = self.made[(page - 1) * size:page * size]
+        return Answer(200, {"code": 10000, "message": "ok", "data": {"total": len(self.made), "list": rows}})
+
+
+@pytest.mark.parametrize("name,path", [("kakaclo-v1", "/openapi/v1/order/orders?"), ("kakaclo-v2", "/openapi/v2/order/orders?"),
+                                       ("kakaclo-custom", "/openapi/v1/product/custom/orders/search")])
+def test_kakaclo_finds_an_order_in_its_lists(empty_redis, peer, name, path):
+    with World(empty_redis, peer, name, account={**LOOKUP, "lookup": "yes"}) as world:
+        peer.default = shop = Kakaclo(name, before=150 if name == "kakaclo-custom" else 300)
+        world.send("one", "KEY-1")
+        result = world.result(20)
+        assert (result["status"], result["order_id"]) == ("created", "C4861" if shop.custom else "5011"), result
+        assert len(shop.asked) == 2 and [r.target.startswith(path) for r in peer.requests[1:]] == [True, True]
+        assert len(shop.made) == (151 if shop.custom else 301)
+        world.send("two", "KEY-1")
+        assert world.result()["status"] == "duplicate"
+
+
+@pytest.mark.parametrize("name", ["kakaclo-v1", "kakaclo-v2"])
+def test_kakaclo_pages_may_be_counted_the_other_way_round(empty_redis, peer, name):
+    with World(empty_redis, peer, name, account=LOOKUP) as world:
+        peer.default = shop = Kakaclo(name, swapped=True, before=200)
+        world.send("one", "KEY-1")
+        assert world.result(20)["order_id"] == "4911"
+        assert shop.asked == [(250, 1), (1, 250)] and len(shop.made) == 201
+
+
+def test_a_split_order_says_what_went_where(empty_redis, peer):
+    with World(empty_redis, peer, account=LOOKUP) as world:
+        peer.default = Kakaclo("kakaclo-v2")
+        order = world.provider.order("KEY-1")
+        order["orderItemsList"] = [{"sku": "A", "quantity": 1}, {"sku": "B", "quantity": 2}]
+        world.push(world.job("one", order=order))
+        result = world.result(20)
+        assert (result["status"], result["order_ids"]) == ("created", ["4711", "4712"])
+        assert [(p["order_id"], p["order"]["orderItems"][0]["skuCode"]) for p in result["parts"]] == [("4711", "A"), ("4712", "B")]
+
+
+def test_custom_orders_are_not_looked_up_unless_asked_for(empty_redis, peer):
+    with World(empty_redis, peer, "kakaclo-custom", account=LOOKUP) as world:
+        peer.default = Kakaclo("kakaclo-custom")
+        world.send("one", "KEY-1")
+        assert world.dead(20)["reason"] == "unknown_outcome"
+        assert len(peer.requests) == 1
+
+
+def test_lookup_no_asks_nobody(empty_redis, peer):
+    with World(empty_redis, peer, account={**LOOKUP, "lookup": "no"}) as world:
+        peer.default = Kakaclo("kakaclo-v2")
+        world.send("one", "KEY-1")
+        assert world.dead(20)["reason"] == "unknown_outcome"
+        assert len(peer.requests) == 1
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_vu_says_taken_with_422(empty_redis, peer, found):
+    """A repeated order_number: looked up, and no second order whatever comes of it."""
+    with World(empty_redis, peer, "vu", account=LOOKUP) as world:
+        taken = Answer(422, {"errors": {"order_number": ["has already been taken"]}})
+        peer.default = vu = Vu(world, posts=[creating(taken) if found else taken])
+        world.send("one", "KEY-1")
+        result = world.result(20)
+        assert result["status"] == ("duplicate" if found else "failed"), result
+        assert len(peer.posts) == 1 and len(peer.gets) >= 1 and len(vu.made) == found

@@ -29,6 +29,8 @@ def raw_member(text, name):
     ('[1853726451928473601, "1853726451928473602"]', ["1853726451928473601", "1853726451928473602"]),
     ('{"kkOrderIds": [1853726451928473601, 1853726451928473602], "status": 0}',
      ["1853726451928473601", "1853726451928473602"]),
+    ('[{"kkOrderId": 1853726451928473601, "sku": "A"}, {"id": "1853726451928473602"}]',
+     ["1853726451928473601", "1853726451928473602"]),
 ])
 def test_kakaclo_ids_digit_for_digit(empty_redis, peer, name, data, ids):
     with World(empty_redis, peer, name) as world:
@@ -36,6 +38,8 @@ def test_kakaclo_ids_digit_for_digit(empty_redis, peer, name, data, ids):
         world.send()
         result = world.result()
         assert (result["status"], result["order_id"], result["order_ids"]) == ("created", ids[0], ids)
+        parts = json.loads(data) if data.startswith("[{") else []
+        assert result["parts"] == [{"order_id": i, "order": part} for i, part in zip(ids, parts)]
 
 
 @pytest.mark.parametrize("name", ["s2", "vu"])

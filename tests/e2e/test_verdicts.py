@@ -16,7 +16,7 @@ from lib.wait import stays_true, wait_until
 from lib.world import World, created
 
 ALL = list(PROVIDERS)
-FIELDS_OF_RESULT = {"id", "status", "provider", "account", "queue", "order_key", "order_id", "order_ids", "order", "error",
+FIELDS_OF_RESULT = {"id", "status", "provider", "account", "queue", "order_key", "order_id", "order_ids", "order", "parts", "warnings", "error",
                     "attempts", "http_status", "enqueued_at", "finished_at", "duration_ms", "meta"}
 FIELDS_OF_LETTER = {"dead_id", "job", "reason", "error", "attempts", "died_at", "worker", "queue", "account", "order_key"}
 FIELDS_OF_ATTEMPT = {"at", "http_status", "code", "message", "ms", "answer"}

@@ -130,7 +130,7 @@ static void test_unknown_is_never_sent_again_unasked(void **state) {
     assert_int_equal(d.op, SETTLE_RETRY);
     assert_int_equal(d.past.phase, PHASE_SEND);
     account.on_unknown = ON_UNKNOWN_LOOKUP;
-    account.provider = provider_find("kakaclo-v1"); /* has no look-up */
+    account.provider = provider_find("kakaclo-custom"); /* has no look-up */
     assert_int_equal(answer(fresh(), VERDICT_UNKNOWN, 0).op, SETTLE_DEAD);
 }
 

@@ -88,8 +88,20 @@ static void test_without_a_key_nothing_can_be_asked(void **state) {
 
 static void test_a_provider_without_a_lookup(void **state) {
     (void)state;
+    static const struct provider none = {.name = "none"};
     use("kakaclo-v1");
+    account.provider = &none;
     expect(200, "{}", VERDICT_UNKNOWN, "no_lookup");
+    for (size_t i = 0; providers[i] != NULL; i++) {
+        use(providers[i]->name);
+        account.http_json.lookup_path = "/x/{key}";
+        bool withdrawn = strcmp(account.provider->name, "kakaclo-custom") == 0;
+        assert_int_equal(provider_lookup_kind(&account) == LOOKUP_NONE, withdrawn);
+        account.lookup = LOOKUP_YES;
+        assert_int_not_equal(provider_lookup_kind(&account), LOOKUP_NONE);
+        account.lookup = LOOKUP_NO;
+        assert_int_equal(provider_lookup_kind(&account), LOOKUP_NONE);
+    }
 }
 
 static void test_vu(void **state) {
@@ -170,6 +182,89 @@ static void test_kakaclo_finds_all_of_a_split_order(void **state) {
            VERDICT_CREATED, "found");
     assert_int_equal(out.id_count, 2);
     assert_true(span_is(out.ids[0], "1") && span_is(out.ids[1], "3"));
+}
+
+/* Version 1 has the same list at another path; an older page calls the key CustomOrderNumber. What an item says
+ * of one part of a split order is kept. */
+static void test_kakaclo_v1(void **state) {
+    (void)state;
+    use("kakaclo-v1");
+    expect_url("/openapi/v1/order/orders?createStartTime=2023-11-14T22:03:20Z"
+               "&createEndTime=2023-11-14T23:23:21Z&pageNumber=1&pageSize=250");
+    expect(200,
+           "{\"code\":10000,\"data\":{\"total\":2,\"list\":[{\"id\":\"1\",\"customOrderId\":\"K 1/\xc3\xb6\","
+           "\"orderItems\":[{\"skuCode\":\"A\"}]},{\"id\":2,\"CustomOrderNumber\":\"K 1/\xc3\xb6\",\"x\":9.90}]}}",
+           VERDICT_CREATED, "found");
+    assert_int_equal(out.id_count, 2);
+    assert_int_equal(out.part_count, 2);
+    assert_true(span_is(out.ids[0], "1") && span_is(out.ids[1], "2"));
+    assert_true(span_is(out.parts[1], "{\"id\":2,\"CustomOrderNumber\":\"K 1/\xc3\xb6\",\"x\":9.90}"));
+    expect(200, "{\"code\":10000,\"data\":{\"total\":1,\"list\":[{\"customOrderId\":\"K 1/\xc3\xb6\"}]}}",
+           VERDICT_UNKNOWN, "no_order_id");
+}
+
+#define V2_URL                                                                                                         \
+    "/openapi/v2/order/orders?createStartTime=2023-11-14T22:03:20Z&createEndTime=2023-11-14T23:23:21Z&"
+
+/* A server that takes pageNumber for the size: by its own words, or by an empty first page of some orders, it
+ * shows it, and is asked the other way round from the start. */
+static void test_kakaclo_reads_pages_either_way(void **state) {
+    (void)state;
+    static const char *const shown[] = {
+        "{\"code\":10000,\"data\":{\"total\":600,\"pageNumber\":250,\"pageSize\":1,\"list\":[{\"id\":1}]}}",
+        "{\"code\":10000,\"data\":{\"total\":3,\"list\":[]}}"};
+    for (size_t i = 0; i < 2; i++) {
+        use("kakaclo-v2");
+        assert_true(read_page(200, shown[i]));
+        expect_url(V2_URL "pageNumber=250&pageSize=1");
+        char *full = others("{\"code\":10000,\"data\":{\"total\":501,\"list\":[", 250, "]}}");
+        assert_true(read_page(200, full));
+        expect_url(V2_URL "pageNumber=250&pageSize=2");
+        assert_int_equal(cursor.seen, 250);
+        assert_true(read_page(200, full));
+        free(full);
+        expect(200, "{\"code\":10000,\"data\":{\"total\":501,\"list\":[{\"id\":7,\"customOrderId\":\"y\"}]}}",
+               VERDICT_ABSENT, "not_found");
+    }
+}
+
+/* Some orders, and a page without any, is nobody's "not found". */
+static void test_kakaclo_an_empty_page_proves_nothing(void **state) {
+    (void)state;
+    static const char empty[] = "{\"code\":10000,\"data\":{\"total\":300,\"list\":[]}}";
+    use("kakaclo-v2");
+    assert_true(read_page(200, empty)); /* perhaps the other way round … */
+    expect(200, empty, VERDICT_RETRY, "lookup_empty_page");
+    use("kakaclo-v2");
+    char *full = others("{\"code\":10000,\"data\":{\"total\":300,\"list\":[", 250, "]}}");
+    assert_true(read_page(200, full));
+    free(full);
+    expect(200, empty, VERDICT_RETRY, "lookup_empty_page");
+    use("kakaclo-custom");
+    expect(200, empty, VERDICT_RETRY, "lookup_empty_page");
+}
+
+static void test_kakaclo_custom_asks_with_a_body(void **state) {
+    (void)state;
+    struct buf body;
+    buf_init(&body, 4096);
+    use("kakaclo-custom");
+    expect_url("/openapi/v1/product/custom/orders/search");
+    assert_int_equal(account.provider->build_lookup_body(&account, &envelope, &cursor, &body), 0);
+    assert_string_equal(buf_cstr(&body), "{\"createDateGe\":1699999400123,\"createDateLe\":1700004200001,"
+                                         "\"pageNumber\":1,\"pageSize\":100}");
+    char *full = others("{\"code\":10000,\"data\":{\"total\":101,\"list\":[", 100, "]}}");
+    assert_true(read_page(200, full));
+    free(full);
+    buf_reset(&body);
+    account.provider->build_lookup_body(&account, &envelope, &cursor, &body);
+    assert_non_null(strstr(buf_cstr(&body), "\"pageNumber\":2,"));
+    expect(200,
+           "{\"code\":10000,\"data\":{\"total\":101,\"list\":[{\"id\":5,\"demandNo\":\"C202401164058\",\"status\":2,"
+           "\"customOrderId\":\"K 1/\xc3\xb6\"}]}}",
+           VERDICT_CREATED, "found");
+    assert_true(span_is(out.ids[0], "C202401164058"));
+    buf_deinit(&body);
 }
 
 static void test_a_lookup_without_end_is_given_up(void **state) {
@@ -261,6 +356,10 @@ int main(void) {
         TEST(test_kakaclo_reads_every_page),
         TEST(test_kakaclo_ends),
         TEST(test_kakaclo_finds_all_of_a_split_order),
+        TEST(test_kakaclo_v1),
+        TEST(test_kakaclo_reads_pages_either_way),
+        TEST(test_kakaclo_an_empty_page_proves_nothing),
+        TEST(test_kakaclo_custom_asks_with_a_body),
         TEST(test_a_lookup_without_end_is_given_up),
         TEST(test_s2),
         TEST(test_s2_knows_other_shops_orders),
