@@ -138,7 +138,8 @@ def status_fields():
             "inflight": count("claimed and not settled"), "max_inflight": count("as configured")}),
         "redis": closed("Its Redis.", {"up": boolean("of every queue"), "error": nullable(string("why not")),
                                        "read_at": unix_ms("the oldest of the figures; 0: not yet")}),
-        "access": closed("The one who asks.", {"token_configured": boolean("in [admin]"), "may_act": boolean("this request has the token")}),
+        "access": closed("The one who asks.", {"token_configured": boolean("in [admin]"), "may_act": boolean("this request has a token"),
+                                                  "who": nullable(string("whose: an operator's name; `token`: [admin]'s own"))}),
         "bounds_us": closed("Upper bounds of the histograms, microseconds.", {
             "http": array(number, "of requests to providers"), "pickup": array(number, "of waiting in the queue")}),
     }

@@ -19,6 +19,13 @@ struct queue_config {
     const struct account *default_account; /* never NULL after loading */
 };
 
+#define ADMIN_OPERATORS_MAX 200
+/* Somebody with a token of their own ([admin] operators_file). */
+struct admin_operator {
+    char name[NAME_MAX_LEN + 1];
+    const char *token;
+};
+
 struct config {
     uint32_t refs;
     /* [redis] */
@@ -39,6 +46,9 @@ struct config {
     const char *admin_listen; /* "127.0.0.1:9780"; "off": no admin server */
     const char *admin_token;      /* NULL: none */
     const char *admin_token_file; /* NULL: not from a file */
+    const char *admin_operators_file; /* NULL: none */
+    struct admin_operator *admin_operators;
+    uint32_t admin_operator_count;
     /* [queue NAME], [account NAME]; both sorted by name; each account is a counted reference */
     struct queue_config *queues;
     uint32_t queue_count;

@@ -44,6 +44,7 @@ void act_log(const struct request *r, const char *what, const char *result) {
     if (!log_begin(&l, LOG_WARN, "admin_action"))
         return;
     log_str(&l, "what", what);
+    log_str(&l, "who", r->who);
     log_str(&l, "queue", r->param[0]);
     if (r->param[1][0] != '\0')
         log_str(&l, strncmp(r->route->path, "/api/v1/dead", 12) == 0 ? "dead_id" : "account",

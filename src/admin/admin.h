@@ -45,6 +45,7 @@ struct request {
     const struct route *route;
     char param[ADMIN_PARAMS][ADMIN_PARAM_MAX];
     bool with_token; /* it came with the right one */
+    char who[NAME_MAX_LEN + 1]; /* whose: an operator's name, "token" for [admin]'s own; "" without */
     struct buf body, out;
     unsigned status; /* 0: not answered yet */
     const char *content_type;
@@ -102,6 +103,9 @@ const char *request_query(const struct request *r, const char *name); /* decoded
 /* route.c */
 /* Finds the route; false: answered already (404, 405, 401, 403, 413). */
 bool route(struct request *r, const char *method, const char *path);
+
+/* Somebody may act from elsewhere than this host: a token is configured. */
+bool admin_has_tokens(const struct config *c);
 
 /* health.c */
 void handle_healthz(struct request *r);

@@ -147,7 +147,8 @@ static void add_this(struct buf *b, const struct request *r) {
     api_u64(b, "read_at", at);
     api_end(b, '}');
     buf_add_str(b, ",\"access\":{");
-    api_bool(b, "token_configured", w->config->admin_token != NULL);
+    api_bool(b, "token_configured", admin_has_tokens(w->config));
+    api_str(b, "who", r->with_token ? r->who : NULL);
     api_bool(b, "may_act", r->with_token);
     api_end(b, '}');
 }

@@ -75,11 +75,20 @@ static bool same_secret(const char *offered, const char *secret) {
     return differ == 0;
 }
 
-static bool has_token(const struct request *r, const char *token) {
-    const char *header =
-        MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Authorization");
-    return token != NULL && header != NULL && strncasecmp(header, "Bearer ", 7) == 0 &&
-           same_secret(header + 7, token);
+/* Whose token it is; all are compared, so that the time it takes tells nothing. */
+static void read_token(struct request *r, const struct config *c) {
+    const char *header = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Authorization");
+    const char *offered = header != NULL && strncasecmp(header, "Bearer ", 7) == 0 ? header + 7 : NULL;
+    const char *who = offered != NULL && c->admin_token != NULL && same_secret(offered, c->admin_token) ? "token" : "";
+    for (uint32_t i = 0; offered != NULL && i < c->admin_operator_count; i++)
+        if (same_secret(offered, c->admin_operators[i].token))
+            who = c->admin_operators[i].name;
+    snprintf(r->who, sizeof(r->who), "%s", who);
+    r->with_token = who[0] != '\0';
+}
+
+bool admin_has_tokens(const struct config *c) {
+    return c->admin_token != NULL || c->admin_operator_count > 0;
 }
 
 static bool host_is_local(const struct request *r) {
@@ -108,15 +117,15 @@ static void log_denied(struct request *r, const char *why) {
 }
 
 static bool may(struct request *r) {
-    const char *token = r->admin->worker->config->admin_token;
+    const struct config *c = r->admin->worker->config;
     enum access access = r->route->access;
-    r->with_token = has_token(r, token);
+    read_token(r, c);
     if (access == ACCESS_OPEN || r->with_token)
         return true;
-    if (token != NULL) {
+    if (admin_has_tokens(c)) {
         log_denied(r, "token");
         answer_error(r, 401, "token_needed",
-                     "Authorization: Bearer with the token of [admin] is needed");
+                     "Authorization: Bearer with a token of [admin] is needed");
     } else if (access == ACCESS_READ && !r->admin->beyond_loopback && host_is_local(r)) {
         return true;
     } else if (access == ACCESS_READ) {
@@ -127,7 +136,7 @@ static bool may(struct request *r) {
     } else {
         log_denied(r, "no token configured");
         answer_error(r, 403, "no_token_configured",
-                     "%s needs a token: set `token` or `token_file` in [admin]",
+                     "%s needs a token: set `token`, `token_file` or `operators_file` in [admin]",
                      access == ACCESS_ACT ? "changing anything" : "an order's contents");
     }
     return false;

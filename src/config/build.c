@@ -220,6 +220,7 @@ static void build_globals(struct config_full *full) {
         if (section != NULL && kind == SECTION_REDIS)
             build_redis(full, section);
     }
+    load_operators(full);
     name_worker(full);
     c->redis.client_name = c->worker_name;
     if (c->redis.command_timeout_ms == 0)

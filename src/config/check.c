@@ -75,10 +75,11 @@ static void check_admin(struct draft *s, const struct config *c, struct section 
     uint32_t port = 0;
     if (c->admin_listen == NULL || !split_host_port(c->admin_listen, &host, &port))
         return; /* off, or reported */
-    bool has_token = is_set(admin, "token") || is_set(admin, "token_file");
+    bool has_token = is_set(admin, "token") || is_set(admin, "token_file") ||
+                     is_set(admin, "operators_file");
     if (!has_token && !host_is_loopback(host.ptr, host.len))
         draft_fault(s, admin, table_key(SECTION_ADMIN, "listen"),
-                    "%s is reached from other hosts: that needs a `token` (or `token_file`)",
+                    "%s is reached from other hosts: that needs a `token` (or `token_file`, or `operators_file`)",
                     c->admin_listen);
 }
 

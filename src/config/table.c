@@ -143,6 +143,11 @@ static const struct key admin_keys[] = {
              "`token`."},
     SECRET("token", CONFIG(admin_token), "Bearer token of `/api/v1/`."),
     SECRET_FILE("token", CONFIG(admin_token_file)),
+    {.name = "operators_file",
+     .type = &type_file,
+     CONFIG(admin_operators_file),
+     .help = "A file with a line for each operator: a name, a blank, a token of their own (16 characters or more), which does "
+             "what `token` does; the log says whose it was. Read again by a reload."},
 };
 
 static const struct key queue_keys[] = {

@@ -227,6 +227,8 @@ struct account_full {
 
 /* build.c: [redis], [worker] and [admin] into full->c; accounts; queues. Faults are reported. */
 void build_config(struct config_full *full);
+/* operators.c: [admin] operators_file into full->c. Faults are reported, without a token. */
+void load_operators(struct config_full *full);
 /* queues.c: full->c.queues from the sections and the accounts that were built. */
 void build_queues(struct config_full *full);
 /* Fills the struct at `base` with what the section sets and the table's defaults. */

@@ -150,7 +150,7 @@ def test_without_a_token_this_host_may_read(empty_redis, peer):
             for host in ("evil.example", "127.0.0.1.evil.example", "localhost.evil.example:9780"):
                 answer = world.ask(path, headers={"Host": host})
                 assert (answer.status, answer.json["error"]["code"]) == (403, "foreign_host")
-        assert world.get("/api/v1/status")["access"] == {"token_configured": False, "may_act": False}
+        assert world.get("/api/v1/status")["access"] == {"token_configured": False, "may_act": False, "who": None}
 
 
 def test_methods_paths_and_heads(world):

@@ -172,7 +172,7 @@ function draw(s) {
   state.status = s;
   $("worker").textContent = `${s.worker.id} · ${s.worker.version} · ${s.worker.mode} · up ${span(s.worker.uptime_ms)}`;
   $("token-open").hidden = !s.access.token_configured;
-  $("token-open").textContent = s.access.may_act ? "Sign out" : "Token";
+  $("token-open").textContent = s.access.may_act ? `Sign out${s.access.who && s.access.who !== "token" ? ` ${s.access.who}` : ""}` : "Token";
   const rates = drawCharts(s);
   drawAttention(s);
   drawQueues(s, rates);
