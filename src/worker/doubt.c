@@ -162,6 +162,8 @@ static void disbelieve(struct order *o, struct outcome *outcome, struct span id,
 void doubt_ids(struct order *o, struct http_call *call, const struct http_exchange *x, struct outcome *outcome) {
     struct worker *w = o->lane->worker;
     uint64_t now = clock_unix_ms();
+    if (outcome->verdict == VERDICT_UNKNOWN && x->answered && x->status / 100 == 2)
+        http_doubt(call); /* neither yes nor no: it may be another request's, and so may be what comes behind it */
     if (outcome->verdict != VERDICT_CREATED || o->account->repeated_ids || o->port == NULL)
         return;
     if (w->told == NULL && (w->told = calloc(1, sizeof(struct told))) == NULL)

@@ -126,6 +126,18 @@ def test_repeated_id_is_believed_for_neither(empty_redis):
             assert (line["account"], line["id"], line["order_id"]) == ("other", "b", "901")
 
 
+@pytest.mark.parametrize("answer", [Answer(200, "nonsense"), Answer(200, ""), Answer(202, {"data": 5})], ids=["words", "empty", "202"])
+def test_unclear_yes_ends_its_connection(empty_redis, answer):
+    """Whose it was, nobody knows; what comes behind it would be as doubtful."""
+    good = Answer(200, {"code": 10000, "message": "success", "data": 7})
+    with Peer([answer, good]) as peer, World(empty_redis, peer) as world:
+        world.send("a", "A")
+        assert world.result()["error"]["reason"] == "unknown_outcome"
+        world.send("b", "B")
+        assert world.result()["order_id"] == "7"
+        assert [r.connection for r in peer.posts] == [0, 1]
+
+
 def test_one_key_may_have_its_id_again(empty_redis):
     """The same order, sent again by an operator: the provider knows it, and says the same id."""
     answers = [Answer(422, {"code": 5, "message": "no"}), Answer(200, {"code": 10000, "message": "success", "data": 7}),
