@@ -1,6 +1,7 @@
 """A worker with its Redis and one or more accounts, seen as producers and consumers see it."""
 
 import base64
+import contextlib
 import json
 import time
 
@@ -46,6 +47,7 @@ class World:
         self.daemon = Daemon(self.config, env=env)
         self.autostart = start
         self.count = 0
+        self.pushed = {}  # by id, as far as that can be read: what a result belongs to
 
     # -- producers ----------------------------------------------------------------------------------
 
@@ -64,7 +66,10 @@ class World:
     def push(self, *jobs):
         """Pushes texts (or bytes) as they are; the first is taken first."""
         for job in jobs:
-            self.db.lpush(self.key("jobs"), job if isinstance(job, (str, bytes)) else json.dumps(job))
+            text = job if isinstance(job, (str, bytes)) else json.dumps(job)
+            self.db.lpush(self.key("jobs"), text)
+            with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
+                self.pushed[json.loads(text)["id"]] = text
         return jobs[0] if jobs else None
 
     def send(self, id=None, key=None, **fields):
@@ -80,7 +85,9 @@ class World:
         name = queue_key or self.key("results")
         raw = wait_until(lambda: self.db.rpop(name) or self.check_running(), deadline,
                          lambda: f"a result on {name}; {self.state()}")
-        contract.result(raw)
+        result = contract.result(raw)
+        if result["status"] == "created" and result["id"] in self.pushed:
+            contract.check_envelope("job", self.pushed[result["id"]])
         return raw
 
     def results(self, count, deadline=30.0):
