@@ -27,6 +27,8 @@ IDS = closed("Which letters.", {"ids": {**array({"type": "string"}, "dead letter
 def ref(name):
     return {"$ref": f"#/components/schemas/{name}"}
 
+PICKUPS = ["blocking", "polling"]
+
 
 def count(text):
     return integer(text, minimum=0)
@@ -57,6 +59,8 @@ def queue():
             "inflight": count("claimed and not settled"), "settling": count("outcomes that Redis has not taken yet"),
             "concurrency": count("as configured"), "claimed": count("jobs"), "settled": count("claims"),
             "fenced": count("claims that another worker had meanwhile"), "lookups": count("look-ups"),
+            "redis_full": boolean("Redis refuses it for want of memory"),
+            "pickup_mode": string("`polling`: it has no connection of its own for the queue, and asks for jobs", enum=PICKUPS),
             "leased": boolean("its lease on the queue holds"), "http": histogram(), "pickup": histogram()}),
     })
 
@@ -87,7 +91,8 @@ def worker():
         "inflight": count("jobs that it holds"), "lease_until": unix_ms("by Redis's clock"), "alive": boolean("its lease holds"),
         "info": nullable(closed("What it says of itself; null: nothing yet.", {
             "host": string("its host"), "pid": count("its process"), "version": string("dray's version"),
-            "started_at": unix_ms("its start"), "lease_ms": count("as configured"), "inflight": count("as it last said"),
+            "started_at": unix_ms("its start"), "lease_ms": count("as configured"),
+            "connections": count("to Redis"), "pickup_mode": string("as it last said", enum=PICKUPS), "inflight": count("as it last said"),
             "mode": string("as it last said", enum=MODES)}))})
 
 
@@ -137,6 +142,7 @@ def status_fields():
             "not_ready": nullable(string("why /readyz says no")), "uptime_ms": count("since its start"),
             "inflight": count("claimed and not settled"), "max_inflight": count("as configured")}),
         "redis": closed("Its Redis.", {"up": boolean("of every queue"), "error": nullable(string("why not")),
+                                       "connections": count("of this worker, that are up"),
                                        "read_at": unix_ms("the oldest of the figures; 0: not yet")}),
         "access": closed("The one who asks.", {"token_configured": boolean("in [admin]"), "may_act": boolean("this request has a token"),
                                                   "who": nullable(string("whose: an operator's name; `token`: [admin]'s own"))}),

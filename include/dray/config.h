@@ -33,6 +33,7 @@ struct config {
     const char *redis_password_file; /* NULL: not from a file */
     const char *redis_sentinel_password_file; /* likewise */
     const char *redis_prefix; /* "dray" */
+    uint32_t pickup_connections; /* of a worker, at most */
     uint32_t min_replicas;
     uint32_t min_replicas_timeout_ms;
     /* [worker] */
@@ -44,6 +45,7 @@ struct config {
     const char *spool_dir; /* where results wait when Redis is away at shutdown */
     /* [admin] */
     const char *admin_listen; /* "127.0.0.1:9780"; "off": no admin server */
+    uint64_t liveness_after_ms;
     const char *admin_token;      /* NULL: none */
     const char *admin_token_file; /* NULL: not from a file */
     const char *admin_operators_file; /* NULL: none */

@@ -72,6 +72,14 @@ const char *redis_conn_error(const struct redis_conn *c);
 /* Whether a reason for being DOWN is about the password or the user's rights, so that only a person
  * can end it. The connection goes on trying, every 2.5 to 5 s. */
 bool redis_reason_is_auth(const char *reason);
+/* Whether an error reply, or a reason for being DOWN, says that this server does not serve, and another may: the
+ * master is elsewhere now, or this one reads its data in. */
+bool redis_reason_is_moved(const char *text);
+/* Whether a reason for being DOWN is a server's that answers and refuses, and not that none is reached. Loading
+ * is none: it ends by itself. */
+bool redis_reason_is_refusal(const char *reason);
+/* An error reply as people read it: without the script's hash and line that Redis puts around it. */
+void redis_error_words(const char *text, char *out, size_t size);
 /* Where it connects to ("127.0.0.1:6379", a path), for messages; under Sentinel the master last named. */
 const char *redis_conn_place(const struct redis_conn *c);
 

@@ -58,6 +58,8 @@ void redis_router_unblock(struct redis_router *blocked, struct redis_router *by)
 /* As redis_conn_close. */
 void redis_router_close(struct redis_router *r, void (*closed)(void *arg), void *arg);
 
+/* How many connections are up. */
+uint32_t redis_router_connections(const struct redis_router *r);
 /* Sums over all connections there are and were. */
 struct redis_stats redis_router_stats(const struct redis_router *r);
 /* Whether the server last said that it is a cluster's node. */

@@ -50,6 +50,8 @@ static void add_here(struct buf *b, const struct lane *lane) {
     api_u64(b, "settled", lane->stats.settled);
     api_u64(b, "fenced", lane->stats.fenced);
     api_u64(b, "lookups", lane->stats.lookups);
+    api_bool(b, "redis_full", lane->redis_full);
+    api_str(b, "pickup_mode", pickup_blocks(lane) ? "blocking" : "polling");
     api_bool(b, "leased", lane->leased && clock_boot_ns() < lane->lease_until_ns);
     add_histogram(b, "http", &lane->stats.http);
     add_histogram(b, "pickup", &lane->stats.pickup);
@@ -144,6 +146,7 @@ static void add_this(struct buf *b, const struct request *r) {
     const char *away = redis_away(w);
     api_bool(b, "up", away == NULL);
     api_str(b, "error", away);
+    api_u64(b, "connections", worker_connections(w));
     api_u64(b, "read_at", at);
     api_end(b, '}');
     buf_add_str(b, ",\"access\":{");

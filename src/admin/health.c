@@ -1,7 +1,8 @@
 /* Liveness and readiness.
  *
- * Alive: the loop turns (else nobody answers), and jobs that could be claimed are claimed. Redis
- * being away, or refusing, is not the worker's fault: a restart would only cost what is in flight.
+ * Alive: the loop turns (else nobody answers), jobs that could be claimed are claimed, and Redis, where it
+ * answers, lets jobs be claimed at least once in liveness_after. Redis being away, or full, is not the worker's fault:
+ * a restart would only cost what is in flight.
  */
 #include "admin/admin.h"
 
@@ -39,6 +40,9 @@ const char *not_ready(const struct worker *w) {
     for (uint32_t i = 0; i < w->lane_count; i++)
         if (!w->lanes[i]->leased || now >= w->lanes[i]->lease_until_ns)
             return "no lease: Redis has not confirmed this worker";
+    for (uint32_t i = 0; i < w->lane_count; i++)
+        if (w->lanes[i]->redis_full)
+            return "Redis is full";
     return w->mode == WORKER_RUNNING ? NULL : "starting";
 }
 
@@ -66,16 +70,49 @@ static const struct view *stuck(const struct admin *a, uint64_t *stuck_ms) {
     return worst;
 }
 
+/* The queue whose jobs cannot be claimed for longest, beyond liveness_after, or NULL. */
+static const struct lane *barred(const struct worker *w, uint64_t *barred_ms) {
+    const struct lane *worst = NULL;
+    uint64_t now = clock_boot_ns(), most = w->config->liveness_after_ms;
+    for (uint32_t i = 0; i < w->lane_count; i++) {
+        uint64_t since = w->lanes[i]->barred_since_ns, ms = since > 0 ? (now - since) / 1000000 : 0;
+        if (ms > most) {
+            worst = w->lanes[i];
+            *barred_ms = most = ms;
+        }
+    }
+    return worst;
+}
+
+/* "" where all is well. */
+static void unhealthy_reason(const struct admin *a, struct buf *out) {
+    uint64_t ms = 0;
+    char words[64];
+    const struct view *view = stuck(a, &ms);
+    const struct lane *lane = view == NULL ? barred(a->worker, &ms) : NULL;
+    if (view != NULL)
+        buf_addf(out, "queue %s: %llu jobs wait and nothing was claimed for %llu s", view->queue,
+                 (unsigned long long)view->jobs, (unsigned long long)ms / 1000);
+    if (lane == NULL)
+        return;
+    lane_barred_by(lane, words, sizeof(words));
+    buf_addf(out, "queue %s: nothing could be claimed for %llu s although Redis answers%s%s", lane->keys.queue,
+             (unsigned long long)ms / 1000, words[0] != '\0' ? ": " : "", words);
+}
+
 void handle_healthz(struct request *r) {
     const struct worker *w = r->admin->worker;
-    uint64_t ms = 0;
-    const struct view *view = stuck(r->admin, &ms);
+    struct buf reason;
+    buf_init(&reason, 1024);
+    unhealthy_reason(r->admin, &reason);
+    bool healthy = reason.len == 0;
     buf_addf(&r->out, "{\"healthy\":%s,\"mode\":\"%s\",\"redis\":\"%s\",\"reason\":",
-             view == NULL ? "true" : "false", mode_name(w), redis_away(w) == NULL ? "up" : "away");
-    if (view == NULL)
-        buf_add_str(&r->out, "null}");
+             healthy ? "true" : "false", mode_name(w), redis_away(w) == NULL ? "up" : "away");
+    if (healthy)
+        buf_add_str(&r->out, "null");
     else
-        buf_addf(&r->out, "\"queue %s: %llu jobs wait and nothing was claimed for %llu s\"}",
-                 view->queue, (unsigned long long)view->jobs, (unsigned long long)ms / 1000);
-    answer_json(r, view == NULL ? 200 : 503);
+        buf_add_json_str(&r->out, buf_span(&reason));
+    buf_add_char(&r->out, '}');
+    buf_deinit(&reason);
+    answer_json(r, healthy ? 200 : 503);
 }

@@ -65,6 +65,12 @@ static uint64_t get_full(const struct lane *l, const struct view *v) {
 static uint64_t get_leased(const struct lane *l, const struct view *v) {
     return (void)v, l->leased && clock_boot_ns() < l->lease_until_ns;
 }
+static uint64_t get_redis_full(const struct lane *l, const struct view *v) {
+    return (void)v, l->redis_full;
+}
+static uint64_t get_polled(const struct lane *l, const struct view *v) {
+    return (void)v, !pickup_blocks(l);
+}
 static uint64_t get_inflight(const struct lane *l, const struct view *v) {
     return (void)v, lane_active(l);
 }
@@ -95,6 +101,10 @@ static const struct queue_metric queue_metrics[] = {
     {"dray_queue_paused", "gauge", "1 while an operator has paused the queue.", get_paused, true},
     {"dray_queue_results_full", "gauge", "1 while claiming stops because results are not consumed.",
      get_full, true},
+    {"dray_queue_redis_full", "gauge", "1 while the queue's Redis refuses this worker for want of memory.", get_redis_full,
+     false},
+    {"dray_queue_polled", "gauge",
+     "1 while the queue has no connection of its own for the pick-up, and its jobs are asked for.", get_polled, false},
     {"dray_queue_leased", "gauge", "1 while this worker's lease on the queue holds.", get_leased,
      false},
     {"dray_inflight_orders", "gauge", "Orders that this worker has claimed and not yet settled.",
@@ -184,7 +194,11 @@ static void add_histograms(struct buf *b, const struct admin *a) {
 /* ---- the worker ---- */
 
 static void add_redis(struct buf *b, const struct worker *w) {
-    struct redis_stats sum = redis_router_stats(w->redis);
+    struct redis_stats sum = redis_router_stats(w->redis), gone = w->pickups_gone;
+    sum.commands += gone.commands;
+    sum.writes += gone.writes;
+    sum.reconnects += gone.reconnects;
+    sum.errors += gone.errors;
     for (uint32_t i = 0; i < w->lane_count; i++) {
         if (w->lanes[i]->blocker == NULL)
             continue;
@@ -203,6 +217,7 @@ static void add_redis(struct buf *b, const struct worker *w) {
         if (w->lanes[i]->eviction != EVICTION_UNKNOWN)
             queue_value(b, "dray_redis_noeviction", w->lanes[i]->keys.queue,
                         w->lanes[i]->eviction == EVICTION_NONE);
+    one(b, "dray_redis_connections", "gauge", "Connections to Redis that are up.", worker_connections(w));
     one(b, "dray_redis_commands_total", "counter", "Commands sent to Redis.", sum.commands);
     one(b, "dray_redis_writes_total", "counter", "Writes to Redis's sockets: round trips, about.",
         sum.writes);

@@ -162,7 +162,12 @@ static redisReply *read_reply(struct session *s) {
 static redisReply *checked(struct session *s, redisReply *reply) {
     if (reply == NULL || reply->type != REDIS_REPLY_ERROR)
         return reply;
-    s->code = cli_fail(s->verb, "Redis: %s", reply->str);
+    char words[512];
+    redis_error_words(reply->str, words, sizeof(words));
+    if (s->refusal != NULL)
+        err_set(s->refusal, "%s", words);
+    else
+        s->code = cli_fail(s->verb, "Redis: %s", words);
     freeReplyObject(reply);
     return NULL;
 }

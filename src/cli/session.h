@@ -14,6 +14,7 @@ struct session {
     bool has_keys;
     bool force;     /* --force: a queue that nobody configured and Redis does not know is taken as it is */
     struct buf cmd; /* the command being written */
+    struct err *refusal; /* where set, an error reply is put there and not printed */
     int code;       /* why session_open or a call failed, for the caller to return */
 };
 

@@ -99,19 +99,49 @@ static void fill(struct status *st, size_t i, const redisReply *r, struct snapsh
         n->out_per_s = per_second(n->sample.ended, last->ended, ms);
     }
     *last = n->sample;
+    const struct queue_config *q = config_queue(st->s.config, st->queues[i]);
+    if (q != NULL && q->results_high_water > 0 && (uint64_t)snapshot_number(n, "results") >= q->results_high_water)
+        n->high_water = q->results_high_water;
+    n->redis_full = trouble_redis_full(&st->s);
+}
+
+/* Redis refused to tell of this queue: why, and the others are shown all the same. */
+static void add_broken(struct status *st, size_t i, const struct err *refusal) {
+    struct buf why;
+    buf_init(&why, 16384);
+    trouble_wrong_keys(&st->s, &why);
+    if (why.len == 0)
+        buf_add_str(&why, refusal->text);
+    if (st->json) {
+        buf_addf(&st->out, "{\"queue\":\"%s\",\"error\":", st->queues[i]);
+        buf_add_json_str(&st->out, buf_span(&why));
+        buf_add_char(&st->out, '}');
+    } else {
+        buf_addf(&st->out, "queue %s   BROKEN: %s\n", st->queues[i], buf_cstr(&why));
+    }
+    buf_deinit(&why);
+    st->s.code = EXIT_FAILED;
 }
 
 /* Looks at every queue into st->out. 0, or -1. */
 static int look_at_all(struct status *st) {
+    st->s.code = EXIT_FINE;
     buf_reset(&st->out);
     buf_add_str(&st->out, st->json ? "{\"queues\":[" : "");
     for (size_t i = 0; i < st->count; i++) {
         struct snapshot n;
+        struct err refusal = {""};
+        st->s.refusal = &refusal;
         redisReply *r = look(&st->s, st->queues[i]);
-        if (r == NULL)
+        st->s.refusal = NULL;
+        if (r == NULL && refusal.text[0] == '\0')
             return -1;
-        fill(st, i, r, &n);
         buf_add_str(&st->out, i == 0 ? "" : st->json ? "," : "\n");
+        if (r == NULL) {
+            add_broken(st, i, &refusal);
+            continue;
+        }
+        fill(st, i, r, &n);
         st->out.failed |= !snapshot_init(&n);
         if (buf_ok(&st->out))
             (st->json ? status_json : status_text)(&n, &st->doc, &st->out);
@@ -181,7 +211,7 @@ static int show(struct status *st) {
         if (st->watch)
             nanosleep(&gap, NULL);
     } while (st->watch && !cli_interrupted);
-    return EXIT_FINE;
+    return st->s.code;
 }
 
 /* The queues that were named, else all that are configured. */
@@ -249,6 +279,8 @@ const struct verb verb_status = {
         "            --json: a line a second)\n"
         "  --force   also a queue that nobody configured\n"
         "  --json    for machines: "
-        "{\"queues\":[{\"queue\":…,\"accounts\":[…],\"workers\":[…],…}]}\n",
+        "{\"queues\":[{\"queue\":…,\"accounts\":[…],\"workers\":[…],…}]}\n"
+        "\n"
+        "A queue that Redis does not tell of is shown with its error, and the exit code is 1.\n",
     .run = run,
 };

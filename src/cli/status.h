@@ -19,6 +19,8 @@ struct snapshot {
     struct sample sample;
     double in_per_s, out_per_s; /* -1: not known */
     size_t *accounts, *workers; /* where they stand in the reply, in the order in which they are shown */
+    uint64_t high_water;        /* results_high_water, where it is configured and reached; else 0 */
+    bool redis_full;
 };
 
 struct account_view {
@@ -32,8 +34,8 @@ struct account_view {
 
 struct worker_view {
     const char *name;
-    char host[128], version[32], mode[16];
-    int64_t lease_left_ms, uptime_ms, pid, inflight;
+    char host[128], version[32], mode[16], pickup[16];
+    int64_t lease_left_ms, uptime_ms, pid, inflight, connections; /* connections: of the worker, to Redis */
 };
 
 /* Of `s`, queue, reply and now_ms are set: puts accounts and workers in order. False: out of memory.
@@ -51,6 +53,10 @@ const char *snapshot_pause(const struct snapshot *s);
 /* Splits "until reason"; until 0: no end. */
 int64_t pause_parts(const char *pause, const char **reason);
 enum account_state snapshot_state(const struct snapshot *s, const struct account_view *a);
+
+/* status_trouble.c: of the session's queue. Appends every key of a wrong type, "; " between them. */
+void trouble_wrong_keys(struct session *s, struct buf *out);
+bool trouble_redis_full(struct session *s);
 
 void status_text(const struct snapshot *s, struct json_doc *doc, struct buf *out);
 void status_json(const struct snapshot *s, struct json_doc *doc, struct buf *out);

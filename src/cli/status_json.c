@@ -49,10 +49,11 @@ static int64_t add_worker(struct buf *out, const struct snapshot *s, size_t i,
     add_text(out, "host", w.host);
     add_text(out, "version", w.version);
     add_text(out, "mode", w.mode);
+    add_text(out, "pickup_mode", w.pickup);
     buf_addf(out,
              ",\"pid\":%" PRId64 ",\"lease_left_ms\":%" PRId64 ",\"in_flight\":%" PRId64
-             ",\"uptime_ms\":%" PRId64 "}",
-             w.pid, w.lease_left_ms, w.inflight, w.uptime_ms);
+             ",\"uptime_ms\":%" PRId64 ",\"connections\":%" PRId64 "}",
+             w.pid, w.lease_left_ms, w.inflight, w.uptime_ms, w.connections);
     return w.inflight;
 }
 
@@ -83,6 +84,8 @@ void status_json(const struct snapshot *s, struct json_doc *doc, struct buf *out
                                         "delayed", "dead",      "results"};
     int64_t inflight = 0;
     buf_addf(out, "{\"queue\":\"%s\",\"at\":%" PRId64, s->queue, s->now_ms);
+    buf_addf(out, ",\"error\":null,\"results_full\":%s,\"redis_full\":%s", s->high_water > 0 ? "true" : "false",
+             s->redis_full ? "true" : "false");
     add_pause(out, snapshot_pause(s));
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
         buf_addf(out, ",\"%s\":%" PRId64, sizes[i], snapshot_number(s, sizes[i]));

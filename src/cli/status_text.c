@@ -121,8 +121,11 @@ static void add_workers(struct buf *out, const struct snapshot *s, struct json_d
             add_age(out, w.lease_left_ms);
         else
             buf_add_str(out, "RAN OUT; others recover its orders");
-        buf_addf(out, "%s%s\n", strcmp(w.mode, "running") == 0 ? "" : "  ",
+        buf_addf(out, "%s%s", strcmp(w.mode, "running") == 0 ? "" : "  ",
                  strcmp(w.mode, "running") == 0 ? "" : w.mode);
+        if (strcmp(w.pickup, "polling") == 0)
+            buf_addf(out, "  asks for jobs: no connection of its own (%" PRId64 " in all)", w.connections);
+        buf_add_char(out, '\n');
     }
 }
 
@@ -148,6 +151,11 @@ void status_text(const struct snapshot *s, struct json_doc *doc, struct buf *out
     add_rate(out, "in", s->in_per_s);
     add_rate(out, "out", s->out_per_s);
     buf_add_char(out, '\n');
+    if (s->high_water > 0)
+        buf_addf(out, "  RESULTS FULL: results_high_water (%" PRIu64 ") is reached; nothing is claimed until they are consumed\n",
+                 s->high_water);
+    if (s->redis_full)
+        buf_add_str(out, "  REDIS IS FULL: nothing is pushed or claimed until it has memory again\n");
     add_accounts(out, s);
     add_workers(out, s, doc);
 }

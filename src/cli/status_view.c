@@ -65,7 +65,7 @@ static void text_in(struct json_doc *doc, const char *name, char *out, size_t si
 void snapshot_worker(const struct snapshot *s, size_t i, struct json_doc *doc,
                      struct worker_view *w) {
     redisReply **part = s->reply->element[WORKERS]->element + WORKER_PARTS * s->workers[i];
-    *w = (struct worker_view){.name = part[0]->str, .host = "?", .version = "?", .mode = "?"};
+    *w = (struct worker_view){.name = part[0]->str, .host = "?", .version = "?", .mode = "?", .pickup = "?"};
     w->lease_left_ms = strtoll(part[1]->str, NULL, 10) - s->now_ms;
     w->inflight = strtoll(part[3]->str, NULL, 10);
     if (json_parse(doc, part[2]->str, part[2]->len, NULL) < 0 || json_type(doc, 0) != JSON_OBJECT)
@@ -73,6 +73,8 @@ void snapshot_worker(const struct snapshot *s, size_t i, struct json_doc *doc,
     text_in(doc, "host", w->host, sizeof(w->host));
     text_in(doc, "version", w->version, sizeof(w->version));
     text_in(doc, "mode", w->mode, sizeof(w->mode));
+    text_in(doc, "pickup_mode", w->pickup, sizeof(w->pickup));
+    w->connections = number_in(doc, "connections");
     w->pid = number_in(doc, "pid");
     int64_t started = number_in(doc, "started_at");
     w->uptime_ms = started > 0 && started < s->now_ms ? s->now_ms - started : 0;

@@ -79,6 +79,13 @@ static const struct key redis_keys[] = {
              "lease: a beat interval, this, and reconnecting must fit into it, or a hanging "
              "command would cost a living worker its jobs.",
      .default_help = "10s, or a third of the lease where that is less"},
+    {.name = "pickup_connections",
+     COUNT(0, 65536),
+     .def = "65536",
+     CONFIG(pickup_connections),
+     .help = "Queues of a worker that may have a connection of their own, on which Redis hands out a job at once; "
+             "the others' jobs are asked for over the worker's one connection, once a second at least. Where Redis "
+             "takes no more clients the worker does with fewer by itself."},
     {.name = "prefix",
      .type = &type_prefix,
      .def = "dray",
@@ -141,6 +148,12 @@ static const struct key admin_keys[] = {
      CONFIG(admin_listen),
      .help = "`host:port` of health, metrics and dashboard, or `off`. Beyond loopback it needs a "
              "`token`."},
+    {.name = "liveness_after",
+     MS(10 * SECOND, DAY),
+     .def = "5m",
+     CONFIG(liveness_after_ms),
+     .help = "When nothing could be claimed for so long although Redis answers (a replica, a refused password, a missing "
+             "right), `/healthz` fails, so that whatever supervises the worker starts it anew."},
     SECRET("token", CONFIG(admin_token), "Bearer token of `/api/v1/`."),
     SECRET_FILE("token", CONFIG(admin_token_file)),
     {.name = "operators_file",

@@ -106,9 +106,10 @@ static void schedule(struct redis_link *l) {
 }
 
 void redis_link_break(struct redis_link *l, const char *reason) {
-    if (l->broken[0] != '\0' || l->dead)
-        return;
+    if ((l->broken[0] != '\0' && !l->broken_io) || l->dead)
+        return; /* what the server said before it hung up tells more than the socket's error */
     snprintf(l->broken, sizeof(l->broken), "%s", reason);
+    l->broken_io = false;
     l->ctx->err = 0; /* hiredis reads no more after a failed write; answers may have come */
     schedule(l);
 }

@@ -16,10 +16,6 @@ enum redis_server_kind { REDIS_SERVER_UNKNOWN, REDIS_SERVER_SINGLE, REDIS_SERVER
 /* What the server last said that it is; UNKNOWN also where it did not say. */
 enum redis_server_kind redis_conn_kind(const struct redis_conn *c);
 
-/* Whether an error reply says that this server does not serve, and another may: the master is elsewhere now,
- * or this one reads its data in. */
-bool redis_reason_is_moved(const char *text);
-
 /* Error replies "the cluster is down", as long as they go on. */
 struct redis_standstill {
     uint64_t since, last; /* ms, loop time */

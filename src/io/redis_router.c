@@ -296,6 +296,13 @@ bool redis_router_is_cluster(const struct redis_router *r) {
     return r->mode == REDIS_MODE_CLUSTER;
 }
 
+uint32_t redis_router_connections(const struct redis_router *r) {
+    uint32_t n = 0;
+    for (size_t i = 0; i < r->node_count && !r->closing; i++)
+        n += r->nodes[i]->conn != NULL && redis_conn_state(r->nodes[i]->conn) == REDIS_UP;
+    return n;
+}
+
 struct redis_stats redis_router_stats(const struct redis_router *r) {
     struct redis_stats sum = r->gone;
     for (size_t i = 0; i < r->node_count && !r->closing; i++)

@@ -230,7 +230,7 @@ void lane_go_on(struct lane *lane) {
 static void done(struct lane *lane, const struct turn *turn, const redisReply *reply) {
     const char *why = turn->begin != NULL ? turn_begin_refused(reply) : NULL;
     if (why == NULL && !(turn->claims && claim_refused(reply->element[TURN_CLAIMED])))
-        lane->failures = 0; /* which make the pauses longer */
+        lane_refuses_no_more(lane);
     lane_turn_answered(lane, turn->number);
     if (turn_unfolded(reply))
         bundles_unfolded(lane);

@@ -51,6 +51,8 @@ static void write_info(const struct lane *lane, struct buf *out) {
     buf_add_json_str(out, span_str(host));
     buf_addf(out, ",\"pid\":%ld,\"version\":\"" DRAY_VERSION "\",\"started_at\":%llu,\"lease_ms\":%llu,",
              (long)getpid(), (unsigned long long)w->started_unix_ms, (unsigned long long)w->boot->lease_ms);
+    buf_addf(out, "\"connections\":%u,\"pickup_mode\":\"%s\",", worker_connections(w),
+             pickup_blocks(lane) ? "blocking" : "polling");
     buf_addf(out, "\"inflight\":%u,\"mode\":\"%s\"}", lane_active(lane),
              w->mode == WORKER_QUIET      ? "quiet"
              : w->mode == WORKER_DRAINING ? "draining"
@@ -260,8 +262,9 @@ void lane_beat(struct lane *lane) {
     struct buf *cmd = &w->text_cmd, *info = &w->text_path;
     buf_reset(cmd);
     buf_reset(info);
-    if (lane->beats++ % 4 == 0)
+    if (lane->beats++ % 4 == 0 || lane->info_stale)
         write_info(lane, info);
+    lane->info_stale = false;
     size_t count = sizeof(keys) / sizeof(keys[0]);
     queue_cmd_begin(cmd, SCRIPT_BEAT, count, 3);
     for (size_t i = 0; i < count; i++)

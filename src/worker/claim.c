@@ -87,6 +87,11 @@ static enum lane_closed closed_of(const char *status) {
     return strcmp(status, "PAUSED") == 0 ? LANE_PAUSED : strcmp(status, "FULL") == 0 ? LANE_FULL : LANE_OPEN;
 }
 
+void lane_refuses_no_more(struct lane *lane) {
+    lane->failures = 0; /* which make the pauses longer */
+    lane->redis_full = false;
+}
+
 static void claim_failed(struct lane *lane, const char *error) {
     log_redis_error(lane, "claim", error);
     lane->failures++;
@@ -134,8 +139,10 @@ void claim_status(struct lane *lane, const redisReply *r) {
 
 static void count_claimed(struct lane *lane, size_t jobs, size_t bytes) {
     lane->stats.claimed += jobs;
-    if (jobs > 0)
+    if (jobs > 0) {
         lane->stats.claimed_ns = lane->worker->last_claim_ns;
+        lane->poll_ms = 0;
+    }
     lane->more = jobs > 0 && (jobs >= lane->claim_n || bytes >= CLAIM_BYTES);
 }
 
@@ -177,6 +184,10 @@ static bool may_claim(const struct lane *lane, uint64_t now_ns) {
 }
 
 void lane_wake(struct lane *lane, uint64_t now_ns) {
+    if (lane->poll_at_ns != 0 && now_ns >= lane->poll_at_ns) {
+        lane->poll_at_ns = 0;
+        lane->look_now = true;
+    }
     if (lane->look_at_ns == 0 || now_ns < lane->look_at_ns)
         return;
     lane->look_at_ns = 0;
@@ -211,8 +222,7 @@ static void take_picked(struct lane *lane, struct span text) {
     redis_router_flush(lane->worker->redis);
 }
 
-static void on_picked_up(void *arg, const redisReply *r, const char *error) {
-    struct lane *lane = arg;
+static void picked_up(struct lane *lane, const redisReply *r, const char *error) {
     lane->blocking = false;
     if (r == NULL) {
         lane->blocker_lost = true; /* the connection comes back by itself; worker_turn arms it again */
@@ -224,6 +234,7 @@ static void on_picked_up(void *arg, const redisReply *r, const char *error) {
         return;
     }
     lane->worker->last_claim_ns = clock_boot_ns();
+    lane_refuses_no_more(lane);
     if (r->type != REDIS_REPLY_STRING)
         return; /* nothing came */
     if (lane->worker->mode == WORKER_QUIET)
@@ -231,13 +242,24 @@ static void on_picked_up(void *arg, const redisReply *r, const char *error) {
     take_picked(lane, (struct span){r->str, r->len});
 }
 
+static void on_picked_up(void *arg, const redisReply *r, const char *error) {
+    struct lane *lane = arg;
+    picked_up(lane, r, error);
+    if (lane->blocker_leaves && lane->worker->mode != WORKER_STOPPED)
+        pickup_close(lane);
+}
+
 void lane_block_if_idle(struct lane *lane) {
-    if (lane->blocking || lane->look_now || lane->more || lane->claim_out ||
-        redis_router_state(lane->blocker, lane->keys.slot) != REDIS_UP)
+    if (lane->blocking || lane->look_now || lane->more || lane->claim_out)
         return;
     uint64_t now = clock_boot_ns();
-    if (!may_claim(lane, now) || free_slots(lane) == 0 || lane->closed != LANE_OPEN)
+    bool blocks = pickup_blocks(lane);
+    if ((!blocks && lane->poll_at_ns != 0) || !may_claim(lane, now) || lane->closed != LANE_OPEN || free_slots(lane) == 0)
         return;
+    if (!blocks) {
+        pickup_poll(lane, now);
+        return;
+    }
     struct buf *cmd = &lane->worker->text_cmd;
     buf_reset(cmd);
     redis_resp_begin(cmd, 6);

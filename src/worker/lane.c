@@ -20,8 +20,6 @@ struct lane *lane_new(struct worker *w, const struct queue_config *config, struc
     if (queue_keys_init(&lane->keys, w->boot->redis_prefix, config->name, w->id) < 0 || bundles_init(lane) < 0)
         err_set(err, "queue %s: out of memory", config->name);
     else if (lane_set_ports(lane, err) == 0)
-        lane->blocker = redis_router_new(w->loop, &w->boot->redis, &w->rng, NULL, NULL, err);
-    if (lane->blocker != NULL)
         return lane;
     lane_free(lane);
     return NULL;
@@ -70,6 +68,7 @@ void lane_follow(struct lane *lane) {
     lane->claim_lost |= lane->registered; /* what Redis forgot, it holds as claims that we don't know */
     lane_send_limits(lane);
     lane_beat(lane);
+    pickups_open(lane->worker);
 }
 
 void lane_stop_pickup(struct lane *lane) {

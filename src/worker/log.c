@@ -119,10 +119,13 @@ void log_closed(struct lane *lane, enum lane_closed closed) {
             (unsigned long long)lane->config->results_high_water);
 }
 
-void log_redis_error(const struct lane *lane, const char *what, const char *error) {
+void log_redis_error(struct lane *lane, const char *what, const char *error) {
     struct worker *w = lane->worker;
     struct log_line l;
     uint64_t now = clock_boot_ns();
+    redis_error_words(error != NULL && error[0] != '\0' ? error : "an answer of an unexpected kind", w->redis_words,
+                      sizeof(w->redis_words));
+    lane->redis_full = strncmp(w->redis_words, "OOM ", 4) == 0;
     if (w->error_logged_ns != 0 && now - w->error_logged_ns < QUIET_NS) {
         w->errors_unlogged++;
         return;
@@ -132,7 +135,7 @@ void log_redis_error(const struct lane *lane, const char *what, const char *erro
         return;
     log_str(&l, "queue", lane->config->name);
     log_str(&l, "what", what);
-    log_str(&l, "message", error != NULL && error[0] != '\0' ? error : "an answer of an unexpected kind");
+    log_str(&l, "message", w->redis_words);
     if (w->errors_unlogged > 0)
         log_u64(&l, "left_out", w->errors_unlogged);
     log_end(&l);

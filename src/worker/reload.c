@@ -130,6 +130,7 @@ static void take_over(struct worker *w, struct config *new) {
             log_msg(LOG_ERROR, "reload_failed", "%s", err.text);
     }
     config_unref(old);
+    pickups_anew(w);
     log_msg(LOG_INFO, "reloaded", "%u queues, %u accounts", new->queue_count, new->account_count);
 }
 
@@ -190,7 +191,7 @@ void worker_reload(struct worker *w, const char *why) {
 static void drop_lane(struct worker *w, uint32_t at) {
     struct lane *lane = w->lanes[at];
     w->lanes[at] = w->lanes[--w->lane_count];
-    redis_router_close(lane->blocker, NULL, NULL);
+    pickup_close(lane);
     struct config *held = lane->config_held;
     lane_free(lane);
     config_unref(held);

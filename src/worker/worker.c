@@ -37,6 +37,7 @@ static void set_wake(struct worker *w, uint64_t now, bool soon) {
     for (uint32_t i = 0; i < w->lane_count; i++) {
         const struct lane *lane = w->lanes[i];
         earlier(&at, lane->look_at_ns);
+        earlier(&at, lane->poll_at_ns);
         if (lane->look_now && lane->claim_not_before_ns > now)
             earlier(&at, lane->claim_not_before_ns);
         if (lane->resend != NULL)
@@ -100,11 +101,13 @@ static void on_beat_timer(uv_timer_t *handle) {
     tell_stall(w);
     for (uint32_t i = 0; i < w->lane_count; i++) {
         lane_beat(w->lanes[i]);
+        lane_note_barred(w->lanes[i], clock_boot_ns());
         if (w->mode == WORKER_QUIET)
             lane_untake(w->lanes[i]);
         if (w->mode == WORKER_QUIET || w->mode == WORKER_DRAINING || w->lanes[i]->retiring)
             lane_stop_pickup(w->lanes[i]); /* the first time may have come too early */
     }
+    pickups_beat(w);
     redis_router_flush(w->redis);
 }
 
@@ -205,6 +208,7 @@ static int worker_init(struct worker *w, struct err *err) {
             return -1;
         w->lane_count++;
     }
+    pickups_anew(w);
     return 0;
 }
 

@@ -61,7 +61,13 @@ struct lane {
     const struct queue_config *config; /* of worker->config; of config_held where that is set */
     struct config *config_held;
     struct queue_keys keys;
-    struct redis_router *blocker;
+    struct redis_router *blocker; /* the pick-up's; NULL: jobs are asked for over the worker's (pickup.c) */
+    bool blocker_leaves;          /* to be closed once no pick-up is under way on it */
+    uint32_t blocker_failures;    /* attempts in a row that did not come up */
+    uint64_t blocker_not_before_ns;
+    uint32_t poll_ms;             /* the pause before the next such question; 0: the last one found jobs */
+    uint64_t poll_at_ns;          /* when it is due; 0: none is, as one is under way or it may block */
+    bool info_stale;              /* the next beat says anew what the worker says of itself */
     bool blocker_lost;    /* a pick-up was unanswered when its connection went: Redis may still serve it */
     struct port **ports;  /* sorted by account name */
     struct port *default_port;
@@ -111,6 +117,8 @@ struct lane {
     uint64_t claim_not_before_ns; /* after an error */
     uint64_t resend_at_ns;
     uint32_t failures;         /* consecutive error replies */
+    bool redis_full;           /* the last of them was for want of memory */
+    uint64_t barred_since_ns;  /* nothing can be claimed although Redis answers; 0: all is well */
     uint32_t replica_failures; /* consecutive begins that too few replicas knew of */
     enum lane_closed closed;   /* why nothing may be claimed */
     uint64_t closed_logged_ns;
@@ -164,10 +172,14 @@ struct worker {
     uint64_t lost_logged_ns, lost_unlogged; /* orders */
     uint64_t replicas_logged_ns; /* 0: enough answer */
     bool replicas_waiting;       /* a begin's WAIT is unanswered */
+    char redis_words[200]; /* of the last error reply, for people */
     bool ready_logged;
     bool redis_was_up, redis_is_down;
     char server_ids[SERVERS_MAX][41]; /* run ids of the Redis servers that were checked */
     unsigned servers_seen;
+    uint32_t pickups, pickups_most; /* connections of lanes' own, and how many there may be */
+    struct redis_stats pickups_gone; /* of those that were closed */
+    uint64_t pickups_logged_ns;
     uint64_t started_unix_ms;
     uint64_t last_claim_ns; /* boot clock: the last answered claim or pick-up, for liveness */
 
@@ -208,6 +220,17 @@ void lane_free(struct lane *lane);
 bool lane_is_up(const struct lane *lane); /* the node of its slot is there */
 void lane_follow(struct lane *lane);      /* each turn: the node came or went */
 void lane_stop_pickup(struct lane *lane); /* ends a blocking pick-up under way */
+/* barred.c: each beat, and what keeps it from claiming ("" if nothing) */
+void lane_note_barred(struct lane *lane, uint64_t now_ns);
+void lane_barred_by(const struct lane *lane, char *out, size_t size);
+/* pickup.c: connections of the blocking pick-up, and what is done without one */
+bool pickup_blocks(const struct lane *lane); /* it has one, and may block on it */
+void pickup_close(struct lane *lane);        /* nothing is under way on it; none is fine */
+void pickups_open(struct worker *w);         /* those that are missing, as far as may be */
+void pickups_anew(struct worker *w);         /* at the start and after a reload: what was given up is tried again */
+void pickups_beat(struct worker *w);
+void pickup_poll(struct lane *lane, uint64_t now_ns); /* sets when to ask next */
+uint32_t worker_connections(const struct worker *w);  /* to Redis, that are up */
 /* startcheck.c: each time the node has come */
 void lane_check_server(const struct lane *lane);
 bool lane_is_empty(const struct lane *lane);
@@ -226,6 +249,7 @@ void claim_status(struct lane *lane, const redisReply *claimed);
 void claim_answered(struct lane *lane, const redisReply *claimed);
 void claim_unanswered(struct lane *lane, bool refused, const char *error); /* refused: with an error reply */
 void lane_block_if_idle(struct lane *lane);
+void lane_refuses_no_more(struct lane *lane); /* Redis did what it was asked */
 void lane_untake(struct lane *lane);
 void lane_give_back_orphans(struct lane *lane);
 
@@ -323,7 +347,7 @@ void log_attempt(const struct order *o, const struct outcome *outcome, const str
 void log_warnings(const struct order *o);
 /* At most one line a second and event; the number left out goes into the next. */
 void log_lost(const struct lane *lane, const char *what, uint32_t count);
-void log_redis_error(const struct lane *lane, const char *what, const char *error);
+void log_redis_error(struct lane *lane, const char *what, const char *error);
 /* What settlements of ours did to accounts: triples as settle.lua ends its part of the reply with. */
 void log_turns(const struct lane *lane, const redisReply *r, size_t from);
 /* The lane is closed for claims, still closed, or open again. */

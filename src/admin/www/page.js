@@ -67,6 +67,7 @@ function drawAttention(s) {
   else if (s.worker.not_ready) add("warn", `This worker is not ready: ${s.worker.not_ready}.`);
   for (const q of s.queues) {
     if (q.workers === 0 && s.redis.up) add("bad", `Queue ${q.queue}: no worker has a lease.`);
+    if (q.here.redis_full) add("bad", `Queue ${q.queue}: Redis is full; nothing is pushed or claimed.`);
     if (q.results_full) add("bad", `Queue ${q.queue}: ${count(q.results)} results are not consumed; nothing more is claimed.`);
     if (q.paused) add("warn", `Queue ${q.queue} is paused${q.paused.until ? ` for ${span(q.paused.until - s.at)} more` : ""}${q.paused.reason ? `: ${q.paused.reason}` : ""}.`);
     if (q.jobs > 0 && q.oldest_age_ms > 60000 && !q.paused) add("warn", `Queue ${q.queue}: the next job has waited for ${span(q.oldest_age_ms)}.`);

@@ -1,0 +1,172 @@
+/* The connections of the blocking pick-up: one a queue, as long as there are any to be had.
+ *
+ * Happy path: the lane's node is there → a connection of its own → BLMOVE waits on it (claim.c).
+ * Failure modes: Redis takes no more clients (maxclients): half of those that this worker has are given back, since
+ * producers and operators need some, and no more are opened until a reload. A proxy or a firewall lets no second
+ * one through: after GIVE_UP attempts it is left alone for AGAIN_NS. A lane without one asks for jobs over the
+ * worker's own connection, with plain claims: soon after one that found some, then ever more rarely, once in
+ * POLL_MOST_MS at least. So every queue is served, whatever Redis lets through, and nothing is taken that
+ * a lost reply could lose. */
+#include "worker/worker.h"
+
+#include <string.h>
+
+#define AT_ONCE       8 /* connections that are being made: how many there may be shows before all are asked for */
+#define GIVE_UP       3 /* attempts in a row */
+#define AGAIN_NS      60000000000ull
+#define LOG_EVERY_NS  60000000000ull
+#define POLL_FIRST_MS 20
+#define POLL_MOST_MS  1000
+#define MS_NS         1000000ull
+
+static bool is_up(const struct lane *lane) {
+    return lane->blocker != NULL && redis_router_state(lane->blocker, lane->keys.slot) == REDIS_UP;
+}
+
+bool pickup_blocks(const struct lane *lane) {
+    return !lane->blocker_leaves && is_up(lane);
+}
+
+uint32_t worker_connections(const struct worker *w) {
+    uint32_t n = w->redis != NULL ? redis_router_connections(w->redis) : 0;
+    for (uint32_t i = 0; i < w->lane_count; i++)
+        n += w->lanes[i]->blocker != NULL ? redis_router_connections(w->lanes[i]->blocker) : 0;
+    return n;
+}
+
+/* What the worker says of itself in Redis is written with the next beat. */
+static void changed(struct lane *lane) {
+    lane->info_stale = true;
+}
+
+static void log_once(struct worker *w, const char *queue, const char *reason) {
+    uint64_t now = clock_boot_ns();
+    struct log_line l;
+    if (w->pickups_logged_ns != 0 && now - w->pickups_logged_ns < LOG_EVERY_NS)
+        return;
+    w->pickups_logged_ns = now;
+    if (!log_begin(&l, LOG_WARN, "pickup_shared"))
+        return;
+    if (queue != NULL)
+        log_str(&l, "queue", queue);
+    log_u64(&l, "queues", w->lane_count);
+    log_u64(&l, "connections", w->pickups);
+    log_str(&l, "reason", reason);
+    log_str(&l, "message", "not every queue has a connection of its own for the pick-up; the others' jobs are asked for over "
+                           "the worker's one, once a second at least: raise Redis's maxclients or let more connections "
+                           "through, then reload (HUP), or set pickup_connections");
+    log_end(&l);
+}
+
+void pickup_close(struct lane *lane) {
+    struct worker *w = lane->worker;
+    if (lane->blocker == NULL)
+        return;
+    struct redis_stats s = redis_router_stats(lane->blocker);
+    w->pickups_gone.commands += s.commands;
+    w->pickups_gone.writes += s.writes;
+    w->pickups_gone.reconnects += s.reconnects;
+    w->pickups_gone.errors += s.errors;
+    redis_router_close(lane->blocker, NULL, NULL);
+    lane->blocker = NULL;
+    lane->blocker_leaves = false;
+    lane->look_now = true;
+    w->pickups--;
+    changed(lane);
+}
+
+static void give_back(struct lane *lane) {
+    if (!lane->blocking) {
+        pickup_close(lane);
+        return;
+    }
+    lane->blocker_leaves = true; /* claim.c closes it when the pick-up has ended */
+    lane_stop_pickup(lane);
+}
+
+/* Whoever is refused leaves room. */
+static void shrink(struct worker *w, const char *reason) {
+    uint32_t up = 0, kept = 0;
+    for (uint32_t i = 0; i < w->lane_count; i++)
+        up += is_up(w->lanes[i]);
+    w->pickups_most = up / 2;
+    for (uint32_t i = 0; i < w->lane_count; i++) {
+        struct lane *lane = w->lanes[i];
+        if (is_up(lane) && kept < w->pickups_most)
+            kept++;
+        else if (lane->blocker != NULL)
+            give_back(lane);
+    }
+    log_once(w, NULL, reason);
+}
+
+static void on_state(void *arg, enum redis_state state, const char *place, const char *reason) {
+    struct lane *lane = arg;
+    struct worker *w = lane->worker;
+    (void)place;
+    if (w->mode == WORKER_STOPPED)
+        return;
+    if (state == REDIS_UP) {
+        lane->blocker_failures = 0;
+        changed(lane);
+        pickups_open(w);
+    }
+    if (state != REDIS_DOWN || lane->blocker_leaves || !lane_is_up(lane) || is_up(lane) || redis_reason_is_moved(reason))
+        return; /* Redis itself is away or has moved, which the worker's own connection is about to meet */
+    changed(lane);
+    if (strncmp(reason, "ERR max number of clients", 25) == 0) {
+        shrink(w, reason);
+    } else if (++lane->blocker_failures >= GIVE_UP) {
+        lane->blocker_failures = 0;
+        lane->blocker_not_before_ns = clock_boot_ns() + AGAIN_NS;
+        log_once(w, lane->keys.queue, reason);
+        give_back(lane);
+        pickups_open(w);
+    }
+}
+
+static void open_one(struct lane *lane) {
+    struct worker *w = lane->worker;
+    struct err err;
+    lane->blocker = redis_router_new(w->loop, &w->boot->redis, &w->rng, on_state, lane, &err);
+    if (lane->blocker != NULL)
+        w->pickups++;
+    else
+        lane->blocker_not_before_ns = clock_boot_ns() + AGAIN_NS; /* out of memory */
+}
+
+void pickups_open(struct worker *w) {
+    uint64_t now = clock_boot_ns();
+    uint32_t connecting = 0;
+    if (w->mode == WORKER_STOPPED || w->mode == WORKER_DRAINING)
+        return;
+    for (uint32_t i = 0; i < w->lane_count; i++)
+        connecting += w->lanes[i]->blocker != NULL && !is_up(w->lanes[i]);
+    for (uint32_t i = 0; i < w->lane_count && connecting < AT_ONCE && w->pickups < w->pickups_most; i++) {
+        struct lane *lane = w->lanes[i];
+        if (lane->blocker != NULL || lane->retiring || !lane_is_up(lane) || now < lane->blocker_not_before_ns)
+            continue;
+        open_one(lane);
+        connecting++;
+    }
+}
+
+void pickups_anew(struct worker *w) {
+    w->pickups_most = w->boot->pickup_connections;
+    w->pickups_logged_ns = 0;
+    for (uint32_t i = 0; i < w->lane_count; i++)
+        w->lanes[i]->blocker_not_before_ns = 0;
+    pickups_open(w);
+}
+
+void pickups_beat(struct worker *w) {
+    for (uint32_t i = 0; i < w->lane_count; i++)
+        if (w->lanes[i]->blocker_leaves)
+            lane_stop_pickup(w->lanes[i]); /* the first time may have come too early */
+    pickups_open(w);
+}
+
+void pickup_poll(struct lane *lane, uint64_t now_ns) {
+    lane->poll_ms = lane->poll_ms == 0 ? POLL_FIRST_MS : lane->poll_ms * 2 < POLL_MOST_MS ? lane->poll_ms * 2 : POLL_MOST_MS;
+    lane->poll_at_ns = now_ns + lane->poll_ms * MS_NS;
+}
