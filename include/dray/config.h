@@ -75,6 +75,10 @@ struct config *config_load(const char *path, char *const *env, struct config_fau
  * only warns (a faulty account is left out), and no secret but Redis's password is read. */
 struct config *config_load_partial(const char *path, char *const *env, struct config_faults *faults,
                                    struct config_faults *warnings);
+/* As config_load, for looking only: a secret's file in /run/credentials/UNIT/ that is not there because the unit does not
+ * run only warns, and the secret is a placeholder. */
+struct config *config_load_check(const char *path, char *const *env, struct config_faults *faults,
+                                 struct config_faults *warnings);
 struct config *config_ref(struct config *c);
 void config_unref(struct config *c);
 void config_faults_init(struct config_faults *f);

@@ -24,7 +24,7 @@ typedef void (*redis_router_state_fn)(void *arg, enum redis_state state, const c
 /* The slot (0 to 16383) of a key: of what is between the first { and the next }, if that is not empty. */
 uint16_t redis_slot(struct span key);
 
-/* As redis_conn_new. `on_state` may be NULL. */
+/* As redis_conn_new, but that `options` itself is copied. `on_state` may be NULL. */
 struct redis_router *redis_router_new(uv_loop_t *loop, const struct redis_options *options,
                                       struct rng *rng, redis_router_state_fn on_state, void *arg,
                                       struct err *err);
@@ -55,6 +55,9 @@ void redis_router_flush(struct redis_router *r);
 /* Ends what blocks on `blocked`'s connections (CLIENT UNBLOCK), over `by`'s to the same nodes: its reply
  * is then nil. Where that can't be sent now, nothing happens: ask again. */
 void redis_router_unblock(struct redis_router *blocked, struct redis_router *by);
+/* From the next connections on, `new`'s passwords, users and TLS files (as they are then) are used. Its strings must
+ * outlive the router; those of the options before need not. */
+void redis_router_renew(struct redis_router *r, const struct redis_options *new);
 /* As redis_conn_close. */
 void redis_router_close(struct redis_router *r, void (*closed)(void *arg), void *arg);
 
@@ -62,6 +65,8 @@ void redis_router_close(struct redis_router *r, void (*closed)(void *arg), void 
 uint32_t redis_router_connections(const struct redis_router *r);
 /* Sums over all connections there are and were. */
 struct redis_stats redis_router_stats(const struct redis_router *r);
+/* Whether it is a cluster whose map the user may not ask for (CLUSTER SLOTS). */
+bool redis_router_is_unmapped(const struct redis_router *r);
 /* Whether the server last said that it is a cluster's node. */
 bool redis_router_is_cluster(const struct redis_router *r);
 

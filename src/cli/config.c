@@ -75,7 +75,7 @@ static int run_check(const struct verb *self, const struct options *o) {
     buf_init(&out, SHOW_MAX);
     config_faults_init(&faults);
     config_faults_init(&warnings);
-    struct config *c = config_load(o->path, environ, &faults, &warnings);
+    struct config *c = config_load_check(o->path, environ, &faults, &warnings);
     (o->json ? report_json : report_text)(c, &faults, &warnings, &out);
     int code = print_buf(self, &out);
     if (code == EXIT_FINE && c == NULL)

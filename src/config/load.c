@@ -62,7 +62,7 @@ static void fill(struct config_full *full, const char *path, char *const *env) {
 }
 
 static struct config *load(const char *path, char *const *env, struct config_faults *faults,
-                           struct config_faults *warnings, bool partial) {
+                           struct config_faults *warnings, bool partial, bool before_start) {
     struct config_full *full = calloc(1, sizeof(*full));
     struct config_faults ignored;
     config_faults_init(&ignored);
@@ -76,6 +76,7 @@ static struct config *load(const char *path, char *const *env, struct config_fau
     buf_init(&full->redis_storage, 16384);
     draft_init(&full->draft, faults, warnings != NULL ? warnings : &ignored);
     full->draft.partial = partial;
+    full->draft.before_start = before_start;
     fill(full, find_path(path, env), env);
     full->draft.faults = full->draft.warnings = NULL;
     config_faults_deinit(&ignored);
@@ -87,12 +88,17 @@ static struct config *load(const char *path, char *const *env, struct config_fau
 
 struct config *config_load(const char *path, char *const *env, struct config_faults *faults,
                            struct config_faults *warnings) {
-    return load(path, env, faults, warnings, false);
+    return load(path, env, faults, warnings, false, false);
 }
 
 struct config *config_load_partial(const char *path, char *const *env, struct config_faults *faults,
                                    struct config_faults *warnings) {
-    return load(path, env, faults, warnings, true);
+    return load(path, env, faults, warnings, true, false);
+}
+
+struct config *config_load_check(const char *path, char *const *env, struct config_faults *faults,
+                                 struct config_faults *warnings) {
+    return load(path, env, faults, warnings, false, true);
 }
 
 struct config *config_ref(struct config *c) {

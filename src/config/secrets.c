@@ -2,8 +2,10 @@
  * message. */
 #include "config/table.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SECRET_MAX 65536 /* bytes */
 
@@ -35,6 +37,21 @@ char *secret_read(const char *path, struct arena *mem, struct err *err) {
     return secret;
 }
 
+/* Whether a service manager is to hand the file over when its unit starts, and the unit does not run. */
+static bool is_to_come(const char *path) {
+    static const char folder[] = "/run/credentials/";
+    size_t n = sizeof(folder) - 1;
+    if (strncmp(path, folder, n) != 0)
+        return false;
+    char unit[256];
+    size_t len = n + strcspn(path + n, "/");
+    if (len >= sizeof(unit) || path[len] != '/')
+        return false;
+    memcpy(unit, path, len);
+    unit[len] = '\0';
+    return access(unit, F_OK) != 0 && errno == ENOENT;
+}
+
 const char *secret_resolve(struct draft *s, struct section *section, const struct key *key,
                            struct arena *mem) {
     const struct setting *plain = draft_setting(section, key);
@@ -52,8 +69,12 @@ const char *secret_resolve(struct draft *s, struct section *section, const struc
         return copy;
     }
     const char *secret = secret_read(file->text, mem, &err);
+    char q[QUOTED_SIZE];
+    if (secret == NULL && s->before_start && is_to_come(file->text)) {
+        draft_warn(s, section, key + 1, "%s is handed over when the unit starts; not read now", quoted(file->text, q));
+        return arena_copy(mem, "placeholder", strlen("placeholder"));
+    }
     if (secret == NULL) {
-        char q[QUOTED_SIZE];
         draft_fault(s, section, key + 1, "%s: %s", quoted(file->text, q), err.text);
     }
     return secret;

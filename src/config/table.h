@@ -140,6 +140,7 @@ struct draft {
     struct config_faults *faults, *warnings; /* neither is NULL */
     const char *path;                        /* the main file, or NULL */
     bool partial;
+    bool before_start; /* what a service manager hands over need not be there yet */
     bool failed; /* out of memory: already reported */
 };
 

@@ -29,8 +29,6 @@
 #include "io/redis_sentinel.h"
 #include "io/redis_tls.h"
 
-#define CONNECT_TIMEOUT_MS 5000
-#define COMMAND_TIMEOUT_MS 10000
 #define SENTINELS_PLACE    "the sentinels"
 #define STABLE_MS          1000 /* a connection that was UP for so long starts the backoff anew */
 
@@ -43,6 +41,7 @@ struct redis_conn {
     enum redis_state state;
 
     struct redis_tls *tls; /* or NULL */
+    bool renewed;          /* … which is to be made anew from the options' files first */
     struct redis_sentinel *sentinel;
     size_t first_sentinel;
     struct redis_dial *dial; /* stays through the handshake: there may be more addresses */
@@ -65,14 +64,6 @@ struct redis_conn {
     void (*closed)(void *arg);
     void *closed_arg;
 };
-
-static uint32_t connect_timeout(const struct redis_conn *c) {
-    return c->options->connect_timeout_ms > 0 ? c->options->connect_timeout_ms : CONNECT_TIMEOUT_MS;
-}
-
-uint32_t redis_command_timeout(const struct redis_options *o) {
-    return o->command_timeout_ms > 0 ? o->command_timeout_ms : COMMAND_TIMEOUT_MS;
-}
 
 static void set_state(struct redis_conn *c, enum redis_state state, const char *reason) {
     c->state = state;
@@ -175,7 +166,7 @@ static void on_greeting_timeout(uv_timer_t *timer) {
     struct redis_conn *c = timer->data;
     char text[96];
     snprintf(text, sizeof(text), "no answer to the greeting within %u ms%s",
-             (unsigned)connect_timeout(c), c->tls != NULL ? "; does this port speak TLS?" : "");
+             (unsigned)redis_connect_timeout(c->options), c->tls != NULL ? "; does this port speak TLS?" : "");
     redis_link_stop(c->link);
     on_lost(c, text);
 }
@@ -195,12 +186,12 @@ static void on_dialed(void *arg, int fd, const char *reason) {
         on_lost(c, err.text);
         return;
     }
-    uv_timer_start(c->timer, on_greeting_timeout, connect_timeout(c), 0);
+    uv_timer_start(c->timer, on_greeting_timeout, redis_connect_timeout(c->options), 0);
     redis_handshake_send(&c->handshake, c->link, c->options);
 }
 
 static void dial(struct redis_conn *c) {
-    c->dial = redis_dial_start(c->loop, &c->address, &c->served, connect_timeout(c), on_dialed, c);
+    c->dial = redis_dial_start(c->loop, &c->address, &c->served, redis_connect_timeout(c->options), on_dialed, c);
     if (c->dial == NULL)
         down(c, "out of memory");
 }
@@ -220,9 +211,15 @@ static void on_master(void *arg, const char *host, uint16_t port, const char *re
 
 static void attempt(struct redis_conn *c) {
     const struct redis_options *o = c->options;
+    struct err err;
     set_state(c, REDIS_CONNECTING, "");
     if (c->state == REDIS_CLOSED)
         return;
+    if (c->renewed && c->tls != NULL && redis_tls_renew(&c->tls, o, &err) != 0) {
+        down(c, err.text);
+        return;
+    }
+    c->renewed = false;
     if (o->sentinels != NULL) {
         c->sentinel = redis_sentinel_ask(c->loop, o, c->tls, &c->first_sentinel, on_master, c);
         if (c->sentinel == NULL)
@@ -253,18 +250,10 @@ static int init_handles(struct redis_conn *c) {
     return 0;
 }
 
-static int check_options(const struct redis_options *o, struct err *err) {
-    if (o->sentinels != NULL && (o->sentinels[0] == NULL || o->sentinel_master == NULL))
-        return err_set(err, "sentinels and sentinel_master must both be given");
-    if (o->sentinels == NULL && o->unix_path == NULL && o->host == NULL)
-        return err_set(err, "no address is given: set the URL of Redis");
-    return 0;
-}
-
 struct redis_conn *redis_conn_new(uv_loop_t *loop, const struct redis_options *options,
                                   struct rng *rng, redis_state_fn on_state, void *arg,
                                   struct err *err) {
-    if (check_options(options, err) != 0)
+    if (redis_options_check(options, err) != 0)
         return NULL;
     struct redis_conn *c = calloc(1, sizeof(*c));
     if (c == NULL) {
@@ -293,6 +282,10 @@ struct redis_conn *redis_conn_new(uv_loop_t *loop, const struct redis_options *o
         return NULL;
     }
     return c;
+}
+
+void redis_conn_renew(struct redis_conn *c) {
+    c->renewed = true;
 }
 
 enum redis_state redis_conn_state(const struct redis_conn *c) {

@@ -14,9 +14,20 @@
 
 #define WATCH_MS 500 /* between looks at the map while a node is DOWN */
 
+static struct redis_node *informant(struct redis_router *r);
+
 struct redis_node *redis_node_of(struct redis_router *r, uint16_t slot) {
     struct redis_node *n = r->slots[slot % REDIS_SLOTS];
+    if (n == NULL && r->unmapped && r->nodes[0]->conn != NULL && redis_conn_state(r->nodes[0]->conn) != REDIS_UP)
+        n = informant(r); /* which knows where */
     return n != NULL ? n : r->nodes[0];
+}
+
+/* Without the map nobody tells that a node's slots are another's now, but any other node by MOVED. */
+static void forget_slots(struct redis_router *r, const struct redis_node *n) {
+    for (size_t slot = 0; slot < REDIS_SLOTS; slot++)
+        if (r->slots[slot] == n)
+            r->slots[slot] = NULL;
 }
 
 static void tell(struct redis_router *r, struct redis_node *n, enum redis_state state,
@@ -49,6 +60,8 @@ static void on_node_state(void *arg, enum redis_state state, const char *reason)
     n->client_id = 0;
     if (state == REDIS_UP)
         ask_client_id(n);
+    if (state == REDIS_DOWN && r->unmapped)
+        forget_slots(r, n);
     if (state != REDIS_CONNECTING) {
         if (state == REDIS_UP || r->mode == REDIS_MODE_CLUSTER)
             redis_slots_refresh(r);
@@ -81,7 +94,7 @@ static struct redis_node *node_new(struct redis_router *r, const char *host, uin
     n->router = r;
     n->fresh = true;
     n->seed = host == NULL;
-    n->options = *r->options;
+    n->options = r->options;
     if (host != NULL) {
         snprintf(n->host, sizeof(n->host), "%s", host);
         n->options.host = n->host;
@@ -210,6 +223,7 @@ static void on_map(struct redis_router *r, const redisReply *reply, const struct
         read_map(r, reply, from);
     else if (from->seed && r->mode != REDIS_MODE_CLUSTER)
         r->mode = may_be_cluster(reply, from) ? REDIS_MODE_CLUSTER : REDIS_MODE_SINGLE;
+    r->unmapped = r->mode == REDIS_MODE_CLUSTER && reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOPERM", 6) == 0;
     if (r->mode == REDIS_MODE_CLUSTER && any_down(r)) { /* a failover may be under way */
         r->refresh_at = uv_now(r->loop) + WATCH_MS;
         r->stale = true;
@@ -234,6 +248,15 @@ static void on_slots(void *arg, const redisReply *reply, const char *error) {
         redis_slots_refresh(r);
     if (first)
         tell(r, from, REDIS_UP, "");
+}
+
+void redis_router_renew(struct redis_router *r, const struct redis_options *new) {
+    redis_options_renew(&r->options, new);
+    for (size_t i = 0; i < r->node_count && !r->closing; i++) {
+        redis_options_renew(&r->nodes[i]->options, new);
+        if (r->nodes[i]->conn != NULL)
+            redis_conn_renew(r->nodes[i]->conn);
+    }
 }
 
 static struct redis_node *informant(struct redis_router *r) {
@@ -280,4 +303,8 @@ void redis_slots_refresh(struct redis_router *r) {
     r->refresh_at = now + REDIS_TICK_MS;
     n->under_way++;
     redis_command(n->conn, on_slots, n, "CLUSTER SLOTS");
+}
+
+bool redis_router_is_unmapped(const struct redis_router *r) {
+    return r->unmapped;
 }

@@ -9,7 +9,15 @@
 void redis_place(char *out, size_t size, const struct redis_address *address);
 
 /* In ms, with the default. */
+uint32_t redis_connect_timeout(const struct redis_options *o);
 uint32_t redis_command_timeout(const struct redis_options *o);
+
+/* 0, or -1 and `err`. */
+int redis_options_check(const struct redis_options *o, struct err *err);
+/* Passwords, users and TLS files of `new`, whose strings must outlive the options. */
+void redis_options_renew(struct redis_options *o, const struct redis_options *new);
+/* The TLS files that the connection's options name are read again before its next attempt. */
+void redis_conn_renew(struct redis_conn *c);
 
 enum redis_server_kind { REDIS_SERVER_UNKNOWN, REDIS_SERVER_SINGLE, REDIS_SERVER_CLUSTER };
 

@@ -324,7 +324,7 @@ struct redis_router *redis_router_new(uv_loop_t *loop, const struct redis_option
         return NULL;
     }
     r->loop = loop;
-    r->options = options;
+    r->options = *options;
     r->rng = rng;
     r->on_state = on_state;
     r->arg = arg;

@@ -46,7 +46,7 @@ enum redis_mode { REDIS_MODE_UNKNOWN, REDIS_MODE_SINGLE, REDIS_MODE_CLUSTER };
 
 struct redis_router {
     uv_loop_t *loop;
-    const struct redis_options *options;
+    struct redis_options options;
     struct rng *rng;
     redis_router_state_fn on_state;
     void *arg;
@@ -54,6 +54,7 @@ struct redis_router {
     struct redis_node **nodes; /* [0] is the seed */
     size_t node_count, node_cap;
     struct redis_node *slots[REDIS_SLOTS]; /* NULL: not known */
+    bool unmapped;                         /* the user may not ask for the map: MOVED tells each slot's node */
     bool refreshing;                       /* CLUSTER SLOTS is under way */
     bool stale;                            /* … or is to be asked again */
     uint64_t refresh_at;                   /* ms, loop time: not before */

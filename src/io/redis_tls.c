@@ -162,3 +162,12 @@ void redis_tls_explain(const struct ssl_st *session, char *text, size_t size) {
 }
 
 #endif
+
+int redis_tls_renew(struct redis_tls **t, const struct redis_options *o, struct err *err) {
+    struct redis_tls *new = redis_tls_new(o, err);
+    if (new == NULL)
+        return -1;
+    redis_tls_free(*t); /* connections that use it keep what they need of it */
+    *t = new;
+    return 0;
+}

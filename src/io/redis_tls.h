@@ -9,6 +9,8 @@ struct redis_tls; /* the trust, the certificate and the key: for all connections
 
 /* NULL and `err`: no TLS in this build, or a file that can't be read. */
 struct redis_tls *redis_tls_new(const struct redis_options *o, struct err *err);
+/* From the options' files as they are now: 0; or -1 and `err`, and what was there stays. */
+int redis_tls_renew(struct redis_tls **t, const struct redis_options *o, struct err *err);
 void redis_tls_free(struct redis_tls *t);
 /* Begins the handshake on a connected context; it goes on with the context's reads and writes. The
  * session returned is the context's. NULL and `err` on failure. */

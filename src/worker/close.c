@@ -65,5 +65,6 @@ void worker_free(struct worker *w) {
     faults_deinit(&w->warnings);
     config_unref(w->config);
     config_unref(w->boot);
+    config_unref(w->redis_config);
     free(w);
 }

@@ -64,6 +64,8 @@ void lane_follow(struct lane *lane) {
         return;
     lane->leased = false; /* until a beat says what became of it */
     lane_check_server(lane);
+    if (!lane->registered)
+        lane_check_rights(lane);
     lane_ask_exec(lane);
     lane->claim_lost |= lane->registered; /* what Redis forgot, it holds as claims that we don't know */
     lane_send_limits(lane);

@@ -128,7 +128,7 @@ static void on_state(void *arg, enum redis_state state, const char *place, const
 static void open_one(struct lane *lane) {
     struct worker *w = lane->worker;
     struct err err;
-    lane->blocker = redis_router_new(w->loop, &w->boot->redis, &w->rng, on_state, lane, &err);
+    lane->blocker = redis_router_new(w->loop, &w->redis_options, &w->rng, on_state, lane, &err);
     if (lane->blocker != NULL)
         w->pickups++;
     else

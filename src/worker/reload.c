@@ -4,8 +4,10 @@
  * new queues get lanes, lanes whose queue is gone retire → limits are sent → accounts whose
  * credentials changed are tried at once where they were held.
  * Failure modes: a faulty configuration is refused with every fault, and the old one stays. Orders in
- * flight keep the account they began with. What only a restart can change ([redis], name, lease,
- * max_inflight, [admin]) is said, and stays as it was. */
+ * flight keep the account they began with. Redis's users, passwords and TLS files hold from the next connection on.
+ * What only a restart can change (the rest of [redis], name, lease, max_inflight, [admin]) is said, and stays as
+ * it was. */
+#include "io/redis_parts.h"
 #include "worker/worker.h"
 
 #include <stdlib.h>
@@ -31,13 +33,23 @@ static bool same(const char *a, const char *b) {
 
 static void tell_restart(const struct config *old, const struct config *new) {
     bool redis = !same(old->redis.host, new->redis.host) || old->redis.port != new->redis.port ||
-                 !same(old->redis.unix_path, new->redis.unix_path) ||
-                 !same(old->redis.username, new->redis.username) ||
-                 !same(old->redis.password, new->redis.password) || !same(old->redis_prefix, new->redis_prefix);
+                 !same(old->redis.unix_path, new->redis.unix_path) || !same(old->redis_prefix, new->redis_prefix);
     if (redis || old->lease_ms != new->lease_ms ||
         old->max_inflight != new->max_inflight || !same(old->admin_listen, new->admin_listen))
         log_msg(LOG_WARN, "restart_needed",
-                "[redis], [admin], lease and max_inflight change with a restart only; they stay as they were");
+                "[redis] (but for users, passwords and TLS files), [admin], lease and max_inflight change with a restart only; they stay as they were");
+}
+
+/* For the next connections; those that are there stay. */
+static void renew_redis(struct worker *w, struct config *new) {
+    struct config *old = w->redis_config;
+    w->redis_config = config_ref(new);
+    redis_options_renew(&w->redis_options, &new->redis);
+    redis_router_renew(w->redis, &w->redis_options);
+    for (uint32_t i = 0; i < w->lane_count; i++)
+        if (w->lanes[i]->blocker != NULL)
+            redis_router_renew(w->lanes[i]->blocker, &w->redis_options);
+    config_unref(old);
 }
 
 static struct lane *find_lane(const struct worker *w, const char *queue) {
@@ -115,6 +127,7 @@ static void take_over(struct worker *w, struct config *new) {
     struct config *old = w->config;
     struct err err;
     tell_restart(w->boot, new);
+    renew_redis(w, new);
     for (uint32_t i = 0; i < w->lane_count; i++)
         if (!w->lanes[i]->retiring && config_queue(new, w->lanes[i]->keys.queue) == NULL)
             retire(w->lanes[i]);

@@ -81,6 +81,10 @@ static void on_info(void *arg, const redisReply *r, const char *error) {
         free(c);
         return;
     }
+    if (redis_router_is_unmapped(w->redis) && !seen_before(w, "CLUSTER SLOTS is not permitted"))
+        log_msg(LOG_WARN, "redis_unchecked",
+                "CLUSTER SLOTS is not permitted: where each queue is, is found by being sent on (MOVED), and a failover is "
+                "noticed later; grant +cluster|slots");
     if (r->type == REDIS_REPLY_ERROR) {
         if (!seen_before(w, "INFO is not permitted"))
             log_msg(LOG_INFO, "redis_unchecked",

@@ -37,7 +37,22 @@ static void count_file(void *arg, const char *path) {
     ++*(size_t *)arg;
 }
 
+static bool has_redis_files(const struct config *c) {
+    return c->redis_password_file != NULL || c->redis_sentinel_password_file != NULL || c->redis.tls_ca != NULL ||
+           c->redis.tls_cert != NULL;
+}
+
+static void mix_redis_files(uint64_t *h, const struct config *c) {
+    const char *const paths[] = {c->redis_password_file, c->redis_sentinel_password_file, c->redis.tls_ca, c->redis.tls_cert,
+                                 c->redis.tls_key};
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+        if (paths[i] != NULL)
+            mix_file(h, paths[i]);
+}
+
 static bool has_files(const struct config *c) {
+    if (has_redis_files(c))
+        return true;
     size_t files = 0;
     for (uint32_t i = 0; i < c->account_count && files == 0; i++)
         account_each_secret_file(c->accounts[i], count_file, &files);
@@ -47,6 +62,7 @@ static bool has_files(const struct config *c) {
 static void look(uv_work_t *work) {
     struct check *c = work->data;
     c->fingerprint = 14695981039346656037ull;
+    mix_redis_files(&c->fingerprint, c->config);
     for (uint32_t i = 0; i < c->config->account_count; i++)
         account_each_secret_file(c->config->accounts[i], mix_file, &c->fingerprint);
 }

@@ -193,7 +193,7 @@ static int worker_init(struct worker *w, struct err *err) {
     w->http = http_pool_new(w->loop, w->boot->max_inflight, err);
     if (w->http != NULL)
         http_pool_on_stray(w->http, doubt_stray, w);
-    w->redis = redis_router_new(w->loop, &w->boot->redis, &w->rng, on_redis_state, w, err);
+    w->redis = redis_router_new(w->loop, &w->redis_options, &w->rng, on_redis_state, w, err);
     if (w->http == NULL || w->redis == NULL)
         return -1;
     w->caller = queue_caller_new(w->redis);
@@ -232,6 +232,8 @@ struct worker *worker_new_for(uv_loop_t *loop, struct config *config, struct tri
     w->ahead_begins = AHEAD_BEGINS;
     w->config = config_ref(config);
     w->boot = config_ref(config);
+    w->redis_config = config_ref(config);
+    w->redis_options = config->redis;
     w->trial = trial;
     w->wait_for_redis = wait_for_redis;
     w->stopped = stopped;

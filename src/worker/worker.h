@@ -135,6 +135,8 @@ struct worker {
     uv_loop_t *loop;
     struct config *config; /* queues and accounts; replaced by a reload */
     struct config *boot;   /* as started: [redis], name, lease, max_inflight */
+    struct redis_options redis_options; /* boot's, with the passwords and TLS files of … */
+    struct config *redis_config;        /* … the last that was read */
     struct rng rng;
     char id[128]; /* name and random: one incarnation */
     enum worker_mode mode;
@@ -148,6 +150,7 @@ struct worker {
     uint32_t bundle_most;  /* bundles of a lane at a time, up to BUNDLES - 1 */
     uint32_t ahead_least;  /* settlements that are worth a transaction */
     uint32_t ahead_begins; /* or so many begins */
+    bool rights_unchecked; /* the simulation's connections are none on which commands come in order */
 
     uv_prepare_t turn;
     uv_timer_t wake;  /* the next moment that something is due */
@@ -231,6 +234,8 @@ void pickups_anew(struct worker *w);         /* at the start and after a reload:
 void pickups_beat(struct worker *w);
 void pickup_poll(struct lane *lane, uint64_t now_ns); /* sets when to ask next */
 uint32_t worker_connections(const struct worker *w);  /* to Redis, that are up */
+/* rights.c: the first time */
+void lane_check_rights(struct lane *lane);
 /* startcheck.c: each time the node has come */
 void lane_check_server(const struct lane *lane);
 bool lane_is_empty(const struct lane *lane);

@@ -11,11 +11,10 @@ import subprocess
 
 import pytest
 
-from lib.peer import Answer
 from lib.process import ROOT, Process, clean_env
 from lib.sandbox import Sandbox
 from lib.wait import wait_until
-from lib.world import World, created
+from lib.world import World
 
 with open(os.path.join(ROOT, "docs", "integrate.md"), encoding="utf-8") as f:
     PROGRAMS = dict(re.findall(r"^```\w+ ([\w-]+)\n(.*?)^```$", f.read(), re.M | re.S))
@@ -105,7 +104,7 @@ def mine(language):
 
 
 def test_the_page_has_a_producer_and_a_consumer_for_each_language():
-    assert set(PROGRAMS) == {f"{lang}-{what}" for lang in RUNTIMES for what in ("produce", "consume")} | {"acl", "acl-worker"}
+    assert set(PROGRAMS) == {f"{lang}-{what}" for lang in RUNTIMES for what in ("produce", "consume")} | {"acl"}
 
 
 def test_produce_and_consume(world, language):
@@ -161,25 +160,3 @@ def test_the_acl_user_is_enough_and_no_more(world):
                 shop.execute_command(*command)
     finally:
         world.db.execute_command("ACL", "DELUSER", "shop")
-
-
-def test_a_worker_with_the_pages_user_does_its_work(empty_redis, peer):
-    line = PROGRAMS["acl-worker"].split()
-    empty_redis.client.execute_command("ACL", "LOG", "RESET")
-    empty_redis.client.execute_command("ACL", "SETUSER", "dray", *line[2:])
-    user = {"username": "dray", "password": "another-long-password"}
-    try:
-        with World(empty_redis, peer, config_redis=user) as world:
-            peer.script = [Answer(503)]
-            peer.default = lambda request: created(world.provider, request)
-            world.send("one")
-            assert world.result()["attempts"] == 2
-            world.push("no job at all")
-            assert world.dead()["reason"] == "invalid"
-            assert world.daemon.stop() == 0
-            bad = [e for e in world.daemon.events if "NOPERM" in str(e) or e["event"] == "redis_error"]
-            assert bad == []
-        denied = [entry[entry.index(b"object") + 1].decode() for entry in empty_redis.client.execute_command("ACL", "LOG")]
-        assert denied == []
-    finally:
-        empty_redis.client.execute_command("ACL", "DELUSER", "dray")

@@ -35,6 +35,10 @@ enum redis_state redis_conn_state(const struct redis_conn *c) {
     return c->owner->crashed ? REDIS_DOWN : c->state;
 }
 
+void redis_conn_renew(struct redis_conn *c) {
+    (void)c;
+}
+
 enum redis_server_kind redis_conn_kind(const struct redis_conn *c) {
     (void)c;
     return REDIS_SERVER_SINGLE;

@@ -62,6 +62,7 @@ static void draw_world(void) {
     c->lease_ms = ONE_OF(1000, 3000, 6000, 15000);
     c->drain_timeout_ms = ONE_OF(1000, 5000);
     c->max_inflight = (uint32_t)ONE_OF(2, 8, 64);
+    c->pickup_connections = world.seed % 5 == 4 ? (uint32_t)(world.seed / 5 % 2) : UINT32_MAX; /* none, or one for two queues */
     c->redis.command_timeout_ms = (uint32_t)(c->lease_ms / 3);
     for (uint32_t i = 0; i < c->queue_count; i++)
         c->queues[i].concurrency = (uint32_t)ONE_OF(1, 2, 4, 16);

@@ -260,6 +260,36 @@ static void test_a_cluster_that_stays_down(void **state) {
     assert_false(redis_standstill_goes_on(&s, "ERR", 70000));
 }
 
+static void assert_words(const char *text, const char *expected) {
+    char out[200];
+    redis_error_words(text, out, sizeof(out));
+    assert_string_equal(out, expected);
+}
+
+static void test_errors_as_people_read_them(void **state) {
+    (void)state;
+    assert_words("OOM command not allowed when used memory > 'maxmemory'. script: "
+                 "8f1a0c1e8f1a0c1e8f1a0c1e8f1a0c1e8f1a0c1e, on @user_script:26.",
+                 "OOM command not allowed when used memory > 'maxmemory'.");
+    assert_words("ERR Error running script (call to f_8f1a0c1e): @user_script:12: @user_script: 12: -OOM command not allowed",
+                 "OOM command not allowed");
+    assert_words("NOPERM this user has no permissions to run the 'hset' command", "NOPERM this user has no permissions to run the 'hset' command");
+    char small[8];
+    redis_error_words("READONLY You", small, sizeof(small));
+    assert_string_equal(small, "READONL");
+}
+
+static void test_who_refuses_and_who_is_away(void **state) {
+    (void)state;
+    assert_true(redis_reason_is_refusal("WRONGPASS invalid username-password pair"));
+    assert_true(redis_reason_is_refusal("READONLY You can't write against a read only replica."));
+    assert_true(redis_reason_is_refusal("the server is a replica, not a master (10.0.0.7)"));
+    assert_false(redis_reason_is_refusal("LOADING Redis is loading the dataset in memory"));
+    assert_false(redis_reason_is_refusal("connection refused"));
+    assert_false(redis_reason_is_refusal("TLS: the server's certificate is not accepted: expired"));
+    assert_false(redis_reason_is_refusal(""));
+}
+
 int main(void) {
     const struct CMUnitTest with_password[] = {
         cmocka_unit_test(test_right_passwords),
@@ -276,6 +306,8 @@ int main(void) {
         cmocka_unit_test_teardown(test_readonly_ends_the_connection_to_a_name, stop_server),
         cmocka_unit_test_teardown(test_a_replica_that_knows_no_hello, stop_server),
         cmocka_unit_test(test_a_cluster_that_stays_down),
+        cmocka_unit_test(test_errors_as_people_read_them),
+        cmocka_unit_test(test_who_refuses_and_who_is_away),
     };
     int failed = cmocka_run_group_tests_name("redis_password", with_password, start_with_password,
                                              stop_server);
