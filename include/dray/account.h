@@ -11,6 +11,7 @@
 #define NAME_MAX_LEN 64 /* queue and account names: [A-Za-z0-9][A-Za-z0-9_.-]{0,63} */
 
 struct provider;
+struct field;
 
 enum on_unknown { ON_UNKNOWN_LOOKUP, ON_UNKNOWN_HOLD, ON_UNKNOWN_RESEND };
 enum lookup_use { LOOKUP_AUTO, LOOKUP_YES, LOOKUP_NO };
@@ -60,6 +61,9 @@ struct http_json_options {
     code_list message_pointers;
     const char *retry_after_header; /* besides Retry-After; NULL: none */
     const char *client_cert, *client_key; /* PEM files; NULL: none */
+    const char *fields_file;              /* NULL: any object is an order */
+    const struct field *fields;           /* what it says */
+    uint32_t field_count;
     const char *token_url, *client_id;    /* auth = oauth2 */
     const char *client_secret, *client_secret_file;
     const char *refresh_token, *refresh_token_file; /* NULL: client credentials */

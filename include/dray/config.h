@@ -98,5 +98,7 @@ void config_show(const struct config *c, struct buf *out);
 void config_show_json(const struct config *c, struct buf *out);
 /* Writes the table: as text for --help, or as Markdown for docs/configuration.md. */
 void config_help(struct buf *out, bool markdown);
+/* The keys that are http-json's alone, as text. */
+void config_help_http_json(struct buf *out);
 
 #endif

@@ -1,6 +1,8 @@
 /* Writes a provider's facts and every row of its field table, three ways from one walk. */
 #include "cli/provider_table.h"
 
+#include "dray/config.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -142,7 +144,9 @@ void provider_write_text(const struct provider *p, struct buf *out) {
     buf_addf(out, "%s: %s\n\n", p->name, p->title);
     write_facts(p, "  ", out);
     if (p->fields == NULL) {
-        buf_add_str(out, "\n  Any JSON object is an order.\n");
+        buf_add_str(out, "\n  Any JSON object is an order, unless fields_file says more. The keys of its accounts:\n\n");
+        config_help_http_json(out);
+        buf_add_str(out, "\n  docs/providers.md shows six well-known APIs; `dray try ACCOUNT FILE --dry-run` the request that comes of it.\n");
         return;
     }
     buf_add_char(out, '\n');

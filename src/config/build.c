@@ -109,6 +109,13 @@ static void ask_provider(struct draft *s, struct section *section, const struct 
     draft_fault(s, section, NULL, "%s", err.text + (twice ? n : 0));
 }
 
+static void apply_fields(struct draft *s, struct section *section, struct account *a, struct arena *mem) {
+    struct http_json_options *o = &a->http_json;
+    struct err err = {""};
+    if (o->fields_file != NULL && fields_read(o->fields_file, mem, &o->fields, &o->field_count, &err) != 0)
+        draft_fault(s, section, table_key(SECTION_ACCOUNT, "fields_file"), "%s: %s", o->fields_file, err.text);
+}
+
 /* NULL: refused, and reported. */
 static struct account *build_account(struct draft *s, struct section *section) {
     struct account_full *full = calloc(1, sizeof(*full));
@@ -123,6 +130,7 @@ static struct account *build_account(struct draft *s, struct section *section) {
     memcpy(a->name, section->name, strlen(section->name) + 1);
     apply_section(s, section, a, &full->mem);
     apply_headers(s, section, a, &full->mem);
+    apply_fields(s, section, a, &full->mem);
     if (a->queue[0] == '\0')
         memcpy(a->queue, a->name, sizeof(a->queue));
     if (a->provider != NULL) {

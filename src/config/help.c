@@ -63,20 +63,30 @@ static void write_wrapped(const char *help, struct buf *out) {
     buf_add_char(out, '\n');
 }
 
+static void text_row(const struct key *key, const char *more, struct buf *out) {
+    buf_addf(out, "  %s: ", key->name);
+    write_bounds(key, out);
+    if (key->default_help != NULL || key->def != NULL || key->flags & KEY_REQUIRED)
+        buf_add_str(out, key->flags & KEY_REQUIRED ? "; " : "; default ");
+    write_default(key, out, "");
+    buf_addf(out, "%s\n", more);
+    write_wrapped(key->help, out);
+}
+
+void config_help_http_json(struct buf *out) {
+    const struct section_info *info = &section_infos[SECTION_ACCOUNT];
+    for (size_t i = 0; i < info->key_count; i++)
+        if (info->keys[i].flags & KEY_HTTP_JSON)
+            text_row(&info->keys[i], "", out);
+}
+
 static void help_text(struct buf *out) {
     for (int kind = 0; kind < SECTION_KINDS; kind++) {
         const struct section_info *info = &section_infos[kind];
         write_heading(info, out);
         buf_addf(out, "  %s\n", info->help);
         for (size_t i = 0; i < info->key_count; i++) {
-            const struct key *key = &info->keys[i];
-            buf_addf(out, "  %s: ", key->name);
-            write_bounds(key, out);
-            if (key->default_help != NULL || key->def != NULL || key->flags & KEY_REQUIRED)
-                buf_add_str(out, key->flags & KEY_REQUIRED ? "; " : "; default ");
-            write_default(key, out, "");
-            buf_add_str(out, key->flags & KEY_HTTP_JSON ? "; only for http-json\n" : "\n");
-            write_wrapped(key->help, out);
+            text_row(&info->keys[i], info->keys[i].flags & KEY_HTTP_JSON ? "; only for http-json" : "", out);
         }
         buf_add_str(out, "\n");
     }

@@ -209,6 +209,8 @@ const char *secret_resolve(struct draft *s, struct section *section, const struc
                            struct arena *mem);
 /* One secret from its file, checked. NULL and `err` (without the path). */
 char *secret_read(const char *path, struct arena *mem, struct err *err);
+/* fields.c: a table of an order's fields, in `mem`. 0, or -1 and `err` (without the path). */
+int fields_read(const char *path, struct arena *mem, const struct field **fields, uint32_t *count, struct err *err);
 /* headers.c: an account's headers, with what their files hold. Faults are reported. */
 void apply_headers(struct draft *s, struct section *section, struct account *a, struct arena *mem);
 

@@ -75,6 +75,13 @@
      .flags = KEY_HTTP_JSON,
      ACCOUNT(http_json.client_key),
      .help = "The client certificate's private key (PEM, without a passphrase)."},
+    {.name = "fields_file",
+     .type = &type_file,
+     .flags = KEY_HTTP_JSON,
+     ACCOUNT(http_json.fields_file),
+     .help = "A table of an order's fields, a line each: path, type, and of `required`, `empty`, `max=N`, `min=N` what holds "
+             "(docs/providers.md). Orders are checked by it before they are sent.",
+     .default_help = "any JSON object is an order"},
     {.name = "token_url",
      .type = &type_base_url,
      .flags = KEY_HTTP_JSON,

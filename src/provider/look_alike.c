@@ -114,8 +114,10 @@ void provider_look_alikes(const struct provider *p, const struct account *accoun
     const char *pointer;
     if (json_type(doc, order) != JSON_OBJECT)
         return;
-    if (p->fields != NULL)
-        look(&w, &root, p->fields, p->field_count, order);
+    uint32_t count;
+    const struct field *rows = provider_rows(p, account, &count);
+    if (rows != NULL)
+        look(&w, &root, rows, count, order);
     bool none = provider_order_key(p, account, doc, order, &pointer) == JSON_NONE;
     if (none && pointer != NULL)
         faults_add(warnings, "order",

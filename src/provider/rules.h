@@ -40,4 +40,7 @@ void rule_number(const struct walk *w, const struct place *here, const struct fi
 /* The array or string may be empty here although its row says no. */
 bool rule_may_be_empty(const struct walk *w, const struct place *here);
 
+/* The table of an order's fields: the document's, or the account's own; NULL (and 0): none. */
+const struct field *provider_rows(const struct provider *p, const struct account *account, uint32_t *count);
+
 #endif

@@ -148,6 +148,12 @@ static void check_object(const struct walk *w, const struct place *here, const s
             fault_missing(w, here, &rows[i]);
 }
 
+const struct field *provider_rows(const struct provider *p, const struct account *account, uint32_t *count) {
+    bool own = p->fields == NULL && account != NULL;
+    *count = own ? account->http_json.field_count : p->field_count;
+    return own ? account->http_json.fields : p->fields;
+}
+
 uint32_t provider_validate(const struct provider *p, const struct account *account,
                            const struct json_doc *doc, uint32_t order, struct faults *faults,
                            struct faults *warnings) {
@@ -158,7 +164,9 @@ uint32_t provider_validate(const struct provider *p, const struct account *accou
     if (json_type(doc, order) != JSON_OBJECT)
         rule_fault(&w, &root, "must be an object");
     else if (!off) {
-        check_object(&w, &root, p->fields, p->field_count, order);
+        uint32_t count;
+        const struct field *rows = provider_rows(p, account, &count);
+        check_object(&w, &root, rows, count, order);
         if (p->validate != NULL)
             p->validate(doc, order, faults);
     }
