@@ -134,7 +134,7 @@ static int send_order(struct attempt *a) {
     signal(SIGPIPE, SIG_IGN);
     p.attempt = a;
     uv_loop_init(&p.loop);
-    log_start(LOG_WARN, LOG_TEXT);
+    log_start(LOG_ERROR, LOG_TEXT); /* what happens to the order is shown in full */
     for (size_t i = 0; i < 2; i++) {
         uv_signal_init(&p.loop, &p.signals[i]);
         p.signals[i].data = &p;

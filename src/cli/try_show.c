@@ -236,6 +236,8 @@ static void end_text(struct attempt *a, const char *ids, struct buf *out) {
         text_line(out, span_str(ids));
     }
     text_line(out, span_str(end_words(a)));
+    if (a->verdict == VERDICT_REJECTED && a->asked && strcmp(a->code, "refused") == 0)
+        buf_add_str(out, "(error_code_pointer and message_pointer would say which refusal it was)\n");
     if (a->trial.dead_id[0] != '\0' && strcmp(a->trial.reason, "unknown_outcome") == 0)
         buf_addf(out, "dead letter: %s in queue %s\n", a->trial.dead_id, a->account->queue);
     if (a->asked && !a->trial.settled)

@@ -172,6 +172,7 @@ static uint32_t at(const struct json_doc *doc, uint32_t node, const char *pointe
 
 static void read_error(const struct account *account, const struct json_doc *answer,
                        struct outcome *out) {
+    static const char *const words[] = {"message", "error", "errors", "detail"}; /* what most APIs call them */
     const struct http_json_options *o = &account->http_json;
     struct span code = json_scalar(answer, at(answer, 0, o->code_pointer));
     for (code_list p = o->error_code_pointers; code.len == 0 && p != NULL && *p != NULL; p++)
@@ -180,6 +181,8 @@ static void read_error(const struct account *account, const struct json_doc *ans
         outcome_code(out, code);
     for (code_list p = o->message_pointers; out->message[0] == '\0' && p != NULL && *p != NULL; p++)
         outcome_message_node(out, answer, at(answer, 0, *p));
+    for (size_t i = 0; o->message_pointers == NULL && i < COUNT(words) && out->message[0] == '\0'; i++)
+        outcome_message_node(out, answer, json_type(answer, 0) == JSON_OBJECT ? json_get(answer, 0, words[i]) : JSON_NONE);
 }
 
 /* Is there something that means yes? */

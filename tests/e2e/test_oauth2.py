@@ -110,6 +110,7 @@ def test_one_token_for_all_that_wait(empty_redis, peer, tokens):
     with World(empty_redis, peer, tokens) as w:
         w.push(*[f"A-{n}" for n in range(40)])
         assert {r["status"] for r in w.results(40)} == {"created"}
+        assert {e["verdict"] for e in w.daemon.events_named("attempt")} == {"created"}  # they waited; none was put off
     asked, = tokens.requests
     assert (asked.method, asked.target) == ("POST", "/oauth/token")
     assert asked.headers["content-type"] == "application/x-www-form-urlencoded"

@@ -250,3 +250,35 @@ def test_what_a_worker_would_refuse(desk, peer):
     assert d.try_(name="shpo").returncode == 2
     assert d.try_("--dry-run", name=QUEUE).returncode == 1  # a queue stands for its default account; the order is still none
     assert not peer.requests
+
+
+def test_oauth2_is_fetched_when_the_order_leaves(desk, peer):
+    def answer(request):
+        if request.path == "/token":
+            return Answer(200, {"access_token": "tok-1", "expires_in": 60})
+        return Answer(201, {"id": 7}) if request.headers["authorization"] == "Bearer tok-1" else Answer(401)
+    peer.default = answer
+    d = desk(token=None, auth="oauth2", token_url=f"{peer.url}/token", client_id="c", client_secret="hush")
+    run = d.try_("--dry-run")
+    assert run.returncode == 0 and "Authorization: Bearer (hidden)" in run.stdout and not peer.requests
+    run = d.try_()
+    assert run.returncode == 0 and "tok-1" not in run.stdout + run.stderr and "hush" not in run.stdout
+    assert [r.path for r in peer.requests] == ["/token", "/orders"]
+    d.audit()
+
+
+def test_no_token_is_said(desk, peer):
+    peer.default = Answer(400, {"error": "invalid_client"})
+    d = desk(token=None, auth="oauth2", token_url=f"{peer.url}/token", client_id="c", client_secret="hush")
+    rc, said = d.json()
+    assert (rc, said["verdict"], said["code"], said["sent"]) == (1, "hold", "token_refused", False)
+    assert [r.path for r in peer.requests] == ["/token"]
+    assert d.keys() == set()
+    d.audit()
+
+
+def test_what_a_refusal_says_is_shown(desk, peer):
+    peer.default = Answer(422, {"errors": [{"details": "no destination"}]})
+    run = desk().try_()
+    assert "verdict: rejected (http_422)" in run.stdout and "no destination" in run.stdout.split("verdict")[1]
+    assert len(peer.posts) == 1
