@@ -74,6 +74,7 @@ def account():
         "waiting": count("jobs that wait for it"),
         "concurrency": nullable(count("requests under way over all workers; null: no limit, not counted")),
         "concurrency_limit": count("as configured; 0: none"), "failures": count("consecutive"),
+        "token_expires_at": nullable(unix_ms("when its token ends; null: not known")),
         "tokens": {"type": "number", "description": "in its bucket by now"},
         "rate": {"type": "number", "description": "per second, as configured; 0: no limit"}, "burst": count("as configured"),
         "here": closed("This worker's, since its start.", {
@@ -93,7 +94,9 @@ def worker():
             "host": string("its host"), "pid": count("its process"), "version": string("dray's version"),
             "started_at": unix_ms("its start"), "lease_ms": count("as configured"),
             "connections": count("to Redis"), "pickup_mode": string("as it last said", enum=PICKUPS), "inflight": count("as it last said"),
-            "mode": string("as it last said", enum=MODES)}))})
+            "mode": string("as it last said", enum=MODES),
+            "tokens": {"type": "object", "description": "account → when its token ends, Unix ms, where that is known",
+                       "additionalProperties": {"type": "integer"}}}))})
 
 
 def letter():

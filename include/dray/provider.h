@@ -207,6 +207,10 @@ int request_build(const struct account *account, const struct envelope *envelope
 /* Why an order with this key cannot be sent by the account: a rule, or NULL. */
 const char *request_key_fault(const struct account *account, struct span key);
 
+/* When the account's token ends, Unix ms: its `token_expires_at`, else what a token that is a JWT says (`exp`);
+ * 0: nobody says. */
+uint64_t account_token_expires_ms(const struct account *account);
+
 /* What the account's look-up is worth: the provider's kind, or for http-json what is configured; none where the
  * account's `lookup` says no, or does not say yes to one that was withdrawn. */
 enum lookup_kind provider_lookup_kind(const struct account *account);

@@ -60,6 +60,11 @@ static void add_account(struct buf *b, const char *queue, const struct port *por
         buf_add_str(b, "\"concurrency\":null,");
     api_u64(b, "concurrency_limit", account->concurrency);
     api_u64(b, "failures", v->failures);
+    uint64_t token_ms = account_token_expires_ms(account);
+    if (token_ms > 0)
+        api_u64(b, "token_expires_at", token_ms);
+    else
+        buf_add_str(b, "\"token_expires_at\":null,");
     buf_addf(b, "\"tokens\":%.2f,\"rate\":%g,\"burst\":%u,", tokens_now(account, v), account->rate,
              account->burst);
     buf_add_str(b, "\"here\":{");

@@ -94,6 +94,15 @@ static void account_repeated(struct buf *b, const char *queue, const char *accou
              (unsigned long long)p->stats.repeated_ids);
 }
 
+static void account_token(struct buf *b, const char *queue, const char *account,
+                          const struct port *p, const struct account_view *av) {
+    (void)av;
+    uint64_t ms = p->account != NULL ? account_token_expires_ms(p->account) : 0;
+    if (ms > 0)
+        buf_addf(b, "dray_account_token_expires_timestamp_seconds{queue=\"%s\",account=\"%s\"} %llu\n", queue,
+                 account, (unsigned long long)ms / 1000);
+}
+
 static void account_inflight(struct buf *b, const char *queue, const char *account,
                              const struct port *p, const struct account_view *av) {
     (void)av;
@@ -143,6 +152,8 @@ void metrics_accounts(struct buf *b, const struct admin *a) {
          "Connections closed because the provider sent what nobody had asked for.", false, account_strays},
         {"dray_repeated_order_ids_total", "counter",
          "Orders answered with an order id that another order had been told.", false, account_repeated},
+        {"dray_account_token_expires_timestamp_seconds", "gauge",
+         "When the account's token ends, Unix time, where that is known.", true, account_token},
         {"dray_account_inflight_orders", "gauge", "Requests of this worker under way.", false,
          account_inflight},
         {"dray_account_waiting_jobs", "gauge", "Jobs that wait for the account, over all workers.",

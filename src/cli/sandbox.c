@@ -23,6 +23,7 @@ static const char help[] =
     "  --repeats WHAT      a key that has an order: `create` another (as these APIs may) or "
     "`refuse` (409)\n"
     "  --balance WHAT      `enough`, or `spent`: every order is refused with one code\n"
+    "  --token-ttl D       refuse credentials so long after their first request; 0: never\n"
     "  --keep-alive D      close connections that were idle for so long; 0: keep them\n"
     "  --down WHAT         every request of a provider: a status, or `hangup`; 0: it is up\n"
     "  --remember N        order keys, and orders, that fit (1000000); then POSTs are answered "
@@ -86,6 +87,7 @@ static const struct option options[] = {
     {"index-lag", required_argument, NULL, TROUBLE},
     {"repeats", required_argument, NULL, TROUBLE},
     {"balance", required_argument, NULL, TROUBLE},
+    {"token-ttl", required_argument, NULL, TROUBLE},
     {"keep-alive", required_argument, NULL, TROUBLE},
     {"down", required_argument, NULL, TROUBLE},
     {0},

@@ -28,6 +28,7 @@ struct account_view {
     double tokens, rate;
     long long conc, fails, till, cool, burst, limit, failures, waiting;
     int64_t strays, repeated_ids; /* counted by all workers: doubt.c */
+    int64_t token_ms;             /* Unix: when its token ends, as a worker says; 0: nobody does */
     char mode;
     bool probing;
 };

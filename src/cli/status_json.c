@@ -36,6 +36,10 @@ static void add_account(struct buf *out, const struct snapshot *s, size_t i) {
              "lld,\"cooldown_ms\":%lld",
              a.tokens, a.burst, a.rate, a.fails, a.failures, a.cool);
     buf_addf(out, ",\"stray_answers\":%" PRId64 ",\"repeated_ids\":%" PRId64, a.strays, a.repeated_ids);
+    if (a.token_ms > 0)
+        buf_addf(out, ",\"token_expires_at\":%" PRId64, a.token_ms);
+    else
+        buf_add_str(out, ",\"token_expires_at\":null");
     add_pause(out, a.pause);
     buf_add_char(out, '}');
 }

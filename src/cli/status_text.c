@@ -77,6 +77,15 @@ static void add_why(struct buf *out, const struct snapshot *s, const struct acco
     }
 }
 
+static void add_token(struct buf *out, const struct snapshot *s, const struct account_view *a) {
+    if (a->token_ms == 0)
+        return;
+    bool over = a->token_ms <= s->now_ms;
+    buf_add_str(out, over ? "; TOKEN ENDED " : "; token ends in ");
+    add_age(out, over ? s->now_ms - a->token_ms : a->token_ms - s->now_ms);
+    buf_add_str(out, over ? " ago" : "");
+}
+
 static void add_accounts(struct buf *out, const struct snapshot *s) {
     struct account_view a;
     char under_way[48], tokens[64], fails[48];
@@ -93,6 +102,7 @@ static void add_accounts(struct buf *out, const struct snapshot *s) {
                  a.failures);
         buf_addf(out, "  %-24s %9lld %12s %18s %8s  ", a.name, a.waiting, under_way, tokens, fails);
         add_why(out, s, &a);
+        add_token(out, s, &a);
         if (a.strays > 0)
             buf_addf(out, "; %" PRId64 " STRAY ANSWERS", a.strays);
         if (a.repeated_ids > 0)

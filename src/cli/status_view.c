@@ -42,8 +42,26 @@ static void read_account(const struct snapshot *s, size_t i, struct account_view
     a->probing = strcmp(probe, "-") != 0 && a->till > s->now_ms;
 }
 
+/* The first end that a worker tells of the account's token: one of them may have read a newer one. */
+static int64_t token_end(const struct snapshot *s, const char *account) {
+    struct json_doc doc;
+    int64_t end = 0, ms;
+    json_init(&doc, 4096);
+    for (size_t i = 0; i < snapshot_workers(s); i++) {
+        const redisReply *info = s->reply->element[WORKERS]->element[WORKER_PARTS * i + 2];
+        if (json_parse(&doc, info->str, info->len, NULL) < 0)
+            continue;
+        uint32_t node = json_get(&doc, json_get(&doc, 0, "tokens"), account);
+        if (node != JSON_NONE && json_i64(&doc, node, &ms) && ms > 0 && (end == 0 || ms < end))
+            end = ms;
+    }
+    json_deinit(&doc);
+    return end;
+}
+
 void snapshot_account(const struct snapshot *s, size_t i, struct account_view *a) {
     read_account(s, s->accounts[i], a);
+    a->token_ms = token_end(s, a->name);
 }
 
 size_t snapshot_workers(const struct snapshot *s) {

@@ -83,6 +83,7 @@ struct caller *caller_named(struct sandbox *s, const char *name, uint16_t *index
     if (c == NULL)
         return NULL;
     strcpy(c->name, name);
+    c->first_ms = clock_unix_ms();
     *index = (uint16_t)s->caller_count;
     s->callers[s->caller_count++] = c;
     return c;
@@ -95,8 +96,12 @@ bool caller_read(struct sandbox *s, const struct request *r, enum auth_kind auth
     *why = read_name(r, auth, name);
     if (*why != NULL)
         return false;
-    if (caller_named(s, name, caller) != NULL)
-        return true;
+    const struct caller *c = caller_named(s, name, caller);
+    if (c != NULL) {
+        uint64_t ttl = caller_trouble(s, *caller)->token_ttl_ms, age = clock_unix_ms() - c->first_ms;
+        *why = "the token has expired";
+        return ttl == 0 || age < ttl;
+    }
     *status = 507;
     *why = "the sandbox tells 1,024 credentials apart, and these would be one more";
     return false;

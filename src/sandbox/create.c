@@ -166,7 +166,8 @@ static bool handle_trouble(struct creation *c) {
 static void create_or_refuse_repeat(struct creation *c) {
     if (c->trouble->refuse_repeats && c->key != TALLY_NONE &&
         c->s->tally.keys[c->key].first != TALLY_NONE)
-        creation_refuse(c, 409, "exists", "there is an order of this number");
+        creation_refuse(c, c->endpoint_index == ENDPOINT_VU ? 422 : 409, "exists",
+                        "there is an order of this number");
     else
         creation_make(c, 1, true, false);
 }

@@ -1,4 +1,6 @@
 /* VU Custom's answers: {"order": …}, with the request's own values. */
+#include <string.h>
+
 #include "sandbox/internal.h"
 
 #define FIRST_ID 12345000001u /* beyond 2^31 */
@@ -60,7 +62,11 @@ void vu_write_created(struct buf *out, const struct created *c) {
 
 void vu_write_error(struct buf *out, struct rng *rng, unsigned status, const char *code,
                     const char *message) {
-    (void)rng, (void)code;
+    (void)rng;
+    if (status == 422 && strcmp(code, "exists") == 0) {
+        buf_add_str(out, "{\"errors\":{\"order_number\":[\"has already been taken\"]}}");
+        return;
+    }
     buf_add_char(out, '{');
     form_text(out, "errors",
               status == 401

@@ -23,7 +23,8 @@ struct sandbox;
 /* One set of credentials: a bearer token, the user of a basic one, or "" for none. */
 struct caller {
     char name[CALLER_NAME_MAX + 1];
-    bool has_trouble; /* else the sandbox's */
+    uint64_t first_ms; /* Unix: when it first called; its token may end */
+    bool has_trouble;  /* else the sandbox's */
     struct sandbox_trouble trouble;
     uint64_t *arrivals; /* ring of Unix ms; NULL until the first POST */
     uint64_t arrival_count;
@@ -209,6 +210,8 @@ uint64_t trouble_latency_ms(const struct sandbox_trouble *t, struct rng *rng);
 
 /* Each fills `reply` and sandbox.out. */
 void create_handle(struct sandbox *s, struct request *r, uint16_t endpoint, struct reply *reply);
+/* Whether a POST there is a look-up. */
+bool lookup_is_search(const char *path);
 void lookup_handle(struct sandbox *s, struct request *r, struct reply *reply);
 void control_handle(struct sandbox *s, struct request *r, struct reply *reply);
 /* An error in the endpoint's own form. */

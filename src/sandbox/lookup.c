@@ -67,10 +67,18 @@ static const char *below(const char *path, const char *folder) {
                                                                                   : NULL;
 }
 
-/* The endpoint that a GET belongs to; endpoint_count: none. */
+bool lookup_is_search(const char *path) {
+    return strcmp(path, "/openapi/v1/product/custom/orders/search") == 0;
+}
+
+/* The endpoint that a look-up belongs to; endpoint_count: none. */
 static uint16_t endpoint_of(const char *path) {
     static const uint16_t with_lookup[] = {ENDPOINT_KAKACLO_V2, ENDPOINT_S2, ENDPOINT_VU,
                                            ENDPOINT_JSON};
+    if (lookup_is_search(path))
+        return ENDPOINT_KAKACLO_CUSTOM;
+    if (strcmp(path, "/openapi/v1/order/orders") == 0)
+        return ENDPOINT_KAKACLO_V1;
     for (size_t i = 0; i < sizeof with_lookup / sizeof with_lookup[0]; i++) {
         uint16_t e = with_lookup[i];
         if (strcmp(path, endpoints[e].path) == 0)
@@ -83,7 +91,9 @@ static uint16_t endpoint_of(const char *path) {
 
 static void answer(struct lookup *l) {
     const char *name = below(l->r->path, endpoints[l->endpoint].path);
-    if (l->endpoint == ENDPOINT_KAKACLO_V2)
+    if (l->endpoint == ENDPOINT_KAKACLO_CUSTOM)
+        lookup_search_kakaclo(l);
+    else if (l->endpoint <= ENDPOINT_KAKACLO_V1)
         lookup_list_kakaclo(l);
     else if (l->endpoint == ENDPOINT_VU)
         vu_one(l);

@@ -27,9 +27,10 @@ bool mislead_hides(struct lookup *l, uint32_t key);
 /* After an order was written: it may have to stand there under another key. */
 void mislead_disguise(struct lookup *l, uint32_t key);
 
-/* lookup_list.c. GET /openapi/v2/order/orders: the caller's orders in a window of creation times.
- */
+/* lookup_list.c. GET /openapi/v2/order/orders and v1's: the caller's orders of both in a window of creation
+ * times. POST …/custom/orders/search: the same of custom orders, with a body. */
 void lookup_list_kakaclo(struct lookup *l);
+void lookup_search_kakaclo(struct lookup *l);
 /* GET /order, GET /json/orders: `term` stands anywhere in the order's key, or is the key; NULL:
  * all. */
 void lookup_list_by_term(struct lookup *l, const char *term, bool exactly);

@@ -103,6 +103,53 @@ void lookup_list_kakaclo(struct lookup *l) {
              (unsigned long long)page.seen, (unsigned long long)number, (unsigned long long)size);
 }
 
+static int64_t member(struct lookup *l, const char *name, int64_t otherwise) {
+    int64_t value;
+    uint32_t node = json_get(&l->s->doc, 0, name);
+    return node != JSON_NONE && json_i64(&l->s->doc, node, &value) && value >= 0 ? value : otherwise;
+}
+
+static void custom_write_item(struct lookup *l, uint32_t order) {
+    struct buf *out = &l->s->out;
+    const struct tally_order *o = &l->s->tally.orders[order];
+    struct span name = order_name(&l->s->tally, order);
+    buf_addf(out, "{\"id\":%u,\"demandNo\":\"", order + 1);
+    kakaclo_custom_write_id(out, tally_serial(&l->s->tally, order), o->created_ms);
+    buf_addf(out, "\",\"status\":2,\"createDate\":%llu,\"customOrderId\":", (unsigned long long)o->created_ms);
+    if (name.ptr == NULL)
+        buf_add_str(out, "null}");
+    else
+        buf_add_json_str(out, name), buf_add_char(out, '}');
+}
+
+void lookup_search_kakaclo(struct lookup *l) {
+    struct sandbox *s = l->s;
+    struct err err;
+    if (json_parse(&s->doc, l->r->body.data, l->r->body.len, &err) != 0) {
+        lookup_fail(l, 400, err.text);
+        return;
+    }
+    int64_t number = member(l, "pageNumber", 1), size = member(l, "pageSize", 20);
+    uint64_t from = (uint64_t)member(l, "createDateGe", 0), to = (uint64_t)member(l, "createDateLe", INT64_MAX);
+    if (size < 1 || size > 100 || number < 1) {
+        lookup_fail(l, 400, "pageSize must be 1 to 100, pageNumber at least 1");
+        return;
+    }
+    struct page page = {.skip = (uint64_t)(number - 1) * (uint64_t)size, .limit = (uint64_t)size};
+    l->reply->status = 200;
+    buf_add_str(&s->out, "{\"code\":10000,\"message\":\"success\",\"data\":{\"list\":[");
+    for (uint32_t i = 0; i < s->tally.order_count; i++) {
+        const struct tally_order *o = &s->tally.orders[i];
+        if (o->endpoint != ENDPOINT_KAKACLO_CUSTOM || o->caller != l->caller || o->created_ms < from ||
+            o->created_ms > to || o->created_ms > l->visible_until_ms || mislead_hides(l, o->key) || !on_page(&page))
+            continue;
+        if (page.seen - 1 > page.skip)
+            buf_add_char(&s->out, ',');
+        custom_write_item(l, i);
+    }
+    buf_addf(&s->out, "],\"total\":%llu}}", (unsigned long long)page.seen);
+}
+
 /* GET /order, GET /json/orders: `term` stands anywhere in the order's key; absent: all. */
 void lookup_list_by_term(struct lookup *l, const char *term, bool exactly) {
     struct sandbox *s = l->s;

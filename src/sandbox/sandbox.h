@@ -24,6 +24,7 @@ struct sandbox_trouble {
     uint64_t index_lag_ms; /* from creation until look-ups that read an index see the order */
     bool refuse_repeats;   /* a key that has an order is answered 409 instead of creating another */
     bool balance_spent; /* every order is refused with one code: the account's balance is too low */
+    uint64_t token_ttl_ms; /* credentials are refused so long after their first request; 0: never */
     uint64_t keep_ms;   /* idle connections are closed after this; 0: they stay */
     unsigned down;      /* 0, an HTTP status, or SANDBOX_DOWN_HANGUP: every request of a provider */
 };
@@ -53,7 +54,7 @@ struct sandbox;
 void sandbox_options_init(struct sandbox_options *o);
 
 /* Sets one part of `t` by name, from a flag or from /_sandbox/set: "latency" "fail_rate"
- * "hangup_rate" "slow_rate" "slow" "index_lag" "repeats" "balance" "keep_alive" "down". 0, or
+ * "hangup_rate" "slow_rate" "slow" "index_lag" "repeats" "balance" "token_ttl" "keep_alive" "down". 0, or
  * -1 and `err`. */
 int sandbox_trouble_set(struct sandbox_trouble *t, const char *name, const char *value,
                         struct err *err);

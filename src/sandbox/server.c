@@ -71,7 +71,7 @@ static void handle_provider(struct sandbox *s, struct request *r, struct reply *
     uint16_t i = 0;
     while (i < endpoint_count && strcmp(r->path, endpoints[i].path) != 0)
         i++;
-    if (strcmp(r->method, "GET") == 0) {
+    if (strcmp(r->method, "GET") == 0 || lookup_is_search(r->path)) {
         lookup_handle(s, r, reply);
     } else if (i == endpoint_count) {
         reply->status = 404;

@@ -24,6 +24,7 @@ static const struct setting {
     {"index_lag", WAIT, offsetof(struct sandbox_trouble, index_lag_ms)},
     {"repeats", REPEATS, offsetof(struct sandbox_trouble, refuse_repeats)},
     {"balance", BALANCE, offsetof(struct sandbox_trouble, balance_spent)},
+    {"token_ttl", WAIT, offsetof(struct sandbox_trouble, token_ttl_ms)},
     {"keep_alive", WAIT, offsetof(struct sandbox_trouble, keep_ms)},
     {"down", DOWN, offsetof(struct sandbox_trouble, down)},
 };
@@ -142,11 +143,12 @@ void trouble_write(const struct sandbox_trouble *t, struct buf *out) {
     buf_addf(out,
              "{\"latency_ms\":[%llu,%llu],\"fail_rate\":%g,\"hangup_rate\":%g,\"slow_rate\":%g,"
              "\"slow_ms\":%llu,\"index_lag_ms\":%llu,\"repeats\":\"%s\","
-             "\"balance\":\"%s\",\"keep_alive_ms\":%llu,\"down\":",
+             "\"balance\":\"%s\",\"token_ttl_ms\":%llu,\"keep_alive_ms\":%llu,\"down\":",
              (unsigned long long)t->latency_min_ms, (unsigned long long)t->latency_max_ms,
              t->fail_rate, t->hangup_rate, t->slow_rate, (unsigned long long)t->slow_ms,
              (unsigned long long)t->index_lag_ms, t->refuse_repeats ? "refuse" : "create",
-             t->balance_spent ? "spent" : "enough", (unsigned long long)t->keep_ms);
+             t->balance_spent ? "spent" : "enough", (unsigned long long)t->token_ttl_ms,
+             (unsigned long long)t->keep_ms);
     if (t->down == SANDBOX_DOWN_HANGUP)
         buf_add_str(out, "\"hangup\"}");
     else

@@ -43,6 +43,23 @@ void order_set_deadline(struct order *o, uint64_t begun_ns) {
     o->send_by_ns = begun_ns + (o->account->connect_timeout_ms + replicas_ms + SEND_SLACK_MS) * MS_NS;
 }
 
+#define TOKENS_ROOM 400 /* bytes: who reads the info takes 511 of it */
+
+/* When whose token ends, as far as that is known: {"shop":1795448588803}. */
+static void write_tokens(const struct lane *lane, struct buf *out) {
+    const char *comma = "";
+    buf_add_str(out, ",\"tokens\":{");
+    for (uint32_t i = 0; i < lane->port_count; i++) {
+        const struct account *account = lane->ports[i]->account;
+        uint64_t ms = account_token_expires_ms(account);
+        if (ms == 0 || out->len > TOKENS_ROOM)
+            continue;
+        buf_addf(out, "%s\"%s\":%llu", comma, account->name, (unsigned long long)ms);
+        comma = ",";
+    }
+    buf_add_char(out, '}');
+}
+
 static void write_info(const struct lane *lane, struct buf *out) {
     const struct worker *w = lane->worker;
     char host[128] = "";
@@ -53,10 +70,12 @@ static void write_info(const struct lane *lane, struct buf *out) {
              (long)getpid(), (unsigned long long)w->started_unix_ms, (unsigned long long)w->boot->lease_ms);
     buf_addf(out, "\"connections\":%u,\"pickup_mode\":\"%s\",", worker_connections(w),
              pickup_blocks(lane) ? "blocking" : "polling");
-    buf_addf(out, "\"inflight\":%u,\"mode\":\"%s\"}", lane_active(lane),
+    buf_addf(out, "\"inflight\":%u,\"mode\":\"%s\"", lane_active(lane),
              w->mode == WORKER_QUIET      ? "quiet"
              : w->mode == WORKER_DRAINING ? "draining"
                                           : "running");
+    write_tokens(lane, out);
+    buf_add_char(out, '}');
 }
 
 static void recover_read(struct recovery *rec);

@@ -126,7 +126,8 @@ def test_the_compose_prometheus_configuration_is_valid(tmp_path):
 def exported():
     """{metric: its labels' names} of a worker that has seen every kind of outcome."""
     with RedisServer() as redis, Peer() as peer:
-        with AdminWorld(redis, peer, account={"on_unknown": "lookup", "lookup_delay": "0s", "lookup_attempts": "1"}) as world:
+        with AdminWorld(redis, peer, account={"on_unknown": "lookup", "lookup_delay": "0s", "lookup_attempts": "1",
+                                              "token_expires_at": "2033-05-18T03:33:20Z"}) as world:
             peer.script = [Answer(503), Answer(422), HangUp("after")]
             peer.default = lambda request: (created(world.provider, request) if request.method == "POST"
                                             else Answer(200, {"code": 10000, "data": {"list": []}}))

@@ -124,3 +124,33 @@ def test_trouble_at_random_never_doubles_an_order(empty_redis):
             assert made - told <= unknown
             assert all(r["error"]["reason"] == "unknown_outcome" for r in results.values() if r["status"] == "failed")
             assert len(w.dead_letters()) == len(unknown) > 0
+
+
+@pytest.mark.parametrize("name", ["kakaclo-v2", "kakaclo-v1", "kakaclo-custom"])
+def test_kakaclos_lists_find_an_order_that_nobody_answered(empty_redis, sandbox, name):
+    with world(empty_redis, sandbox, name, on_unknown="lookup", lookup="yes", lookup_delay="10ms", lookup_attempts="3") as w:
+        w.send("one", "KEY-HANGUP")
+        result = w.result()
+        [entry] = sandbox.orders()["orders"]
+        assert (result["status"], result["order_id"]) == ("created", str(entry["ids"][0])), result
+        assert (entry["posts"], entry["created"]) == (1, 1)
+
+
+def test_a_token_ends_and_another_one_goes_on(empty_redis, sandbox, tmp_path):
+    """S2's token of seven days, in seconds: the account is held, nothing dies, a new token file goes on."""
+    token = tmp_path / "token"
+    token.write_text("tok-old")
+    try:
+        with world(empty_redis, sandbox, "s2", token=None, token_file=str(token), breaker_cooldown="100ms") as w:
+            w.send("one", "KEY-1")
+            assert w.result()["status"] == "created"
+            sandbox.post("/_sandbox/set?token_ttl=1ms&account=tok-old")
+            w.send("two", "KEY-2")
+            w.daemon.wait_event("account_held")
+            assert w.dead_ids() == []
+            token.write_text("tok-new")
+            result = w.result(30)
+            assert (result["id"], result["status"], result["attempts"]) == ("two", "created", 1)
+            assert sum(posts(sandbox, "KEY-2")) in (2, 3) and posts(sandbox, "KEY-2")[1] == 1
+    finally:
+        sandbox.post("/_sandbox/set?token_ttl=0")

@@ -214,7 +214,7 @@ static void test_after_a_2xx_nothing_is_sent_again(void **state) {
     account.on_unknown = ON_UNKNOWN_HOLD;
     assert_int_equal(answer(fresh(), VERDICT_UNKNOWN, 202).op, SETTLE_DEAD);
     account.on_unknown = ON_UNKNOWN_RESEND;
-    account.provider = provider_find("kakaclo-v1"); /* has no look-up */
+    account.provider = provider_find("kakaclo-custom"); /* has no look-up */
     assert_int_equal(answer(fresh(), VERDICT_UNKNOWN, 202).op, SETTLE_DEAD);
     assert_int_equal(answer(fresh(), VERDICT_UNKNOWN, 502).op, SETTLE_RETRY);
 }
