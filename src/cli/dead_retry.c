@@ -98,6 +98,8 @@ static int send_retry(struct dead *d, struct tally *t) {
         return -1;
     count_replies(t, r);
     freeReplyObject(r);
+    if (t->at == 0)
+        session_wake(s); /* once: whoever looks is told when the next is due */
     t->at += t->n;
     return 0;
 }

@@ -43,6 +43,10 @@ redisReply *session_command(struct session *s, const char *format, ...);
 int session_send(struct session *s);
 redisReply *session_reply(struct session *s);
 
+/* Lets the idle workers of the queue chosen look for work now (wake.c), after something was put where they do not wait for
+ * it. Says nothing where that fails: they find it with their next beat. */
+void session_wake(struct session *s);
+
 /* A reply's text, or its number as text in `scratch`. */
 struct span reply_span(const redisReply *r, char scratch[static 24]);
 uint64_t reply_u64(const redisReply *r);

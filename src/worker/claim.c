@@ -16,6 +16,7 @@
 
 #include "policy/backoff.h"
 
+#define EARLY_NS         50000000ull /* a pick-up that ends so long before its time was ended by somebody */
 #define PICKUP_SHARE     2   /* a blocking pick-up ends within lease / this, before Redis could think us dead */
 #define CLOSED_LOOK_NS   1000000000ull
 #define LONE_NS          2000000ull /* a pick-up that waited longer found a lone job, if Redis answers fast; pick.lua knows */
@@ -235,8 +236,10 @@ static void picked_up(struct lane *lane, const redisReply *r, const char *error)
     }
     lane->worker->last_claim_ns = clock_boot_ns();
     lane_refuses_no_more(lane);
-    if (r->type != REDIS_REPLY_STRING)
-        return; /* nothing came */
+    if (r->type != REDIS_REPLY_STRING) { /* nothing came; before its time: somebody says that there is work elsewhere */
+        lane->look_now |= clock_boot_ns() + EARLY_NS < lane->armed_ns + lane->worker->boot->lease_ms / PICKUP_SHARE * 1000000;
+        return;
+    }
     if (lane->worker->mode == WORKER_QUIET)
         lane_untake(lane);
     take_picked(lane, (struct span){r->str, r->len});

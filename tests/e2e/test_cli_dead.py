@@ -59,6 +59,25 @@ def lose(world, peer, id, key):
     return (set(world.dead_ids()) - known).pop()
 
 
+def test_retry_leaves_at_once(world, peer):
+    """Also where every worker is idle, which waits for what is pushed and nothing else (case 35 of the field)."""
+    one = reject(world, peer, "one")
+    time.sleep(1.5)  # it is idle now
+    dead(world, "retry", one)
+    ended = time.monotonic()
+    assert world.result()["status"] == "created"
+    assert peer.posts[-1].at - ended < 1.0  # the next beat would be 5 s away
+    assert len(peer.posts) == 2
+
+
+def test_retry_of_a_user_who_may_not_wake_workers_is_found_by_the_next_beat(world, peer):
+    one = reject(world, peer, "one")
+    world.db.execute_command("ACL", "SETUSER", "default", "-client|unblock")
+    dead(world, "retry", one)
+    world.db.execute_command("ACL", "SETUSER", "default", "+client|unblock")
+    assert world.result(20)["status"] == "created"
+
+
 def test_ls_and_show(world, peer):
     one = reject(world, peer, "one", "KEY-1")
     world.push('{"id": "bad"}')
