@@ -143,7 +143,7 @@ static int send_order(struct attempt *a) {
     uv_timer_init(&p.loop, &p.start);
     p.start.data = &p;
     uv_timer_start(&p.start, on_start_over, START_MS, 0);
-    a->trial = (struct trial){.queue = a->account->queue, .job = buf_span(&a->job), .answered = on_answered, .arg = a};
+    a->trial = (struct trial){.queue = a->account->queue, .account = a->account->name, .job = buf_span(&a->job), .answered = on_answered, .arg = a};
     p.worker = worker_try(&p.loop, a->config, &a->trial, on_stopped, &p, &a->err);
     if (p.worker == NULL)
         return EXIT_FAILED;

@@ -173,7 +173,7 @@ static const char *entry_words(const char *entry) {
     case 'U':
         return "not sent: the outcome of an order with this key is unknown; `dray dead ls` shows it";
     default:
-        return "not sent: the account or the queue is paused or held, or at its rate or concurrency; `dray status` says which";
+        return "not sent: something stands against it; `dray status` says what";
     }
 }
 
@@ -203,7 +203,7 @@ static const char *end_words(const struct attempt *a) {
     case TRIAL_NOTHING:
         return "not sent";
     default:
-        return advice(a);
+        return a->asked ? advice(a) : "not sent: it was interrupted, or the worker's lease ran out";
     }
 }
 
@@ -213,6 +213,12 @@ static const char *known_ids(const struct attempt *a, struct buf *ids) {
         return list;
     buf_addf(ids, "[%.*s]", (int)a->ids.len, a->ids.data != NULL ? a->ids.data : "");
     return buf_cstr(ids);
+}
+
+/* In one line with what stood in the way. */
+static void end_line(const struct attempt *a, struct buf *out) {
+    bool gate = a->trial.end == TRIAL_STOOD && a->trial.entry[0] == '\0' && a->trial.why[0] != '\0';
+    buf_addf(out, "%s%s", gate ? "not sent: " : "", gate ? a->trial.why : end_words(a));
 }
 
 static void end_text(struct attempt *a, const char *ids, struct buf *out) {
@@ -235,7 +241,8 @@ static void end_text(struct attempt *a, const char *ids, struct buf *out) {
         buf_add_str(out, "order ids: ");
         text_line(out, span_str(ids));
     }
-    text_line(out, span_str(end_words(a)));
+    end_line(a, out);
+    buf_add_char(out, '\n');
     if (a->verdict == VERDICT_REJECTED && a->asked && strcmp(a->code, "refused") == 0)
         buf_add_str(out, "(error_code_pointer and message_pointer would say which refusal it was)\n");
     if (a->trial.dead_id[0] != '\0' && strcmp(a->trial.reason, "unknown_outcome") == 0)
@@ -260,7 +267,11 @@ static void end_json(struct attempt *a, const char *ids, struct buf *out) {
     buf_add_str(out, ",\"code\":");
     buf_add_json_str(out, span_str(a->code));
     buf_add_str(out, ",\"message\":");
-    buf_add_json_str(out, span_str(a->asked && a->message[0] != '\0' ? a->message : end_words(a)));
+    struct buf line;
+    buf_init(&line, 4096);
+    end_line(a, &line);
+    buf_add_json_str(out, a->asked && a->message[0] != '\0' ? span_str(a->message) : buf_span(&line));
+    buf_deinit(&line);
     buf_addf(out, ",\"order_ids\":%s,\"dead_id\":", ids);
     if (strcmp(a->trial.reason, "unknown_outcome") == 0)
         buf_add_json_str(out, span_str(a->trial.dead_id));

@@ -171,7 +171,7 @@ struct order *dispatch_waiting(const struct port *port) {
 
 void dispatch_again(struct order *o) {
     o->waits_token = false;
-    if (o->lane->worker->mode == WORKER_STOPPED)
+    if (o->lane->worker->mode != WORKER_RUNNING)
         hand_back(o, true);
     else if (o->looking_up)
         look_up_now(o);

@@ -143,6 +143,8 @@ static void fail(struct port *port, const struct http_exchange *x, const struct 
     g->not_before_ns = answer->refused && !has ? 0 : clock_boot_ns() + (has || pause > LATER_NS ? LATER_NS : pause);
     g->failed = answer->error;
     g->refused = answer->refused;
+    if (x->cancelled) /* the worker ends */
+        return;
     log_msg(LOG_WARN, answer->error, "account %s: the token endpoint %s (HTTP %ld)", port->account->name,
             answer->refused ? "refuses" : x->answered ? "gave no token" : "does not answer", x->status);
 }
@@ -218,7 +220,7 @@ bool grant_ready(struct order *o) {
 
 bool grant_renew(struct order *o) {
     struct grant *g = o->port->grant;
-    if (g == NULL || o->token_renewed || o->port->worker->mode == WORKER_STOPPED)
+    if (g == NULL || o->token_renewed || o->port->worker->mode != WORKER_RUNNING)
         return false;
     o->token_renewed = true;
     if (o->token_number == g->number) /* else somebody has renewed it meanwhile */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "queue/gate.h"
 #include "worker/worker.h"
 
 static struct lane *only_lane(const struct worker *w) {
@@ -17,12 +18,60 @@ static void end(struct worker *w, enum trial_end how) {
     worker_drain(w);
 }
 
+static const char *gate_words(const struct gate *g) {
+    switch (g->mode) {
+    case 'h':
+        return "the account is held, as the provider refused its credentials or its orders; `dray resume` opens it";
+    case 'p':
+        return "the account is paused, as the provider asked for";
+    case 'b':
+        return "the account's breaker is open: the provider failed several times in a row";
+    default:
+        return "the account is at its rate or its concurrency, or others wait for it";
+    }
+}
+
+static void on_gate(void *arg, const redisReply *r, const char *error) {
+    struct worker *w = arg;
+    struct gate gate;
+    (void)error;
+    struct span stored = {NULL, 0};
+    if (r != NULL && r->type == REDIS_REPLY_STRING)
+        stored = (struct span){r->str, r->len};
+    gate_read(stored, &gate);
+    if (w->trial->why[0] == '\0')
+        snprintf(w->trial->why, sizeof(w->trial->why), "%s", gate_words(&gate));
+    end(w, TRIAL_STOOD);
+}
+
+static void on_pauses(void *arg, const redisReply *r, const char *error) {
+    struct worker *w = arg;
+    (void)error;
+    for (size_t i = 0; r != NULL && r->type == REDIS_REPLY_ARRAY && i < r->elements && i < 2; i++)
+        if (r->element[i]->type == REDIS_REPLY_STRING)
+            snprintf(w->trial->why, sizeof(w->trial->why), "the %s is paused by an operator; `dray resume` ends that",
+                     i == 0 ? "queue" : "account");
+}
+
+/* Nothing in the ledger stands against it: pauses, then the account's gate. */
+static void ask_gate(struct worker *w) {
+    const struct lane *lane = only_lane(w);
+    struct span pauses = lane->keys.key[KEY_PAUSES], accounts = lane->keys.key[KEY_ACCOUNTS];
+    redis_router_command(w->redis, lane->keys.slot, on_pauses, w, "HMGET %b %s %s", pauses.ptr, pauses.len, "",
+                         w->trial->account);
+    redis_router_command(w->redis, lane->keys.slot, on_gate, w, "HGET %b %s", accounts.ptr, accounts.len, w->trial->account);
+    redis_router_flush(w->redis);
+}
+
 static void on_entry(void *arg, const redisReply *r, const char *error) {
     struct worker *w = arg;
     (void)error;
-    if (r != NULL && r->type == REDIS_REPLY_STRING)
+    if (r != NULL && r->type == REDIS_REPLY_STRING) {
         snprintf(w->trial->entry, sizeof(w->trial->entry), "%s", r->str);
-    end(w, TRIAL_STOOD);
+        end(w, TRIAL_STOOD);
+    } else {
+        ask_gate(w);
+    }
 }
 
 /* Nothing was done: what does the ledger say? */
@@ -94,6 +143,6 @@ struct worker *worker_try(uv_loop_t *loop, struct config *config, struct trial *
                           void (*stopped)(void *arg, int exit_code), void *arg, struct err *err) {
     trial->end = TRIAL_NOTHING;
     trial->settled = false;
-    trial->entry[0] = trial->reason[0] = trial->dead_id[0] = '\0';
+    trial->entry[0] = trial->why[0] = trial->reason[0] = trial->dead_id[0] = '\0';
     return worker_new_for(loop, config, trial, false, stopped, arg, err);
 }

@@ -23,8 +23,8 @@ enum trial_end {
 };
 
 struct trial {
-    const char *queue;
-    struct span job; /* an envelope that names its account and, as reply_to, a list of its own */
+    const char *queue, *account;
+    struct span job; /* an envelope that names the account and, as reply_to, a list of its own */
     /* An answer came, or none; the exchange and the outcome live during the call only. */
     void (*answered)(void *arg, const struct http_exchange *x, const struct outcome *outcome);
     void *arg;
@@ -32,6 +32,7 @@ struct trial {
     enum trial_end end;
     bool settled; /* Redis has taken it */
     char entry[4096];
+    char why[160];  /* TRIAL_STOOD without an entry: what the account's gate says */
     char reason[32], dead_id[64];
 };
 

@@ -125,10 +125,12 @@ def test_idempotency_is_the_key_or_its_hash(empty_redis, peer):
 
 def test_idempotency_hash(empty_redis, peer):
     peer.default = Answer(201, {"id": 7})
+    keys = ["x" * n for n in (1, 55, 56, 63, 64, 65, 119, 120, 200)]
     with Api(empty_redis, peer.url, {"idempotency_header": "X-Once", "idempotency_value": "hash"}) as api:
-        api.order()
-        api.order('{"ref": "%s"}' % ("x" * 200), id="job-2")
-    assert [r.headers["x-once"] for r in peer.posts] == [hashlib.sha256(k).hexdigest()[:32] for k in (b"A-1", b"x" * 200)]
+        for key in keys:
+            peer.default = Answer(201, {"id": len(key)})
+            api.order(json.dumps({"ref": key}), id=f"job-{len(key)}")
+    assert [r.headers["x-once"] for r in peer.posts] == [hashlib.sha256(k.encode()).hexdigest()[:32] for k in keys]
 
 
 def test_the_same_key_is_sent_with_each_attempt(empty_redis, peer):

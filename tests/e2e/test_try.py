@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -219,15 +220,24 @@ def test_what_the_account_may_not_do_now_is_not_done_later(desk, peer):
     d = desk(rate="1/h", burst="1")
     subprocess.run([DRAY, "pause", QUEUE, "-c", "dray.ini"], cwd=d.folder, env=clean_env(), check=True, capture_output=True)
     rc, said = d.json()
-    assert (rc, said["verdict"]) == (1, "not_sent") and "dray status" in said["message"]
+    assert (rc, said["verdict"]) == (1, "not_sent") and "queue is paused by an operator" in said["message"], said
     subprocess.run([DRAY, "resume", QUEUE, "-c", "dray.ini"], cwd=d.folder, env=clean_env(), check=True, capture_output=True)
     assert d.json()[0] == 0
     d.write('{"ref": "A-2"}')
     rc, said = d.json()
-    assert (rc, said["verdict"]) == (1, "not_sent") and "dray status" in said["message"]
+    assert (rc, said["verdict"]) == (1, "not_sent") and "at its rate" in said["message"], said
     assert d.keys() == {"order:shop:A-1"}
     d.audit()
     assert len(peer.posts) == 1
+
+
+def test_an_account_that_the_workers_hold(desk, peer):
+    peer.default = Answer(201, {"id": 7})
+    d = desk()
+    d.db.hset(f"dray:{{{QUEUE}}}:accounts", "shop", f"0 0 0 1 h {int(time.time() * 1000) + 3600000} 30000 -")
+    rc, said = d.json()
+    assert (rc, said["verdict"]) == (1, "not_sent") and "the account is held" in said["message"], said
+    assert not peer.requests
 
 
 def test_replicas_must_know_first(peer, tmp_path):
@@ -264,6 +274,20 @@ def test_oauth2_is_fetched_when_the_order_leaves(desk, peer):
     run = d.try_()
     assert run.returncode == 0 and "tok-1" not in run.stdout + run.stderr and "hush" not in run.stdout
     assert [r.path for r in peer.requests] == ["/token", "/orders"]
+    d.audit()
+
+
+def test_interrupted_while_it_waits_for_a_token(desk, peer):
+    peer.default = Answer(200, {"access_token": "tok-1"}, delay=2)
+    d = desk(token=None, auth="oauth2", token_url=f"{peer.url}/token", client_id="c", client_secret="hush")
+    process = Process(d.args("--json"), env=clean_env(), cwd=d.folder, name="dray try")
+    peer.wait_posts(1)
+    process.send(signal.SIGINT)
+    assert process.wait(30) == 1
+    said = json.loads("".join(process.stdout_lines))
+    assert (said["verdict"], said["sent"], said["settled"]) == ("not_sent", False, True) and "not sent" in said["message"], said
+    assert [r.path for r in peer.requests] == ["/token"]
+    assert d.keys() == set()
     d.audit()
 
 
