@@ -99,6 +99,7 @@ struct account {
     code_list hold_codes, pause_codes, duplicate_codes;  /* as 401, 429, 409 */
     uint32_t breaker_failures;           /* 0: no breaker */
     uint64_t breaker_cooldown_ms;
+    uint32_t reject_limit; /* orders refused alike, in a row, that hold the account; 0: never */
     const char *ca_file, *proxy;
     const char *user_agent;
     struct http_json_options http_json;

@@ -3,6 +3,7 @@
 
 #include "admin/api.h"
 #include "queue/account_state.h"
+#include "queue/gate.h"
 
 #define ACCOUNTS_TOP  50 /* in /status: those in trouble first */
 #define ACCOUNTS_PAGE 200
@@ -11,14 +12,16 @@ static enum account_state state_of(const struct account_view *v, uint64_t now_ms
     return account_state(v->mode, v->until_ms, pause_holds(&v->pause, now_ms), v->waiting, now_ms);
 }
 
-static const char *why(enum account_state state, const struct account_view *v) {
+/* `held`: room for the reason of a hold. */
+static const char *why(enum account_state state, const struct account_view *v, char held[static GATE_REASON_MAX]) {
     switch (state) {
     case ACCOUNT_HELD:
-        return "the provider refuses the credentials: 401 or 403";
+        gate_hold_reason(v->refused, v->code, held);
+        return held;
     case ACCOUNT_BREAKER_OPEN:
         return "the provider keeps failing; one order at a time tries";
     case ACCOUNT_PAUSED_BY_PROVIDER:
-        return "the provider asked to wait (Retry-After)";
+        return "the provider asked to wait (429, Retry-After)";
     case ACCOUNT_PAUSED_BY_OPERATOR:
         return v->pause.reason;
     case ACCOUNT_LIMITED:
@@ -42,12 +45,13 @@ static void add_account(struct buf *b, const char *queue, const struct port *por
                         const struct account_view *v, uint64_t now_ms) {
     const struct account *account = port->account;
     enum account_state state = state_of(v, now_ms);
+    char held[GATE_REASON_MAX];
     buf_add_char(b, '{');
     api_str(b, "queue", queue);
     api_str(b, "account", account->name);
     api_str(b, "provider", account->provider->name);
     api_str(b, "state", account_state_name(state));
-    api_str(b, "reason", why(state, v));
+    api_str(b, "reason", why(state, v, held));
     uint64_t until = state == ACCOUNT_PAUSED_BY_OPERATOR ? v->pause.until_ms : v->until_ms;
     if (state < ACCOUNT_LIMITED && until > 0)
         api_u64(b, "until", until);

@@ -26,6 +26,8 @@ struct account_view {
     uint64_t concurrency; /* requests under way, over all workers, of an account with a limit of them */
     uint64_t failures;
     uint64_t until_ms;
+    uint64_t refused; /* in a row, with `code` */
+    char code[64];
     uint64_t waiting; /* jobs in its waiting list */
     struct pause_view pause;
 };

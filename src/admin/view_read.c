@@ -77,6 +77,8 @@ static void read_gate(struct account_view *a, const redisReply *r) {
     a->concurrency = g.concurrency;
     a->failures = g.failures;
     a->until_ms = g.until_ms;
+    a->refused = g.refused;
+    memcpy(a->code, g.code, sizeof(a->code));
 }
 
 static void on_gates_of_accounts(void *arg, const redisReply *r, const char *error) {

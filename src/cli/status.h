@@ -29,7 +29,8 @@ struct account_view {
     long long conc, fails, till, cool, burst, limit, failures, waiting;
     int64_t strays, repeated_ids; /* counted by all workers: doubt.c */
     int64_t token_ms;             /* Unix: when its token ends, as a worker says; 0: nobody does */
-    char mode;
+    long long refused;            /* orders in a row, with `code` */
+    char mode, code[64];
     bool probing;
 };
 

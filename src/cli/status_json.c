@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "queue/gate.h"
+
 static void add_text(struct buf *out, const char *name, const char *value) {
     buf_addf(out, ",\"%s\":", name);
     buf_add_json_str(out, span_str(value));
@@ -40,6 +42,13 @@ static void add_account(struct buf *out, const struct snapshot *s, size_t i) {
         buf_addf(out, ",\"token_expires_at\":%" PRId64, a.token_ms);
     else
         buf_add_str(out, ",\"token_expires_at\":null");
+    if (a.mode == 'h') {
+        char reason[GATE_REASON_MAX];
+        gate_hold_reason((uint64_t)a.refused, a.code, reason);
+        add_text(out, "held", reason);
+    } else {
+        buf_add_str(out, ",\"held\":null");
+    }
     add_pause(out, a.pause);
     buf_add_char(out, '}');
 }

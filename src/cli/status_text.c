@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "dray/timefmt.h"
+#include "queue/gate.h"
 #include "util/terminal.h"
 
 static void add_age(struct buf *out, int64_t ms) {
@@ -55,6 +56,13 @@ static void add_wait(struct buf *out, const struct snapshot *s, const struct acc
     add_age(out, a->till > s->now_ms ? a->till - s->now_ms : 0);
 }
 
+static void add_held(struct buf *out, const struct snapshot *s, const struct account_view *a) {
+    char reason[GATE_REASON_MAX];
+    gate_hold_reason((uint64_t)a->refused, a->code, reason);
+    buf_add_str(out, "HELD: ");
+    add_wait(out, s, a, reason);
+}
+
 static void add_why(struct buf *out, const struct snapshot *s, const struct account_view *a) {
     switch (snapshot_state(s, a)) {
     case ACCOUNT_PAUSED_BY_OPERATOR:
@@ -64,7 +72,7 @@ static void add_why(struct buf *out, const struct snapshot *s, const struct acco
         add_wait(out, s, a, "paused by the provider");
         return;
     case ACCOUNT_HELD:
-        add_wait(out, s, a, "HELD: the provider refuses the credentials (401, 403)");
+        add_held(out, s, a);
         return;
     case ACCOUNT_BREAKER_OPEN:
         add_wait(out, s, a, "BREAKER OPEN: the provider fails");

@@ -33,8 +33,10 @@ static void read_account(const struct snapshot *s, size_t i, struct account_view
     double ts;
     char probe[64] = "-";
     *a = (struct account_view){.name = part[0]->str, .pause = part[3]->str, .mode = 'n'};
-    sscanf(part[1]->str, "%lf %lf %lld %lld %c %lld %lld %63s", &a->tokens, &ts, &a->conc,
-           &a->fails, &a->mode, &a->till, &a->cool, probe);
+    sscanf(part[1]->str, "%lf %lf %lld %lld %c %lld %lld %63s %lld %63s", &a->tokens, &ts,
+           &a->conc, &a->fails, &a->mode, &a->till, &a->cool, probe, &a->refused, a->code);
+    if (strcmp(a->code, "-") == 0)
+        a->code[0] = '\0';
     sscanf(part[2]->str, "%lf %lld %lld %lld", &a->rate, &a->burst, &a->limit, &a->failures);
     a->waiting = strtoll(part[4]->str, NULL, 10);
     a->strays = counted(s, "stray_answers", a->name);

@@ -207,7 +207,14 @@ const struct key account_keys[] = {
      MS(0, DAY),
      .def = "30s",
      ACCOUNT(breaker_cooldown_ms),
-     .help = "Between probes while the breaker is open or the credentials are refused."},
+     .help = "Until the first probe after the breaker opened or the account was refused; each probe that fails doubles "
+             "it, up to 16 times. Also the longest pause after a 429 that names no time."},
+    {.name = "reject_limit",
+     COUNT(0, 10000),
+     .def = "20",
+     ACCOUNT(reject_limit),
+     .help = "So many orders in a row that the provider refuses with one and the same code, none created between, hold "
+             "the account: the rest stays queued, one probes until one is created; 0 is never."},
     {.name = "ca_file",
      .type = &type_file,
      ACCOUNT(ca_file),

@@ -176,7 +176,7 @@ bool batch_add_begin(struct batch *b, void *item, const struct beginning *begin)
     return true;
 }
 
-/* "Osbcreated", "Opc:2:5000": one text, as many settlements share it. */
+/* "Osbcreated", "Opc:2:5000", "Drbrejected::4711": one text, as many settlements share it. */
 static uint8_t place_op(struct batch *b, const struct settlement *s) {
     struct buf *op = &b->op;
     buf_reset(op);
@@ -185,7 +185,7 @@ static uint8_t place_op(struct batch *b, const struct settlement *s) {
     buf_add_char(op, s->claim == CLAIM_UNSURE ? CLAIM_BEGUN : (char)s->claim);
     if (s->counter != NULL)
         buf_add_str(op, s->counter);
-    if (s->results_key.ptr != NULL || s->gate_ms > 0) {
+    if (s->results_key.ptr != NULL || s->gate_ms > 0 || s->gate_code != NULL) {
         buf_add_char(op, ':');
         if (s->results_key.ptr != NULL) {
             redis_resp_arg(&b->more_keys, s->results_key);
@@ -194,6 +194,8 @@ static uint8_t place_op(struct batch *b, const struct settlement *s) {
         buf_add_char(op, ':');
         if (s->gate_ms > 0)
             buf_add_u64(op, s->gate_ms);
+        else if (s->gate_code != NULL)
+            buf_add_str(op, s->gate_code);
     }
     return buf_ok(op) ? distinct_place(&b->ops, buf_span(op)) : 0;
 }
@@ -252,7 +254,7 @@ void batch_results_pushed(struct batch *b) {
     b->plain = false;
 }
 
-#define PACKED_TTL 49 /* where the ledger's ttl stands in packed limits, in digits (turn_pack_limits) */
+#define PACKED_TTL 57 /* where the ledger's ttl stands in packed limits, in digits (turn_pack_limits) */
 
 uint32_t batch_write_commands(const struct batch *b, struct span results, struct buf *cmd) {
     struct span keys = buf_span(&b->keys), entries = buf_span(&b->ledgers);

@@ -48,8 +48,9 @@ struct settlement {
     const char *counter;   /* statistics: "created" …; NULL: none */
     const char *account;   /* NULL: not known */
     struct span limits;    /* of the account, packed; absent: not known */
-    char gate;             /* gate effect: s f t p h - */
-    uint64_t gate_ms;      /* for p */
+    char gate;             /* gate effect: s l r f t p h - (learn.lua) */
+    uint64_t gate_ms;      /* for p; 0: the answer named no time */
+    const char *gate_code; /* for r and h; NULL: none */
     uint64_t due_ms;       /* retry, wait: from now */
     const char *dead_id;   /* dead */
     struct span body;      /* retry, wait: state, space, header JSON; dead: the entry */

@@ -68,7 +68,8 @@ static bool read_op(struct batch_reader *r, uint8_t place, struct settlement *s)
         return false;
     s->op = (enum settle_op)(letter - op_letters);
     s->gate = op[1];
-    s->gate_ms = ms != NULL ? strtoull(ms + 1, NULL, 10) : 0;
+    s->gate_ms = ms != NULL && s->gate == 'p' ? strtoull(ms + 1, NULL, 10) : 0;
+    s->gate_code = ms != NULL && s->gate != 'p' && ms[1] != '\0' ? ms + 1 : NULL;
     if (list != NULL && list + 1 != ms && !next_bulk(&r->lists, &s->results_key))
         return false;
     if (list != NULL)

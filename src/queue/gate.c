@@ -1,6 +1,7 @@
 #include "queue/gate.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define PACKED_SIZE 25 /* QUIET in gate.lua: a byte 1, two doubles, two 32-bit numbers, little-endian */
 #define TEXT_MAX    256
@@ -35,8 +36,14 @@ static bool read_text(struct span stored, struct gate *gate) {
         return false;
     memcpy(text, stored.ptr, stored.len);
     text[stored.len] = '\0';
-    if (sscanf(text, "%lf %lf %llu %llu %c %lf", &gate->tokens, &at, &concurrency, &failures, &gate->mode, &until) != 6)
+    unsigned long long refused = 0;
+    int n = sscanf(text, "%lf %lf %llu %llu %c %lf %*s %*s %llu %63s", &gate->tokens, &at, &concurrency, &failures,
+                   &gate->mode, &until, &refused, gate->code);
+    if (n < 6)
         return false;
+    if (n < 8 || strcmp(gate->code, "-") == 0)
+        gate->code[0] = '\0';
+    gate->refused = refused;
     gate->at_ms = (uint64_t)at;
     gate->concurrency = concurrency;
     gate->failures = failures;
@@ -51,4 +58,16 @@ bool gate_read(struct span stored, struct gate *gate) {
     if (!ok)
         *gate = (struct gate){.mode = 'n'};
     return ok;
+}
+
+void gate_hold_reason(uint64_t refused, const char *code, char out[static GATE_REASON_MAX]) {
+    static const char proxy[] = "proxy_"; /* classify.c's, before the status */
+    if (refused > 0)
+        snprintf(out, GATE_REASON_MAX, "refused with %s, %llu times", code, (unsigned long long)refused);
+    else if (strncmp(code, proxy, sizeof(proxy) - 1) == 0)
+        snprintf(out, GATE_REASON_MAX, "the proxy refuses us (%s)", code + sizeof(proxy) - 1);
+    else if (code[0] != '\0')
+        snprintf(out, GATE_REASON_MAX, "the provider refuses the credentials (%s)", code);
+    else
+        snprintf(out, GATE_REASON_MAX, "the provider refuses the credentials");
 }

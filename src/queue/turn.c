@@ -34,7 +34,8 @@ void turn_pack_double(struct buf *out, double v) {
 void turn_pack_limits(const struct turn_limits *l, struct buf *out) {
     buf_add_char(out, 1);
     turn_pack_double(out, l->rate);
-    const uint64_t rest[] = {l->burst, l->concurrency, l->breaker_failures, l->breaker_cooldown_ms, l->probe_ms};
+    const uint64_t rest[] = {l->burst, l->concurrency, l->breaker_failures, l->breaker_cooldown_ms, l->probe_ms,
+                             l->reject_limit};
     for (size_t i = 0; i < sizeof(rest) / sizeof(rest[0]); i++)
         turn_pack_double(out, (double)rest[i]);
     buf_add_u64(out, l->ledger_ttl_ms);

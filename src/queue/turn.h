@@ -34,7 +34,7 @@ uint64_t turn_number(uint64_t last, uint64_t now_us);
 /* An account's limits as turn.lua takes them (LIMITS in gate.lua). Appends to `out`. */
 struct turn_limits {
     double rate; /* a second */
-    uint64_t burst, concurrency, breaker_failures, breaker_cooldown_ms, probe_ms, ledger_ttl_ms;
+    uint64_t burst, concurrency, breaker_failures, breaker_cooldown_ms, probe_ms, reject_limit, ledger_ttl_ms;
 };
 void turn_pack_limits(const struct turn_limits *l, struct buf *out);
 

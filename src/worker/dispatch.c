@@ -9,6 +9,7 @@
 #include "dray/outcome.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void on_answer(void *arg, const struct http_exchange *x);
@@ -111,10 +112,23 @@ static struct http_call *start_lookup(struct order *o) {
 static void credentials_refused(const struct order *o, struct decision *d) {
     if (d->gate != 'h')
         return;
-    if (o->port->current)
+    if (o->port->current) {
         worker_check_secrets(o->lane->worker);
-    else
+    } else {
         d->gate = '-';
+        d->past.refused = o->past.refused;
+    }
+}
+
+/* A firewall refuses single orders, and where nothing else of the account is under way, nobody shows that it was this
+ * one: but an order that was claimed later, and created. Of a 401 that says little: credentials end at a moment. */
+static void note_refusal(const struct order *o, const struct outcome *outcome, struct decision *d) {
+    if (d->past.refused == 0 || d->gate != 'h')
+        return;
+    if (o->past.refused == 0)
+        d->past.refused_at = strtoull(o->token, NULL, 10);
+    if (outcome->http_status == 403 && o->port->created_number > d->past.refused_at)
+        d->past.refused_at = 0;
 }
 
 static void settle_lookup(struct order *o, const struct outcome *outcome, struct span answer, uint64_t ms) {
@@ -221,6 +235,7 @@ static void conclude(struct order *o, const struct http_exchange *x, const struc
     life_answered(&o->past, o->account, life_max_attempts(o->account, &o->envelope), x, outcome,
                   o->begun_unix_ms, &w->rng, &d);
     credentials_refused(o, &d);
+    note_refusal(o, outcome, &d);
     stats_answered(o, outcome->verdict, x->duration_us);
     log_attempt(o, outcome, &d, x->duration_us / 1000);
     if (w->trial != NULL)

@@ -170,7 +170,7 @@ void life_next_page(const struct past *past, uint32_t page, uint64_t seen, uint6
                     struct decision *d) {
     *d = life_start(past);
     d->op = SETTLE_WAIT;
-    d->gate = 's';
+    d->gate = 'l';
     d->counter = "lookup_pages";
     d->past.page = page;
     d->past.seen = seen;
@@ -193,18 +193,33 @@ static void gate_of(const struct http_exchange *x, const struct outcome *o, stru
         return;
     case VERDICT_PAUSE:
         d->gate = 'p';
-        d->gate_ms = o->retry_after_ms;
+        d->gate_ms = o->retry_after_told ? o->retry_after_ms : 0;
         return;
     case VERDICT_RETRY:
     case VERDICT_UNKNOWN:
         d->gate = x->answered ? 'f' : 't';
         return;
     case VERDICT_LOOKUP:
-        d->gate = !x->answered ? 't' : o->exists ? 's' : 'f';
+        d->gate = !x->answered ? 't' : o->exists ? 'l' : 'f';
+        return;
+    case VERDICT_REJECTED:
+        d->gate = 'r';
         return;
     default:
         d->gate = 's';
     }
+}
+
+/* The account is refused; or it is this order that is (by a firewall, say), where others went through meanwhile. */
+static void held(struct decision *d, const struct http_exchange *x, const struct outcome *o) {
+    d->ledger = LEDGER_DROP;
+    if (x->answered && o->http_status != 407 && ++d->past.refused >= REFUSALS_MAX) {
+        life_die(d, "rejected", o->http_status == 401 ? "http_401" : o->http_status == 403 ? "http_403" : o->code, NULL);
+        d->gate = '-';
+        return;
+    }
+    d->op = SETTLE_WAIT;
+    d->counter = "held";
 }
 
 void life_answered(const struct past *past, const struct account *account, uint32_t max_attempts,
@@ -217,9 +232,7 @@ void life_answered(const struct past *past, const struct account *account, uint3
     gate_of(x, o, d);
     d->free = o->free || o->verdict == VERDICT_HOLD;
     if (o->verdict == VERDICT_HOLD) {
-        d->op = SETTLE_WAIT;
-        d->ledger = LEDGER_DROP;
-        d->counter = "held";
+        held(d, x, o);
         return;
     }
     if (d->past.first_ms == 0)

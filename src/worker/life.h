@@ -6,6 +6,7 @@
 #include "dray/clock.h"
 #include "worker/order.h"
 
+#define REFUSALS_MAX      3      /* an order that is refused as its account's so often, others going through, is refused itself */
 #define POISON_RECOVERIES 3      /* a job that took so many workers down is not tried again */
 #define ACCOUNT_MISSING_MS 60000 /* until a job that may exist is looked at again, its account being unknown */
 #define BUSY_DELAY_MS     1000   /* how long a job waits whose key is under way elsewhere, about */

@@ -55,10 +55,10 @@ static void used_up(struct decision *d, const struct account *a, uint32_t max_at
 }
 
 static void learn(struct decision *d, const struct outcome *o) {
-    d->gate = 's';
+    d->gate = 'l';
     if (o->verdict == VERDICT_PAUSE) {
         d->gate = 'p';
-        d->gate_ms = o->retry_after_ms;
+        d->gate_ms = o->retry_after_told ? o->retry_after_ms : 0;
     } else if (o->verdict != VERDICT_ABSENT) {
         d->gate = 't';
     }

@@ -48,6 +48,7 @@ static struct turn_limits limits_of(const struct account *a, const struct config
         .breaker_failures = a->breaker_failures,
         .breaker_cooldown_ms = a->breaker_cooldown_ms,
         .probe_ms = a->connect_timeout_ms + a->request_timeout_ms + 2 * boot->lease_ms,
+        .reject_limit = a->reject_limit,
         .ledger_ttl_ms = a->ledger_ttl_ms,
     };
 }
@@ -60,10 +61,11 @@ bool port_pack_limits(struct port *port, const struct config *boot) {
 }
 
 static void add_limits(const struct lane *lane, const struct account *a, struct buf *cmd) {
-    char text[160];
+    char text[192];
     struct turn_limits l = limits_of(a, lane->worker->boot);
-    snprintf(text, sizeof(text), "%.12g %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, l.rate, l.burst,
-             l.concurrency, l.breaker_failures, l.breaker_cooldown_ms, l.probe_ms, l.ledger_ttl_ms);
+    snprintf(text, sizeof(text),
+             "%.12g %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, l.rate, l.burst,
+             l.concurrency, l.breaker_failures, l.breaker_cooldown_ms, l.probe_ms, l.reject_limit, l.ledger_ttl_ms);
     redis_resp_str(cmd, a->name);
     redis_resp_str(cmd, text);
 }

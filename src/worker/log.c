@@ -2,8 +2,11 @@
  * but the provider's code. */
 #include "worker/worker.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "queue/gate.h"
 
 #define QUIET_NS 1000000000ull  /* between two lines of one kind */
 #define FULL_NS  60000000000ull /* between two reminders that results are not consumed */
@@ -68,6 +71,17 @@ void log_warnings(const struct order *o) {
     log_end(&l);
 }
 
+void log_waits(const struct order *o) {
+    struct log_line l;
+    if (!log_begin(&l, LOG_WARN, "refused_with_all"))
+        return;
+    log_str(&l, "queue", o->lane->config->name);
+    log_str(&l, "account", o->account != NULL ? o->account->name : "");
+    log_span(&l, "id", o->envelope.id);
+    log_str(&l, "message", "its account is held, as all of its orders are refused alike (reject_limit): it waits");
+    log_end(&l);
+}
+
 void log_lost(const struct lane *lane, const char *what, uint32_t count) {
     struct worker *w = lane->worker;
     struct log_line l;
@@ -89,6 +103,16 @@ void log_lost(const struct lane *lane, const char *what, uint32_t count) {
     w->lost_unlogged = 0;
 }
 
+/* "30000 20 4711": for how many ms; of an account that is held: how many orders were refused, the code. */
+static void log_hold_reason(struct log_line *l, const char *text) {
+    char reason[GATE_REASON_MAX], code[64];
+    unsigned long long refused;
+    if (sscanf(text, "%*u %llu %63s", &refused, code) != 2)
+        return;
+    gate_hold_reason(refused, strcmp(code, "-") == 0 ? "" : code, reason);
+    log_str(l, "reason", reason);
+}
+
 void log_turns(const struct lane *lane, const redisReply *r, size_t from) {
     for (size_t i = from; i + 2 < r->elements; i += 3) {
         struct log_line l;
@@ -100,6 +124,7 @@ void log_turns(const struct lane *lane, const redisReply *r, size_t from) {
         log_str(&l, "account", r->element[i + 1]->str);
         if (!over)
             log_u64(&l, "for_ms", strtoull(r->element[i + 2]->str, NULL, 10));
+        log_hold_reason(&l, r->element[i + 2]->str);
         log_end(&l);
     }
 }

@@ -46,6 +46,9 @@ struct past {
     uint32_t waits;         /* tries that burned nothing: they only make the next wait longer */
     bool yes;               /* the order was answered 2xx: dray never sends it again */
     struct span said;       /* what came when the order was sent whose outcome is unknown; or absent */
+    uint32_t refused;       /* times that the account was refused (401, 403) when this order was sent, as far as they
+                             * count (settle_one.lua) */
+    uint64_t refused_at;    /* number of the claim at the first of them; 0: orders of later claims went through */
     uint64_t first_ms;      /* Unix ms of the first claim; 0: this is it */
     uint64_t sent_ms;       /* Unix ms when the order whose outcome is unknown was sent */
     uint32_t page;          /* of a look-up of several pages: the next one; 0: none was read */
@@ -82,6 +85,7 @@ struct order {
     bool waits_token;       /* SENDING, and nothing sent: until its account has a token */
     bool token_renewed;     /* 401 was answered once in this claim, and the token renewed */
     uint64_t token_number;  /* the grant's, when it left */
+    bool may_wait;          /* dead as rejected, unless Redis says that it waits for its account */
     uint64_t turn;          /* of its pick-up */
     uint8_t bundle;         /* where its text lies in Redis (bundles.c); 0: with its claim */
     enum claim_state claim; /* what Redis knows of it, as far as we were told */

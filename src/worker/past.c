@@ -35,6 +35,8 @@ static int read_json(struct past *past, struct span text, struct json_doc *doc) 
         return -1;
     past->attempts = (uint32_t)get_u64(doc, "n");
     past->lookups = (uint32_t)get_u64(doc, "l");
+    past->refused = (uint32_t)get_u64(doc, "r");
+    past->refused_at = get_u64(doc, "c");
     past->first_ms = get_u64(doc, "f");
     past->sent_ms = get_u64(doc, "s");
     past->page = (uint32_t)get_u64(doc, "p");
@@ -95,6 +97,9 @@ void past_write(const struct past *past, struct buf *out) {
     buf_add_u64(out, past->first_ms);
     buf_add_str(out, ",\"s\":");
     buf_add_u64(out, past->sent_ms);
+    if (past->refused > 0)
+        buf_addf(out, ",\"r\":%u,\"c\":%llu", past->refused,
+                 (unsigned long long)past->refused_at); /* settle_one.lua looks for them before the history */
     if (past->page > 0)
         buf_addf(out, ",\"p\":%u,\"i\":%llu,\"w\":%llu", past->page, (unsigned long long)past->seen,
                  (unsigned long long)past->window_to_ms);

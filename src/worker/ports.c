@@ -112,8 +112,10 @@ int lane_set_ports(struct lane *lane, struct err *err) {
     qsort(ports, count, sizeof(struct port *), compare);
     for (uint32_t i = 0; i < count; i++) {
         const struct port *old = lane_port(lane, ports[i]->account->name);
-        if (old != NULL)
+        if (old != NULL) {
             ports[i]->stats = old->stats;
+            ports[i]->created_number = old->created_number;
+        }
     }
     lane_drop_ports(lane);
     lane->limits_version[0] = '\0'; /* theirs are to be told */

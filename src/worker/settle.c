@@ -2,6 +2,7 @@
 #include "worker/worker.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "worker/render.h"
@@ -73,6 +74,27 @@ static void write_texts(struct order *o, const struct settle_context *c, struct 
     }
 }
 
+/* With what code the order, or its account, was refused; of the account, the status says more than the body does. */
+static const char *gate_code(const struct settle_context *c) {
+    const struct outcome *o = c->outcome;
+    if (o == NULL || (c->decision->gate != 'r' && c->decision->gate != 'h'))
+        return NULL;
+    if (c->decision->gate == 'h' && (o->http_status == 401 || o->http_status == 403))
+        return o->http_status == 401 ? "http_401" : "http_403";
+    return o->code[0] != '\0' ? o->code : NULL;
+}
+
+/* Where the provider refuses all of an account's orders alike, it waits instead of being dead (settle_one.lua). */
+static bool may_wait_instead(const struct decision *d) {
+    return d->op == SETTLE_DEAD && d->gate == 'r';
+}
+
+static void note_created(const struct order *o, const struct decision *d) {
+    uint64_t number = d->result == RESULT_CREATED ? strtoull(o->token, NULL, 10) : 0;
+    if (o->port != NULL && number > o->port->created_number)
+        o->port->created_number = number;
+}
+
 void settle(struct order *o, const struct settle_context *c) {
     struct lane *lane = o->lane;
     struct settle_context tried = *c;
@@ -86,6 +108,7 @@ void settle(struct order *o, const struct settle_context *c) {
     }
     bool told = o->port != NULL && o->port->current; /* else its limits may be old, and Redis's count */
     struct settlement s = {.op = d->op, .counter = d->counter, .gate = d->gate, .gate_ms = d->gate_ms,
+                           .gate_code = gate_code(c),
                            .due_ms = d->due_ms,
                            .claim = o->claim,
                            .bundle = o->bundle,
@@ -95,7 +118,10 @@ void settle(struct order *o, const struct settle_context *c) {
     write_texts(o, c, &s, dead_id);
     if (lane->worker->trial != NULL)
         memcpy(lane->worker->trial->dead_id, dead_id, sizeof(dead_id));
-    stats_decided(o, d);
+    note_created(o, d);
+    o->may_wait = may_wait_instead(d);
+    if (!o->may_wait)
+        stats_decided(o, d);
     struct batch *b = lane_batch(lane, BATCH_SETTLE);
     struct worker *w = lane->worker;
     bool ok = buf_ok(&w->text_body) && buf_ok(&w->text_result) && buf_ok(&w->text_history) &&
@@ -104,7 +130,7 @@ void settle(struct order *o, const struct settle_context *c) {
     if (w->trial != NULL)
         worker_drain(w);
     if (b != NULL && ok && batch_add_settlement(b, o, &lane->keys, o->token, &s)) {
-        if (d->op != SETTLE_DONE && d->op != SETTLE_DEAD)
+        if ((d->op != SETTLE_DONE && d->op != SETTLE_DEAD) || o->may_wait)
             bundle_set_add(&b->bundles, o->bundle);
         return;
     }
@@ -156,7 +182,11 @@ void settled(struct lane *lane, struct batch *b, const redisReply *reply) {
         lane->stats.settled++;
         if (lane->worker->trial != NULL)
             lane->worker->trial->settled = letter == 'O';
-        if (o != NULL && letter == 'O')
+        if (o != NULL && o->may_wait && letter == 'O')
+            stats_rejected(o);
+        if (o != NULL && letter == 'H')
+            log_waits(o);
+        if (o != NULL && (letter == 'O' || letter == 'H'))
             bundle_left(o);
         if (o != NULL)
             order_move(o, ORDER_FREE);

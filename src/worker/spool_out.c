@@ -49,6 +49,7 @@ static void add_line(struct buf *out, const struct lane *lane, const char *token
     add_field(out, "account", span_str(s->account));
     add_field(out, "gate", (struct span){&s->gate, 1});
     add_number(out, "gate_ms", s->gate_ms);
+    add_field(out, "gate_code", s->gate_code != NULL ? span_str(s->gate_code) : (struct span){NULL, 0});
     add_number(out, "due_ms", s->due_ms);
     add_field(out, "dead_id", span_str(s->dead_id));
     add_field(out, "ledger_key", s->ledger_key);

@@ -65,7 +65,7 @@ static int group_add(struct spool_group *g, const char *token, const struct sett
     }
     if (!batch_add_settlement(g->last, NULL, &g->keys, token, s))
         return -1;
-    if (s->op != SETTLE_DONE && s->op != SETTLE_DEAD && token_is_bundled(span_str(token)))
+    if (((s->op != SETTLE_DONE && s->op != SETTLE_DEAD) || s->gate == 'r') && token_is_bundled(span_str(token)))
         bundle_set_fill(&g->last->bundles); /* which one it is, the file does not say */
     return 0;
 }
@@ -79,6 +79,7 @@ static int read_settlement(const struct json_doc *doc, struct buf *store, struct
     s->counter = text_at(doc, "counter", store).ptr;
     s->account = text_at(doc, "account", store).ptr;
     s->gate_ms = number_at(doc, "gate_ms");
+    s->gate_code = text_at(doc, "gate_code", store).ptr;
     s->due_ms = number_at(doc, "due_ms");
     s->dead_id = text_at(doc, "dead_id", store).ptr;
     s->ledger_key = text_at(doc, "ledger_key", store);

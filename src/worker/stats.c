@@ -39,6 +39,11 @@ void stats_answered(struct order *o, enum verdict verdict, uint64_t us) {
         (o->looking_up ? s->lookups : s->attempts)[verdict]++;
 }
 
+void stats_rejected(struct order *o) {
+    stats_decided(o, &(struct decision){.op = SETTLE_DEAD, .reason = "rejected",
+                                        .result = o->envelope.id.ptr != NULL ? RESULT_FAILED : RESULT_NONE});
+}
+
 void stats_decided(struct order *o, const struct decision *d) {
     struct port_stats *s = stats_of(o);
     if (d->op == SETTLE_DEAD)

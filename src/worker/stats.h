@@ -54,5 +54,6 @@ struct lane_stats {
 void stats_picked_up(struct order *o, uint64_t now_unix_ms);
 void stats_answered(struct order *o, enum verdict verdict, uint64_t us);
 void stats_decided(struct order *o, const struct decision *d);
+void stats_rejected(struct order *o); /* it may have had to wait instead (settle.c) */
 
 #endif

@@ -43,6 +43,7 @@ struct port {
     bool plain; /* nothing but an order's bytes differs from request to request */
     struct buf limits; /* packed, as scripts take them */
     uint32_t active; /* orders of this lane that are BEGINNING or SENDING */
+    uint64_t created_number; /* the highest number of a claim whose order was created */
     bool current;    /* one of the lane's ports; false: a reload has replaced it */
     struct port_stats stats;
 };
@@ -350,6 +351,7 @@ void trial_decide(struct order *o, const struct outcome *outcome, struct decisio
 void log_attempt(const struct order *o, const struct outcome *outcome, const struct decision *d, uint64_t ms);
 /* The places that lenient validation let pass; no value. */
 void log_warnings(const struct order *o);
+void log_waits(const struct order *o); /* refused as all of its account's are: not dead, it waits */
 /* At most one line a second and event; the number left out goes into the next. */
 void log_lost(const struct lane *lane, const char *what, uint32_t count);
 void log_redis_error(struct lane *lane, const char *what, const char *error);

@@ -22,7 +22,7 @@ PREFIX = "dray:{q}:"
 HASH = "0123456789abcdef0123456789abcdef"
 OTHER = "f" * 32
 OPS = {"done": "O", "dead": "D", "retry": "R", "wait": "W", "back": "B"}
-SETTLED = {"O": "OK", "L": "LOST", "W": "WRONGTYPE", "B": "BEGUN"}
+SETTLED = {"O": "OK", "H": "HELD", "L": "LOST", "W": "WRONGTYPE", "B": "BEGUN"}
 
 _spec = importlib.util.spec_from_file_location("embed", os.path.join(LUA, "embed.py"))
 _embed = importlib.util.module_from_spec(_spec)
@@ -90,8 +90,8 @@ def packed_limits(text):
     """As a worker tells its accounts' limits; what cannot be read stays as it is."""
     words = text.split() if text else []
     try:
-        sane = 0 < int(words[6]) < 1e13
-        return struct.pack("<b6d", 1, *map(float, words[:6])) + words[6] if sane else text
+        sane = 0 < int(words[7]) < 1e13
+        return struct.pack("<b7d", 1, *map(float, words[:7])) + words[7] if sane else text
     except (ValueError, IndexError, struct.error):
         return text
 
@@ -110,6 +110,8 @@ class Gate:
     till: float
     cool: float
     probe: str
+    refused: int = 0
+    code: str = "-"
 
 
 def read_gate(stored):
@@ -117,8 +119,9 @@ def read_gate(stored):
     if stored[:1] == b"\1":
         _, tokens, ts, conc, fails = struct.unpack("<bddII", stored)
         return Gate(tokens, ts, conc, fails, "n", 0, 0, "-")
-    t, s, c, f, m, u, o, p = stored.decode().split(" ")
-    return Gate(float(t), float(s), int(c), int(f), m, float(u), float(o), p)
+    t, s, c, f, m, u, o, p, *more = stored.decode().split(" ")
+    refused, code = more or (0, "-")
+    return Gate(float(t), float(s), int(c), int(f), m, float(u), float(o), p, int(refused), code)
 
 
 class Scripts:
@@ -275,7 +278,7 @@ class Scripts:
         keys += [self.bundle_key(worker, n) for n in sorted(touched)]
         if goes_ahead:
             commands = [("LPUSH", self.key("results"), *[job["result"] for job in settle])]
-            commands += [("PSETEX", key, limits[limits_index(job.get("account", "shop")) - 1][49:], job["ledger"])
+            commands += [("PSETEX", key, limits[limits_index(job.get("account", "shop")) - 1][57:], job["ledger"])
                          for key, job in zip(settle_keys, settle)]
             undo = [entries[0], self.order_key("", "")[:-1], *map(keys_of, of_begins)] if begins_folded else []
             if begins_folded:
@@ -404,8 +407,8 @@ class Scripts:
         for text in texts:
             self.db.lpush(self.key("jobs"), text)
 
-    def limits(self, account="shop", rate=0, burst=1, conc=0, failures=0, cooldown=30000, probe=60000, ttl=604800000):
-        text = f"{rate:.12g} {burst} {conc} {failures} {cooldown} {probe} {ttl}"
+    def limits(self, account="shop", rate=0, burst=1, conc=0, failures=0, cooldown=30000, probe=60000, ttl=604800000, rejects=0):
+        text = f"{rate:.12g} {burst} {conc} {failures} {cooldown} {probe} {rejects} {ttl}"
         self.db.hset(self.key("limits"), account, text)
         self.db.hincrby(self.key("stats"), "limits", 1)
 
@@ -423,8 +426,8 @@ class Scripts:
         for name, value in changes.items():
             setattr(g, name, value)
         self.db.hset(self.key("accounts"), account,
-                     f"{g.tokens:.6f} {g.ts:.3f} {g.conc} {g.fails} {g.mode} {g.till:.3f} {g.cool:.0f} {g.probe}")
-        unwell = g.fails or g.mode != "n" or g.till or g.cool or g.probe != "-"
+                     f"{g.tokens:.6f} {g.ts:.3f} {g.conc} {g.fails} {g.mode} {g.till:.3f} {g.cool:.0f} {g.probe} {g.refused} {g.code}")
+        unwell = g.fails or g.mode != "n" or g.till or g.cool or g.probe != "-" or g.refused
         (self.db.sadd if unwell else self.db.srem)(self.key("unwell"), account)
         if self.db.zscore(self.key("gates"), account) is not None:
             self.db.zadd(self.key("gates"), {account: 0})

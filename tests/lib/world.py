@@ -15,7 +15,7 @@ QUEUE = "orders"
 
 # Short times, so that a test of retrying takes a fraction of a second.
 QUICK = {"backoff_base": "10ms", "backoff_cap": "40ms", "connect_timeout": "1s", "request_timeout": "5s",
-         "on_unknown": "hold", "breaker_failures": "0"}
+         "on_unknown": "hold", "breaker_failures": "0", "reject_limit": "0"}
 
 
 def created(provider, request):

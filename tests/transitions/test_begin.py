@@ -234,8 +234,8 @@ def test_a_pick_up_uses_the_limits_that_redis_holds(q):
     version = q.hash("stats")["limits"]
     q.limits(rate=0.001, burst=1)
     q.set_gate(tokens=0)
-    assert q.pick("lone", told=b"0 1 0 0 30000 60000 1000", version=version) is None
-    assert q.pick("lone", told=b"0 1 0 0 30000 60000 1000") is not None  # which claims to be of that version
+    assert q.pick("lone", told=b"0 1 0 0 30000 60000 0 1000", version=version) is None
+    assert q.pick("lone", told=b"0 1 0 0 30000 60000 0 1000") is not None  # which claims to be of that version
 
 
 @pytest.mark.parametrize("key", ["workers", "inflight:w", "claims:w", "gates", "accounts", "limits", "pauses", "stats", "taken", "delayed"])
@@ -247,7 +247,7 @@ def test_a_pick_up_at_a_key_of_the_wrong_type_does_nothing(q, key):
     q.db.set(q.key(key), "x")
     before = {k: q.db.dump(k) for k in q.db.scan_iter()}
     with pytest.raises(redis.ResponseError, match="WRONGTYPE") as error:
-        q.pick("lone", told=b"0 1 0 0 30000 60000 1000", version=version)
+        q.pick("lone", told=b"0 1 0 0 30000 60000 0 1000", version=version)
     assert q.key(key) in str(error.value)
     assert {k: q.db.dump(k) for k in q.db.scan_iter()} == before
 

@@ -2,32 +2,7 @@
 
 import pytest
 
-
-def go(q, n, account="shop", start=0):
-    """Pushes n jobs, claims and begins them: [(token, answer)]."""
-    q.push(*[f"{account}-{start + i}" for i in range(n)])
-    return begin_all(q, q.claim(n), account)
-
-
-def begin_all(q, claims, account="shop"):
-    if not claims:
-        return []
-    keys = [(t, r.rpartition("\n")[2], account) for t, r in claims]
-    return list(zip([t for t, _ in claims], q.begin(*keys)))
-
-
-def settle(q, token, effect="s", **more):
-    return q.settle({"token": token, "op": "done", "effect": effect, **more})
-
-
-def fail(q, token, effect, key, jitter=0):
-    """The attempt failed; the job waits for its account's gate."""
-    return q.settle({"token": token, "op": "wait", "body": "N {}", "ledger": "D", "key": key, "effect": effect}, jitter=jitter)
-
-
-def waiting(q):
-    return [m.decode().split(" ")[0] + q.hash("parked")[str(int(m.split(b" ")[1]))].rpartition("\n")[2]
-            for m in q.db.zrange(q.key("waiting"), 0, -1)]
+from lib.gates import begin_all, fail, go, settle, waiting
 
 
 def test_the_bucket_gives_its_burst_then_waits(q):
@@ -130,12 +105,12 @@ def test_a_held_account_burns_nothing_and_lets_one_probe_go(q):
         fail(q, token, "h", f"shop-{n}")
     assert q.gate().mode == "h" and q.gate().cool == 1000
     assert q.claim() == []
-    for cool in (2000, 4000, 8000, 16000, 16000):
+    for n, cool in enumerate((2000, 4000, 8000, 16000, 16000)):
         q.age(20000)
         [(probe, record)] = q.claim()  # one, and no other while it is under way
         assert q.claim() == []
         key = record.rpartition("\n")[2]
-        assert key == "shop-0"
+        assert key == f"shop-{n}"  # probes go round
         assert q.begin((probe, key)) == ["G"]
         fail(q, probe, "h", key)
         assert q.gate().cool == cool

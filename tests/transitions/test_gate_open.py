@@ -90,7 +90,7 @@ def test_limits_of_the_same_version_are_the_workers(q):
     version = q.hash("stats")["limits"]
     q.push("a")
     [(token, _)] = q.claim()
-    assert q.begin((token, "k"), told=b"0.001 1 5 0 30000 60000 1000", version=version) == ["G"]
+    assert q.begin((token, "k"), told=b"0.001 1 5 0 30000 60000 0 1000", version=version) == ["G"]
     assert q.gate().conc == 1 and q.hash("claims:w") == {token: "Pshop:k"}
 
 

@@ -56,7 +56,7 @@ def test_one_batch_that_turns_it_twice_is_told_by_its_end(q):
 def test_holds_and_pauses_are_told(q):
     one, two = q.one(key="a"), q.one(key="b")
     assert settle_reply(q, one, "p5000", "a")[3:] == ["account_paused", "shop", "5000"]
-    assert settle_reply(q, two, "h", "b")[3:] == ["account_held", "shop", "30000"]
+    assert settle_reply(q, two, "h", "b")[3:] == ["account_held", "shop", "30000 0 -"]
 
 
 def limits(q, *pairs):

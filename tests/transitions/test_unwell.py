@@ -119,14 +119,14 @@ def test_a_worker_that_tells_its_limits_puts_it_right(q):
     q.settle(failed(q.one("another", "k2")))
     q.db.delete(q.key("unwell"))
     q.db.sadd(q.key("unwell"), "well", "of another configuration")
-    text = "0 1 0 5 30000 60000 604800000"
+    text = "0 1 0 5 30000 60000 0 604800000"
     version = q.call("limits", ["sick", text, "well", text])
     assert version and unwell(q) == {"sick", "of another configuration"}
-    q.call("limits", ["shop", "0 1 0 2 30000 60000 604800000"])
+    q.call("limits", ["shop", "0 1 0 2 30000 60000 0 604800000"])
     assert unwell(q) == {"sick", "shop", "of another configuration"}
 
 
-@pytest.mark.parametrize("script, args", [("limits", ["shop", "0 1 1 2 30000 60000 5"]), ("recover", ["w", 100]), ("reopen", ["shop"]), ("turn", None)])
+@pytest.mark.parametrize("script, args", [("limits", ["shop", "0 1 1 2 30000 60000 0 5"]), ("recover", ["w", 100]), ("reopen", ["shop"]), ("turn", None)])
 def test_a_key_of_the_wrong_type(q, script, args):
     token = q.one("job", "k")
     q.db.set(q.key("unwell"), "x")

@@ -47,7 +47,7 @@ static void make(struct made *m) {
     assert_int_equal(queue_keys_init(&m->keys, "dray", "orders", "w"), 0);
     buf_init(&m->limits, 200);
     buf_init(&m->cmd, 1u << 16);
-    turn_pack_limits(&(struct turn_limits){0, 1, 0, 10, 30000, 60000, 77777}, &m->limits);
+    turn_pack_limits(&(struct turn_limits){0, 1, 0, 10, 30000, 60000, 0, 77777}, &m->limits);
     add_done(m, "21.1f", "key-1", "one");
     add_done(m, "22.1f", "key-2", "two");
     m->turn = (struct turn){.settle = m->settle, .calm = true, .number = 99};

@@ -39,6 +39,7 @@ static void same(const struct settlement *a, const struct settlement *b) {
     same_text(a->account, b->account);
     assert_int_equal(a->gate, b->gate);
     assert_int_equal(a->gate_ms, b->gate_ms);
+    same_text(a->gate_code, b->gate_code);
     assert_int_equal(a->due_ms, b->due_ms);
     same_text(a->dead_id, b->dead_id);
     same_span(a->body, b->body);

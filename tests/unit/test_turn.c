@@ -453,12 +453,12 @@ static void test_limits_are_packed_as_the_scripts_read_them(void **state) {
     (void)state;
     struct buf out;
     buf_init(&out, 200);
-    turn_pack_limits(&(struct turn_limits){0.5, 120, 3, 10, 30000, 60000, 604800000}, &out);
+    turn_pack_limits(&(struct turn_limits){0.5, 120, 3, 10, 30000, 60000, 20, 604800000}, &out);
     assert_int_equal(out.data[0], 1);
-    const double values[] = {0.5, 120, 3, 10, 30000, 60000};
-    for (size_t i = 0; i < 6; i++)
+    const double values[] = {0.5, 120, 3, 10, 30000, 60000, 20};
+    for (size_t i = 0; i < 7; i++)
         assert_true(double_at(out.data + 1 + 8 * i) == values[i]);
-    assert_true(span_is((struct span){out.data + 49, out.len - 49}, "604800000"));
+    assert_true(span_is((struct span){out.data + 57, out.len - 57}, "604800000"));
     buf_deinit(&out);
 }
 

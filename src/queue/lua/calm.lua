@@ -15,7 +15,7 @@ repeat -- left by `break` where it is not calm
     local text, _ = argv[LIMITS_AT + i], nil
     if byte(text) ~= 1 then limited = nil break end
     _, rates[i], bursts[i], concs[i] = unpack_gate('<bddd', text)
-    limited, ttls[i] = limited or rates[i] > 0 or concs[i] > 0, sub(text, 50)
+    limited, ttls[i] = limited or rates[i] > 0 or concs[i] > 0, sub(text, 58)
   end
   if limited == nil then break end
 

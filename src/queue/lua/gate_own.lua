@@ -6,7 +6,7 @@ local function gate_own(account)
   local g = gates_seen[account]
   if not g.own then
     g = { limits = g.limits, tokens = g.tokens, conc = g.conc, fails = g.fails, mode = g.mode or 'n', till = g.till or 0,
-          cool = g.cool or 0, probe = g.probe or '-', own = true, dirty = true }
+          cool = g.cool or 0, probe = g.probe or '-', refused = g.refused or 0, code = g.code or '-', own = true, dirty = true }
     gates_seen[account] = g
     gates_dirty = true
   end

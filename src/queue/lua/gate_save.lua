@@ -6,13 +6,13 @@ local function gates_save(key, unwell_key, unwell_n)
   local fields, n, sick, well = {}, 0, {}, {}
   for account, g in pairs(gates_seen) do
     if g.dirty then
-      local quiet = not g.mode or (g.mode == 'n' and g.till == 0 and g.cool == 0 and g.probe == '-')
+      local quiet = not g.mode or (g.mode == 'n' and g.till == 0 and g.cool == 0 and g.probe == '-' and g.refused == 0)
       fields[n + 1] = account
       if quiet then
         fields[n + 2] = struct.pack(QUIET, 1, g.tokens, now, g.conc, g.fails)
       else
-        fields[n + 2] = format('%.9f %.3f %.0f %.0f %s %.3f %.0f %s', g.tokens, now, g.conc, g.fails, g.mode, g.till,
-          g.cool, g.probe)
+        fields[n + 2] = format('%.9f %.3f %.0f %.0f %s %.3f %.0f %s %.0f %s', g.tokens, now, g.conc, g.fails, g.mode, g.till,
+          g.cool, g.probe, g.refused, g.code)
       end
       local list = quiet and g.fails == 0 and well or sick
       list[#list + 1] = account

@@ -9,13 +9,14 @@
 --             O done  D dead  R retry  W wait (due > 0: not before)  B back
 --             the effect on the gate (learn.lua)
 --             of the claim: n never begun  b begun  c begun, and counted as one of its account's (begin.lua)
---           "Opbcreated:2:5000": the result goes to the second further list; the effect's argument
+--           "Opbcreated:2:5000": the result goes to the second further list; the effect's argument (learn.lua)
 --   account nothing where unknown
 --   body    retry, wait: state letter, a space, header JSON ("" leaves the header); dead: the entry
 --   ledger  "" leave, "D" delete, or the entry's new value; back of a claim that never began leaves it
 -- Returns  in `settled`: { letters, turn, account, ms, … }: one letter per job; then, for each account whose gate turned,
---   what it did (learn.lua's TURNS), the account, for how many ms
---   O  done    L  lost: the claim is not ours any more (a created order's id goes into the ledger all the same)
+--   what it did (learn.lua's TURNS), the account, for how many ms (and, of one that is held: space, refused, space, code)
+--   O  done    H  dead, r: refused as all of its account's are; it waits for the account, at the end of its line
+--   L  lost: the claim is not ours any more (a created order's id goes into the ledger all the same)
 --   W  results is no list (nothing was done)    B  back without an account, of a claim that was taken for one
 --   that never began (nothing was done). A reply_to that is no list gives way to results.
 -- "C" in the ledger is the truth whoever wrote it: nothing but another "C" takes its place.
@@ -107,7 +108,7 @@ if ended == settle_n then
 elseif ended > 0 then
   local gone = {}
   for j = 1, settle_n do
-    if letters[j] == 'O' then gone[#gone + 1] = argv[TOKENS + j] end
+    if letters[j] == 'O' or letters[j] == 'H' then gone[#gone + 1] = argv[TOKENS + j] end
   end
   call('HDEL', inflight_key, unpack(gone))
   call('HDEL', claims_key, unpack(gone))

@@ -8,6 +8,7 @@ local pushes, list_ok, was = {}, {}, {} -- was: account -> its mode before
 local LISTS = FIXED + settle_n + begin_n -- before the further lists
 local NO_ACCOUNT_TTL = '604800000'
 local RETRY, WAIT, BACK = 82, 87, 66 -- R W B
+local REFUSED, HELD = 114, 104 -- r h
 local CLAIM = { [NEVER_BEGUN] = '', [98] = 'p', [COUNTED] = 'P' }
 
 local function count(name)
@@ -45,6 +46,12 @@ end
 
 local learn, turns_of -- learn.lua's, once there is something to learn
 
+-- The effect's argument: after the second colon.
+local function effect_arg(op)
+  op.arg = op.arg or string.match(op.text, '^...[^:]*:%d*:(.*)$') or ''
+  return op.arg
+end
+
 local function gate_update(op, account, token)
   local g = gates_seen[account]
   if op.effect == WELL and g.fails == 0 and not g.mode then return end
@@ -54,7 +61,10 @@ local function gate_update(op, account, token)
   end
   g = gate_own(account)
   local mode = g.mode
-  learn(g, g.limits, string.char(op.effect), tonumber(string.match(op.text, ':(%d+)$')) or 0, token, tonumber(argv[5]))
+  if learn(g, g.limits, string.char(op.effect), effect_arg(op), token, tonumber(argv[5])) then
+    local field, number = 'passed:' .. account, tonumber(string.match(token, '^%d+')) -- gone_round reads it
+    if number > (tonumber(call('HGET', stats_key, field) or 0) or 0) then call('HSET', stats_key, field, ms(number)) end
+  end
   if g.mode ~= mode and not was[account] then was[account] = mode end
 end
 
@@ -75,13 +85,29 @@ local function define_put_back()
     return recoveries .. sub(body, 1, 1) .. position .. sub(body, 2) .. sub(record, text)
   end
 
-  put_back = function(verb, token, account, due, body)
+  -- A job that was refused goes to the end of its account's line. The header's "r" counts its refusals, and "c" is the
+  -- number of its claim at the first (0: an order that was claimed later went through): the second refusal counts only
+  -- if others went through since then, as otherwise not the order is to blame, but the account.
+  local function gone_round(account, record)
+    local recoveries, state, _, at = record_split(record)
+    local rest = sub(record, at)
+    local first = string.match(rest, '^{"n":%d+,"l":%d+,"f":%d+,"s":%d+,"r":2,"c":(%d+),')
+    if first and first ~= '0' and tonumber(call('HGET', stats_key, 'passed:' .. account) or 0) <= tonumber(first) then
+      rest = string.gsub(rest, '"r":2,', '"r":1,', 1)
+    end
+    seq, counted = seq + 1, true
+    return ms(seq), recoveries .. state .. ms(seq) .. ' ' .. rest
+  end
+
+  put_back = function(verb, token, account, due, body, refused)
     local id = string.match(token, '^%d+')
     local record = record_of(jobs_key, argv[1], token, call('HGET', inflight_key, token))
     if verb == RETRY then
       park_delayed(parked_key, delayed_key, id, new_record(record, body), ms(math.floor(now + tonumber(due))))
     elseif verb == WAIT then
-      park_waiting(parked_key, waiting_key, gates_key, account, id, new_record(record, body))
+      record = new_record(record, body)
+      if refused then id, record = gone_round(account, record) end
+      park_waiting(parked_key, waiting_key, gates_key, account, id, record)
       if tonumber(due) > 0 then
         call('ZADD', gates_key, ms(now + tonumber(due)), account)
         spaced[account] = true
@@ -104,7 +130,7 @@ local function leave_gate(op, account, claim, token)
 end
 
 local function push(op, result)
-  local list = tonumber(string.match(op.text, ':(%d+):'))
+  local list = tonumber(string.match(op.text, '^...[^:]*:(%d+):'))
   local to = list and keys[LISTS + list] or results_key
   if not is_list(to) then
     to = results_key
@@ -124,6 +150,17 @@ local function settle_job(i, op, account)
   if held then claim = held[i] end
   if not claim then return learn_of_lost(key, ttl, ledger) end
   if back and not g and claim ~= '' then return 'B' end
+  -- Refused as all of its account's orders are: not the order is to blame.
+  if op.effect == REFUSED and op.verb == DEAD and g and g.mode == 'h' and (g.refused or 0) > 0 and g.code == effect_arg(op) then
+    leave_gate(op, account, claim, token)
+    if not put_back then define_put_back() end
+    put_back(WAIT, token, account, '0', '', true)
+    if ledger ~= '' then ledger_write(key, ttl, ledger) end
+    op.ended, moved = op.ended + 1, true
+    counts.died, counts[op.counter] = (counts.died or 0) - 1, (counts[op.counter] or 0) - 1
+    count('held')
+    return 'H'
+  end
   if result ~= '' and not push(op, result) then return 'W' end
   leave_gate(op, account, claim, token)
   if op.verb == DEAD then
@@ -131,7 +168,7 @@ local function settle_job(i, op, account)
     call('ZADD', dead_key, ms(now), due)
   elseif op.verb ~= DONE then
     if not put_back then define_put_back() end
-    put_back(op.verb, token, account, due, body)
+    put_back(op.verb, token, account, due, body, op.effect == HELD)
   end
   if ledger ~= '' and (claim ~= '' or not back) then ledger_write(key, ttl, ledger) end
   op.ended = op.ended + 1
@@ -150,7 +187,7 @@ local function settle_rest()
       count(turn)
       replies[#replies + 1] = turn
       replies[#replies + 1] = account
-      replies[#replies + 1] = ms(math.max(0, g.till - now))
+      replies[#replies + 1] = ms(math.max(0, g.till - now)) .. (g.mode == 'h' and ' ' .. ms(g.refused) .. ' ' .. g.code or '')
     end
   end
 end

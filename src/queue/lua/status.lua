@@ -17,7 +17,7 @@ local sizes = { 'jobs', ms(redis.call('LLEN', KEYS[1])), 'picked_up', ms(redis.c
   'dead', ms(redis.call('ZCARD', KEYS[6])), 'results', ms(redis.call('LLEN', KEYS[7])) }
 local stats = redis.call('HGETALL', KEYS[8])
 for i = 1, #stats, 2 do
-  if stats[i] ~= 'limits' and not string.find(stats[i], '^turn:') then -- turn.lua's and fence.lua's, no counters
+  if stats[i] ~= 'limits' and not string.find(stats[i], '^turn:') and not string.find(stats[i], '^passed:') then -- no counters
     sizes[#sizes + 1] = stats[i]
     sizes[#sizes + 1] = stats[i + 1]
   end
@@ -46,8 +46,8 @@ for name in pairs(names) do
   gate_closed(g, l) -- a pause that is over is over
   local paused = paused_till(KEYS[13], name) and redis.call('HGET', KEYS[13], name) or ''
   accounts[#accounts + 1] = name
-  accounts[#accounts + 1] = string.format('%.3f %.0f %.0f %.0f %s %.0f %.0f %s', g.tokens, now, under_way[name] or g.conc, g.fails, g.mode,
-    g.till, g.cool, g.probe)
+  accounts[#accounts + 1] = string.format('%.3f %.0f %.0f %.0f %s %.0f %.0f %s %.0f %s', g.tokens, now, under_way[name] or g.conc, g.fails,
+    g.mode, g.till, g.cool, g.probe, g.refused, g.code)
   accounts[#accounts + 1] = string.format('%.6f %.0f %.0f %.0f', l.rate, l.burst, l.conc, l.failures)
   accounts[#accounts + 1] = paused
   accounts[#accounts + 1] = ms(redis.call('ZLEXCOUNT', KEYS[4], '[' .. name .. ' ', '(' .. name .. '!'))

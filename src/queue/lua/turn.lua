@@ -107,7 +107,7 @@ for i = 1, told and 0 or limits_n do
   local text = argv[LIMITS_AT + i]
   if byte(text) == 1 then
     local _, rate, _, conc = struct.unpack('<bddd', text)
-    run_limits[i] = { rate = rate, conc = conc, ledger_ttl = sub(text, 50) }
+    run_limits[i] = { rate = rate, conc = conc, ledger_ttl = sub(text, 58) }
   end
 end
 
