@@ -21,6 +21,7 @@ RESOLVE = {"description": "What became of the order.", "oneOf": [
         "resend": {"const": True}, "order": {"type": "object", "description": "with this order in place of its own"},
         "job": string("the whole text of the job")}, ["resend"])]}
 NOTHING = closed("Nothing.", {}, [])
+TICKETS = closed("Which jobs.", {"tickets": {**array({"type": "string"}, "as `jobs` and `find` name them"), "minItems": 1, "maxItems": 200}})
 IDS = closed("Which letters.", {"ids": {**array({"type": "string"}, "dead letters' ids"), "minItems": 1, "maxItems": 200}})
 
 
@@ -191,6 +192,7 @@ def components():
             "done": string("what", enum=["retried", "dropped"]), "count": count("letters"),
             "left": array(closed("A letter that stays.", {"dead_id": string("its id"), "code": string("why", enum=[
                 "no_such_letter", "unknown_outcome", "created", "busy", "unreadable"])}), "those that were not")}),
+        "RunDone": closed("It was done.", {"done": string("what", enum=["run"]), "count": count("jobs that were delayed")}),
         "Done": closed("It was done.", {"done": string("what", enum=["retried", "resolved", "dropped"]), "dead_id": string("its id")}),
         "Paused": closed("As it is now, and was before.", {"paused": boolean("now"), "was_paused": boolean("before")}),
     }

@@ -127,6 +127,8 @@ def paths():
         "/api/v1/queues/{queue}/jobs": get("jobs", "a page of the jobs of one place", answer("a page", ref("JobPage")), [400, 404], "read", [
             query("place", "which", type="string", enum=schemas.PLACES[:4]),
             query("limit", "jobs of a page", type="integer", minimum=0, maximum=200, default=50), CURSOR]),
+        "/api/v1/queues/{queue}/run": post("run", "let delayed jobs go at once", answer("how many; the others were not delayed any more", ref("RunDone")),
+                                           [400, 404], "act", body=schemas.TICKETS),
         "/api/v1/queues/{queue}/pause": pausing("pauseQueue"),
         "/api/v1/queues/{queue}/resume": pausing("resumeQueue"),
         "/api/v1/queues/{queue}/accounts/{account}/pause": pausing("pauseAccount"),

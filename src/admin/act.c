@@ -1,16 +1,26 @@
 #include "admin/act.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "dray/timefmt.h"
 
-#define REASON_MAX 200
+#define REASON_MAX  200
+#define TICKETS_MAX 200
 
 struct act {
     struct request *request; /* NULL: answered otherwise; the script may have run all the same */
     act_fn done;
 };
+
+/* What was changed may have given the queue work: this worker looks now, the others do with their next beat. */
+static void look_at_once(const struct request *r) {
+    const struct view *view = views_find(&r->admin->views, r->param[0]);
+    struct lane *lane = view != NULL ? view_lane(view) : NULL;
+    if (lane != NULL)
+        lane->look_now = true;
+}
 
 static void on_reply(void *arg, const redisReply *reply, const char *error) {
     struct act *act = arg;
@@ -24,6 +34,7 @@ static void on_reply(void *arg, const redisReply *reply, const char *error) {
             answer_error(r, 503, "redis", "Redis: %s", error);
         else
             act->done(r, reply);
+        look_at_once(r);
         request_done(r);
     }
     free(act);
@@ -138,4 +149,44 @@ void handle_pause(struct request *r) {
 
 void handle_resume(struct request *r) {
     change(r, false);
+}
+
+/* ---- run ---- */
+
+static void on_run(struct request *r, const redisReply *reply) {
+    uint64_t done = 0;
+    for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++)
+        done += reply->element[i]->type == REDIS_REPLY_STRING && strcmp(reply->element[i]->str, "OK") == 0;
+    char result[32];
+    snprintf(result, sizeof(result), "%llu", (unsigned long long)done);
+    act_log(r, "run", result);
+    r->admin->views.stale = true;
+    buf_addf(&r->out, "{\"done\":\"run\",\"count\":%llu}", (unsigned long long)done);
+    answer_json(r, 200);
+}
+
+/* {"tickets":[TEXT, …]} */
+void handle_run(struct request *r) {
+    struct json_doc *doc = &r->admin->views.doc;
+    const struct lane *lane = request_lane(r);
+    char ticket[32];
+    uint32_t count = 0;
+    if (lane == NULL || !act_body(r, doc))
+        return;
+    uint32_t list = json_get(doc, 0, "tickets");
+    bool good = list != JSON_NONE && json_type(doc, list) == JSON_ARRAY;
+    for (uint32_t i = good ? json_first(doc, list) : JSON_NONE; good && i != JSON_NONE; i = json_next(doc, list, i), count++)
+        good = count < TICKETS_MAX && json_type(doc, i) == JSON_STRING && json_copy(doc, i, ticket, sizeof(ticket)) > 0;
+    if (!good || count == 0) {
+        answer_error(r, 400, "bad_body", "tickets: a list of 1 to %d delayed jobs' tickets is expected", TICKETS_MAX);
+        return;
+    }
+    struct buf *cmd = &lane->worker->text_cmd;
+    buf_reset(cmd);
+    queue_cmd_begin(cmd, SCRIPT_RUN_NOW, 1, count);
+    queue_cmd_key(cmd, &lane->keys, KEY_DELAYED);
+    for (uint32_t i = json_first(doc, list); i != JSON_NONE; i = json_next(doc, list, i))
+        if (json_copy(doc, i, ticket, sizeof(ticket)) > 0)
+            redis_resp_str(cmd, ticket);
+    act_call(r, lane, SCRIPT_RUN_NOW, cmd, on_run);
 }

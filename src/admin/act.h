@@ -7,6 +7,7 @@
 
 void handle_pause(struct request *r);
 void handle_resume(struct request *r);
+void handle_run(struct request *r); /* delayed jobs, at once */
 
 /* A script call on a request's behalf; `done` gets the request (NULL: answered otherwise) and the
  * reply (an array or a string; errors are answered here). */

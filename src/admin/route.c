@@ -36,6 +36,7 @@ static const struct route routes[] = {
     {"POST", "/api/v1/dead/:/:/retry", ACCESS_ACT, handle_dead_retry},
     {"POST", "/api/v1/dead/:/:/resolve", ACCESS_ACT, handle_dead_resolve},
     {"POST", "/api/v1/dead/:/:/drop", ACCESS_ACT, handle_dead_drop},
+    {"POST", "/api/v1/queues/:/run", ACCESS_ACT, handle_run},
     {"POST", "/api/v1/queues/:/pause", ACCESS_ACT, handle_pause},
     {"POST", "/api/v1/queues/:/resume", ACCESS_ACT, handle_resume},
     {"POST", "/api/v1/queues/:/accounts/:/pause", ACCESS_ACT, handle_pause},

@@ -16,6 +16,7 @@ enum script_id {
     SCRIPT_HELD,
     SCRIPT_HOLDS,
     SCRIPT_FIND,
+    SCRIPT_RUN_NOW,
     SCRIPT_UNDO,
     SCRIPT_WORKER_COUNT, /* a worker uses those above; the command line these: */
     SCRIPT_AUDIT = SCRIPT_WORKER_COUNT,

@@ -110,3 +110,22 @@ def test_who_may(world):
     for verb in ("retry", "drop", "export"):
         assert world.ask(f"{DEAD}/{verb}", "POST", body={"ids": ["x"]}, token=None).status == 401
         assert world.ask(f"{DEAD}/{verb}", "PUT").status == 405
+
+
+def test_a_delayed_job_runs_now(world, peer):
+    peer.script = [Answer(503, {"code": 5}, headers={"Retry-After": "1"})]
+    world.daemon.stop()
+    world.config["account shop"].update(max_attempts="3", backoff_base="1h", backoff_cap="1h")
+    world.daemon.set_config(world.config)
+    world.start()
+    world.send("one", "K-1")
+    wait_until(lambda: world.db.zcard(world.key("delayed")) == 1, what="the retry")
+    world.db.zadd(world.key("delayed"), {world.db.zrange(world.key("delayed"), 0, 0)[0]: (time.time() + 3600) * 1000})
+    [one] = world.get(f"{JOBS}?place=delayed")["jobs"]
+    run = f"/api/v1/queues/{QUEUE}/run"
+    assert world.post(run, {"tickets": [one["ticket"], "999999"]}) == {"done": "run", "count": 1}
+    result = world.result()
+    assert (result["status"], result["attempts"]) == ("created", 2) and len(peer.posts) == 2
+    assert world.post(run, {"tickets": [one["ticket"]]})["count"] == 0
+    for body in ({}, {"tickets": []}, {"tickets": [1]}, {"tickets": ["1"] * 201}):
+        assert world.ask(run, "POST", body=body).status == 400
