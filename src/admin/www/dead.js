@@ -11,11 +11,13 @@ function deadQueues(s) {
     $("dead-total").textContent = q.dead ? count(q.dead) : "";
     return;
   }
+  jobQueues(names);
   const chosen = select.value;
   select.replaceChildren(...names.map((n) => el("option", { value: n }, n)));
   const worst = s.queues.reduce((a, b) => (b.dead > a.dead ? b : a), s.queues[0]);
   select.value = names.includes(chosen) ? chosen : worst ? worst.queue : "";
   search();
+  followAddress();
 }
 
 function deadTotal(n) {
@@ -66,6 +68,7 @@ async function more() {
 }
 
 function note() {
+  $("bulk-acts").hidden = dead.letters.length === 0;
   const shown = dead.letters.length;
   $("dead-note").textContent = shown === 0 ? "" : dead.cursor ? `${count(shown)} shown` : `${count(shown)} shown, that is all`;
 }
@@ -115,6 +118,7 @@ async function openLetter(id) {
     else toast(explain(error));
     return;
   }
+  setAddress("letter", { queue: dead.queue, id });
   const e = got.entry || {}, error = e.error || {}, attempts = e.attempts || [];
   const unknown = e.reason === "unknown_outcome" || e.reason === "poison";
   $("letter-title").textContent = shown(e.id || id);
@@ -167,7 +171,11 @@ function resolveDialog(path, id, name) {
     } });
 }
 
-$("dead-form").addEventListener("submit", (e) => { e.preventDefault(); search(); });
+$("dead-form").addEventListener("submit", (e) => {
+  e.preventDefault();
+  search();
+  setAddress("dead", [...new FormData(e.target)].filter(([, value]) => value));
+});
 $("dead-form").addEventListener("reset", () => setTimeout(() => { $("dead-queue").value = dead.queue; search(); }));
 $("dead-queue").addEventListener("change", search);
 $("dead-more").addEventListener("click", more);

@@ -179,6 +179,7 @@ function draw(s) {
   drawQueues(s, rates);
   drawWorkers(s);
   deadQueues(s);
+  refreshJobs();
 }
 
 let pollTimer, polling = false;
