@@ -62,6 +62,18 @@ def test_every_role_is_on_the_page():
     assert set(ROLES) == {"producer", "worker", "operator", "exporter"}
 
 
+def test_all_that_the_scripts_call_is_tried_at_the_start():
+    """TIME comes first and changes nothing; MEMORY may be refused (calm.lua)."""
+    folder = os.path.join(ROOT, "src", "queue", "lua")
+    called = set()
+    for name in os.listdir(folder):
+        with open(os.path.join(folder, name), encoding="utf-8") as f:
+            called |= set(re.findall(r"\b(?:call|try|pcall)\('([A-Z]+)", f.read()))
+    with open(os.path.join(ROOT, "src", "worker", "rights.c"), encoding="utf-8") as f:
+        tried = set(re.findall(r'\{"([A-Z]+)", ', f.read()))
+    assert len(called) > 30 and called - tried == {"TIME", "MEMORY"}
+
+
 def test_a_producer(server, peer):
     with World(server, peer) as world, role(server, "producer") as user:
         peer.default = lambda request: created(world.provider, request)

@@ -520,7 +520,7 @@ static const struct refusal refusals[] = {
      "dray.ini:7: [redis] sentinel_username: needs `sentinel_password` too"},
     {SHOP "[admin]\nlisten = 0.0.0.0:9780\n", "dray.ini:5: [admin] listen: 0.0.0.0:9780 is reached "
                                               "from other hosts: that needs a `token` (or "
-                                              "`token_file`)"},
+                                              "`token_file`, or `operators_file`)"},
     {SHOP "[admin]\nlisten = 9780\n",
      "dray.ini:5: [admin] listen: '9780' is not an address (such as "
      "127.0.0.1:9780, [::1]:9780; or off)"},
