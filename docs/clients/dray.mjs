@@ -27,7 +27,9 @@
  * @property {string[]} order_ids
  * @property {object|null} order
  * @property {{order_id: string, order: object}[]} parts
+ * @property {{order_id: string, order: object}[]} parts
  * @property {{reason: string, code: string, message: string, dead_id: string, faults?: {path: string, rule: string}[]}|null} error
+ * @property {{path: string, rule: string}[]} warnings
  * @property {{path: string, rule: string}[]} warnings
  * @property {number} attempts
  * @property {number|null} http_status

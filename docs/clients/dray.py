@@ -38,6 +38,11 @@ class Error(_Error, total=False):
     faults: list[Fault]
 
 
+class Part(TypedDict):
+    order_id: str
+    order: dict[str, Any]
+
+
 class Result(TypedDict):
     """As docs/schema/result.schema.json says; there may be further fields."""
 

@@ -157,6 +157,14 @@ def of(world, id):
     return world.key(f"results:of:{id}")
 
 
+@pytest.mark.parametrize("name, form", [("dray.py", r"^    {}: "), ("dray.mjs", r"^ \* @property {{.*}} {}$"), ("Dray.php", r"[{{ ]{}: ")])
+def test_the_types_name_every_field_of_a_result(name, form):
+    with open(os.path.join(FOLDER, name), encoding="utf-8") as f:
+        text = f.read()
+    missing = [field for field in contract.load("result.schema.json")["properties"] if not re.search(form.format(field), text, re.M)]
+    assert not missing
+
+
 def test_the_pages_program(world, language, tmp_path):
     source, ending, command = FILES[language]
     shutil.copy(os.path.join(FOLDER, source), tmp_path)
