@@ -32,7 +32,8 @@ void rfc3339_format(uint64_t unix_ms, char out[static TIMEFMT_SIZE]);
 int http_date_parse(struct span text, uint64_t *unix_ms);
 
 /* RFC 9110 §10.2.3 Retry-After, seconds (also with a fraction) or HTTP-date, to milliseconds from
- * `now_unix_ms` on (0 for a date that is past; 2^32-1 seconds at most). 0 or -1 where the text is neither. */
+ * `now_unix_ms` on (0 for a date that is past; 2^32-1 seconds at most). Seconds from 10^9 on are a moment in Unix time, as
+ * headers like X-RateLimit-Reset have it. 0 or -1 where the text is none of these. */
 int retry_after_parse(struct span text, uint64_t now_unix_ms, uint64_t *delay_ms);
 
 #endif

@@ -64,7 +64,7 @@
      .type = &type_header,
      .flags = KEY_HTTP_JSON,
      ACCOUNT(http_json.retry_after_header),
-     .help = "Read where an answer 429 has no `Retry-After`: seconds or an HTTP date (`X-Rate-Limit-Reset`)."},
+     .help = "Read where an answer 429 has no `Retry-After`: seconds, an HTTP date, or a moment in Unix seconds (`X-Rate-Limit-Reset`)."},
     {.name = "client_cert",
      .type = &type_file,
      .flags = KEY_HTTP_JSON,

@@ -344,6 +344,8 @@ static bool rest_ms(struct scan *s, uint64_t *ms) {
     return s->p == s->end && s->p[-1] != '.';
 }
 
+#define UNIX_SECONDS 1000000000u /* 2001; as a wait it would be 31 years */
+
 int retry_after_parse(struct span text, uint64_t now_unix_ms, uint64_t *delay_ms) {
     text = trim(text);
     struct scan s = scan_of(text);
@@ -353,7 +355,13 @@ int retry_after_parse(struct span text, uint64_t now_unix_ms, uint64_t *delay_ms
         if (seconds < UINT32_MAX)
             seconds = seconds * 10 + (uint64_t)(*s.p - '0');
     if (number && rest_ms(&s, &ms)) {
-        *delay_ms = seconds < UINT32_MAX ? seconds * 1000 + ms : (uint64_t)UINT32_MAX * 1000;
+        ms += seconds * 1000;
+        if (seconds >= UINT32_MAX)
+            *delay_ms = (uint64_t)UINT32_MAX * 1000;
+        else if (seconds >= UNIX_SECONDS)
+            *delay_ms = ms > now_unix_ms ? ms - now_unix_ms : 0;
+        else
+            *delay_ms = ms;
         return 0;
     }
     if (http_date_parse(text, &date) != 0)

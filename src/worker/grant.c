@@ -1,7 +1,7 @@
 /* Access tokens.
  *
  * Happy path: the first order of an account finds no token → one request to the token endpoint, whatever number of orders
- * wait → the account's target is made with the token, the orders go. From three quarters of its life on, the next order has
+ * wait → the account's target is made with the token, the orders go. From some three quarters of its life on, the next order has
  * it renewed, and goes with the old one meanwhile. Failure modes: 401 to an order: the token is thrown away and fetched anew
  * once for that order, which surely created nothing; a second 401 holds the account. The endpoint refuses (400, 401, 403):
  * the account is held as after 401. It does not answer, or not with a token: nothing was
@@ -117,7 +117,7 @@ static void take(struct port *port, const struct oauth2_answer *answer) {
     if (answer->lifetime_ms > 0) {
         uint64_t early = answer->lifetime_ms * 100000 < EARLY_NS ? answer->lifetime_ms * 100000 : EARLY_NS;
         g->ends_at_ns = now + answer->lifetime_ms * 1000000 - early;
-        g->renew_at_ns = now + answer->lifetime_ms * 750000;
+        g->renew_at_ns = now + answer->lifetime_ms * 1000 * (700 + rng_below(&port->worker->rng, 100));
     }
     if (answer->refresh_token.len > 0) { /* the old one may be void from now on */
         wipe(&g->refresh_token);

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import subprocess
+import time
 
 import pytest
 
@@ -200,6 +201,15 @@ def test_another_header_says_how_long_to_wait(empty_redis, peer):
         assert api.order()["status"] == "created"
     first, second = peer.posts
     assert 0.9 < second.at - first.at < 10
+
+
+def test_that_header_may_say_a_moment_in_unix_seconds(empty_redis, peer):
+    peer.default = lambda r: (Answer(429, {}, {"X-RateLimit-Reset": str(int(time.time()) + 2)}) if len(peer.posts) == 1
+                              else Answer(200, {"id": 7}))
+    with Api(empty_redis, peer.url, {"retry_after_header": "X-RateLimit-Reset"}) as api:
+        assert api.order()["status"] == "created"
+    first, second = peer.posts
+    assert 0.9 < second.at - first.at < 12
 
 
 def test_a_client_certificate(empty_redis, tmp_path):
