@@ -1,6 +1,6 @@
 /* A claimed record becomes an order: read, checked, and put into the next begin batch, or settled at
  * once (invalid, expired, too early, …). */
-#include "worker/worker.h"
+#include "worker/share.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,8 +8,6 @@
 
 #include "queue/order_hash.h"
 #include "queue/turn.h"
-
-#define RESERVE_SHARE 2 /* at most concurrency / this many slots are kept free for idle accounts */
 
 /* `arg` is the order, which keeps what is found. */
 static const struct account *find_account(void *arg, const char *name) {
@@ -48,20 +46,6 @@ static void read_envelope(struct order *o, struct span raw) {
     queue_keys_order(&lane->keys, span_str(o->account->name), o->envelope.order_key, &o->ledger_key);
 }
 
-/* An account that hangs may not take every slot while another has work: slots are kept free for the
- * queue's accounts that have nothing under way here, and only they may take them. */
-static bool must_leave_slot(const struct order *o) {
-    const struct lane *lane = o->lane;
-    if (lane->port_count < 2 || lane->idle_ports == 0)
-        return false;
-    if (o->port->active == 0)
-        return false;
-    uint32_t used = lane->orders[ORDER_BEGINNING].count + lane->orders[ORDER_SENDING].count;
-    uint32_t most = lane->config->concurrency / RESERVE_SHARE;
-    uint32_t reserve = lane->idle_ports < most ? lane->idle_ports : most;
-    return used + reserve >= lane->config->concurrency;
-}
-
 static void begin(struct order *o) {
     struct lane *lane = o->lane;
     o->looking_up = o->past.phase != PHASE_SEND;
@@ -86,11 +70,11 @@ static void begin(struct order *o) {
     settle(o, &(struct settle_context){.decision = &d});
 }
 
-static void wait_for_slot(struct order *o) {
+static void wait_for_slot(struct order *o, uint64_t ms) {
     struct decision d;
     life_hand_back(&o->past, false, &d);
     d.op = SETTLE_WAIT;
-    d.due_ms = SHARE_WAIT_MS;
+    d.due_ms = ms;
     d.keep_header = true;
     d.counter = "slot_waits";
     settle(o, &(struct settle_context){.decision = &d});
@@ -134,6 +118,7 @@ static bool read_record(struct order *o, struct span token, struct span record, 
 void admit(struct lane *lane, struct span token, struct span record, uint8_t bundle) {
     struct order *o = order_get(lane);
     struct decision d;
+    uint64_t wait_ms;
     if (o == NULL || token.len >= sizeof(o->token)) {
         settle_back(lane, token, SPAN_LIT("")); /* its bundle, if it has one, is never told to have ended */
         return;
@@ -141,8 +126,8 @@ void admit(struct lane *lane, struct span token, struct span record, uint8_t bun
     o->bundle = bundle;
     if (!read_record(o, token, record, &d))
         settle(o, &(struct settle_context){.decision = &d, .faults = &lane->worker->faults});
-    else if (must_leave_slot(o))
-        wait_for_slot(o);
+    else if ((wait_ms = share_wait_ms(o->port)) > 0)
+        wait_for_slot(o, wait_ms);
     else
         begin(o);
 }
@@ -150,7 +135,7 @@ void admit(struct lane *lane, struct span token, struct span record, uint8_t bun
 static void on_picked(void *arg, const redisReply *r, const char *error) {
     struct order *o = arg;
     struct lane *lane = o->lane;
-    lane->claim_out = false;
+    lane->claim_out = lane->picking = false;
     if (r == NULL) {
         lane->claim_lost = lane->worker->trial == NULL; /* else nobody gives it back: it must not get into the queue */
         order_move(o, ORDER_FREE);
@@ -188,7 +173,7 @@ bool admit_picked(struct lane *lane, struct span text) {
     struct decision d;
     if (o == NULL)
         return false;
-    if (!read_record(o, SPAN_LIT("f"), text, &d) || must_leave_slot(o)) {
+    if (!read_record(o, SPAN_LIT("f"), text, &d) || share_wait_ms(o->port) > 0) {
         order_discard(o);
         return false;
     }
@@ -217,7 +202,7 @@ bool admit_picked(struct lane *lane, struct span text) {
         redis_resp_str(cmd, "1");
     order_move(o, ORDER_BEGINNING);
     order_set_deadline(o, clock_boot_ns());
-    lane->claim_out = true;
+    lane->claim_out = lane->picking = true;
     queue_call(lane->worker->caller, lane->keys.slot, SCRIPT_PICK, cmd, on_picked, o);
     return true;
 }

@@ -8,6 +8,7 @@
  * told once was sent (Redis lost its settlement): it becomes unknown. BLMOVE's reply is lost, or it is
  * served after its worker died: the job lies in `taken`, which anyone's next claim empties. An error
  * reply: claims pause, with backoff. */
+#include "worker/share.h"
 #include "worker/spool.h"
 
 #include <stdio.h>
@@ -27,21 +28,34 @@
 #define STIRS_MS         100 /* what comes later than that leaves turns alone until then */
 #define MS_NS            1000000ull
 
+/* Jobs that an unanswered claim may still bring. */
+static uint32_t asked_for(const struct lane *lane) {
+    return lane->claim_out && !lane->picking ? lane->claim_n : 0;
+}
+
+/* It has work, and could take it. */
+static bool competes(const struct lane *lane) {
+    return lane->more && lane->leased && !lane->retiring && lane->closed == LANE_OPEN && lane_is_up(lane);
+}
+
 /* What is left of max_inflight for this lane. Queues that compete share it by weight: a lane may use more
  * than its share only while the others that have work could still take theirs. */
 static uint32_t worker_room(const struct lane *lane) {
     const struct worker *w = lane->worker;
-    uint32_t most = w->boot->max_inflight, weights = 0, owed = 0;
-    uint32_t room = w->active < most ? most - w->active : 0;
+    uint32_t most = w->boot->max_inflight, weights = 0, owed = 0, taken = w->active;
     for (uint32_t i = 0; i < w->lane_count; i++)
-        if (w->lanes[i] == lane || w->lanes[i]->more)
+        taken += asked_for(w->lanes[i]);
+    uint32_t room = taken < most ? most - taken : 0;
+    for (uint32_t i = 0; i < w->lane_count; i++)
+        if (w->lanes[i] == lane || competes(w->lanes[i]))
             weights += w->lanes[i]->config->weight;
     for (uint32_t i = 0; i < w->lane_count; i++) {
         const struct lane *other = w->lanes[i];
         uint32_t share = (uint32_t)((uint64_t)most * other->config->weight / (weights > 0 ? weights : 1));
         uint32_t cap = share < other->config->concurrency ? share : other->config->concurrency;
-        if (other != lane && other->more && lane_active(other) < cap)
-            owed += cap - lane_active(other);
+        uint32_t has = lane_active(other) + asked_for(other);
+        if (other != lane && competes(other) && has < cap)
+            owed += cap - has;
     }
     return room > owed ? room - owed : 0;
 }
@@ -195,9 +209,12 @@ void lane_wake(struct lane *lane, uint64_t now_ns) {
     lane->look_now = true;
 }
 
-uint32_t lane_claim_due(const struct lane *lane, uint64_t now_ns) {
-    bool due = (lane->look_now || lane->more) && may_claim(lane, now_ns);
-    return due ? free_slots(lane) : 0;
+uint32_t lane_claim_due(struct lane *lane, uint64_t now_ns) {
+    uint32_t look = share_look_due(lane, now_ns);
+    if (!may_claim(lane, now_ns))
+        return 0;
+    uint32_t n = lane->look_now || lane->more ? free_slots(lane) : 0;
+    return n > 0 ? n : look;
 }
 
 /* Gives back what a pick-up took that nobody will claim here any more. */

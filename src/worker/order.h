@@ -78,6 +78,7 @@ struct order {
     struct buf wire; /* what of its request is its own, where that is not just its bytes */
     struct lookup_cursor cursor;
     struct http_call *call;
+    uint64_t left_ns;       /* boot clock: when its request was sent; 0: not yet */
     uint64_t send_by_ns;    /* boot clock; it leaves before this or is handed back */
     uint32_t lease_epoch;   /* the lane's when begin let the order go; it may not leave in another */
     uint64_t begun_unix_ms; /* when this attempt was sent */

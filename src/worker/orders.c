@@ -1,5 +1,5 @@
 /* Orders by state: each state owns a list, one function moves. */
-#include "worker/worker.h"
+#include "worker/share.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -49,17 +49,17 @@ static bool is_active(enum order_state s) {
     return s == ORDER_BEGINNING || s == ORDER_SENDING;
 }
 
-static void count_active(struct order *o, int by) {
-    struct lane *lane = o->lane;
-    lane->worker->active += (uint32_t)by;
-    struct port *port = o->port;
-    if (port == NULL)
-        return;
-    if (by > 0 && port->active == 0 && port->current)
-        lane->idle_ports--;
-    port->active += (uint32_t)by;
-    if (by < 0 && port->active == 0 && port->current)
-        lane->idle_ports++;
+static void begins(struct order *o) {
+    o->lane->worker->active++;
+    o->left_ns = 0;
+    if (o->port != NULL)
+        share_began(o->port);
+}
+
+static void ends(struct order *o) {
+    o->lane->worker->active--;
+    if (o->port != NULL)
+        share_ended(o->port, o->left_ns);
 }
 
 static void order_free(struct order *o) {
@@ -92,12 +92,14 @@ void order_move(struct order *o, enum order_state to) {
     struct lane *lane = o->lane;
     enum order_state from = o->state;
     if (is_active(from) && !is_active(to))
-        count_active(o, -1);
+        ends(o);
     if (from != ORDER_FREE)
         list_remove(&lane->orders[from], o);
     o->state = to;
     if (is_active(to) && !is_active(from))
-        count_active(o, 1);
+        begins(o);
+    if (to == ORDER_SENDING)
+        o->left_ns = clock_boot_ns();
     if (to == ORDER_FREE)
         release(o);
     else

@@ -1,5 +1,5 @@
 /* The accounts of a lane, as a worker uses them. */
-#include "worker/worker.h"
+#include "worker/share.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +26,8 @@ static const struct account *without_token(const struct account *account, struct
 }
 
 /* `old`: its predecessor, or NULL. */
-static struct port *port_new(struct worker *w, const struct account *account, const struct port *old, struct err *err) {
+static struct port *port_new(struct lane *lane, const struct account *account, const struct port *old, struct err *err) {
+    struct worker *w = lane->worker;
     struct port *port = calloc(1, sizeof(*port));
     struct target_spec spec;
     struct account copy;
@@ -36,6 +37,7 @@ static struct port *port_new(struct worker *w, const struct account *account, co
     }
     port->refs = 1;
     port->worker = w;
+    port->lane = lane;
     port->config = config_ref(w->config);
     port->account = account;
     port->current = true;
@@ -80,6 +82,7 @@ struct port *lane_port(const struct lane *lane, const char *account) {
 static void drop(struct port **ports, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         ports[i]->current = false;
+        share_forget(ports[i]);
         port_unref(ports[i]);
     }
     free(ports);
@@ -89,7 +92,7 @@ void lane_drop_ports(struct lane *lane) {
     drop(lane->ports, lane->port_count);
     lane->ports = NULL;
     lane->default_port = NULL;
-    lane->port_count = lane->idle_ports = 0;
+    lane->port_count = 0;
 }
 
 int lane_set_ports(struct lane *lane, struct err *err) {
@@ -102,7 +105,7 @@ int lane_set_ports(struct lane *lane, struct err *err) {
         const struct account *a = w->config->accounts[i];
         if (strcmp(a->queue, lane->config->name) != 0)
             continue;
-        ports[count] = port_new(w, a, lane_port(lane, a->name), err);
+        ports[count] = port_new(lane, a, lane_port(lane, a->name), err);
         if (ports[count] == NULL) {
             drop(ports, count);
             return -1;
@@ -120,7 +123,7 @@ int lane_set_ports(struct lane *lane, struct err *err) {
     lane_drop_ports(lane);
     lane->limits_version[0] = '\0'; /* theirs are to be told */
     lane->ports = ports;
-    lane->port_count = lane->idle_ports = count;
+    lane->port_count = count;
     lane->default_port = lane_port(lane, lane->config->default_account->name);
     return 0;
 }

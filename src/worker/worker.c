@@ -38,6 +38,7 @@ static void set_wake(struct worker *w, uint64_t now, bool soon) {
         const struct lane *lane = w->lanes[i];
         earlier(&at, lane->look_at_ns);
         earlier(&at, lane->poll_at_ns);
+        earlier(&at, lane->full_look_ns > now ? lane->full_look_ns : 0);
         if (lane->look_now && lane->claim_not_before_ns > now)
             earlier(&at, lane->claim_not_before_ns);
         if (lane->resend != NULL)

@@ -21,7 +21,6 @@
 #define SERVERS_MAX    64    /* Redis servers that are remembered as checked */
 #define AHEAD_LEAST    8     /* fewer results are quicker pushed by the script */
 #define AHEAD_BEGINS   16    /* and fewer that begin quicker written by it */
-#define SHARE_WAIT_MS  250   /* a job waits so long for a slot that its account may take */
 
 enum worker_mode {
     WORKER_STARTING, /* no lease yet */
@@ -36,6 +35,7 @@ enum worker_mode {
 struct port {
     uint32_t refs;
     struct worker *worker;
+    struct lane *lane;
     struct config *config; /* counted: it owns the account */
     const struct account *account;
     struct http_target *create;
@@ -43,6 +43,10 @@ struct port {
     bool plain; /* nothing but an order's bytes differs from request to request */
     struct buf limits; /* packed, as scripts take them */
     uint32_t active; /* orders of this lane that are BEGINNING or SENDING */
+    uint64_t stir_ns, took_ns; /* boot clock: last answer, or since when it has something active; how long the last took */
+    struct port *older, *newer; /* share.c: those that had work lately and have nothing active, by when that ended */
+    uint64_t idle_ns;
+    bool listed;
     uint64_t created_number; /* the highest number of a claim whose order was created */
     bool current;    /* one of the lane's ports; false: a reload has replaced it */
     struct port_stats stats;
@@ -73,7 +77,9 @@ struct lane {
     struct port **ports;  /* sorted by account name */
     struct port *default_port;
     uint32_t port_count;
-    uint32_t idle_ports; /* ports with nothing active */
+    struct port *idle_first, *idle_last; /* share.c */
+    uint32_t idle_recent;
+    uint64_t full_look_ns; /* while all slots are taken: when the queue is looked through next; 0: they are not */
 
     struct order_list orders[ORDER_STATES];
     struct order *pool;
@@ -104,6 +110,7 @@ struct lane {
     bool recovering;
 
     bool claim_out;            /* a claim is unanswered */
+    bool picking;              /* it is of one job, which has an order */
     uint32_t claim_n;          /* how many it asked for */
     bool more;                 /* the last claim got all it asked for: there is more work */
     bool claim_lost;           /* a claim's reply was lost: look for orphans */
@@ -248,7 +255,7 @@ void lane_leave(struct lane *lane);
 void lane_look(struct lane *lane, const redisReply *r, size_t at);
 void lane_wake(struct lane *lane, uint64_t now_ns); /* each turn: what was to be looked at by now is */
 /* How many jobs to claim now; 0: none. */
-uint32_t lane_claim_due(const struct lane *lane, uint64_t now_ns);
+uint32_t lane_claim_due(struct lane *lane, uint64_t now_ns);
 /* A claim's part of a turn's reply: whether Redis refused; what it says of the lane; its jobs. */
 bool claim_refused(const redisReply *claimed);
 void claim_status(struct lane *lane, const redisReply *claimed);
