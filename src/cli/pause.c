@@ -76,13 +76,13 @@ static void report(const struct options *o, bool pausing, const char *queue, con
 
 static int change(struct session *s, const struct options *o, const char *queue,
                   const char *account) {
-    static const enum queue_key fixed[] = {KEY_PAUSES, KEY_GATES, KEY_ACCOUNTS, KEY_LIMITS};
+    static const enum queue_key fixed[] = {KEY_PAUSES, KEY_GATES, KEY_ACCOUNTS, KEY_LIMITS, KEY_UNWELL};
     bool pausing = strcmp(s->verb->name, "pause") == 0;
     if (session_queue(s, queue) < 0 ||
         (account[0] != '\0' && session_account(s, queue, account) < 0))
         return s->code;
-    session_begin(s, SCRIPT_PAUSE, 4, 4);
-    session_keys(s, fixed, 4);
+    session_begin(s, SCRIPT_PAUSE, 5, 4);
+    session_keys(s, fixed, 5);
     redis_resp_str(&s->cmd, account);
     redis_resp_str(&s->cmd, s->verb->name);
     redis_resp_u64(&s->cmd, o->for_ms);
@@ -127,8 +127,7 @@ const struct verb verb_resume = {
     .name = "resume",
     .arguments = "QUEUE [ACCOUNT] [--force] [--json]",
     .summary = "let a paused queue or account go on",
-    .help = "What waited comes back at once. An account that is held or cooling down for another "
-            "reason\n"
-            "(`dray status`) stays so.\n",
+    .help = "What waited comes back at once. Of an account that is held, or whose breaker is open\n"
+            "(`dray status`), one order is tried at once, and if that goes through all of them.\n",
     .run = run,
 };

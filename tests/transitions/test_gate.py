@@ -243,9 +243,28 @@ def test_resume_brings_the_waiting_jobs_back_at_once(q):
     assert q.call("pause", ["shop", "resume", 0, ""]) == ["", ""]
 
 
-def test_resume_does_not_open_a_gate_that_is_held(q):
+@pytest.mark.parametrize("effect", ["h", "f"])
+def test_resume_lets_one_probe_of_a_gate_go_that_is_held_or_open(q, effect):
+    q.limits(failures=1, cooldown=60000)
     [(token, _)] = go(q, 1)
-    fail(q, token, "h", "shop-0")
-    q.call("pause", ["shop", "pause", 60000, "stock"])
+    fail(q, token, effect, "shop-0")
+    go(q, 2, start=1)
+    assert q.claim() == []
+    assert q.call("pause", ["shop", "resume", 0, ""]) == ["", ""]
+    [(token, record)] = q.claim()
+    assert q.gate().mode in "hb" and q.claim() == []
+    q.call("pause", ["shop", "resume", 0, ""])  # one probe, whoever asks again meanwhile
+    assert q.claim() == []
+    q.begin((token, "shop-0"))
+    settle(q, token)
+    assert q.gate().mode == "n" and len(q.claim()) == 2
+
+
+def test_resume_leaves_what_the_provider_asked_for(q):
+    q.limits()
+    [(token, _)] = go(q, 1)
+    fail(q, token, "p60000", "shop-0")
     q.call("pause", ["shop", "resume", 0, ""])
-    assert q.claim() == [] and q.gate().mode == "h"
+    assert q.claim() == [] and q.gate().mode == "p"
+    q.call("pause", ["never seen", "resume", 0, ""])
+    assert not q.db.hexists(q.key("accounts"), "never seen")
