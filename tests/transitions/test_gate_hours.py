@@ -229,3 +229,35 @@ def test_an_order_that_waits_out_an_outage_burns_nothing_and_may_still_be_too_ol
     provider.play(START + HOUR)
     records = [r for r in sim.hash("parked").values() if r.endswith("shop second")]
     assert re.match(r"0N\d+ \nshop second", records[0])
+
+
+@pytest.mark.parametrize("slots, workers", [(64, 1), (16, 1), (64, 3)])
+def test_what_an_outage_of_500s_costs_without_an_exact_look_up(sim, slots, workers):
+    """A thousand orders are queued, and for ten minutes the provider answers 500, after which nobody knows whether the order
+    exists: dead for good, each. It costs what was under way when it began, and one order per probe."""
+    sim.limits("shop", failures=10, cooldown=30 * SECOND)
+    names = [f"w{n}" for n in range(workers)]
+    for name in names:
+        sim.beat(name)
+    push(sim, "shop", *[str(n) for n in range(1000)])
+    unknown, created, rng = [], [], random.Random(7)
+    ends = START + 10 * MINUTE
+    while len(unknown) + len(created) < 1000:
+        batches = [(name, sim.claim(slots, worker=name)) for name in names]  # all workers at once, before any answer
+        due, sent = sim.next, []
+        for name, jobs in batches:
+            batch = [(token, re.search(r"(\S+) (\S+)$", text).groups()) for token, text in jobs]
+            replies = sim.begin(*[(token, key, account) for token, (account, key) in batch], worker=name) if batch else []
+            sent.append((name, [(token, key) for (token, (_, key)), reply in zip(batch, replies) if reply == "G"]))
+        for name, orders in sent:
+            fails = sim.at < ends
+            (unknown if fails else created).extend(key for _, key in orders)
+            jobs = [{"token": t, "account": "shop", "key": key, "effect": "f" if fails else "s", "op": "dead" if fails else "done",
+                     "due": f"dead-{key}", "body": "{}", "ledger": f"{'U' if fails else 'C'} {HASH} 1 x"} for t, key in orders]
+            if jobs:
+                sim.settle(*jobs, worker=name, jitter=rng.random())
+        due = sim.next
+        sim.at = max(sim.at + 50, due if due > 0 and not any(orders for _, orders in sent) else 0)
+    print(f"{slots} slots, {workers} workers: {len(unknown)} of 1,000 unknown")
+    assert slots * workers <= len(unknown) <= slots * workers + 5
+    assert len(set(unknown + created)) == 1000
