@@ -427,7 +427,7 @@ def test_retry_drop_and_what_is_gone(world, peer):
     world.post(f"/api/v1/dead/orders/{three}/retry", {"order": world.provider.order("corrected-1")})
     assert world.result()["order_key"] == "corrected-1"
     assert world.dead_letters() == []
-    told = world.daemon.events_named("admin_action")
+    told = wait_until(lambda: len(e := world.daemon.events_named("admin_action")) >= 3 and e, 10, "the log's lines")
     assert [(e["what"], e["result"]) for e in told] == [("retried", "OK"), ("dropped", "OK"), ("retried", "OK")]
 
 
