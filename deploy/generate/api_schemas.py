@@ -52,7 +52,9 @@ def queue():
         "jobs": count("pushed and not taken"), "waiting": count("wait for their account"), "delayed": count("wait for a time"),
         "inflight": count("claimed by any worker"), "dead": count("dead letters"), "results": count("results not consumed"),
         "workers": count("workers with a lease"),
-        "oldest_age_ms": count("age of the job to be taken next: since its `enqueued_at`, else since this worker first saw it there"),
+        "oldest_age_ms": count("age of what has waited longest: queued (since its `enqueued_at`, else since this worker first saw it at the "
+                               "head), for its account, or past its time"),
+        "queued": count("what should be on its way: `jobs`, `waiting`, and delayed jobs past their time"),
         "results_full": boolean("claiming stops because results are not consumed"),
         "paused": paused(),
         "totals": closed("Counters since the queue exists.", {name: count("see docs/protocol.md") for name in TOTALS}),

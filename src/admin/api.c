@@ -68,6 +68,7 @@ static uint64_t inflight_of(const struct view *v) {
 
 static void add_queue(struct buf *b, const struct view *v, const struct lane *lane,
                       uint64_t now_ms) {
+    uint64_t oldest = view_oldest_ms(v);
     buf_add_char(b, '{');
     api_str(b, "queue", v->queue);
     api_u64(b, "read_at", v->at_ms);
@@ -79,7 +80,8 @@ static void add_queue(struct buf *b, const struct view *v, const struct lane *la
     api_u64(b, "results", v->results);
     api_u64(b, "workers", v->workers_alive);
     api_u64(b, "oldest_age_ms",
-            v->head_since_ms > 0 && v->head_since_ms < now_ms ? now_ms - v->head_since_ms : 0);
+            oldest > 0 && oldest < now_ms ? now_ms - oldest : 0);
+    api_u64(b, "queued", v->jobs + v->waiting + v->overdue);
     api_bool(b, "results_full",
              lane->config->results_high_water > 0 &&
                  v->results >= lane->config->results_high_water);

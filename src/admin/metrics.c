@@ -136,10 +136,10 @@ static void add_ages(struct buf *b, const struct admin *a) {
     uint64_t now = clock_unix_ms();
     metrics_head(
         b, "dray_queue_oldest_job_age_seconds", "gauge",
-        "Age of the job at the queue's head: since enqueued_at, or since it was first seen there.");
+        "Age of what has waited longest: queued, for its account, or past its time.");
     for (uint32_t i = 0; i < a->views.count; i++) {
         const struct view *v = a->views.list[i];
-        uint64_t since = v->head_since_ms > 0 && v->head_since_ms < now ? v->head_since_ms : now;
+        uint64_t oldest = view_oldest_ms(v), since = oldest > 0 && oldest < now ? oldest : now;
         if (v->at_ms > 0)
             buf_addf(b, "dray_queue_oldest_job_age_seconds{queue=\"%s\"} %.3f\n", v->queue,
                      (double)(now - since) / 1000);

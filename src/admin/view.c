@@ -59,6 +59,14 @@ bool pause_holds(const struct pause_view *p, uint64_t now_ms) {
     return p->on && (p->until_ms == 0 || p->until_ms > now_ms);
 }
 
+uint64_t view_oldest_ms(const struct view *view) {
+    uint64_t since[] = {view->head_since_ms, view->waiting_since_ms, view->overdue_since_ms}, first = 0;
+    for (size_t i = 0; i < sizeof(since) / sizeof(since[0]); i++)
+        if (since[i] > 0 && (first == 0 || since[i] < first))
+            first = since[i];
+    return first;
+}
+
 struct lane *view_lane(const struct view *view) {
     const struct worker *w = view->views->worker;
     for (uint32_t i = 0; i < w->lane_count; i++)

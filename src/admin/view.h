@@ -73,6 +73,10 @@ struct view {
     /* The job at the head of the queue. */
     uint64_t head_hash;
     uint64_t head_since_ms; /* enqueued_at, or when it was first seen there; 0: no job */
+    /* Beside the queue itself (waits.lua), Redis's clock; 0: nothing waits. */
+    uint64_t waiting_since_ms; /* of the job that has waited longest for its account */
+    uint64_t overdue_since_ms; /* when the delayed job was due whose time passed first */
+    uint64_t overdue;          /* delayed jobs past their time */
     /* For liveness: since when the lane could have claimed and did not. */
     uint64_t claimed;
     uint64_t stuck_since_ns; /* boot clock; 0: it is not */
@@ -104,6 +108,8 @@ const struct account_view *view_account(const struct view *view, const char *acc
 bool pause_holds(const struct pause_view *p, uint64_t now_ms);
 /* NULL while its queue is not configured. */
 struct lane *view_lane(const struct view *view);
+/* Since when what has waited longest does, queued, for its account or past its time; 0: nothing waits. */
+uint64_t view_oldest_ms(const struct view *view);
 /* Boot-clock nanoseconds that jobs wait while nothing is claimed that could be; 0: all is well. */
 uint64_t view_stuck_ns(const struct view *view, uint64_t now_ns);
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "dray/timefmt.h"
+#include "queue/age.h"
 #include "queue/gate.h"
 
 static void ended(struct view *view) {
@@ -174,23 +174,6 @@ static void on_infos(void *arg, const redisReply *r, const char *error) {
     ended(view);
 }
 
-/* When the job was pushed, as it says itself; 0: it does not. */
-static uint64_t enqueued_at(struct view *view, const redisReply *r) {
-    struct json_doc *doc = &view->views->doc;
-    int64_t ms = 0;
-    uint64_t parsed = 0;
-    if (json_parse(doc, r->str, r->len, NULL) < 0)
-        return 0;
-    uint32_t node = json_get(doc, 0, "enqueued_at");
-    if (node == JSON_NONE)
-        return 0;
-    if (json_i64(doc, node, &ms))
-        return ms > 0 ? (uint64_t)ms : 0;
-    if (json_type(doc, node) == JSON_STRING && rfc3339_parse(json_inner(doc, node), &parsed) == 0)
-        return parsed;
-    return 0;
-}
-
 static void on_head(void *arg, const redisReply *r, const char *error) {
     struct view *view = arg;
     (void)error;
@@ -198,13 +181,37 @@ static void on_head(void *arg, const redisReply *r, const char *error) {
     if (r != NULL && r->type == REDIS_REPLY_STRING) {
         uint64_t hash = XXH3_64bits(r->str, r->len);
         uint64_t at = hash == view->head_hash && view->head_since_ms > 0 ? view->head_since_ms
-                                                                         : enqueued_at(view, r);
+                                                                         : job_enqueued_ms(&view->views->doc, (struct span){r->str, r->len});
         view->head_since_ms = at > 0 ? at : clock_unix_ms();
         view->head_hash = hash;
     } else if (r != NULL) {
         view->head_since_ms = view->head_hash = 0;
     }
     ended(view);
+}
+
+/* waits.lua's reply. */
+static void on_waits(void *arg, const redisReply *r, const char *error) {
+    struct view *view = arg;
+    (void)error;
+    if (usable(view, r, REDIS_REPLY_ARRAY) != NULL && r->elements == 3 && r->element[0]->type == REDIS_REPLY_STRING &&
+        r->element[2]->type == REDIS_REPLY_INTEGER) {
+        view->waiting_since_ms = record_since_ms(&view->views->doc, (struct span){r->element[0]->str, r->element[0]->len});
+        view->overdue_since_ms = text_u64(r->element[1]);
+        view->overdue = r->element[2]->integer > 0 ? (uint64_t)r->element[2]->integer : 0;
+    }
+    ended(view);
+}
+
+static void ask_waits(struct view *view, const struct lane *lane) {
+    static const enum queue_key keys[] = {KEY_WAITING, KEY_GATES, KEY_PARKED, KEY_DELAYED};
+    struct buf *cmd = &lane->worker->text_cmd;
+    buf_reset(cmd);
+    queue_cmd_begin(cmd, SCRIPT_WAITS, 4, 0);
+    for (size_t i = 0; i < 4; i++)
+        queue_cmd_key(cmd, &lane->keys, keys[i]);
+    view->replies_out++;
+    queue_call(lane->worker->caller, lane->keys.slot, SCRIPT_WAITS, cmd, on_waits, view);
 }
 
 /* Members of `waiting` are "<account> <position>", all of one score. */
@@ -335,6 +342,7 @@ bool view_read_start(struct view *view) {
     ask(&g, on_pauses, "HGETALL", KEY_PAUSES, "");
     ask(&g, on_workers, "ZRANGE", KEY_WORKERS, " 0 255 WITHSCORES");
     ask(&g, on_infos, "HGETALL", KEY_WORKERS_INFO, "");
+    ask_waits(view, lane);
     ask(&g, on_gates, "ZRANGE", KEY_GATES,
         " 0 199"); /* so many accounts' waiting jobs are counted */
     return true;

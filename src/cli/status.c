@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "dray/timefmt.h"
+#include "queue/age.h"
 
 #define OUT_MAX  (64u << 20)
 #define FIRST_NS 500000000 /* between the two looks of a single status */
@@ -28,20 +28,19 @@ struct status {
     struct buf out;
 };
 
-/* enqueued_at of the job to be taken next, if its producer said it. */
-static int64_t oldest_age(struct json_doc *doc, const redisReply *job, int64_t now_ms) {
-    int64_t at = 0;
-    uint64_t unix_ms = 0;
-    char text[64];
-    if (job->len == 0 || json_parse(doc, job->str, job->len, NULL) < 0)
-        return -1;
-    uint32_t node = json_get(doc, 0, "enqueued_at");
-    if (node == JSON_NONE)
-        return -1;
-    if (!json_i64(doc, node, &at) && json_copy(doc, node, text, sizeof(text)) > 0 &&
-        rfc3339_parse(span_str(text), &unix_ms) == 0)
-        at = (int64_t)unix_ms;
-    return at <= 0 ? -1 : at < now_ms ? now_ms - at : 0;
+static struct span text_of(const redisReply *r) {
+    return (struct span){r->str, r->len};
+}
+
+/* Of what has waited longest: queued, for its account, or past its time. -1: nothing does, or nobody says since when. */
+static int64_t oldest_age(struct json_doc *doc, const redisReply *r, int64_t now_ms) {
+    uint64_t since[] = {job_enqueued_ms(doc, text_of(r->element[4])), record_since_ms(doc, text_of(r->element[8])),
+                        strtoull(r->element[9]->str, NULL, 10)};
+    uint64_t first = 0;
+    for (size_t i = 0; i < sizeof(since) / sizeof(since[0]); i++)
+        if (since[i] > 0 && (first == 0 || since[i] < first))
+            first = since[i];
+    return first == 0 ? -1 : (int64_t)first < now_ms ? now_ms - (int64_t)first : 0;
 }
 
 static void add_worker_keys(struct session *s, const redisReply *workers) {
@@ -86,7 +85,7 @@ static void fill(struct status *st, size_t i, const redisReply *r, struct snapsh
     struct sample *last = &st->samples[i];
     *n = (struct snapshot){.queue = st->queues[i], .reply = r, .in_per_s = -1, .out_per_s = -1};
     n->now_ms = strtoll(r->element[0]->str, NULL, 10);
-    n->oldest_ms = oldest_age(&st->doc, r->element[4], n->now_ms);
+    n->oldest_ms = oldest_age(&st->doc, r, n->now_ms);
     n->sample = (struct sample){
         .at_ms = n->now_ms,
         .jobs = snapshot_number(n, "jobs") + snapshot_number(n, "picked_up"),
@@ -271,9 +270,9 @@ const struct verb verb_status = {
     .summary = "show queues, accounts and workers",
     .help =
         "Accounts say what keeps them, those in trouble first: held (refused credentials), breaker_open,\n"
-        "paused_by_provider, paused_by_operator, limited (their rate or concurrency). `oldest` is the age of the job "
-        "to\n"
-        "be taken next, where its producer gave enqueued_at.\n"
+        "paused_by_provider, paused_by_operator, limited (their rate or concurrency). `oldest` is the age of what "
+        "has\n"
+        "waited longest, queued, for its account or past its time; of a queued job where its producer gave enqueued_at.\n"
         "\n"
         "  --watch   redraw every second until interrupted, as much as the terminal has rows for (with\n"
         "            --json: a line a second)\n"

@@ -15,7 +15,7 @@ struct snapshot {
     const char *queue;
     const redisReply *reply; /* of queue/lua/status.lua */
     int64_t now_ms;          /* Redis's clock */
-    int64_t oldest_ms;       /* age of the job to be taken next; -1: not known, or none */
+    int64_t oldest_ms;       /* age of what has waited longest; -1: not known, or none */
     struct sample sample;
     double in_per_s, out_per_s; /* -1: not known */
     size_t *accounts, *workers; /* where they stand in the reply, in the order in which they are shown */

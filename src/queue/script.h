@@ -17,6 +17,7 @@ enum script_id {
     SCRIPT_HOLDS,
     SCRIPT_FIND,
     SCRIPT_RUN_NOW,
+    SCRIPT_WAITS,
     SCRIPT_UNDO,
     SCRIPT_WORKER_COUNT, /* a worker uses those above; the command line these: */
     SCRIPT_AUDIT = SCRIPT_WORKER_COUNT,

@@ -129,3 +129,19 @@ def test_a_delayed_job_runs_now(world, peer):
     assert world.post(run, {"tickets": [one["ticket"]]})["count"] == 0
     for body in ({}, {"tickets": []}, {"tickets": [1]}, {"tickets": ["1"] * 201}):
         assert world.ask(run, "POST", body=body).status == 400
+
+
+def test_ages_and_counts_include_what_waits(world):
+    dray("pause", QUEUE, "second", "-c", world.daemon.path)
+    for n in range(3):
+        world.send(f"waits-{n}", account="second")
+    wait_until(lambda: world.db.zcard(world.key("waiting")) == 3, what="them to wait")
+    first = sorted(world.db.hkeys(world.key("parked")), key=int)[0]
+    job = world.db.hget(world.key("parked"), first).partition(b"\n")[2]
+    world.db.hset(world.key("parked"), first, b"0N%s {\"q\":%d}\n%s" % (first, int(time.time() * 1000) - 900_000, job))
+
+    def seen():
+        queue = next(q for q in world.get("/api/v1/queues")["queues"] if q["queue"] == QUEUE)
+        return queue["oldest_age_ms"] >= 900_000 and queue
+    assert wait_until(seen, what="the age")["queued"] == 3
+    assert world.metrics()[f'dray_queue_oldest_job_age_seconds{{queue="{QUEUE}"}}'] >= 900

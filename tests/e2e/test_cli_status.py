@@ -194,3 +194,27 @@ def test_watch_stays_within_the_terminal(world, rows, columns):
 def test_which_queues(world):
     assert dray("status", "other", "--json", "--force", "-c", world.daemon.path).returncode == 0
     assert dray("status", "--nonsense", "-c", world.daemon.path).returncode == 2
+
+
+def test_the_age_of_what_waits_for_its_account(world):
+    """A queue that is empty because everything waits is not young."""
+    dray("pause", QUEUE, "second", "-c", world.daemon.path)
+    for n in range(3):
+        world.send(f"waits-{n}", account="second")
+    wait_until(lambda: world.db.zcard(world.key("waiting")) == 3, what="them to wait")
+    assert 0 <= status(world)["oldest_age_ms"] < 60_000
+    first = sorted(world.db.hkeys(world.key("parked")), key=int)[0]
+    old = int(time.time() * 1000) - 900_000
+    text_of_job = world.db.hget(world.key("parked"), first).partition(b"\n")[2]
+    world.db.hset(world.key("parked"), first, b"0N%s {\"q\":%d}\n%s" % (first, old, text_of_job))
+    assert 900_000 <= status(world)["oldest_age_ms"] < 960_000 and "oldest 15m" in text(world)
+
+
+def test_the_age_of_a_delayed_job_past_its_time(world):
+    assert world.daemon.stop() == 0
+    due = int(time.time() * 1000) - 600_000
+    world.db.hset(world.key("parked"), "7", "0N {}\n{}")
+    world.db.zadd(world.key("delayed"), {"7": due})
+    assert 600_000 <= status(world)["oldest_age_ms"] < 660_000
+    world.db.zadd(world.key("delayed"), {"7": due + 3_600_000})
+    assert status(world)["oldest_age_ms"] is None

@@ -75,3 +75,13 @@ def test_begun_claims_say_what_they_do(q):
     q.one("begun", "k1")
     details = [d for _, _, d, _ in find(q, places="i")[2]]
     assert sorted(details) == ["- w", "- w", "P w"]
+
+
+def test_what_waits_longest(q):
+    now = int(q.now())
+    q.db.zadd(q.key("delayed"), {"70": now - 5000, "60": now + 60000, "50": 17})
+    q.db.hset(q.key("parked"), "72", '0N72 {"q":5}\nlater')
+    q.db.zadd(q.key("waiting"), {"other 0000000000000072": 0})
+    q.db.zadd(q.key("gates"), {"other": 1, "shop": 2})
+    record, due, overdue = q.call("waits", [])
+    assert record.endswith("waits") and int(due) == now - 5000 and overdue == 2, "a returned claim's number is no time, but it is due"

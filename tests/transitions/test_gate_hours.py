@@ -228,7 +228,7 @@ def test_an_order_that_waits_out_an_outage_burns_nothing_and_may_still_be_too_ol
     push(sim, "shop", "second")
     provider.play(START + HOUR)
     records = [r for r in sim.hash("parked").values() if r.endswith("shop second")]
-    assert re.match(r"0N\d+ \nshop second", records[0])
+    assert re.match(r'0N\d+ \{"q":\d+\}\nshop second', records[0])
 
 
 @pytest.mark.parametrize("slots, workers", [(64, 1), (16, 1), (64, 3)])

@@ -46,8 +46,8 @@ function drawCharts(s) {
   }
   charts.created.add(perSecond(ten, now, (x) => x.created));
   charts.dead.add(perSecond(ten, now, (x) => x.died) * 60);
-  charts.inflight.add(sum(s.queues, (q) => q.inflight), sum(s.queues, (q) => q.jobs),
-    `${count(sum(s.queues, (q) => q.jobs))} queued`);
+  charts.inflight.add(sum(s.queues, (q) => q.inflight), sum(s.queues, (q) => q.queued),
+    `${count(sum(s.queues, (q) => q.queued))} queued`);
   for (const which of ["http", "pickup"]) {
     const bounds = s.bounds_us[which];
     const p95 = quantile(minute[which], now[which], bounds, 0.95);
@@ -70,7 +70,7 @@ function drawAttention(s) {
     if (q.here.redis_full) add("bad", `Queue ${q.queue}: Redis is full; nothing is pushed or claimed.`);
     if (q.results_full) add("bad", `Queue ${q.queue}: ${count(q.results)} results are not consumed; nothing more is claimed.`);
     if (q.paused) add("warn", `Queue ${q.queue} is paused${q.paused.until ? ` for ${span(q.paused.until - s.at)} more` : ""}${q.paused.reason ? `: ${q.paused.reason}` : ""}.`);
-    if (q.jobs > 0 && q.oldest_age_ms > 60000 && !q.paused) add("warn", `Queue ${q.queue}: the next job has waited for ${span(q.oldest_age_ms)}.`);
+    if (q.queued > 0 && q.oldest_age_ms > 60000 && !q.paused) add("warn", `Queue ${q.queue}: the oldest job has waited for ${span(q.oldest_age_ms)}.`);
     if (q.dead > 0) add("warn", `Queue ${q.queue}: ${count(q.dead)} dead letter${q.dead === 1 ? "" : "s"}.`);
   }
   const bad = s.accounts.list.filter((a) => a.state !== "ok" && a.state !== "limited");
@@ -124,7 +124,7 @@ function drawQueues(s, { ten, now }) {
     return [[q.queue, q.paused ? el("span", { className: "sub" }, chip("warn", "paused")) : null],
       count(q.jobs), count(q.inflight), count(q.delayed), count(q.waiting),
       el("span", { className: q.dead > 0 ? "hot" : "" }, count(q.dead)), count(q.results),
-      q.jobs > 0 ? span(q.oldest_age_ms) : "–", `${rate(into)} / ${rate(out)}`,
+      q.queued > 0 ? span(q.oldest_age_ms) : "–", `${rate(into)} / ${rate(out)}`,
       pauseButton("queue", q.queue, `/api/v1/queues/${part(q.queue)}`, q.paused)];
   }), "This worker has no queue.");
 }

@@ -58,7 +58,9 @@ local function park_waiting(parked, waiting, gates, account, id, record)
   local recoveries, state, position, body = record_split(record)
   if position == '' then
     position = id
-    record = recoveries .. state .. id .. ' ' .. string.sub(record, body)
+    -- A job that was never looked at says since when it waits: "q", for its age.
+    local known = string.sub(record, body, body) == '\n' and '{"q":' .. ms(now) .. '}' or ''
+    record = recoveries .. state .. id .. ' ' .. known .. string.sub(record, body)
   end
   call('HSET', parked, position, record)
   call('ZADD', waiting, 0, account .. ' ' .. string.format('%016d', tonumber(position)))

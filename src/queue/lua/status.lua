@@ -1,12 +1,13 @@
 -- A queue at a glance: sizes, accounts, workers; looks at no job, and at requests under way only if they are not many.
 -- Changes nothing.
--- uses: kinds clock gate gate_read gate_own gate_load passage pauses fold
+-- uses: kinds clock gate gate_read gate_own gate_load passage pauses fold oldest
 -- KEYS  1 jobs  2 taken  3 delayed  4 waiting  5 parked  6 dead  7 results  8 stats  9 workers  10 workers:info
 --       11 accounts  12 limits  13 pauses  14 gates; from 15 on, per worker: inflight:<worker>, claims:<worker>
 -- ARGV  the workers, as they were a moment ago
 -- Returns  { now ms, { name, number, … } sizes and counters, { account, state as gate.lua keeps it (but with all its requests under way), limits, pause
 --   or "", waiting, … }, { worker, lease ends at (ms), what it said of itself, in flight, … }, the job to be
---   taken next or "", when the first delayed job is due or "", when the oldest dead letter died or "", the queue's pause or "" }
+--   taken next or "", when the first delayed job is due or "", when the oldest dead letter died or "", the queue's pause or "",
+--   then as waits.lua: the record that has waited longest, when the first overdue job was due, how many are overdue }
 local function first_score(key)
   local pair = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
   return pair[2] or ''
@@ -64,5 +65,6 @@ for i = 1, #ends, 2 do
   workers[#workers + 1] = redis.call('HGET', KEYS[10], ends[i]) or ''
   workers[#workers + 1] = ms(place and claims_held(KEYS[13 + 2 * place], KEYS[14 + 2 * place]) or 0)
 end
+local due, overdue_count = overdue(KEYS[3])
 return { ms(now), sizes, accounts, workers, redis.call('LINDEX', KEYS[1], -1) or '', first_score(KEYS[3]),
-  first_score(KEYS[6]), queue_paused }
+  first_score(KEYS[6]), queue_paused, oldest_waiting(KEYS[4], KEYS[14], KEYS[5]), due, ms(overdue_count) }
