@@ -11,6 +11,7 @@ attempt gets no answer). It may be changed at any time with set_accept().
 
 import json
 import os
+import select
 import shutil
 import socket
 import ssl
@@ -62,6 +63,7 @@ class Answer:
     dribble: float = 0
     reset: bool = False    # with `cut`: RST instead of FIN
     again: float | None = None
+    tail: bytes = b""      # follows the answer at once, though nobody asked for it
     early: bool = False
 
     def text(self):
@@ -120,6 +122,7 @@ class Peer:
         self.requests = []
         self.connections = 0
         self.repeats = 0       # answers that were sent again
+        self.idle_close = None  # seconds after which a silent connection is ended
         self.errors = []
         self.dir = None
         self.tls = None
@@ -271,6 +274,8 @@ class Peer:
         reader = connection.makefile("rb")
         nth = 0
         while not self._stopping:
+            if nth and self.idle_close is not None and not select.select([connection], [], [], self.idle_close)[0]:
+                return
             early = self._peek()
             if isinstance(early, HangUp) and early.when == "before":
                 if connection.recv(1, socket.MSG_PEEK) == b"":  # waits for the request's first byte
@@ -366,7 +371,7 @@ class Peer:
             data += b"0\r\n\r\n" if answer.cut is None else b""
         else:
             data = payload
-        data = answer.head(body) + data
+        data = answer.head(body) + data + answer.tail
         if answer.dribble:
             for i in range(len(data)):
                 connection.sendall(data[i:i + 1])
