@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/json_tree.h"
+
 #define SCAN_COUNT 1000
 #define TRIES      10    /* workers may come while we look */
 #define ONE_BY_ONE 20000 /* parked jobs that one script may look at; --deep: all */
@@ -235,33 +237,28 @@ static void print_text(const struct audit *a) {
                ONE_BY_ONE);
 }
 
-static void print_json(const struct audit *a, bool first, struct buf *out) {
-    const redisReply *list = a->reply->element[1];
-    buf_addf(out, "%s{\"queue\":\"%s\",\"ok\":%s", first ? "" : ",", a->s->keys.queue,
-             breaches(a) == 0 ? "true" : "false");
+static cJSON *json_of(const struct audit *a) {
+    const redisReply *list = a->reply->element[1], *found = a->reply->element[2];
+    cJSON *o = cJSON_CreateObject();
+    tree_add_text(o, "queue", span_str(a->s->keys.queue));
+    cJSON_AddBoolToObject(o, "ok", breaches(a) == 0);
     for (size_t i = 0; i + 1 < list->elements; i += 2)
-        buf_addf(out, ",\"%s\":%s", list->element[i]->str, list->element[i + 1]->str);
-    buf_addf(out, ",\"ledger_entries\":%" PRIu64 ",\"breach_count\":%" PRIu64 ",\"breaches\":[",
-             a->ledger_entries, breaches(a));
-    const redisReply *found = a->reply->element[2];
-    for (size_t i = 0; i < found->elements; i++) {
-        buf_add_str(out, i > 0 ? "," : "");
-        buf_add_json_str(out, (struct span){found->element[i]->str, found->element[i]->len});
-    }
-    const char *between = found->elements > 0 ? "," : "";
-    for (const char *line = a->breaches.len > 0 ? a->breaches.data : ""; *line != '\0';
-         between = ",") {
+        cJSON_AddRawToObject(o, list->element[i]->str, list->element[i + 1]->str);
+    tree_add_u64(o, "ledger_entries", a->ledger_entries);
+    tree_add_u64(o, "breach_count", breaches(a));
+    cJSON *all = cJSON_AddArrayToObject(o, "breaches");
+    for (size_t i = 0; i < found->elements; i++)
+        cJSON_AddItemToArray(all, tree_text((struct span){found->element[i]->str, found->element[i]->len}));
+    for (const char *line = a->breaches.len > 0 ? a->breaches.data : ""; *line != '\0';) {
         size_t n = strcspn(line, "\n");
-        buf_add_str(out, between);
-        buf_add_json_str(out, (struct span){line, n});
+        cJSON_AddItemToArray(all, tree_text((struct span){line, n}));
         line += n + 1;
     }
-    buf_add_str(out, "]}");
+    return o;
 }
 
-/* 1 if the books balance, 0 if not, -1 where they could not be read. `out` NULL: as text. */
-static int audit_queue(struct session *s, const char *queue, bool deep, bool first,
-                       struct buf *out) {
+/* 1 if the books balance, 0 if not, -1 where they could not be read. `all` NULL: as text. */
+static int audit_queue(struct session *s, const char *queue, bool deep, bool first, cJSON *all) {
     struct audit a = {.s = s, .deep = deep};
     int rc = -1;
     buf_init(&a.workers, LIST_MAX);
@@ -271,10 +268,10 @@ static int audit_queue(struct session *s, const char *queue, bool deep, bool fir
         check_sending(&a) == 0) {
         buf_cstr(&a.breaches);
         rc = breaches(&a) == 0;
-        if (out == NULL && first)
+        if (all == NULL && first)
             print_head();
-        if (out != NULL)
-            print_json(&a, first, out);
+        if (all != NULL)
+            cJSON_AddItemToArray(all, json_of(&a));
         else
             print_text(&a);
     }
@@ -286,21 +283,24 @@ static int audit_queue(struct session *s, const char *queue, bool deep, bool fir
 }
 
 static int audit_all(struct session *s, char **queues, int count, bool deep, bool json) {
-    struct buf out;
     bool ok = true;
     int rc = 0;
+    cJSON *list = json ? cJSON_CreateArray() : NULL;
     int all = count > 0 ? count : (int)s->config->queue_count;
     if (all == 0)
-        return cli_usage(s->verb, "name a queue: the configuration has none");
-    buf_init(&out, LIST_MAX);
+        rc = -1, s->code = cli_usage(s->verb, "name a queue: the configuration has none");
     for (int i = 0; i < all && rc >= 0; i++) {
-        rc = audit_queue(s, count > 0 ? queues[i] : s->config->queues[i].name, deep, i == 0,
-                         json ? &out : NULL);
+        rc = audit_queue(s, count > 0 ? queues[i] : s->config->queues[i].name, deep, i == 0, list);
         ok = ok && rc == 1;
     }
-    if (json && rc >= 0)
-        printf("{\"ok\":%s,\"queues\":[%s]}\n", ok ? "true" : "false", buf_cstr(&out));
-    buf_deinit(&out);
+    if (json && rc >= 0) {
+        cJSON *o = cJSON_CreateObject();
+        cJSON_AddBoolToObject(o, "ok", ok);
+        cJSON_AddItemReferenceToObject(o, "queues", list);
+        if (cli_print_json(s->verb, o) != EXIT_FINE)
+            rc = -1, s->code = EXIT_FAILED;
+    }
+    cJSON_Delete(list);
     return rc < 0 ? s->code : ok ? EXIT_FINE : EXIT_FAILED;
 }
 

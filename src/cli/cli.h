@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include <cjson/cJSON.h>
+
 #include "dray/config.h"
 #include "dray/job.h"
 
@@ -61,6 +63,9 @@ void cli_print_faults(FILE *out, const char *prefix, const struct faults *faults
 /* Prints what somebody else wrote (a provider, a producer, another operator) on `out`: escaped as util/terminal.h says,
  * at most `max` characters of it (0: all), padded with blanks to `width` columns. */
 void cli_foreign(FILE *out, struct span text, size_t max, size_t width);
+
+/* Prints the tree in one line on stdout and deletes it. EXIT_FINE, or EXIT_FAILED after a message: out of memory. */
+int cli_print_json(const struct verb *verb, cJSON *tree);
 
 /* Reads all of `path` ("-": stdin) into `text`. 0, or -1 and the reason in errno. */
 int cli_read_file(const char *path, struct buf *text);

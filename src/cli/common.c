@@ -44,34 +44,41 @@ redisContext *cli_redis_of(const struct config *config, const char *queue, struc
     return redis_connect_sync_key(&config->redis, key, err);
 }
 
-static void print_list(FILE *out, const char *prefix, const struct json_doc *list) {
-    char path[1024], rule[1024];
-    for (uint32_t i = json_first(list, 0); i != JSON_NONE; i = json_next(list, 0, i)) {
-        if (json_copy(list, json_get(list, i, "path"), path, sizeof(path)) < 0 ||
-            json_copy(list, json_get(list, i, "rule"), rule, sizeof(rule)) < 0)
-            continue;
-        fputs(prefix, out);
-        cli_foreign(out, span_str(path), 0, 0); /* may name a member of the producer's */
-        fprintf(out, "%s%s\n", path[0] != '\0' ? ": " : "", rule);
-    }
+static void print_fault(FILE *out, const char *prefix, const cJSON *fault) {
+    const char *path = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(fault, "path"));
+    const char *rule = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(fault, "rule"));
+    if (path == NULL || rule == NULL)
+        return;
+    fputs(prefix, out);
+    cli_foreign(out, span_str(path), 0, 0); /* may name a member of the producer's */
+    fprintf(out, "%s%s\n", path[0] != '\0' ? ": " : "", rule);
 }
 
 void cli_print_faults(FILE *out, const char *prefix, const struct faults *faults) {
-    struct json_doc doc;
-    struct buf list;
-    json_init(&doc, UINT32_MAX);
-    buf_init(&list, faults->list.len + 2);
-    buf_add_char(&list, '[');
-    buf_add_span(&list, buf_span(&faults->list));
-    buf_add_char(&list, ']');
-    if (buf_ok(&list) && json_parse(&doc, list.data, list.len, NULL) == 0)
-        print_list(out, prefix, &doc);
-    else
+    struct buf text;
+    buf_init(&text, faults->list.len + 2);
+    buf_add_char(&text, '[');
+    buf_add_span(&text, buf_span(&faults->list));
+    buf_add_char(&text, ']');
+    cJSON *list = buf_ok(&text) ? cJSON_ParseWithLength(text.data, text.len) : NULL;
+    buf_deinit(&text);
+    if (list == NULL)
         fprintf(out, "%s%u faults, and no memory to print them\n", prefix, faults->count);
+    const cJSON *fault;
+    cJSON_ArrayForEach(fault, list) print_fault(out, prefix, fault);
     if (faults->count > FAULTS_MAX)
         fprintf(out, "%sand %u more\n", prefix, faults->count - FAULTS_MAX);
-    json_deinit(&doc);
-    buf_deinit(&list);
+    cJSON_Delete(list);
+}
+
+int cli_print_json(const struct verb *verb, cJSON *tree) {
+    char *text = cJSON_PrintUnformatted(tree);
+    cJSON_Delete(tree);
+    if (text == NULL)
+        return cli_fail(verb, "out of memory");
+    puts(text);
+    cJSON_free(text);
+    return EXIT_FINE;
 }
 
 void cli_foreign(FILE *out, struct span text, size_t max, size_t width) {

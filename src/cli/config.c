@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "util/json_tree.h"
+
 #define SHOW_MAX (256u << 20) /* bytes of output */
 
 struct options {
@@ -26,29 +28,27 @@ static int print_buf(const struct verb *verb, struct buf *out) {
     return code;
 }
 
-/* The lines of a list of faults as a JSON array. */
-static void add_lines(struct buf *out, struct config_faults *list) {
-    const char *text = buf_cstr(&list->text);
-    buf_add_char(out, '[');
-    for (const char *line = text; *line != '\0';) {
+static void add_lines(cJSON *o, const char *name, struct config_faults *list) {
+    cJSON *lines = cJSON_AddArrayToObject(o, name);
+    for (const char *line = buf_cstr(&list->text); *line != '\0';) {
         size_t n = strcspn(line, "\n");
-        if (line != text)
-            buf_add_char(out, ',');
-        buf_add_json_str(out, (struct span){line, n});
+        cJSON_AddItemToArray(lines, tree_text((struct span){line, n}));
         line += n + (line[n] == '\n');
     }
-    buf_add_char(out, ']');
 }
 
 static void report_json(const struct config *c, struct config_faults *faults,
                         struct config_faults *warnings, struct buf *out) {
-    buf_addf(out, "{\"ok\":%s,\"faults\":", c != NULL ? "true" : "false");
-    add_lines(out, faults);
-    buf_add_str(out, ",\"warnings\":");
-    add_lines(out, warnings);
-    if (c != NULL)
-        buf_addf(out, ",\"queues\":%u,\"accounts\":%u", c->queue_count, c->account_count);
-    buf_add_str(out, "}\n");
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddBoolToObject(o, "ok", c != NULL);
+    add_lines(o, "faults", faults);
+    add_lines(o, "warnings", warnings);
+    if (c != NULL) {
+        cJSON_AddNumberToObject(o, "queues", c->queue_count);
+        cJSON_AddNumberToObject(o, "accounts", c->account_count);
+    }
+    if (tree_print(o, out))
+        buf_add_char(out, '\n');
 }
 
 static void report_text(const struct config *c, struct config_faults *faults,

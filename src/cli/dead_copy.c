@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/json_tree.h"
+
 #define LINE_MAX_BYTES (512u << 20)
 
 static int export_batch(struct dead *d, const char *const *ids, const redisReply *letters,
@@ -137,10 +139,14 @@ int dead_import(struct dead *d) {
     buf_deinit(&m.keys);
     buf_deinit(&m.args);
     buf_deinit(&m.scratch);
-    if (d->o.json)
-        printf("{\"queue\":\"%s\",\"imported\":%" PRIu64 ",\"there_already\":%" PRIu64 "}\n",
-               d->o.queue, m.added, m.there);
-    else
+    if (!d->o.json) {
         printf("%" PRIu64 " imported, %" PRIu64 " were there already\n", m.added, m.there);
-    return rc < 0 ? d->s.code : EXIT_FINE;
+        return rc < 0 ? d->s.code : EXIT_FINE;
+    }
+    cJSON *o = cJSON_CreateObject();
+    tree_add_text(o, "queue", span_str(d->o.queue));
+    tree_add_u64(o, "imported", m.added);
+    tree_add_u64(o, "there_already", m.there);
+    int printed = cli_print_json(d->s.verb, o);
+    return rc < 0 ? d->s.code : printed;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "dray/timefmt.h"
+#include "util/json_tree.h"
 
 #define OUT_MAX (1u << 30)
 
@@ -31,32 +32,35 @@ static void print_row(const struct letter *l) {
     putchar('\n');
 }
 
-static void add_text(struct buf *out, const char *name, struct span s) {
-    buf_addf(out, ",\"%s\":", name);
-    if (s.ptr != NULL)
-        buf_add_json_str(out, s);
-    else
-        buf_add_str(out, "null");
+/* A letter's job_id are a JSON string's inner bytes. */
+static void add_job_id(cJSON *o, struct span inner) {
+    struct buf quoted;
+    buf_init(&quoted, OUT_MAX);
+    buf_add_char(&quoted, '"');
+    buf_add_span(&quoted, inner);
+    buf_add_char(&quoted, '"');
+    tree_add_raw(o, "id", inner.ptr != NULL ? buf_span(&quoted) : SPAN_LIT("null"));
+    buf_deinit(&quoted);
 }
 
-static void add_summary(struct buf *out, const struct letter *l) {
-    buf_add_str(out, "{\"dead_id\":");
-    buf_add_json_str(out, l->id);
-    add_text(out, "reason", l->reason);
-    add_text(out, "code", l->code);
-    add_text(out, "message", l->message);
-    add_text(out, "account", l->account);
-    add_text(out, "order_key", l->order_key);
-    buf_add_str(out, ",\"id\":");
-    if (l->job_id.ptr != NULL) {
-        buf_add_char(out, '"');
-        buf_add_span(out, l->job_id);
-        buf_add_char(out, '"');
-    } else {
-        buf_add_str(out, "null");
-    }
-    buf_addf(out, ",\"died_at\":%" PRId64 ",\"attempts\":%u,\"http_status\":%" PRId64 "}",
-             l->died_at, l->attempt_count, l->http_status);
+/* As the text that it comes to: trees of a million letters would take gigabytes. */
+static cJSON *summary_of(const struct letter *l) {
+    cJSON *o = cJSON_CreateObject();
+    tree_add_text(o, "dead_id", l->id);
+    tree_add_text(o, "reason", l->reason);
+    tree_add_text(o, "code", l->code);
+    tree_add_text(o, "message", l->message);
+    tree_add_text(o, "account", l->account);
+    tree_add_text(o, "order_key", l->order_key);
+    add_job_id(o, l->job_id);
+    tree_add_i64(o, "died_at", l->died_at);
+    cJSON_AddNumberToObject(o, "attempts", l->attempt_count);
+    tree_add_i64(o, "http_status", l->http_status);
+    struct buf text;
+    buf_init(&text, OUT_MAX);
+    cJSON *raw = tree_print(o, &text) ? cJSON_CreateRaw(buf_cstr(&text)) : NULL;
+    buf_deinit(&text);
+    return raw;
 }
 
 /* Keeps the newest `limit`. */
@@ -73,7 +77,6 @@ static uint64_t cut_to_limit(struct dead *d) {
 
 static int list_batch(struct dead *d, const char *const *ids, const redisReply *letters,
                       void *arg) {
-    struct buf *json = arg;
     for (size_t i = 0; i < letters->elements; i++) {
         const redisReply *r = letters->element[i];
         if (r->type != REDIS_REPLY_STRING)
@@ -83,28 +86,29 @@ static int list_batch(struct dead *d, const char *const *ids, const redisReply *
             print_row(&d->letter);
             continue;
         }
-        if (json->len > 0)
-            buf_add_char(json, ',');
-        add_summary(json, &d->letter);
+        if (!cJSON_AddItemToArray(arg, summary_of(&d->letter))) {
+            d->s.code = cli_fail(d->s.verb, "out of memory");
+            return -1;
+        }
     }
     return 0;
 }
 
 int dead_ls(struct dead *d) {
-    struct buf json;
     if (dead_select(d) < 0)
         return d->s.code;
     uint64_t total = cut_to_limit(d);
-    buf_init(&json, OUT_MAX);
-    int rc = dead_batches(d, "reading", list_batch, &json);
+    cJSON *o = cJSON_CreateObject();
+    tree_add_text(o, "queue", span_str(d->o.queue));
+    tree_add_u64(o, "total", total);
+    int rc = dead_batches(d, "reading", list_batch, cJSON_AddArrayToObject(o, "letters"));
     if (rc == 0 && d->o.json)
-        printf("{\"queue\":\"%s\",\"total\":%" PRIu64 ",\"letters\":[%s]}\n", d->o.queue, total,
-               buf_cstr(&json));
-    else if (rc == 0 && d->count < total)
+        return cli_print_json(d->s.verb, o);
+    if (rc == 0 && d->count < total)
         printf("%" PRIu64 " of %" PRIu64 ", the newest last; --limit N shows more, 0 all\n",
                d->count, total);
     else if (rc == 0)
         printf("%" PRIu64 " dead letter%s\n", total, total == 1 ? "" : "s");
-    buf_deinit(&json);
+    cJSON_Delete(o);
     return rc < 0 ? d->s.code : EXIT_FINE;
 }

@@ -9,6 +9,7 @@
 
 #include "dray/clock.h"
 #include "dray/provider.h"
+#include "util/json_tree.h"
 
 static const char *provider_of(const struct dead *d, struct span account) {
     char name[NAME_MAX_LEN + 1];
@@ -24,6 +25,14 @@ static redisReply *call(struct dead *d, struct letter *l) {
     letter_resolve(l, &d->s.keys, provider_of(d, l->account), span_str(d->o.created),
                    clock_unix_ms(), &d->s.cmd);
     return session_call(&d->s, SCRIPT_DEAD_RESOLVE);
+}
+
+static int print_resolved(const struct dead *d, const char *id) {
+    cJSON *o = cJSON_CreateObject();
+    tree_add_text(o, "queue", span_str(d->o.queue));
+    tree_add_text(o, "dead_id", span_str(id));
+    cJSON_AddStringToObject(o, "resolved", "created");
+    return cli_print_json(d->s.verb, o);
 }
 
 static int created(struct dead *d, const char *const *ids, const redisReply *letters, void *arg) {
@@ -46,8 +55,7 @@ static int created(struct dead *d, const char *const *ids, const redisReply *let
     else
         *code = EXIT_FINE;
     if (*code == EXIT_FINE && d->o.json)
-        printf("{\"queue\":\"%s\",\"dead_id\":\"%s\",\"resolved\":\"created\"}\n", d->o.queue,
-               ids[0]);
+        *code = print_resolved(d, ids[0]);
     else if (*code == EXIT_FINE)
         printf("%s: %screated as %s%s\n", ids[0], d->o.dry_run ? "would be " : "", d->o.created,
                d->letter.job_id.ptr != NULL ? "; the result is pushed"

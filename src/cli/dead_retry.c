@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "util/json_tree.h"
+
 #define RECORD_MAX (512u << 20)
 
 struct tally {
@@ -153,15 +155,25 @@ static const char *plural(uint64_t n) {
     return n == 1 ? "" : "s";
 }
 
+static int report_json(const struct dead *d, const struct tally *t, const char *done) {
+    cJSON *o = cJSON_CreateObject();
+    tree_add_text(o, "queue", span_str(d->o.queue));
+    cJSON_AddBoolToObject(o, "dry_run", d->o.dry_run);
+    tree_add_u64(o, done, t->moved);
+    tree_add_u64(o, "gone", t->gone);
+    tree_add_u64(o, "unknown_outcome", t->unknown);
+    tree_add_u64(o, "created", t->created);
+    tree_add_u64(o, "busy", t->busy);
+    tree_add_u64(o, "unreadable", t->unreadable);
+    return cli_print_json(d->s.verb, o);
+}
+
 static int report(const struct dead *d, const struct tally *t) {
     const char *done = strcmp(t->mode, "drop") == 0 ? "dropped" : "retried";
     uint64_t left = t->unknown + t->created + t->busy + t->unreadable;
     if (d->o.json) {
-        printf("{\"queue\":\"%s\",\"dry_run\":%s,\"%s\":%" PRIu64 ",\"gone\":%" PRIu64
-               ",\"unknown_outcome\":%" PRIu64 ",\"created\":%" PRIu64 ",\"busy\":%" PRIu64
-               ",\"unreadable\":%" PRIu64 "}\n",
-               d->o.queue, d->o.dry_run ? "true" : "false", done, t->moved, t->gone, t->unknown,
-               t->created, t->busy, t->unreadable);
+        if (report_json(d, t, done) != EXIT_FINE)
+            return EXIT_FAILED;
     } else {
         printf("%" PRIu64 " dead letter%s %s%s\n", t->moved, plural(t->moved),
                d->o.dry_run ? "would be " : "", done);

@@ -1,6 +1,8 @@
 /* The demo's jobs: the documents' examples, and three that show what else becomes of an order. */
 #include <string.h>
 
+#include <cjson/cJSON.h>
+
 #include "cli/demo.h"
 #include "dray/json.h"
 
@@ -123,63 +125,65 @@ int demo_push(struct demo_world *w, struct err *err) {
     return rc;
 }
 
-static struct demo_row *row_of(const struct json_doc *doc) {
-    char id[64];
-    if (json_copy(doc, json_get(doc, 0, "id"), id, sizeof id) < 5)
-        return NULL;
-    for (size_t i = 0; i < demo_row_count; i++)
+static struct demo_row *row_of(const char *id) {
+    for (size_t i = 0; id != NULL && strlen(id) >= strlen("demo/") && i < demo_row_count; i++)
         if (strcmp(demo_rows[i].name, id + strlen("demo/")) == 0)
             return &demo_rows[i];
     return NULL;
 }
 
-/* "" where the member is no string, or too long. */
-static void copy_text(const struct json_doc *doc, uint32_t node, char *out, size_t size) {
-    if (node == JSON_NONE || json_copy(doc, node, out, size) < 0)
-        out[0] = '\0';
+static const char *text_of(const cJSON *o, const char *name) {
+    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, name));
 }
 
-static void read_result(const struct json_doc *doc) {
-    struct demo_row *row = row_of(doc);
+/* "" where the member is no string, or too long. */
+static void copy_text(const cJSON *o, const char *name, char *out, size_t size) {
+    const char *text = text_of(o, name);
+    snprintf(out, size, "%s", text != NULL && strlen(text) < size ? text : "");
+}
+
+/* -1 where it is no number; counts and milliseconds are far below 2^53. */
+static int64_t number_of(const cJSON *o, const char *name) {
+    const cJSON *n = cJSON_GetObjectItemCaseSensitive(o, name);
+    return cJSON_IsNumber(n) && n->valuedouble >= 0 && n->valuedouble < 9007199254740992.0 ? (int64_t)n->valuedouble : -1;
+}
+
+static void read_result(const cJSON *result) {
+    const cJSON *error = cJSON_GetObjectItemCaseSensitive(result, "error");
+    struct demo_row *row = row_of(text_of(result, "id"));
     if (row == NULL)
         return;
-    uint32_t error = json_get(doc, 0, "error");
     row->done = true;
-    copy_text(doc, json_get(doc, 0, "status"), row->got_status, sizeof row->got_status);
-    copy_text(doc, json_get(doc, 0, "order_id"), row->order_id, sizeof row->order_id);
-    copy_text(doc, json_get(doc, error, "reason"), row->got_reason, sizeof row->got_reason);
-    copy_text(doc, json_get(doc, error, "message"), row->fault, sizeof row->fault);
-    uint32_t attempts = json_get(doc, 0, "attempts"), ms = json_get(doc, 0, "duration_ms");
-    if (attempts == JSON_NONE || !json_i64(doc, attempts, &row->got_attempts))
-        row->got_attempts = -1;
-    if (ms == JSON_NONE || !json_i64(doc, ms, &row->ms))
-        row->ms = -1;
+    copy_text(result, "status", row->got_status, sizeof row->got_status);
+    copy_text(result, "order_id", row->order_id, sizeof row->order_id);
+    copy_text(error, "reason", row->got_reason, sizeof row->got_reason);
+    copy_text(error, "message", row->fault, sizeof row->fault);
+    row->got_attempts = number_of(result, "attempts");
+    row->ms = number_of(result, "duration_ms");
 }
 
 /* Takes one result. 1: it did; 0: there is none; -1 and `err`. */
-static int take_result(struct demo_world *w, struct json_doc *doc, struct err *err) {
+static int take_result(struct demo_world *w, struct err *err) {
     redisReply *reply = redisCommand(w->context, "RPOP dray:{" DEMO_QUEUE "}:results");
     int rc = 0;
     if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
         rc = err_set(err, "cannot read results: %s",
                      reply != NULL ? reply->str : w->context->errstr);
     } else if (reply->type == REDIS_REPLY_STRING) {
-        rc = json_parse(doc, reply->str, reply->len, err);
-        if (rc == 0)
-            read_result(doc);
-        rc = rc == 0 ? 1 : -1;
+        cJSON *result = cJSON_ParseWithLength(reply->str, reply->len);
+        rc = result != NULL ? 1 : err_set(err, "a result is no JSON");
+        read_result(result);
+        cJSON_Delete(result);
     }
     freeReplyObject(reply);
     return rc;
 }
 
 int demo_collect(struct demo_world *w, struct err *err) {
-    struct json_doc doc;
     size_t taken = 0;
     int rc = 0;
-    json_init(&doc, 65536);
     while (rc >= 0 && taken < demo_row_count) {
-        rc = take_result(w, &doc, err);
+        rc = take_result(w, err);
         if (rc == 1)
             taken++;
         else if (rc == 0 && demo_pause(w, 10, err) != 0)
@@ -189,7 +193,6 @@ int demo_collect(struct demo_world *w, struct err *err) {
         else if (rc < 0)
             demo_pause(w, 100, err);
     }
-    json_deinit(&doc);
     return rc < 0 ? -1 : 0;
 }
 

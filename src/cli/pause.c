@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "dray/timefmt.h"
+#include "util/json_tree.h"
 
 #define REASON_MAX 200
 
@@ -44,25 +45,21 @@ static int read_options(const struct verb *self, struct options *o, int argc, ch
                : cli_usage(self, "QUEUE and at most one ACCOUNT are expected");
 }
 
-static void report(const struct options *o, bool pausing, const char *queue, const char *account,
-                   const redisReply *r) {
+static int report(const struct verb *verb, const struct options *o, const char *queue, const char *account, const redisReply *r) {
+    bool pausing = strcmp(verb->name, "pause") == 0;
     uint64_t till = strtoull(r->element[1]->str, NULL, 10);
     bool was = r->element[0]->len > 0;
     char at[TIMEFMT_SIZE] = "";
     if (till > 0)
         rfc3339_format(till, at);
     if (o->json) {
-        struct buf name;
-        buf_init(&name, 1024);
-        if (account[0] != '\0')
-            buf_add_json_str(&name, span_str(account));
-        else
-            buf_add_str(&name, "null");
-        printf("{\"queue\":\"%s\",\"account\":%s,\"paused\":%s,\"until\":%llu,\"was_paused\":%s}\n",
-               queue, buf_cstr(&name), pausing ? "true" : "false", (unsigned long long)till,
-               was ? "true" : "false");
-        buf_deinit(&name);
-        return;
+        cJSON *json = cJSON_CreateObject();
+        tree_add_text(json, "queue", span_str(queue));
+        tree_add_text(json, "account", span_str(account[0] != '\0' ? account : NULL));
+        cJSON_AddBoolToObject(json, "paused", pausing);
+        tree_add_u64(json, "until", till);
+        cJSON_AddBoolToObject(json, "was_paused", was);
+        return cli_print_json(verb, json);
     }
     printf("%s%s%s %s", queue, account[0] != '\0' ? " " : "", account,
            pausing ? "is paused"
@@ -72,12 +69,12 @@ static void report(const struct options *o, bool pausing, const char *queue, con
         printf("%s%s%s", till > 0 ? " until " : " until resumed", at,
                was ? " (it was paused before)" : "");
     putchar('\n');
+    return EXIT_FINE;
 }
 
 static int change(struct session *s, const struct options *o, const char *queue,
                   const char *account) {
     static const enum queue_key fixed[] = {KEY_PAUSES, KEY_GATES, KEY_ACCOUNTS, KEY_LIMITS, KEY_UNWELL};
-    bool pausing = strcmp(s->verb->name, "pause") == 0;
     if (session_queue(s, queue) < 0 ||
         (account[0] != '\0' && session_account(s, queue, account) < 0))
         return s->code;
@@ -90,9 +87,9 @@ static int change(struct session *s, const struct options *o, const char *queue,
     redisReply *r = session_call(s, SCRIPT_PAUSE);
     if (r == NULL)
         return s->code;
-    report(o, pausing, queue, account, r);
+    int code = report(s->verb, o, queue, account, r);
     freeReplyObject(r);
-    return EXIT_FINE;
+    return code;
 }
 
 static int run(const struct verb *self, int argc, char **argv) {

@@ -2,17 +2,18 @@
 #include "cli/provider_table.h"
 
 #include "dray/config.h"
+#include "util/json_tree.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define PATH_SIZE 256
 
-typedef void (*row_fn)(const struct field *row, const char *path, struct buf *out);
+typedef void (*row_fn)(const struct field *row, const char *path, void *out);
 
 /* Calls `write` for each row, parents first; paths as in "orderItemsList[].quantity". */
 static void walk(const struct field *rows, uint32_t count, const char *prefix, row_fn write,
-                 struct buf *out) {
+                 void *out) {
     for (uint32_t i = 0; i < count; i++) {
         char path[PATH_SIZE], inside[PATH_SIZE + 4];
         snprintf(path, sizeof(path), "%s%s", prefix, rows[i].name);
@@ -115,7 +116,7 @@ static void write_rules(const struct field *row, struct buf *rules) {
     }
 }
 
-static void text_row(const struct field *row, const char *path, struct buf *out) {
+static void text_row(const struct field *row, const char *path, void *out) {
     struct buf rules;
     buf_init(&rules, 4096);
     write_rules(row, &rules);
@@ -164,7 +165,7 @@ static void add_cell(struct buf *out, const char *text) {
     buf_add_str(out, " |");
 }
 
-static void markdown_row(const struct field *row, const char *path, struct buf *out) {
+static void markdown_row(const struct field *row, const char *path, void *out) {
     struct buf rules;
     buf_init(&rules, 4096);
     write_rules(row, &rules);
@@ -186,61 +187,53 @@ void provider_write_markdown(const struct provider *p, struct buf *out) {
     walk(p->fields, p->field_count, "", markdown_row, out);
 }
 
-static void add_member(struct buf *out, const char *name, const char *value) {
-    buf_addf(out, ",\"%s\":", name);
-    if (value != NULL)
-        buf_add_json_str(out, span_str(value));
-    else
-        buf_add_str(out, "null");
+static const char *time_words(const struct field *row) {
+    return (row->flags & FIELD_UTC) != 0 ? "utc" : (row->flags & FIELD_ISO8601) != 0 ? "iso8601" : "rfc3339";
 }
 
-static void json_row(const struct field *row, const char *path, struct buf *out) {
-    if (out->data[out->len - 1] != '[')
-        buf_add_char(out, ',');
-    buf_add_str(out, "{\"path\":");
-    buf_add_json_str(out, span_str(path));
-    add_member(out, "alias", row->alias);
-    add_member(out, "type", type_name(row));
-    buf_addf(out, ",\"required\":%s,\"nullable\":%s,\"empty_allowed\":%s",
-             (row->flags & FIELD_REQUIRED) != 0 ? "true" : "false",
-             (row->flags & FIELD_NULLABLE) != 0 ? "true" : "false",
-             (row->flags & FIELD_NONEMPTY) != 0 ? "false" : "true");
+static void add_choices(cJSON *o, const struct field *row) {
+    cJSON *allowed = cJSON_AddArrayToObject(o, "allowed");
+    for (size_t i = 0; row->allowed[i] != NULL; i++)
+        cJSON_AddItemToArray(allowed, cJSON_CreateString(row->allowed[i]));
+    if ((row->flags & FIELD_EMPTY_OK) != 0)
+        cJSON_AddItemToArray(allowed, cJSON_CreateString(""));
+    cJSON_AddBoolToObject(o, "any_case", row->allowed_nocase);
+}
+
+static void json_row(const struct field *row, const char *path, void *fields) {
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "path", path);
+    tree_add_text(o, "alias", span_str(row->alias));
+    cJSON_AddStringToObject(o, "type", type_name(row));
+    cJSON_AddBoolToObject(o, "required", (row->flags & FIELD_REQUIRED) != 0);
+    cJSON_AddBoolToObject(o, "nullable", (row->flags & FIELD_NULLABLE) != 0);
+    cJSON_AddBoolToObject(o, "empty_allowed", (row->flags & FIELD_NONEMPTY) == 0);
     if (row->max > 0)
-        buf_addf(out, ",\"%s\":%u", row->type == FIELD_INTEGER ? "max" : "max_characters", row->max);
+        cJSON_AddNumberToObject(o, row->type == FIELD_INTEGER ? "max" : "max_characters", row->max);
     if (row->has_min)
-        buf_addf(out, ",\"min\":%lld", (long long)row->min);
-    if (row->allowed != NULL) {
-        buf_add_str(out, ",\"allowed\":[");
-        for (size_t i = 0; row->allowed[i] != NULL; i++) {
-            buf_add_str(out, i > 0 ? "," : "");
-            buf_add_json_str(out, span_str(row->allowed[i]));
-        }
-        buf_add_str(out, (row->flags & FIELD_EMPTY_OK) != 0 ? ",\"\"" : "");
-        buf_addf(out, "],\"any_case\":%s", row->allowed_nocase ? "true" : "false");
-    }
+        tree_add_i64(o, "min", row->min);
+    if (row->allowed != NULL)
+        add_choices(o, row);
     if ((row->flags & FIELD_DATETIME) != 0)
-        add_member(out, "datetime",
-                   (row->flags & FIELD_UTC) != 0        ? "utc"
-                   : (row->flags & FIELD_ISO8601) != 0 ? "iso8601"
-                                                       : "rfc3339");
+        cJSON_AddStringToObject(o, "datetime", time_words(row));
     if ((row->flags & FIELD_TRIMMED) != 0)
-        buf_add_str(out, ",\"trimmed\":true");
-    add_member(out, "note", row->note);
-    buf_add_char(out, '}');
+        cJSON_AddTrueToObject(o, "trimmed");
+    tree_add_text(o, "note", span_str(row->note));
+    cJSON_AddItemToArray(fields, o);
 }
 
-void provider_write_json(const struct provider *p, struct buf *out) {
-    buf_add_str(out, "{\"name\":");
-    buf_add_json_str(out, span_str(p->name));
-    add_member(out, "title", p->title);
-    add_member(out, "document", p->seed);
-    add_member(out, "path", p->path);
-    add_member(out, "default_base_url", p->default_base_url);
-    add_member(out, "authentication", provider_auth_words(p));
-    add_member(out, "order_key", p->order_key_pointer);
-    add_member(out, "lookup", provider_lookup_words(p));
-    buf_addf(out, ",\"default_rate\":%g,\"default_burst\":%u,\"fields\":[", p->default_rate,
-             p->default_burst);
-    walk(p->fields, p->field_count, "", json_row, out);
-    buf_add_str(out, "]}");
+cJSON *provider_json(const struct provider *p) {
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "name", p->name);
+    tree_add_text(o, "title", span_str(p->title));
+    tree_add_text(o, "document", span_str(p->seed));
+    tree_add_text(o, "path", span_str(p->path));
+    tree_add_text(o, "default_base_url", span_str(p->default_base_url));
+    tree_add_text(o, "authentication", span_str(provider_auth_words(p)));
+    tree_add_text(o, "order_key", span_str(p->order_key_pointer));
+    tree_add_text(o, "lookup", span_str(provider_lookup_words(p)));
+    cJSON_AddNumberToObject(o, "default_rate", p->default_rate);
+    cJSON_AddNumberToObject(o, "default_burst", p->default_burst);
+    walk(p->fields, p->field_count, "", json_row, cJSON_AddArrayToObject(o, "fields"));
+    return o;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/provider_table.h"
+#include "util/json_tree.h"
 
 #define OUT_MAX (1u << 20)
 
@@ -22,42 +23,37 @@ static void write_list(struct buf *out) {
 }
 
 static void write_all(const struct options *o, struct buf *out) {
-    if (!o->json && !o->markdown) {
+    if (!o->markdown) {
         write_list(out);
         return;
     }
-    buf_add_str(out, o->json ? "[" : "");
     for (size_t i = 0; providers[i] != NULL; i++) {
-        if (o->json) {
-            buf_add_str(out, i > 0 ? "," : "");
-            provider_write_json(providers[i], out);
-        } else {
-            buf_addf(out, "%s## %s\n\n", i > 0 ? "\n" : "", providers[i]->name);
-            provider_write_markdown(providers[i], out);
-        }
+        buf_addf(out, "%s## %s\n\n", i > 0 ? "\n" : "", providers[i]->name);
+        provider_write_markdown(providers[i], out);
     }
-    buf_add_str(out, o->json ? "]\n" : "");
 }
 
-static void write_one(const struct options *o, const struct provider *p, struct buf *out) {
-    if (o->json) {
-        provider_write_json(p, out);
-        buf_add_char(out, '\n');
-    } else if (o->markdown) {
-        provider_write_markdown(p, out);
-    } else {
-        provider_write_text(p, out);
-    }
+static cJSON *json_of(const struct provider *p) {
+    if (p != NULL)
+        return provider_json(p);
+    cJSON *all = cJSON_CreateArray();
+    for (size_t i = 0; providers[i] != NULL; i++)
+        cJSON_AddItemToArray(all, provider_json(providers[i]));
+    return all;
 }
 
 static int print(const struct verb *self, const struct options *o, const struct provider *p) {
     struct buf out;
     int code = EXIT_FINE;
     buf_init(&out, OUT_MAX);
-    if (p != NULL)
-        write_one(o, p, &out);
-    else
+    if (o->json) {
+        if (tree_print(json_of(p), &out))
+            buf_add_char(&out, '\n');
+    } else if (p == NULL) {
         write_all(o, &out);
+    } else {
+        (o->markdown ? provider_write_markdown : provider_write_text)(p, &out);
+    }
     if (!buf_ok(&out))
         code = cli_fail(self, "out of memory");
     else if (fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout) != 0)

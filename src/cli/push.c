@@ -31,16 +31,14 @@ struct push {
     /* counts of the first pass */
     uint64_t jobs, invalid;
     bool json_faults; /* one was written: the next needs a comma */
+    bool no_memory;   /* for a part of the output */
     struct warned warned;
 };
 
 static void print_faults(struct push *p) {
-    struct span list = buf_span(&p->checker.faults.list);
     progress_end(&p->progress);
     if (p->o.json) {
-        printf("%s{\"line\":%" PRIu64 ",\"fault_count\":%u,\"faults\":[%.*s]}",
-               p->json_faults ? "," : "", p->source.number, p->checker.faults.count, (int)list.len,
-               list.ptr);
+        p->no_memory |= !push_json_line(!p->json_faults, p->source.number, &p->checker.faults);
         p->json_faults = true;
         return;
     }
@@ -116,30 +114,18 @@ static void push_all(struct push *p, struct outcome_of_push *out) {
 
 /* ---- what is said at the end ---- */
 
-static void print_json(const struct push *p, const struct outcome_of_push *out, const char *error,
-                       uint64_t resume) {
+static void print_json(struct push *p, const struct outcome_of_push *out, const char *error, uint64_t resume) {
     const struct sender *s = out != NULL ? &out->sender : NULL;
-    uint64_t unsure = s != NULL && s->state == SEND_UNSURE ? s->count : 0;
-    struct buf text;
-    buf_init(&text, 1u << 20);
-    buf_add_str(&text, "],\"warned_lines\":[");
-    buf_add_span(&text, buf_span(&p->warned.list));
-    buf_addf(&text,
-             "],\"jobs\":%" PRIu64 ",\"invalid\":%" PRIu64 ",\"pushed\":%" PRIu64
-             ",\"unsure\":%" PRIu64 ",\"resume_line\":",
-             p->jobs, p->invalid, s != NULL ? s->pushed : 0, unsure);
-    if (resume > 0)
-        buf_addf(&text, "%" PRIu64, resume);
-    else
-        buf_add_str(&text, "null");
-    buf_add_str(&text, ",\"error\":");
-    if (error != NULL)
-        buf_add_json_str(&text, span_str(error));
-    else
-        buf_add_str(&text, "null");
-    buf_addf(&text, ",\"ok\":%s}", error == NULL ? "true" : "false");
-    puts(buf_cstr(&text));
-    buf_deinit(&text);
+    struct push_end end = {
+        .warned_lines = p->warned.list,
+        .jobs = p->jobs,
+        .invalid = p->invalid,
+        .pushed = s != NULL ? s->pushed : 0,
+        .unsure = s != NULL && s->state == SEND_UNSURE ? s->count : 0,
+        .resume_line = resume,
+        .error = error,
+    };
+    p->no_memory |= !push_json_end(&end);
 }
 
 /* Ends without having pushed anything. */
@@ -167,7 +153,7 @@ static const char *reason(const struct push *p, const struct outcome_of_push *ou
     return text;
 }
 
-static int report_broken(const struct push *p, const struct outcome_of_push *out) {
+static int report_broken(struct push *p, const struct outcome_of_push *out) {
     const struct sender *s = &out->sender;
     char why[1024];
     uint64_t start = p->o.from > 0 ? p->o.from : 1;
@@ -191,7 +177,7 @@ static int report_broken(const struct push *p, const struct outcome_of_push *out
     return EXIT_FAILED;
 }
 
-static int report_done(const struct push *p, const struct outcome_of_push *out) {
+static int report_done(struct push *p, const struct outcome_of_push *out) {
     const struct sender *s = &out->sender;
     if (p->o.json) {
         print_json(p, out, NULL, 0);
@@ -229,7 +215,7 @@ static int push_checked(struct push *p) {
 static int check_and_push(struct push *p) {
     char why[256];
     if (p->o.json)
-        printf("{\"queue\":\"%s\",\"invalid_lines\":[", p->queue->name);
+        push_json_begin(p->queue->name);
     if (check_all(p) != 0) {
         snprintf(why, sizeof(why), "line %" PRIu64 " can't be read: %s", p->source.number + 1,
                  strerror(errno));
@@ -280,6 +266,8 @@ static int with_config(struct push *p) {
     source_deinit(&p->source);
     checker_deinit(&p->checker);
     warned_deinit(&p->warned);
+    if (p->no_memory)
+        code = cli_fail(p->verb, "out of memory: the output is not whole");
     if (fflush(stdout) != 0 && code == EXIT_FINE)
         code = cli_fail(p->verb, "stdout: %s", strerror(errno));
     return code;

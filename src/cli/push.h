@@ -58,13 +58,27 @@ bool checker_line(struct checker *c, enum line_kind kind, struct span text, uint
 
 struct warned {
     uint64_t lines;
-    struct buf list; /* for --json: {"line":…,"warnings":[…]},… of the first of them */
+    cJSON *list;  /* for --json: {"line":…,"warnings":[…]} of the first of them */
+    size_t bytes; /* of its warnings */
 };
 void warned_init(struct warned *w);
 void warned_deinit(struct warned *w);
 /* Of the line read last; only the first lines are printed, the others counted. */
 void warned_add(struct warned *w, const struct source *source, const struct faults *warnings, bool json);
 void warned_end(const struct warned *w, const struct source *source, bool json);
+
+/* ---- push_json.c: --json on stdout, in parts: a file may have millions of lines with faults ---- */
+
+struct push_end {
+    cJSON *warned_lines; /* stays the caller's */
+    uint64_t jobs, invalid, pushed, unsure;
+    uint64_t resume_line; /* 0: none */
+    const char *error;    /* NULL: none */
+};
+void push_json_begin(const char *queue);
+/* False, of both: out of memory. */
+bool push_json_line(bool first, uint64_t line, const struct faults *faults);
+bool push_json_end(const struct push_end *e);
 
 /* ---- push_send.c: batches ---- */
 

@@ -4,27 +4,27 @@
 
 #include <inttypes.h>
 
+#include "util/json_tree.h"
+
 #define TOLD_MAX 20           /* lines */
 #define LIST_MAX (512u << 10) /* bytes */
 
 void warned_init(struct warned *w) {
-    w->lines = 0;
-    buf_init(&w->list, LIST_MAX);
+    *w = (struct warned){.list = cJSON_CreateArray()};
 }
 
 void warned_deinit(struct warned *w) {
-    buf_deinit(&w->list);
+    cJSON_Delete(w->list);
 }
 
 static void add_json(struct warned *w, uint64_t line, const struct faults *warnings) {
-    size_t before = w->list.len;
-    buf_addf(&w->list, "%s{\"line\":%" PRIu64 ",\"warnings\":[", before > 0 ? "," : "", line);
-    buf_add_span(&w->list, buf_span(&warnings->list));
-    buf_add_str(&w->list, "]}");
-    if (buf_ok(&w->list))
+    if (w->bytes + warnings->list.len > LIST_MAX)
         return;
-    w->list.len = before;
-    w->list.failed = false;
+    cJSON *o = cJSON_CreateObject();
+    w->bytes += warnings->list.len;
+    tree_add_u64(o, "line", line);
+    tree_add_elements(o, "warnings", buf_span(&warnings->list));
+    cJSON_AddItemToArray(w->list, o);
 }
 
 void warned_add(struct warned *w, const struct source *source, const struct faults *warnings, bool json) {

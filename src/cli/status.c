@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "queue/age.h"
+#include "util/json_tree.h"
 
 #define OUT_MAX  (64u << 20)
 #define FIRST_NS 500000000 /* between the two looks of a single status */
@@ -26,6 +27,7 @@ struct status {
     bool json, watch;
     struct json_doc doc;
     struct buf out;
+    cJSON *all; /* --json: the queues looked at so far */
 };
 
 static struct span text_of(const redisReply *r) {
@@ -112,9 +114,10 @@ static void add_broken(struct status *st, size_t i, const struct err *refusal) {
     if (why.len == 0)
         buf_add_str(&why, refusal->text);
     if (st->json) {
-        buf_addf(&st->out, "{\"queue\":\"%s\",\"error\":", st->queues[i]);
-        buf_add_json_str(&st->out, buf_span(&why));
-        buf_add_char(&st->out, '}');
+        cJSON *o = cJSON_CreateObject();
+        tree_add_text(o, "queue", span_str(st->queues[i]));
+        tree_add_text(o, "error", buf_span(&why));
+        cJSON_AddItemToArray(st->all, o);
     } else {
         buf_addf(&st->out, "queue %s   BROKEN: %s\n", st->queues[i], buf_cstr(&why));
     }
@@ -122,11 +125,15 @@ static void add_broken(struct status *st, size_t i, const struct err *refusal) {
     st->s.code = EXIT_FAILED;
 }
 
-/* Looks at every queue into st->out. 0, or -1. */
-static int look_at_all(struct status *st) {
-    st->s.code = EXIT_FINE;
-    buf_reset(&st->out);
-    buf_add_str(&st->out, st->json ? "{\"queues\":[" : "");
+static void add_queue(struct status *st, const struct snapshot *n) {
+    if (st->json)
+        cJSON_AddItemToArray(st->all, status_json(n));
+    else
+        status_text(n, &st->out);
+}
+
+/* Looks at every queue into st->out, or st->all. 0, or -1. */
+static int look_at_queues(struct status *st) {
     for (size_t i = 0; i < st->count; i++) {
         struct snapshot n;
         struct err refusal = {""};
@@ -135,7 +142,7 @@ static int look_at_all(struct status *st) {
         st->s.refusal = NULL;
         if (r == NULL && refusal.text[0] == '\0')
             return -1;
-        buf_add_str(&st->out, i == 0 ? "" : st->json ? "," : "\n");
+        buf_add_str(&st->out, i == 0 || st->json ? "" : "\n");
         if (r == NULL) {
             add_broken(st, i, &refusal);
             continue;
@@ -143,12 +150,26 @@ static int look_at_all(struct status *st) {
         fill(st, i, r, &n);
         st->out.failed |= !snapshot_init(&n);
         if (buf_ok(&st->out))
-            (st->json ? status_json : status_text)(&n, &st->doc, &st->out);
+            add_queue(st, &n);
         snapshot_deinit(&n);
         freeReplyObject(r);
     }
-    buf_add_str(&st->out, st->json ? "]}\n" : "");
     return 0;
+}
+
+static int look_at_all(struct status *st) {
+    cJSON *root = cJSON_CreateObject();
+    st->s.code = EXIT_FINE;
+    st->all = cJSON_AddArrayToObject(root, "queues");
+    buf_reset(&st->out);
+    int rc = look_at_queues(st);
+    if (!st->json || rc < 0)
+        cJSON_Delete(root);
+    else if (tree_print(root, &st->out))
+        buf_add_char(&st->out, '\n');
+    if (rc == 0 && !buf_ok(&st->out))
+        rc = -1, st->s.code = cli_fail(st->s.verb, "out of memory");
+    return rc;
 }
 
 /* Rows and columns of the terminal; of none, as many as there are. */

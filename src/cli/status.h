@@ -2,6 +2,8 @@
 #ifndef DRAY_CLI_STATUS_H
 #define DRAY_CLI_STATUS_H
 
+#include <cjson/cJSON.h>
+
 #include "cli/session.h"
 #include "dray/json.h"
 #include "queue/account_state.h"
@@ -19,6 +21,7 @@ struct snapshot {
     struct sample sample;
     double in_per_s, out_per_s; /* -1: not known */
     size_t *accounts, *workers; /* where they stand in the reply, in the order in which they are shown */
+    cJSON **infos;              /* what each worker says of itself, in the reply's order */
     uint64_t high_water;        /* results_high_water, where it is configured and reached; else 0 */
     bool redis_full;
 };
@@ -49,8 +52,7 @@ size_t snapshot_accounts(const struct snapshot *s);
 /* The i-th of the accounts: those in trouble first, then those at a limit; by name among equals. */
 void snapshot_account(const struct snapshot *s, size_t i, struct account_view *a);
 size_t snapshot_workers(const struct snapshot *s); /* by name */
-void snapshot_worker(const struct snapshot *s, size_t i, struct json_doc *doc,
-                     struct worker_view *w);
+void snapshot_worker(const struct snapshot *s, size_t i, struct worker_view *w);
 const char *snapshot_pause(const struct snapshot *s);
 /* Splits "until reason"; until 0: no end. */
 int64_t pause_parts(const char *pause, const char **reason);
@@ -60,7 +62,7 @@ enum account_state snapshot_state(const struct snapshot *s, const struct account
 void trouble_wrong_keys(struct session *s, struct buf *out);
 bool trouble_redis_full(struct session *s);
 
-void status_text(const struct snapshot *s, struct json_doc *doc, struct buf *out);
-void status_json(const struct snapshot *s, struct json_doc *doc, struct buf *out);
+void status_text(const struct snapshot *s, struct buf *out);
+cJSON *status_json(const struct snapshot *s);
 
 #endif

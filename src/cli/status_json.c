@@ -1,120 +1,115 @@
 /* `dray status --json`: one object per queue. */
 #include "cli/status.h"
 
-#include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "queue/gate.h"
+#include "util/json_tree.h"
 
-static void add_text(struct buf *out, const char *name, const char *value) {
-    buf_addf(out, ",\"%s\":", name);
-    buf_add_json_str(out, span_str(value));
+/* Thousandths: more is noise of the clock. */
+static double rounded(double v) {
+    return round(v * 1000) / 1000;
 }
 
-static void add_pause(struct buf *out, const char *pause) {
+static void add_pause(cJSON *o, const char *pause) {
     const char *reason;
     int64_t till = pause_parts(pause, &reason);
-    if (pause[0] == '\0') {
-        buf_add_str(out, ",\"paused\":null");
+    cJSON *paused = pause[0] != '\0' ? cJSON_AddObjectToObject(o, "paused") : cJSON_AddNullToObject(o, "paused");
+    if (pause[0] == '\0')
         return;
-    }
-    buf_addf(out, ",\"paused\":{\"until\":%" PRId64, till);
-    add_text(out, "reason", reason);
-    buf_add_char(out, '}');
+    tree_add_i64(paused, "until", till);
+    tree_add_text(paused, "reason", span_str(reason));
 }
 
-static void add_account(struct buf *out, const struct snapshot *s, size_t i) {
+static cJSON *account_of(const struct snapshot *s, size_t i) {
     struct account_view a;
+    cJSON *o = cJSON_CreateObject();
     snapshot_account(s, i, &a);
-    buf_add_str(out, i > 0 ? ",{\"account\":" : "{\"account\":");
-    buf_add_json_str(out, span_str(a.name));
-    add_text(out, "state", account_state_name(snapshot_state(s, &a)));
-    buf_addf(
-        out,
-        ",\"until\":%lld,\"probing\":%s,\"waiting\":%lld,\"under_way\":%lld,\"concurrency\":%lld",
-        a.mode != 'n' ? a.till : 0, a.probing ? "true" : "false", a.waiting, a.conc, a.limit);
-    buf_addf(out,
-             ",\"tokens\":%.3f,\"burst\":%lld,\"rate\":%g,\"failures\":%lld,\"breaker_failures\":%"
-             "lld,\"cooldown_ms\":%lld",
-             a.tokens, a.burst, a.rate, a.fails, a.failures, a.cool);
-    buf_addf(out, ",\"stray_answers\":%" PRId64 ",\"repeated_ids\":%" PRId64, a.strays, a.repeated_ids);
+    tree_add_text(o, "account", span_str(a.name));
+    cJSON_AddStringToObject(o, "state", account_state_name(snapshot_state(s, &a)));
+    tree_add_i64(o, "until", a.mode != 'n' ? a.till : 0);
+    cJSON_AddBoolToObject(o, "probing", a.probing);
+    tree_add_i64(o, "waiting", a.waiting);
+    tree_add_i64(o, "under_way", a.conc);
+    tree_add_i64(o, "concurrency", a.limit);
+    cJSON_AddNumberToObject(o, "tokens", rounded(a.tokens));
+    tree_add_i64(o, "burst", a.burst);
+    cJSON_AddNumberToObject(o, "rate", a.rate);
+    tree_add_i64(o, "failures", a.fails);
+    tree_add_i64(o, "breaker_failures", a.failures);
+    tree_add_i64(o, "cooldown_ms", a.cool);
+    tree_add_i64(o, "stray_answers", a.strays);
+    tree_add_i64(o, "repeated_ids", a.repeated_ids);
     if (a.token_ms > 0)
-        buf_addf(out, ",\"token_expires_at\":%" PRId64, a.token_ms);
+        tree_add_i64(o, "token_expires_at", a.token_ms);
     else
-        buf_add_str(out, ",\"token_expires_at\":null");
-    if (a.mode == 'h') {
-        char reason[GATE_REASON_MAX];
-        gate_hold_reason((uint64_t)a.refused, a.code, reason);
-        add_text(out, "held", reason);
-    } else {
-        buf_add_str(out, ",\"held\":null");
-    }
-    add_pause(out, a.pause);
-    buf_add_char(out, '}');
+        cJSON_AddNullToObject(o, "token_expires_at");
+    char held[GATE_REASON_MAX] = "";
+    if (a.mode == 'h')
+        gate_hold_reason((uint64_t)a.refused, a.code, held);
+    tree_add_text(o, "held", span_str(a.mode == 'h' ? held : NULL));
+    add_pause(o, a.pause);
+    return o;
 }
 
-static int64_t add_worker(struct buf *out, const struct snapshot *s, size_t i,
-                          struct json_doc *doc) {
+static cJSON *worker_of(const struct snapshot *s, size_t i, int64_t *inflight) {
     struct worker_view w;
-    snapshot_worker(s, i, doc, &w);
-    buf_add_str(out, i > 0 ? ",{\"worker\":" : "{\"worker\":");
-    buf_add_json_str(out, span_str(w.name));
-    add_text(out, "host", w.host);
-    add_text(out, "version", w.version);
-    add_text(out, "mode", w.mode);
-    add_text(out, "pickup_mode", w.pickup);
-    buf_addf(out,
-             ",\"pid\":%" PRId64 ",\"lease_left_ms\":%" PRId64 ",\"in_flight\":%" PRId64
-             ",\"uptime_ms\":%" PRId64 ",\"connections\":%" PRId64 "}",
-             w.pid, w.lease_left_ms, w.inflight, w.uptime_ms, w.connections);
-    return w.inflight;
+    cJSON *o = cJSON_CreateObject();
+    snapshot_worker(s, i, &w);
+    tree_add_text(o, "worker", span_str(w.name));
+    tree_add_text(o, "host", span_str(w.host));
+    tree_add_text(o, "version", span_str(w.version));
+    tree_add_text(o, "mode", span_str(w.mode));
+    tree_add_text(o, "pickup_mode", span_str(w.pickup));
+    tree_add_i64(o, "pid", w.pid);
+    tree_add_i64(o, "lease_left_ms", w.lease_left_ms);
+    tree_add_i64(o, "in_flight", w.inflight);
+    tree_add_i64(o, "uptime_ms", w.uptime_ms);
+    tree_add_i64(o, "connections", w.connections);
+    *inflight += w.inflight;
+    return o;
 }
 
-static void add_rate(struct buf *out, const char *name, double rate) {
+static void add_rate(cJSON *o, const char *name, double rate) {
     if (rate >= 0)
-        buf_addf(out, ",\"%s\":%.3f", name, rate);
+        cJSON_AddNumberToObject(o, name, rounded(rate));
     else
-        buf_addf(out, ",\"%s\":null", name);
+        cJSON_AddNullToObject(o, name);
 }
 
-static void add_counters(struct buf *out, const struct snapshot *s) {
+static void add_counters(cJSON *o, const struct snapshot *s) {
     const redisReply *list = s->reply->element[1];
-    bool first = true;
-    buf_add_str(out, ",\"counters\":{");
-    for (size_t i = 12; i + 1 < list->elements; i += 2) { /* behind the six sizes */
-        if (strcmp(list->element[i]->str, "seq") == 0)
-            continue;
-        buf_add_str(out, first ? "" : ",");
-        buf_add_json_str(out, span_str(list->element[i]->str));
-        buf_addf(out, ":%" PRId64, snapshot_number(s, list->element[i]->str));
-        first = false;
-    }
-    buf_add_char(out, '}');
+    cJSON *counters = cJSON_AddObjectToObject(o, "counters");
+    for (size_t i = 12; i + 1 < list->elements; i += 2) /* behind the six sizes */
+        if (strcmp(list->element[i]->str, "seq") != 0)
+            tree_add_i64(counters, list->element[i]->str, snapshot_number(s, list->element[i]->str));
 }
 
-void status_json(const struct snapshot *s, struct json_doc *doc, struct buf *out) {
-    static const char *const sizes[] = {"jobs",    "picked_up", "waiting",
-                                        "delayed", "dead",      "results"};
+cJSON *status_json(const struct snapshot *s) {
+    static const char *const sizes[] = {"jobs", "picked_up", "waiting", "delayed", "dead", "results"};
     int64_t inflight = 0;
-    buf_addf(out, "{\"queue\":\"%s\",\"at\":%" PRId64, s->queue, s->now_ms);
-    buf_addf(out, ",\"error\":null,\"results_full\":%s,\"redis_full\":%s", s->high_water > 0 ? "true" : "false",
-             s->redis_full ? "true" : "false");
-    add_pause(out, snapshot_pause(s));
+    cJSON *o = cJSON_CreateObject();
+    tree_add_text(o, "queue", span_str(s->queue));
+    tree_add_i64(o, "at", s->now_ms);
+    cJSON_AddNullToObject(o, "error");
+    cJSON_AddBoolToObject(o, "results_full", s->high_water > 0);
+    cJSON_AddBoolToObject(o, "redis_full", s->redis_full);
+    add_pause(o, snapshot_pause(s));
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
-        buf_addf(out, ",\"%s\":%" PRId64, sizes[i], snapshot_number(s, sizes[i]));
+        tree_add_i64(o, sizes[i], snapshot_number(s, sizes[i]));
     if (s->oldest_ms >= 0)
-        buf_addf(out, ",\"oldest_age_ms\":%" PRId64, s->oldest_ms);
+        tree_add_i64(o, "oldest_age_ms", s->oldest_ms);
     else
-        buf_add_str(out, ",\"oldest_age_ms\":null");
-    add_rate(out, "in_per_s", s->in_per_s);
-    add_rate(out, "out_per_s", s->out_per_s);
-    buf_add_str(out, ",\"accounts\":[");
+        cJSON_AddNullToObject(o, "oldest_age_ms");
+    add_rate(o, "in_per_s", s->in_per_s);
+    add_rate(o, "out_per_s", s->out_per_s);
+    cJSON *accounts = cJSON_AddArrayToObject(o, "accounts"), *workers = cJSON_AddArrayToObject(o, "workers");
     for (size_t i = 0; i < snapshot_accounts(s); i++)
-        add_account(out, s, i);
-    buf_add_str(out, "],\"workers\":[");
+        cJSON_AddItemToArray(accounts, account_of(s, i));
     for (size_t i = 0; i < snapshot_workers(s); i++)
-        inflight += add_worker(out, s, i, doc);
-    buf_addf(out, "],\"in_flight\":%" PRId64, inflight);
-    add_counters(out, s);
-    buf_add_char(out, '}');
+        cJSON_AddItemToArray(workers, worker_of(s, i, &inflight));
+    tree_add_i64(o, "in_flight", inflight);
+    add_counters(o, s);
+    return o;
 }

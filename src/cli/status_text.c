@@ -119,7 +119,7 @@ static void add_accounts(struct buf *out, const struct snapshot *s) {
     }
 }
 
-static void add_workers(struct buf *out, const struct snapshot *s, struct json_doc *doc) {
+static void add_workers(struct buf *out, const struct snapshot *s) {
     struct worker_view w;
     if (snapshot_workers(s) == 0) {
         buf_add_str(out, "  NO WORKER\n");
@@ -130,7 +130,7 @@ static void add_workers(struct buf *out, const struct snapshot *s, struct json_d
     for (size_t i = 0; i < snapshot_workers(s); i++) {
         struct buf up;
         buf_init(&up, 64);
-        snapshot_worker(s, i, doc, &w);
+        snapshot_worker(s, i, &w);
         add_age(&up, w.uptime_ms);
         buf_addf(out, "  %-32s %-20s %-9s %9" PRId64 " %10s  ", w.name, w.host, w.version,
                  w.inflight, buf_cstr(&up));
@@ -147,12 +147,12 @@ static void add_workers(struct buf *out, const struct snapshot *s, struct json_d
     }
 }
 
-void status_text(const struct snapshot *s, struct json_doc *doc, struct buf *out) {
+void status_text(const struct snapshot *s, struct buf *out) {
     static const char *const sizes[] = {"jobs", "waiting", "delayed"};
     struct worker_view w;
     int64_t inflight = 0;
     for (size_t i = 0; i < snapshot_workers(s); i++) {
-        snapshot_worker(s, i, doc, &w);
+        snapshot_worker(s, i, &w);
         inflight += w.inflight;
     }
     buf_addf(out, "queue %s", s->queue);
@@ -175,5 +175,5 @@ void status_text(const struct snapshot *s, struct json_doc *doc, struct buf *out
     if (s->redis_full)
         buf_add_str(out, "  REDIS IS FULL: nothing is pushed or claimed until it has memory again\n");
     add_accounts(out, s);
-    add_workers(out, s, doc);
+    add_workers(out, s);
 }

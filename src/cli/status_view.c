@@ -1,6 +1,7 @@
 /* Reading the reply of queue/lua/status.lua. */
 #include "cli/status.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,20 +45,20 @@ static void read_account(const struct snapshot *s, size_t i, struct account_view
     a->probing = strcmp(probe, "-") != 0 && a->till > s->now_ms;
 }
 
+/* A whole number that a worker wrote of itself; 0 where there is none. */
+static int64_t number_in(const cJSON *info, const char *name) {
+    const cJSON *n = cJSON_GetObjectItemCaseSensitive(info, name);
+    return cJSON_IsNumber(n) && fabs(n->valuedouble) < 9007199254740992.0 ? (int64_t)n->valuedouble : 0;
+}
+
 /* The first end that a worker tells of the account's token: one of them may have read a newer one. */
 static int64_t token_end(const struct snapshot *s, const char *account) {
-    struct json_doc doc;
-    int64_t end = 0, ms;
-    json_init(&doc, 4096);
+    int64_t end = 0;
     for (size_t i = 0; i < snapshot_workers(s); i++) {
-        const redisReply *info = s->reply->element[WORKERS]->element[WORKER_PARTS * i + 2];
-        if (json_parse(&doc, info->str, info->len, NULL) < 0)
-            continue;
-        uint32_t node = json_get(&doc, json_get(&doc, 0, "tokens"), account);
-        if (node != JSON_NONE && json_i64(&doc, node, &ms) && ms > 0 && (end == 0 || ms < end))
+        int64_t ms = number_in(cJSON_GetObjectItemCaseSensitive(s->infos[i], "tokens"), account);
+        if (ms > 0 && (end == 0 || ms < end))
             end = ms;
     }
-    json_deinit(&doc);
     return end;
 }
 
@@ -70,33 +71,24 @@ size_t snapshot_workers(const struct snapshot *s) {
     return s->reply->element[WORKERS]->elements / WORKER_PARTS;
 }
 
-static int64_t number_in(struct json_doc *doc, const char *name) {
-    int64_t value = 0;
-    uint32_t node = json_get(doc, 0, name);
-    return node != JSON_NONE && json_i64(doc, node, &value) ? value : 0;
+static void text_in(const cJSON *info, const char *name, char *out, size_t size) {
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(info, name));
+    snprintf(out, size, "%s", text != NULL && strlen(text) < size ? text : "?");
 }
 
-static void text_in(struct json_doc *doc, const char *name, char *out, size_t size) {
-    uint32_t node = json_get(doc, 0, name);
-    if (node == JSON_NONE || json_copy(doc, node, out, size) < 0)
-        snprintf(out, size, "?");
-}
-
-void snapshot_worker(const struct snapshot *s, size_t i, struct json_doc *doc,
-                     struct worker_view *w) {
+void snapshot_worker(const struct snapshot *s, size_t i, struct worker_view *w) {
     redisReply **part = s->reply->element[WORKERS]->element + WORKER_PARTS * s->workers[i];
-    *w = (struct worker_view){.name = part[0]->str, .host = "?", .version = "?", .mode = "?", .pickup = "?"};
+    const cJSON *info = s->infos[s->workers[i]];
+    *w = (struct worker_view){.name = part[0]->str};
     w->lease_left_ms = strtoll(part[1]->str, NULL, 10) - s->now_ms;
     w->inflight = strtoll(part[3]->str, NULL, 10);
-    if (json_parse(doc, part[2]->str, part[2]->len, NULL) < 0 || json_type(doc, 0) != JSON_OBJECT)
-        return;
-    text_in(doc, "host", w->host, sizeof(w->host));
-    text_in(doc, "version", w->version, sizeof(w->version));
-    text_in(doc, "mode", w->mode, sizeof(w->mode));
-    text_in(doc, "pickup_mode", w->pickup, sizeof(w->pickup));
-    w->connections = number_in(doc, "connections");
-    w->pid = number_in(doc, "pid");
-    int64_t started = number_in(doc, "started_at");
+    text_in(info, "host", w->host, sizeof(w->host));
+    text_in(info, "version", w->version, sizeof(w->version));
+    text_in(info, "mode", w->mode, sizeof(w->mode));
+    text_in(info, "pickup_mode", w->pickup, sizeof(w->pickup));
+    w->connections = number_in(info, "connections");
+    w->pid = number_in(info, "pid");
+    int64_t started = number_in(info, "started_at");
     w->uptime_ms = started > 0 && started < s->now_ms ? s->now_ms - started : 0;
 }
 
@@ -141,14 +133,22 @@ static size_t *places(size_t count) {
 bool snapshot_init(struct snapshot *s) {
     s->accounts = places(snapshot_accounts(s));
     s->workers = places(snapshot_workers(s));
-    if (s->accounts == NULL || s->workers == NULL)
+    s->infos = calloc(snapshot_workers(s) + 1, sizeof(cJSON *)); /* NULL where a worker's words are no JSON */
+    if (s->accounts == NULL || s->workers == NULL || s->infos == NULL)
         return false;
+    for (size_t i = 0; i < snapshot_workers(s); i++) {
+        const redisReply *info = s->reply->element[WORKERS]->element[WORKER_PARTS * i + 2];
+        s->infos[i] = cJSON_ParseWithLength(info->str, info->len);
+    }
     qsort_r(s->accounts, snapshot_accounts(s), sizeof(*s->accounts), by_trouble, s);
     qsort_r(s->workers, snapshot_workers(s), sizeof(*s->workers), by_name, s);
     return true;
 }
 
 void snapshot_deinit(struct snapshot *s) {
+    for (size_t i = 0; s->infos != NULL && i < snapshot_workers(s); i++)
+        cJSON_Delete(s->infos[i]);
+    free(s->infos);
     free(s->accounts);
     free(s->workers);
 }

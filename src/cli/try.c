@@ -187,11 +187,15 @@ static int print(const struct attempt *a, struct buf *out) {
 }
 
 static int try_order(struct attempt *a, const struct options *o, struct buf *out) {
-    buf_add_str(out, o->json ? "{\"request\":" : "");
+    if (o->json)
+        a->shown = cJSON_CreateObject();
     if (try_show_request(a, out, &a->err) != 0)
         return cli_fail(a->verb, "%s", a->err.text);
     if (o->dry_run) {
-        buf_add_str(out, o->json ? "}\n" : "\nnothing was sent (--dry-run)\n");
+        if (o->json)
+            try_show_json(a, out);
+        else
+            buf_add_str(out, "\nnothing was sent (--dry-run)\n");
         return print(a, out);
     }
     if (print(a, out) != 0)
@@ -233,6 +237,7 @@ static int run_with(const struct verb *self, const struct options *o, const char
     curl_global_init(CURL_GLOBAL_DEFAULT);
     int code = read_order(&a, file, o->key) != 0 ? EXIT_FAILED : try_order(&a, o, &out);
     curl_global_cleanup();
+    cJSON_Delete(a.shown);
     faults_deinit(&a.faults);
     faults_deinit(&a.warnings);
     json_deinit(&a.doc);

@@ -20,6 +20,7 @@ struct attempt {
     struct err err;
     /* what was seen */
     struct buf answer, type, ids; /* ids: a JSON array's elements */
+    cJSON *shown;                 /* --json: what is printed at the end; NULL when it was, or without --json */
     bool asked, answered, sent;
     long status;
     uint64_t ms;
@@ -27,8 +28,10 @@ struct attempt {
     char code[64], message[512], phase[16], error[256];
 };
 
-/* What will be sent, with secrets hidden, into `out`. 0, or -1 and `err`. */
+/* What will be sent, with secrets hidden, into `out`, or with --json into a->shown. 0, or -1 and `err`. */
 int try_show_request(const struct attempt *a, struct buf *out, struct err *err);
+/* Writes a->shown, and ends it. */
+void try_show_json(struct attempt *a, struct buf *out);
 /* What came of it. Returns the exit code. */
 int try_show_end(struct attempt *a, struct buf *out);
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "queue/order_hash.h"
+#include "util/json_tree.h"
 
 /* Header names whose value is a secret, wherever it stands. */
 static bool sounds_secret(const char *name, size_t n) {
@@ -45,20 +46,18 @@ static void add_masked(struct buf *out, const struct account *a, const char *lin
     }
 }
 
-typedef void (*line_fn)(struct buf *out, struct span line);
+typedef void (*line_fn)(void *out, struct span line);
 
-static void text_line(struct buf *out, struct span line) {
+static void text_line(void *out, struct span line) {
     foreign_add(out, line, foreign_for(STDOUT_FILENO), 0);
     buf_add_char(out, '\n');
 }
 
-static void json_line(struct buf *out, struct span line) {
-    if (out->len > 0 && out->data[out->len - 1] == '"')
-        buf_add_char(out, ',');
-    buf_add_json_str(out, line);
+static void json_line(void *headers, struct span line) {
+    cJSON_AddItemToArray(headers, tree_text(line));
 }
 
-static void add_header(const struct attempt *a, const char *line, line_fn fn, struct buf *out) {
+static void add_header(const struct attempt *a, const char *line, line_fn fn, void *out) {
     struct buf text;
     buf_init(&text, 64u << 10);
     add_masked(&text, a->account, line);
@@ -67,7 +66,7 @@ static void add_header(const struct attempt *a, const char *line, line_fn fn, st
 }
 
 static void add_headers(const struct attempt *a, const struct target_spec *spec, const struct request_parts *parts, line_fn fn,
-                        struct buf *out) {
+                        void *out) {
     char line[512];
     if (spec->options.bearer != NULL)
         fn(out, SPAN_LIT("Authorization: Bearer (hidden)"));
@@ -111,13 +110,17 @@ static void write_request(const struct attempt *a, const struct target_spec *spe
         add_body(out, parts->body);
         return;
     }
-    buf_addf(out, "{\"method\":\"%s\",\"url\":", method);
-    buf_add_json_str(out, span_str(spec->options.url));
-    buf_add_str(out, ",\"headers\":[");
-    add_headers(a, spec, parts, json_line, out);
-    buf_add_str(out, "],\"body\":");
-    buf_add_json_str(out, parts->body);
-    buf_add_char(out, '}');
+    cJSON *o = cJSON_AddObjectToObject(a->shown, "request");
+    cJSON_AddStringToObject(o, "method", method);
+    tree_add_text(o, "url", span_str(spec->options.url));
+    add_headers(a, spec, parts, json_line, cJSON_AddArrayToObject(o, "headers"));
+    tree_add_text(o, "body", parts->body);
+}
+
+void try_show_json(struct attempt *a, struct buf *out) {
+    if (tree_print(a->shown, out))
+        buf_add_char(out, '\n');
+    a->shown = NULL;
 }
 
 int try_show_request(const struct attempt *a, struct buf *out, struct err *err) {
@@ -251,33 +254,33 @@ static void end_text(struct attempt *a, const char *ids, struct buf *out) {
         buf_add_str(out, "Redis did not take the outcome: the key stays as being sent, and becomes unknown\n");
 }
 
+static cJSON *answer_of(const struct attempt *a) {
+    if (!a->answered)
+        return cJSON_CreateNull();
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddNumberToObject(o, "status", (double)a->status);
+    tree_add_text(o, "content_type", buf_span(&a->type));
+    tree_add_text(o, "body", buf_span(&a->answer));
+    return o;
+}
+
 static void end_json(struct attempt *a, const char *ids, struct buf *out) {
-    buf_add_str(out, ",\"answer\":");
-    if (a->answered) {
-        buf_addf(out, "{\"status\":%ld,\"content_type\":", a->status);
-        buf_add_json_str(out, buf_span(&a->type));
-        buf_add_str(out, ",\"body\":");
-        buf_add_json_str(out, a->answer.data != NULL ? buf_span(&a->answer) : SPAN_LIT(""));
-        buf_add_char(out, '}');
-    } else {
-        buf_add_str(out, "null");
-    }
-    buf_addf(out, ",\"sent\":%s,\"ms\":%llu,\"verdict\":", a->sent ? "true" : "false", (unsigned long long)a->ms);
-    buf_add_json_str(out, span_str(a->asked ? verdict_name(a->verdict) : is_duplicate(a) ? "duplicate" : "not_sent"));
-    buf_add_str(out, ",\"code\":");
-    buf_add_json_str(out, span_str(a->code));
-    buf_add_str(out, ",\"message\":");
+    bool unknown = strcmp(a->trial.reason, "unknown_outcome") == 0;
+    cJSON *o = a->shown;
+    cJSON_AddItemToObject(o, "answer", answer_of(a));
+    cJSON_AddBoolToObject(o, "sent", a->sent);
+    tree_add_u64(o, "ms", a->ms);
+    cJSON_AddStringToObject(o, "verdict", a->asked ? verdict_name(a->verdict) : is_duplicate(a) ? "duplicate" : "not_sent");
+    tree_add_text(o, "code", span_str(a->code));
     struct buf line;
     buf_init(&line, 4096);
     end_line(a, &line);
-    buf_add_json_str(out, a->asked && a->message[0] != '\0' ? span_str(a->message) : buf_span(&line));
+    tree_add_text(o, "message", a->asked && a->message[0] != '\0' ? span_str(a->message) : buf_span(&line));
     buf_deinit(&line);
-    buf_addf(out, ",\"order_ids\":%s,\"dead_id\":", ids);
-    if (strcmp(a->trial.reason, "unknown_outcome") == 0)
-        buf_add_json_str(out, span_str(a->trial.dead_id));
-    else
-        buf_add_str(out, "null");
-    buf_addf(out, ",\"settled\":%s}\n", a->trial.settled ? "true" : "false");
+    tree_add_raw(o, "order_ids", span_str(ids));
+    tree_add_text(o, "dead_id", span_str(unknown ? a->trial.dead_id : NULL));
+    cJSON_AddBoolToObject(o, "settled", a->trial.settled);
+    try_show_json(a, out);
 }
 
 int try_show_end(struct attempt *a, struct buf *out) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "dray/provider.h"
+#include "util/json_tree.h"
 
 #define ORDER_MAX (64u << 20) /* bytes; a worker's own limit is max_job_bytes */
 
@@ -26,17 +27,20 @@ static void check(const struct provider *p, const struct buf *text, struct fault
     json_deinit(&doc);
 }
 
-static int report(const struct options *o, const struct faults *faults,
+static int report(const struct verb *self, const struct options *o, const struct faults *faults,
                   const struct faults *warnings) {
     if (!o->json) {
         cli_print_faults(stdout, "", faults);
         cli_print_faults(stderr, "warning: ", warnings);
         return faults->count > 0 ? EXIT_FAILED : EXIT_FINE;
     }
-    struct span list = buf_span(&faults->list), odd = buf_span(&warnings->list);
-    printf("{\"ok\":%s,\"fault_count\":%u,\"faults\":[%.*s],\"warnings\":[%.*s]}\n",
-           faults->count == 0 ? "true" : "false", faults->count, (int)list.len, list.ptr,
-           (int)odd.len, odd.ptr);
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddBoolToObject(json, "ok", faults->count == 0);
+    cJSON_AddNumberToObject(json, "fault_count", faults->count);
+    tree_add_elements(json, "faults", buf_span(&faults->list));
+    tree_add_elements(json, "warnings", buf_span(&warnings->list));
+    if (cli_print_json(self, json) != EXIT_FINE)
+        return EXIT_FAILED;
     return faults->count > 0 ? EXIT_FAILED : EXIT_FINE;
 }
 
@@ -52,7 +56,7 @@ static int validate(const struct verb *self, const struct options *o, const stru
         code = cli_fail(self, "%s: %s", path, strerror(errno));
     } else {
         check(p, &text, &faults, &warnings);
-        code = report(o, &faults, &warnings);
+        code = report(self, o, &faults, &warnings);
     }
     faults_deinit(&faults);
     faults_deinit(&warnings);
