@@ -251,30 +251,44 @@ static void notice_strangers(struct lane *lane, uint64_t held) {
         lane->claim_lost = true;
 }
 
+/* beat.lua has put right what was due by the old clock. */
+static void notice_clock(const struct lane *lane, uint64_t back_ms) {
+    struct log_line l;
+    if (back_ms == 0 || !log_begin(&l, LOG_WARN, "redis_clock_back"))
+        return;
+    log_str(&l, "queue", lane->config->name);
+    log_u64(&l, "back_ms", back_ms);
+    log_str(&l, "message", "Redis's clock went back; what was due by the old one is due earlier by as much: was its server's "
+                           "clock set, or does another server answer now?");
+    log_end(&l);
+}
+
 static void on_beat(void *arg, const redisReply *r, const char *error) {
     struct lane *lane = arg;
     lane->beat_out = false;
     if (r == NULL)
         return;
-    if (r->type != REDIS_REPLY_ARRAY || r->elements < 4) {
+    if (r->type != REDIS_REPLY_ARRAY || r->elements < 5) {
         log_redis_error(lane, "beat", error);
         return;
     }
     if (!lane->leased || lane->beats % EVICTION_BEATS == 0)
         lane_check_eviction(lane);
     leased(lane, r->element[2]->str[0]);
+    notice_clock(lane, element_u64(r, 4));
+    lane->redis_ms = 0; /* it has seen to it, if it went back */
     lane_look(lane, r, 0);
     notice_strangers(lane, element_u64(r, 3));
     lane->claim_lost |= lane->bundles.in[BUNDLE_LOST] > 0 && lane->worker->mode == WORKER_RUNNING;
-    if (r->elements > 4 && !lane->recovering && lane->worker->mode != WORKER_DRAINING && !spool_holds(lane))
-        recover(lane, r->element[4]);
+    if (r->elements > 5 && !lane->recovering && lane->worker->mode != WORKER_DRAINING && !spool_holds(lane))
+        recover(lane, r->element[5]);
     worker_became_ready(lane->worker);
 }
 
 void lane_beat(struct lane *lane) {
     static const enum queue_key keys[] = {KEY_WORKERS, KEY_WORKERS_INFO, KEY_DELAYED,
                                           KEY_GATES,   KEY_TAKEN,        KEY_INFLIGHT, KEY_ACCOUNTS,
-                                          KEY_STATS,   KEY_CLAIMS};
+                                          KEY_STATS,   KEY_CLAIMS,       KEY_PAUSES};
     struct worker *w = lane->worker;
     if (lane->beat_out || lane->left || !lane_is_up(lane))
         return;

@@ -26,6 +26,7 @@
 #define SETTLING_FACTOR  4   /* claims pause while so many times the slots wait for Redis to settle */
 #define RECOVER_OWN_MAX  200 /* begun orphans of one look; there may be more */
 #define STIRS_MS         100 /* what comes later than that leaves turns alone until then */
+#define CLOCK_BACK_MS    1000 /* as beat.lua says: what is a step of Redis's clock */
 #define MS_NS            1000000ull
 
 /* Jobs that an unanswered claim may still bring. */
@@ -92,6 +93,9 @@ static int64_t reply_int(const redisReply *r) {
 void lane_look(struct lane *lane, const redisReply *r, size_t at) {
     uint64_t before = lane->look_at_ns;
     int64_t now_ms = reply_int(r->element[at]), next_ms = reply_int(r->element[at + 1]);
+    if (now_ms + CLOCK_BACK_MS < lane->redis_ms)
+        lane_beat(lane); /* which puts right what is due by the old clock */
+    lane->redis_ms = now_ms;
     lane->stirs = next_ms == 0 || (next_ms > 0 && next_ms < now_ms + STIRS_MS);
     set_look(lane, now_ms, next_ms);
     if (lane->closed != LANE_OPEN && before != 0 && (lane->look_at_ns == 0 || before < lane->look_at_ns))

@@ -103,9 +103,9 @@ struct lane {
     uint64_t lease_until_ns;   /* boot clock; nothing may be sent after it */
     uint32_t lease_epoch;      /* one more each time that others may have recovered what we held */
     uint64_t beat_sent_ns;
-    bool registered;           /* Redis knew us at some time */
+    int64_t redis_ms;          /* Redis's clock, as it was last told; 0: not yet */
     uint32_t beats;
-    bool beat_out;
+    bool registered, beat_out; /* Redis knew us at some time */
     enum eviction eviction; /* what its Redis does when it is full */
     bool recovering;
 

@@ -132,3 +132,31 @@ def test_while_held_one_probe_per_cool_down(empty_redis, peer):
         probes = [r.at for r in peer.posts if r.at > mark]
         assert 1 <= len(probes) <= 4, probes  # after about 0.3, 0.9, 2.1 s
         assert fleet.db.llen(fleet.key("results")) == 0 and fleet.db.zcard(fleet.key("dead")) == 0
+
+
+def test_a_redis_whose_clock_goes_back_holds_nothing_up(empty_redis, peer):
+    """Case 40 of the field. Everything that Redis holds is put an hour later, which is what a clock set back by an hour looks like."""
+    hour = 3_600_000
+    first = [Answer(429, b"{}", {"Retry-After": "4"})]
+    peer.default = lambda r: first.pop() if first else Answer(200, fleet.provider.answer(r.json))
+    with Fleet(empty_redis, peer.url, {"told": {"concurrency": "1"}}, workers=2) as fleet:
+        db, key = fleet.db, fleet.key
+        fleet.push(*[fleet.job("told", n) for n in range(5)])
+        wait_until(lambda: fleet.events("account_paused"), 10, fleet.state)
+        wait_until(lambda: db.zcard(key("waiting")) + db.zcard(key("delayed")) == 5, 10, fleet.state)
+        for name in ("gates", "delayed", "workers"):
+            for member, score in db.zrange(key(name), 0, -1, withscores=True):
+                db.zincrby(key(name), hour if score != float("inf") else 0, member)
+        words = db.hget(key("accounts"), "told").decode().split(" ")
+        assert words[4] == "p"
+        words[1], words[5] = f"{float(words[1]) + hour:.3f}", f"{float(words[5]) + hour:.3f}"
+        db.hset(key("accounts"), "told", " ".join(words))
+        db.hincrby(key("stats"), "clock", hour)
+        at = time.monotonic()
+        fleet.wait_done(5)
+        assert time.monotonic() - at < 10
+        assert len(peer.posts) == 6
+        lines = fleet.events("redis_clock_back")
+        assert sum(line["back_ms"] for line in lines) >= hour - 3000 and {line["queue"] for line in lines} == {"orders"}
+        assert len(lines) == 1
+        assert not fleet.events("worker_recovered")

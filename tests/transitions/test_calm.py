@@ -238,7 +238,7 @@ def play(q, seed):
             q.settle(*({"token": t, "op": "dead:rejected", "account": "", "effect": "-", "due": f"d-{t}", "body": "{}"} for t in back))
         held = [t for t, _ in q.claimed_of(got)]
         q.books()
-    counters = {k: v for k, v in q.hash("stats").items() if not k.startswith(("turn:", "limits"))}
+    counters = {k: v for k, v in q.hash("stats").items() if not k.startswith(("turn:", "limits", "clock"))}
     return out, counters, results, q.list("results"), q.jobs()
 
 

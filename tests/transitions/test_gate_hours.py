@@ -261,3 +261,71 @@ def test_what_an_outage_of_500s_costs_without_an_exact_look_up(sim, slots, worke
     print(f"{slots} slots, {workers} workers: {len(unknown)} of 1,000 unknown")
     assert slots * workers <= len(unknown) <= slots * workers + 5
     assert len(set(unknown + created)) == 1000
+
+
+def test_redis_clock_goes_back_an_hour(sim):
+    """A rate, a breaker, a hold, a Retry-After, operators' pauses, retries and a dead worker's lease: all go on as if nothing had
+    happened, but for the time since the last beat."""
+    sim.limits("slow", rate=1, burst=2)
+    sim.limits("full", rate=1, burst=50)
+    sim.limits("down", failures=1, cooldown=30 * SECOND)
+    told, well = [], []
+
+    def answer(account, at):
+        if account == "later" and not told:
+            told.append(at)
+            return f"p{10 * MINUTE}"
+        return "s" if well else {"down": "f", "dead": "h"}.get(account, "s")
+
+    provider = Provider(sim, answer, jitter=0)
+    push(sim, "slow", *[str(n) for n in range(30)])
+    for account in ("full", "down", "dead", "later"):
+        push(sim, account, "1", "2")
+    sim.beat("gone", lease=30 * SECOND)
+    sim.call("pause", ["paused", "pause", str(10 * MINUTE), ""])
+    sim.call("pause", ["forever", "pause", "0", ""])
+    push(sim, "paused", "1")
+    push(sim, "forever", "1")
+    provider.play(sim.at + 2 * SECOND)
+    assert len(provider.started["slow"]) == 4
+    sim.db.zadd(sim.key("delayed"), {"far": START + 5 * MINUTE})
+    back_to = sim.at
+    assert sim.beat()[4] == "0"
+    sim.at = back_to - HOUR
+    left = {a: sim.gate(a).till - back_to for a in ("down", "dead", "later")}
+    assert 0 < left["down"] <= 30 * SECOND and left["later"] == 10 * MINUTE - 2 * SECOND
+    assert sim.beat()[4] == str(HOUR)
+    assert {a: sim.gate(a).till - sim.at for a in left} == left
+    assert sim.gate("full").ts <= sim.at and sim.gate("slow").ts <= sim.at
+    assert sim.db.zscore(sim.key("delayed"), "far") == START + 5 * MINUTE - HOUR
+    sim.db.zrem(sim.key("delayed"), "far")
+    assert sim.db.zscore(sim.key("workers"), "gone") == START + 30 * SECOND - HOUR
+    assert sim.hash("pauses") == {"paused": f"{START + 10 * MINUTE - HOUR} ", "forever": "0 "}
+    assert sim.beat()[4] == "0"  # once
+    at = sim.at
+    well.append(True)
+    provider.play(at + 26 * SECOND)
+    assert len(provider.started["slow"]) == 30
+    assert sim.beat("w")[5:] == []
+    provider.play(at + 11 * MINUTE)
+    assert sim.beat("w")[5:] == ["gone"]
+    for account in ("full", "down", "dead", "later"):
+        assert len(provider.started[account]) == 2, account
+    assert provider.started["later"][-1][1] == at + left["later"]
+    assert at + 10 * MINUTE - 2 * SECOND <= provider.started["paused"][0][1] <= at + 10 * MINUTE
+    assert "forever" not in provider.started
+    sim.db.hdel(sim.key("pauses"), "forever")
+    provider.play(sim.at + 2 * SECOND)
+    assert len(provider.started["forever"]) == 1
+
+
+def test_a_clock_that_is_kept_right_moves_nothing(sim):
+    sim.limits("down", failures=1, cooldown=30 * SECOND)
+    provider = Provider(sim, lambda a, at: "f", jitter=0)
+    push(sim, "down", "1", "2")
+    provider.play(sim.at + SECOND)
+    before = sim.gate("down"), sim.zset("gates"), sim.zset("delayed")
+    sim.beat()
+    sim.at -= SECOND
+    assert sim.beat()[4] == "0"
+    assert (sim.gate("down"), sim.zset("gates"), sim.zset("delayed")) == before

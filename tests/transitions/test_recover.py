@@ -16,7 +16,7 @@ def test_what_a_beat_says_of_the_lease(q):
     q.expire("a")
     assert q.beat("a")[2] == "E"
     q.expire("a")
-    assert q.beat("b")[4:] == ["a"]
+    assert q.beat("b")[5:] == ["a"]
     q.recover("a")
     assert q.beat("a")[2] == "N"
     assert q.hash("workers:info") == {}

@@ -18,7 +18,7 @@ local sizes = { 'jobs', ms(redis.call('LLEN', KEYS[1])), 'picked_up', ms(redis.c
   'dead', ms(redis.call('ZCARD', KEYS[6])), 'results', ms(redis.call('LLEN', KEYS[7])) }
 local stats = redis.call('HGETALL', KEYS[8])
 for i = 1, #stats, 2 do
-  if stats[i] ~= 'limits' and not string.find(stats[i], '^turn:') and not string.find(stats[i], '^passed:') then -- no counters
+  if stats[i] ~= 'limits' and stats[i] ~= 'clock' and not string.find(stats[i], '^turn:') and not string.find(stats[i], '^passed:') then -- no counters
     sizes[#sizes + 1] = stats[i]
     sizes[#sizes + 1] = stats[i + 1]
   end
