@@ -88,6 +88,8 @@ static int change(struct session *s, const struct options *o, const char *queue,
     if (r == NULL)
         return s->code;
     int code = report(s->verb, o, queue, account, r);
+    if (strcmp(s->verb->name, "resume") == 0)
+        session_wake(s); /* those that are idle would look at what waits with their next beat */
     freeReplyObject(r);
     return code;
 }

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import pytest
 
@@ -42,6 +43,24 @@ def test_a_paused_account_lets_the_other_pass(world, peer):
     wait_until(lambda: world.db.zcard(world.key("waiting")) == 1, what="the job to wait")
     run(world, "resume", QUEUE, "shop")
     assert world.result(2.5)["id"] == "one"
+
+
+def test_resume_of_an_account_that_is_held_has_one_order_tried_at_once(empty_redis, peer):
+    """Also where every worker is idle: it waits for what is pushed, and its next beat is 20 s away."""
+    with World(empty_redis, peer, worker={"lease": "60s"}, account={"breaker_cooldown": "10m"}) as world:
+        peer.default = Answer(401, {"message": "no"})
+        for n in range(3):
+            world.send(f"j{n}")
+        world.daemon.wait_event("account_held", 10)
+        wait_until(lambda: world.db.zcard(world.key("waiting")) == 3, what="all to wait")
+        before = len(peer.posts)
+        peer.default = lambda request: created(world.provider, request)
+        time.sleep(1)  # it is idle now
+        at = time.monotonic()
+        run(world, "resume", QUEUE, "shop")
+        assert len(world.results_by_id(3)) == 3
+        assert peer.posts[before].at - at < 3
+        assert len(peer.posts) == before + 3
 
 
 def test_a_pause_for_a_while_ends_by_itself(world):
