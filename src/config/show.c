@@ -5,17 +5,13 @@
 #include <stdio.h>
 
 #include "dray/provider.h"
-
-/* Called for each key that has a value. */
-typedef void (*show_fn)(struct buf *out, const struct key *key, struct buf *value,
-                        struct buf *origin);
+#include "util/json_tree.h"
 
 struct show {
     const struct config_full *full;
-    struct buf *out;
+    struct buf *out;          /* INI */
+    cJSON *tree;              /* JSON; NULL: INI is shown */
     struct buf value, origin; /* scratch */
-    show_fn key;
-    bool json;
 };
 
 static void write_where(const struct setting *setting, struct buf *out) {
@@ -72,11 +68,33 @@ static bool is_http_json(const struct section *section, const void *base) {
            span_is(span_str(((const struct account *)base)->provider->name), "http-json");
 }
 
+static void key_ini(struct show *s, const char *name) {
+    struct buf *out = s->out;
+    size_t start = out->len;
+    buf_addf(out, "%s = ", name);
+    buf_add_span(out, buf_span(&s->value));
+    while (buf_ok(out) && out->len - start < 40)
+        buf_add_char(out, ' ');
+    buf_add_str(out, " ; ");
+    buf_add_span(out, buf_span(&s->origin));
+    buf_add_char(out, '\n');
+}
+
+/* `section`: where the key goes, in JSON. */
+static void show_key(struct show *s, cJSON *section, const char *name) {
+    if (s->tree == NULL) {
+        key_ini(s, name);
+        return;
+    }
+    cJSON *key = cJSON_AddObjectToObject(section, name);
+    tree_add_text(key, "value", span_str(buf_cstr(&s->value)));
+    tree_add_text(key, "from", span_str(buf_cstr(&s->origin)));
+}
+
 /* Their values may be secret, all of them. */
-static void show_named(struct show *s, const struct section *section, bool first) {
-    for (const struct named *n = section->named; n != NULL; n = n->next, first = false) {
+static void show_named(struct show *s, const struct section *section, cJSON *in) {
+    for (const struct named *n = section->named; n != NULL; n = n->next) {
         char name[HEADER_NAME_MAX + 32];
-        struct key key = {.name = name};
         snprintf(name, sizeof(name), "%s %s", n->key->name, n->name);
         buf_reset(&s->value);
         buf_reset(&s->origin);
@@ -85,16 +103,12 @@ static void show_named(struct show *s, const struct section *section, bool first
         else
             buf_add_str(&s->value, "(hidden)");
         write_where(&n->set, &s->origin);
-        if (s->json && !first)
-            buf_add_char(s->out, ',');
-        s->key(s->out, &key, &s->value, &s->origin);
+        show_key(s, in, name);
     }
 }
 
-/* The first key of a section needs no comma before it. */
-static void show_keys(struct show *s, const struct section *section, const void *base) {
+static void show_keys(struct show *s, const struct section *section, const void *base, cJSON *in) {
     const struct section_info *info = &section_infos[section->kind];
-    bool first = true;
     for (size_t i = 0; i < info->key_count; i++) {
         const struct key *key = &info->keys[i];
         if (key->flags & KEY_NAMED || (key->flags & KEY_HTTP_JSON && !is_http_json(section, base)))
@@ -105,95 +119,52 @@ static void show_keys(struct show *s, const struct section *section, const void 
         if (s->value.len == 0 && section->settings[i].text == NULL)
             continue;
         write_origin(section, key, base, &s->origin);
-        if (s->json && !first)
-            buf_add_char(s->out, ',');
-        s->key(s->out, key, &s->value, &s->origin);
-        first = false;
+        show_key(s, in, key->name);
     }
-    show_named(s, section, first);
+    show_named(s, section, in);
 }
 
-static void show_section(struct show *s, enum section_kind kind, const char *name, const void *base,
-                         bool first) {
+/* `parent`: where the section goes, in JSON. */
+static void show_section(struct show *s, enum section_kind kind, const char *name, const void *base, cJSON *parent) {
     const struct section_info *info = &section_infos[kind];
     const struct section *section = draft_find(&s->full->draft, kind, name);
+    cJSON *in = NULL;
     if (section == NULL)
         return;
-    if (s->json) {
-        if (!first)
-            buf_add_char(s->out, ',');
-        buf_add_json_str(s->out, span_str(info->named ? name : info->name));
-        buf_add_str(s->out, ":{");
-        show_keys(s, section, base);
-        buf_add_char(s->out, '}');
-        return;
-    }
-    buf_addf(s->out, "%s[%s%s%s]\n", first ? "" : "\n", info->name, info->named ? " " : "", name);
-    show_keys(s, section, base);
+    if (s->tree != NULL)
+        in = cJSON_AddObjectToObject(parent, info->named ? name : info->name);
+    else
+        buf_addf(s->out, "%s[%s%s%s]\n", kind == SECTION_REDIS ? "" : "\n", info->name, info->named ? " " : "", name);
+    show_keys(s, section, base, in);
 }
 
-static void key_ini(struct buf *out, const struct key *key, struct buf *value, struct buf *origin) {
-    size_t start = out->len;
-    buf_addf(out, "%s = ", key->name);
-    buf_add_span(out, buf_span(value));
-    while (buf_ok(out) && out->len - start < 40)
-        buf_add_char(out, ' ');
-    buf_add_str(out, " ; ");
-    buf_add_span(out, buf_span(origin));
-    buf_add_char(out, '\n');
-}
-
-static void key_json(struct buf *out, const struct key *key, struct buf *value,
-                     struct buf *origin) {
-    buf_add_json_str(out, span_str(key->name));
-    buf_add_str(out, ":{\"value\":");
-    buf_add_json_str(out, buf_span(value));
-    buf_add_str(out, ",\"from\":");
-    buf_add_json_str(out, buf_span(origin));
-    buf_add_char(out, '}');
-}
-
-static struct show show_begin(const struct config *c, struct buf *out, show_fn key, bool json) {
-    struct show s = {.full = (const struct config_full *)c, .out = out, .key = key, .json = json};
+static void show_all(const struct config *c, struct buf *out, cJSON *tree) {
+    struct show s = {.full = (const struct config_full *)c, .out = out, .tree = tree};
     buf_init(&s.value, 1u << 20);
     buf_init(&s.origin, 8192);
-    return s;
-}
-
-static void show_end(struct show *s) {
-    buf_deinit(&s->value);
-    buf_deinit(&s->origin);
+    show_section(&s, SECTION_REDIS, "", c, tree);
+    show_section(&s, SECTION_WORKER, "", c, tree);
+    show_section(&s, SECTION_ADMIN, "", c, tree);
+    cJSON *queues = tree != NULL ? cJSON_AddObjectToObject(tree, "queues") : NULL;
+    for (uint32_t i = 0; i < c->queue_count; i++)
+        show_section(&s, SECTION_QUEUE, c->queues[i].name, &c->queues[i], queues);
+    cJSON *accounts = tree != NULL ? cJSON_AddObjectToObject(tree, "accounts") : NULL;
+    for (uint32_t i = 0; i < c->account_count; i++)
+        show_section(&s, SECTION_ACCOUNT, c->accounts[i]->name, c->accounts[i], accounts);
+    buf_deinit(&s.value);
+    buf_deinit(&s.origin);
 }
 
 void config_show(const struct config *c, struct buf *out) {
-    struct show s = show_begin(c, out, key_ini, false);
     buf_addf(out, "; file: %s\n", c->path != NULL ? c->path : "none");
-    show_section(&s, SECTION_REDIS, "", c, true);
-    show_section(&s, SECTION_WORKER, "", c, false);
-    show_section(&s, SECTION_ADMIN, "", c, false);
-    for (uint32_t i = 0; i < c->queue_count; i++)
-        show_section(&s, SECTION_QUEUE, c->queues[i].name, &c->queues[i], false);
-    for (uint32_t i = 0; i < c->account_count; i++)
-        show_section(&s, SECTION_ACCOUNT, c->accounts[i]->name, c->accounts[i], false);
-    show_end(&s);
+    show_all(c, out, NULL);
 }
 
 void config_show_json(const struct config *c, struct buf *out) {
-    struct show s = show_begin(c, out, key_json, true);
-    buf_add_str(out, "{\"file\":");
-    if (c->path != NULL)
-        buf_add_json_str(out, span_str(c->path));
-    else
-        buf_add_str(out, "null");
-    show_section(&s, SECTION_REDIS, "", c, false);
-    show_section(&s, SECTION_WORKER, "", c, false);
-    show_section(&s, SECTION_ADMIN, "", c, false);
-    buf_add_str(out, ",\"queues\":{");
-    for (uint32_t i = 0; i < c->queue_count; i++)
-        show_section(&s, SECTION_QUEUE, c->queues[i].name, &c->queues[i], i == 0);
-    buf_add_str(out, "},\"accounts\":{");
-    for (uint32_t i = 0; i < c->account_count; i++)
-        show_section(&s, SECTION_ACCOUNT, c->accounts[i]->name, c->accounts[i], i == 0);
-    buf_add_str(out, "}}");
-    show_end(&s);
+    cJSON *tree = cJSON_CreateObject();
+    if (tree != NULL) {
+        tree_add_text(tree, "file", span_str(c->path));
+        show_all(c, out, tree);
+    }
+    tree_print(tree, out); /* without memory `out` failed */
 }
