@@ -6,8 +6,10 @@
 
 #include "dray/timefmt.h"
 
-#define REASON_MAX  200
-#define TICKETS_MAX 200
+#define REASON_MAX   200
+#define TICKETS_MAX  200
+#define TICKET_MAX   31           /* bytes of one */
+#define ACT_BODY_MAX (256u << 10) /* a list of ids, each escaped, fits; the tree of more would hold the loop up */
 
 struct act {
     struct request *request; /* NULL: answered otherwise; the script may have run all the same */
@@ -64,15 +66,41 @@ void act_log(const struct request *r, const char *what, const char *result) {
     log_end(&l);
 }
 
-bool act_body(struct request *r, struct json_doc *doc) {
+static void bad_body(struct request *r, const char *why) {
+    answer_error(r, 400, "bad_body", "the body must be a JSON object%s%s", why[0] != '\0' ? ": " : "", why);
+}
+
+bool act_body_kept(struct request *r, struct json_doc *doc) {
     struct err err = {""};
     if (r->body.len == 0)
         buf_add_str(&r->body, "{}");
     if (json_parse(doc, r->body.data, r->body.len, &err) == 0 && json_type(doc, 0) == JSON_OBJECT)
         return true;
-    answer_error(r, 400, "bad_body", "the body must be a JSON object%s%s",
-                 err.text[0] != '\0' ? ": " : "", err.text);
+    bad_body(r, err.text);
     return false;
+}
+
+/* cJSON lets pass what is no UTF-8, and ends a text at a NUL, also at an escaped one: an id cut short might be another's. */
+cJSON *act_body(struct request *r) {
+    size_t n = r->body.len;
+    const char *text = n > 0 ? buf_cstr(&r->body) : "{}", *end = text;
+    char why[48] = "";
+    if (n > ACT_BODY_MAX) {
+        answer_error(r, 413, "body_too_large", "a body may have %u bytes here", ACT_BODY_MAX);
+        return NULL;
+    }
+    cJSON *body = NULL;
+    if (strlen(text) < n || strstr(text, "\\u0000") != NULL)
+        snprintf(why, sizeof(why), "it has a NUL");
+    else if (!utf8_valid(text, n))
+        snprintf(why, sizeof(why), "it is no UTF-8");
+    else if ((body = cJSON_ParseWithOpts(text, &end, true)) == NULL)
+        snprintf(why, sizeof(why), "at byte %zu", (size_t)(end - text) + 1);
+    if (cJSON_IsObject(body))
+        return body;
+    cJSON_Delete(body);
+    bad_body(r, why);
+    return NULL;
 }
 
 /* ---- pause and resume ---- */
@@ -81,10 +109,11 @@ static void pause_done(struct request *r, const redisReply *reply, bool pausing)
     bool was =
         reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && reply->element[0]->len > 0;
     act_log(r, pausing ? "pause" : "resume", "done");
-    buf_addf(&r->out, "{\"paused\":%s,\"was_paused\":%s}", pausing ? "true" : "false",
-             was ? "true" : "false");
     r->admin->views.stale = true;
-    answer_json(r, 200);
+    cJSON *answer = cJSON_CreateObject();
+    cJSON_AddBoolToObject(answer, "paused", pausing);
+    cJSON_AddBoolToObject(answer, "was_paused", was);
+    answer_tree(r, 200, answer);
 }
 
 static void on_paused(struct request *r, const redisReply *reply) {
@@ -101,23 +130,20 @@ struct pause {
 };
 
 /* {"reason": TEXT, "for": "10m"}, both optional. */
-static bool read_pause(struct request *r, struct pause *p) {
-    struct json_doc *doc = &r->admin->views.doc;
-    char text[32];
+static bool read_pause(struct request *r, const cJSON *body, struct pause *p) {
+    const cJSON *reason = cJSON_GetObjectItemCaseSensitive(body, "reason");
+    const cJSON *length = cJSON_GetObjectItemCaseSensitive(body, "for");
+    const char *words = cJSON_GetStringValue(reason), *text = cJSON_GetStringValue(length);
     memset(p, 0, sizeof(*p));
-    if (!act_body(r, doc))
-        return false;
-    uint32_t reason = json_get(doc, 0, "reason"), length = json_get(doc, 0, "for");
-    if (reason != JSON_NONE && (json_copy(doc, reason, p->reason, sizeof(p->reason)) < 0 ||
-                                strpbrk(p->reason, "\r\n") != NULL)) {
+    if (reason != NULL && (words == NULL || strlen(words) > REASON_MAX || strpbrk(words, "\r\n") != NULL)) {
         answer_error(r, 400, "bad_body", "reason: one line of at most %d bytes", REASON_MAX);
         return false;
     }
-    if (length != JSON_NONE && (json_copy(doc, length, text, sizeof(text)) < 0 ||
-                                duration_parse(span_str(text), &p->for_ms) < 0 || p->for_ms == 0)) {
+    if (length != NULL && (text == NULL || duration_parse(span_str(text), &p->for_ms) < 0 || p->for_ms == 0)) {
         answer_error(r, 400, "bad_body", "for: a duration such as \"10m\"");
         return false;
     }
+    strcpy(p->reason, words != NULL ? words : "");
     return true;
 }
 
@@ -125,7 +151,10 @@ static void change(struct request *r, bool pausing) {
     static const enum queue_key keys[] = {KEY_PAUSES, KEY_GATES, KEY_ACCOUNTS, KEY_LIMITS, KEY_UNWELL};
     const struct lane *lane = request_lane(r);
     struct pause p;
-    if (lane == NULL || !read_pause(r, &p))
+    cJSON *body = lane != NULL ? act_body(r) : NULL;
+    bool good = body != NULL && read_pause(r, body, &p);
+    cJSON_Delete(body);
+    if (!good)
         return;
     if (r->param[1][0] != '\0' && lane_port(lane, r->param[1]) == NULL) {
         answer_error(r, 404, "no_such_account", "the queue has no account of that name");
@@ -161,32 +190,41 @@ static void on_run(struct request *r, const redisReply *reply) {
     snprintf(result, sizeof(result), "%llu", (unsigned long long)done);
     act_log(r, "run", result);
     r->admin->views.stale = true;
-    buf_addf(&r->out, "{\"done\":\"run\",\"count\":%llu}", (unsigned long long)done);
-    answer_json(r, 200);
+    cJSON *answer = cJSON_CreateObject();
+    cJSON_AddStringToObject(answer, "done", "run");
+    tree_add_u64(answer, "count", done);
+    answer_tree(r, 200, answer);
+}
+
+/* How many tickets the list has; 0: it is none, or too long. */
+static uint32_t count_tickets(const cJSON *list) {
+    const cJSON *ticket;
+    uint32_t count = 0;
+    cJSON_ArrayForEach(ticket, list) {
+        size_t n = cJSON_IsString(ticket) ? strlen(ticket->valuestring) : 0;
+        if (n == 0 || n > TICKET_MAX || ++count > TICKETS_MAX)
+            return 0;
+    }
+    return cJSON_IsArray(list) ? count : 0;
 }
 
 /* {"tickets":[TEXT, …]} */
 void handle_run(struct request *r) {
-    struct json_doc *doc = &r->admin->views.doc;
     const struct lane *lane = request_lane(r);
-    char ticket[32];
-    uint32_t count = 0;
-    if (lane == NULL || !act_body(r, doc))
+    cJSON *body = lane != NULL ? act_body(r) : NULL;
+    if (body == NULL)
         return;
-    uint32_t list = json_get(doc, 0, "tickets");
-    bool good = list != JSON_NONE && json_type(doc, list) == JSON_ARRAY;
-    for (uint32_t i = good ? json_first(doc, list) : JSON_NONE; good && i != JSON_NONE; i = json_next(doc, list, i), count++)
-        good = count < TICKETS_MAX && json_type(doc, i) == JSON_STRING && json_copy(doc, i, ticket, sizeof(ticket)) > 0;
-    if (!good || count == 0) {
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(body, "tickets"), *ticket;
+    uint32_t count = count_tickets(list);
+    if (count > 0) {
+        struct buf *cmd = &lane->worker->text_cmd;
+        buf_reset(cmd);
+        queue_cmd_begin(cmd, SCRIPT_RUN_NOW, 1, count);
+        queue_cmd_key(cmd, &lane->keys, KEY_DELAYED);
+        cJSON_ArrayForEach(ticket, list) redis_resp_str(cmd, ticket->valuestring);
+        act_call(r, lane, SCRIPT_RUN_NOW, cmd, on_run);
+    } else {
         answer_error(r, 400, "bad_body", "tickets: a list of 1 to %d delayed jobs' tickets is expected", TICKETS_MAX);
-        return;
     }
-    struct buf *cmd = &lane->worker->text_cmd;
-    buf_reset(cmd);
-    queue_cmd_begin(cmd, SCRIPT_RUN_NOW, 1, count);
-    queue_cmd_key(cmd, &lane->keys, KEY_DELAYED);
-    for (uint32_t i = json_first(doc, list); i != JSON_NONE; i = json_next(doc, list, i))
-        if (json_copy(doc, i, ticket, sizeof(ticket)) > 0)
-            redis_resp_str(cmd, ticket);
-    act_call(r, lane, SCRIPT_RUN_NOW, cmd, on_run);
+    cJSON_Delete(body);
 }

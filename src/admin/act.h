@@ -16,7 +16,9 @@ void act_call(struct request *r, const struct lane *lane, enum script_id script,
               const struct buf *cmd, act_fn done);
 void act_log(const struct request *r, const char *what, const char *result);
 
-/* The body as a JSON object, or empty. False: answered with 400 already. */
-bool act_body(struct request *r, struct json_doc *doc);
+/* The body, a JSON object or empty, for cJSON_Delete(); NULL: answered with 400 already. */
+cJSON *act_body(struct request *r);
+/* A body that may hold a job or an order, whose bytes stay. False: answered with 400 already. */
+bool act_body_kept(struct request *r, struct json_doc *doc);
 
 #endif

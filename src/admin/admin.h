@@ -8,6 +8,7 @@
 #include "admin/view.h"
 #include "dray/admin.h"
 #include "queue/letter.h"
+#include "util/json_tree.h"
 #include "worker/worker.h"
 
 #define ADMIN_PARAMS    3
@@ -94,7 +95,8 @@ void clients_remove(struct client *c);
 void clients_arm(struct admin *a);
 
 /* answer.c */
-void answer_json(struct request *r, unsigned status); /* `out` holds the JSON */
+/* Answers with the tree and frees it; NULL, or a tree that cannot be printed: 500. */
+void answer_tree(struct request *r, unsigned status, cJSON *tree);
 void answer_error(struct request *r, unsigned status, const char *code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 struct MHD_Response *answer_response(struct request *r);

@@ -5,10 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 
-void answer_json(struct request *r, unsigned status) {
+void answer_tree(struct request *r, unsigned status, cJSON *tree) {
+    buf_reset(&r->out);
     r->status = status;
     r->content_type = "application/json";
-    buf_add_char(&r->out, '\n');
+    if (tree_print(tree, &r->out)) {
+        buf_add_char(&r->out, '\n');
+        return;
+    }
+    r->status = 500;
+    r->constant = SPAN_LIT("{\"error\":{\"code\":\"memory\",\"message\":\"out of memory\"}}\n"); /* needs none */
 }
 
 void answer_error(struct request *r, unsigned status, const char *code, const char *format, ...) {
@@ -17,11 +23,10 @@ void answer_error(struct request *r, unsigned status, const char *code, const ch
     va_start(ap, format);
     vsnprintf(message, sizeof(message), format, ap);
     va_end(ap);
-    buf_reset(&r->out);
-    buf_addf(&r->out, "{\"error\":{\"code\":\"%s\",\"message\":", code);
-    buf_add_json_str(&r->out, span_str(message));
-    buf_add_str(&r->out, "}}");
-    answer_json(r, status);
+    cJSON *answer = cJSON_CreateObject(), *error = cJSON_AddObjectToObject(answer, "error");
+    cJSON_AddStringToObject(error, "code", code);
+    tree_add_text(error, "message", span_str(message));
+    answer_tree(r, status, answer);
 }
 
 const char *request_query(const struct request *r, const char *name) {

@@ -33,30 +33,32 @@ static void with_view(struct request *r, handler_fn answer) {
 
 /* ---- queues ---- */
 
-static void add_histogram(struct buf *b, const char *name, const struct histogram *h) {
-    buf_addf(b, "\"%s\":{\"counts\":[", name);
-    for (size_t i = 0; i <= HISTOGRAM_MAX; i++)
-        buf_addf(b, "%llu,", (unsigned long long)h->count[i]);
-    api_end(b, ']');
-    buf_addf(b, ",\"sum_us\":%llu},", (unsigned long long)h->sum_us);
+static void add_counts(cJSON *o, const char *name, const uint64_t *counts, size_t n) {
+    cJSON *list = cJSON_AddArrayToObject(o, name);
+    for (size_t i = 0; i < n; i++)
+        cJSON_AddItemToArray(list, cJSON_CreateNumber((double)counts[i]));
 }
 
-static void add_here(struct buf *b, const struct lane *lane) {
-    buf_add_str(b, "\"here\":{");
-    api_u64(b, "inflight", lane_active(lane));
-    api_u64(b, "settling", lane->orders[ORDER_SETTLING].count);
-    api_u64(b, "concurrency", lane->config->concurrency);
-    api_u64(b, "claimed", lane->stats.claimed);
-    api_u64(b, "settled", lane->stats.settled);
-    api_u64(b, "fenced", lane->stats.fenced);
-    api_u64(b, "lookups", lane->stats.lookups);
-    api_bool(b, "redis_full", lane->redis_full);
-    api_str(b, "pickup_mode", pickup_blocks(lane) ? "blocking" : "polling");
-    api_bool(b, "leased", lane->leased && clock_boot_ns() < lane->lease_until_ns);
-    add_histogram(b, "http", &lane->stats.http);
-    add_histogram(b, "pickup", &lane->stats.pickup);
-    api_end(b, '}');
-    buf_add_char(b, ',');
+static void add_histogram(cJSON *o, const char *name, const struct histogram *h) {
+    cJSON *histogram = cJSON_AddObjectToObject(o, name);
+    add_counts(histogram, "counts", h->count, HISTOGRAM_MAX + 1);
+    tree_add_u64(histogram, "sum_us", h->sum_us);
+}
+
+static void add_here(cJSON *o, const struct lane *lane) {
+    cJSON *here = cJSON_AddObjectToObject(o, "here");
+    tree_add_u64(here, "inflight", lane_active(lane));
+    tree_add_u64(here, "settling", lane->orders[ORDER_SETTLING].count);
+    tree_add_u64(here, "concurrency", lane->config->concurrency);
+    tree_add_u64(here, "claimed", lane->stats.claimed);
+    tree_add_u64(here, "settled", lane->stats.settled);
+    tree_add_u64(here, "fenced", lane->stats.fenced);
+    tree_add_u64(here, "lookups", lane->stats.lookups);
+    cJSON_AddBoolToObject(here, "redis_full", lane->redis_full);
+    api_str(here, "pickup_mode", pickup_blocks(lane) ? "blocking" : "polling");
+    cJSON_AddBoolToObject(here, "leased", lane->leased && clock_boot_ns() < lane->lease_until_ns);
+    add_histogram(here, "http", &lane->stats.http);
+    add_histogram(here, "pickup", &lane->stats.pickup);
 }
 
 static uint64_t inflight_of(const struct view *v) {
@@ -66,138 +68,121 @@ static uint64_t inflight_of(const struct view *v) {
     return sum;
 }
 
-static void add_queue(struct buf *b, const struct view *v, const struct lane *lane,
-                      uint64_t now_ms) {
+static void add_queue(cJSON *o, const struct view *v, const struct lane *lane, uint64_t now_ms) {
     uint64_t oldest = view_oldest_ms(v);
-    buf_add_char(b, '{');
-    api_str(b, "queue", v->queue);
-    api_u64(b, "read_at", v->at_ms);
-    api_u64(b, "jobs", v->jobs);
-    api_u64(b, "waiting", v->waiting);
-    api_u64(b, "delayed", v->delayed);
-    api_u64(b, "inflight", inflight_of(v));
-    api_u64(b, "dead", v->dead);
-    api_u64(b, "results", v->results);
-    api_u64(b, "workers", v->workers_alive);
-    api_u64(b, "oldest_age_ms",
-            oldest > 0 && oldest < now_ms ? now_ms - oldest : 0);
-    api_u64(b, "queued", v->jobs + v->waiting + v->overdue);
-    api_bool(b, "results_full",
-             lane->config->results_high_water > 0 &&
-                 v->results >= lane->config->results_high_water);
-    api_pause(b, "paused", &v->pause, now_ms);
-    buf_add_str(b, "\"totals\":{");
+    api_str(o, "queue", v->queue);
+    tree_add_u64(o, "read_at", v->at_ms);
+    tree_add_u64(o, "jobs", v->jobs);
+    tree_add_u64(o, "waiting", v->waiting);
+    tree_add_u64(o, "delayed", v->delayed);
+    tree_add_u64(o, "inflight", inflight_of(v));
+    tree_add_u64(o, "dead", v->dead);
+    tree_add_u64(o, "results", v->results);
+    tree_add_u64(o, "workers", v->workers_alive);
+    tree_add_u64(o, "oldest_age_ms", oldest > 0 && oldest < now_ms ? now_ms - oldest : 0);
+    tree_add_u64(o, "queued", v->jobs + v->waiting + v->overdue);
+    cJSON_AddBoolToObject(o, "results_full",
+                          lane->config->results_high_water > 0 &&
+                              v->results >= lane->config->results_high_water);
+    api_pause(o, "paused", &v->pause, now_ms);
+    cJSON *totals = cJSON_AddObjectToObject(o, "totals");
     for (size_t i = 0; i < QUEUE_COUNTERS; i++)
-        api_u64(b, queue_counter_names[i], v->counters[i]);
-    api_end(b, '}');
-    buf_add_char(b, ',');
-    add_here(b, lane);
-    api_end(b, '}');
-    buf_add_char(b, ',');
+        tree_add_u64(totals, queue_counter_names[i], v->counters[i]);
+    add_here(o, lane);
 }
 
-static void add_queues(struct buf *b, const struct admin *a) {
+static void add_queues(cJSON *answer, const struct admin *a) {
     uint64_t now = clock_unix_ms();
-    buf_add_str(b, "\"queues\":[");
+    cJSON *list = cJSON_AddArrayToObject(answer, "queues");
     for (uint32_t i = 0; i < a->views.count; i++) {
         const struct lane *lane = view_lane(a->views.list[i]);
         if (lane != NULL)
-            add_queue(b, a->views.list[i], lane, now);
+            add_queue(api_element(list), a->views.list[i], lane, now);
     }
-    api_end(b, ']');
 }
 
 /* ---- workers ---- */
 
-static void add_workers(struct buf *b, const struct admin *a) {
-    buf_add_str(b, "\"workers\":[");
+/* What a worker wrote of itself; null where that is no object. */
+static void add_info(cJSON *o, const char *text) {
+    cJSON *info = cJSON_ParseWithOpts(text, NULL, true);
+    if (cJSON_IsObject(info) && cJSON_AddItemToObject(o, "info", info))
+        return;
+    cJSON_Delete(info);
+    cJSON_AddNullToObject(o, "info");
+}
+
+static void add_workers(cJSON *answer, const struct admin *a) {
+    cJSON *list = cJSON_AddArrayToObject(answer, "workers");
     for (uint32_t i = 0; i < a->views.count; i++) {
         const struct view *v = a->views.list[i];
         for (uint32_t k = 0; k < v->worker_count; k++) {
             const struct worker_view *w = &v->workers[k];
-            buf_add_char(b, '{');
-            api_str(b, "queue", v->queue);
-            api_str(b, "worker", w->id);
-            api_bool(b, "this", strcmp(w->id, a->worker->id) == 0);
-            api_u64(b, "inflight", w->inflight);
-            api_u64(b, "lease_until", w->lease_until_ms);
-            api_bool(b, "alive", w->lease_until_ms > v->redis_ms);
-            buf_addf(b, "\"info\":%s},", w->info[0] == '{' ? w->info : "null");
+            cJSON *o = api_element(list);
+            api_str(o, "queue", v->queue);
+            api_str(o, "worker", w->id);
+            cJSON_AddBoolToObject(o, "this", strcmp(w->id, a->worker->id) == 0);
+            tree_add_u64(o, "inflight", w->inflight);
+            tree_add_u64(o, "lease_until", w->lease_until_ms);
+            cJSON_AddBoolToObject(o, "alive", w->lease_until_ms > v->redis_ms);
+            add_info(o, w->info);
         }
     }
-    api_end(b, ']');
 }
 
 /* ---- the worker itself ---- */
 
-static void add_this(struct buf *b, const struct request *r) {
+static void add_this(cJSON *answer, const struct request *r) {
     const struct admin *a = r->admin;
     const struct worker *w = a->worker;
     uint64_t now = clock_unix_ms(), at = views_read_at(&a->views);
-    api_u64(b, "at", now);
-    buf_add_str(b, "\"worker\":{");
-    api_str(b, "id", w->id);
-    api_str(b, "version", DRAY_VERSION);
-    api_str(b, "mode", mode_name(w));
-    api_str(b, "not_ready", not_ready(w));
-    api_u64(b, "uptime_ms", now > w->started_unix_ms ? now - w->started_unix_ms : 0);
-    api_u64(b, "inflight", w->active);
-    api_u64(b, "max_inflight", w->boot->max_inflight);
-    api_end(b, '}');
-    buf_add_str(b, ",\"redis\":{");
+    tree_add_u64(answer, "at", now);
+    cJSON *o = cJSON_AddObjectToObject(answer, "worker");
+    api_str(o, "id", w->id);
+    api_str(o, "version", DRAY_VERSION);
+    api_str(o, "mode", mode_name(w));
+    api_str(o, "not_ready", not_ready(w));
+    tree_add_u64(o, "uptime_ms", now > w->started_unix_ms ? now - w->started_unix_ms : 0);
+    tree_add_u64(o, "inflight", w->active);
+    tree_add_u64(o, "max_inflight", w->boot->max_inflight);
+    o = cJSON_AddObjectToObject(answer, "redis");
     const char *away = redis_away(w);
-    api_bool(b, "up", away == NULL);
-    api_str(b, "error", away);
-    api_u64(b, "connections", worker_connections(w));
-    api_u64(b, "read_at", at);
-    api_end(b, '}');
-    buf_add_str(b, ",\"access\":{");
-    api_bool(b, "token_configured", admin_has_tokens(w->config));
-    api_str(b, "who", r->with_token ? r->who : NULL);
-    api_bool(b, "may_act", r->with_token);
-    api_end(b, '}');
+    cJSON_AddBoolToObject(o, "up", away == NULL);
+    api_str(o, "error", away);
+    tree_add_u64(o, "connections", worker_connections(w));
+    tree_add_u64(o, "read_at", at);
+    o = cJSON_AddObjectToObject(answer, "access");
+    cJSON_AddBoolToObject(o, "token_configured", admin_has_tokens(w->config));
+    api_str(o, "who", r->with_token ? r->who : NULL);
+    cJSON_AddBoolToObject(o, "may_act", r->with_token);
 }
 
-static void add_bounds(struct buf *b) {
-    buf_add_str(b, "\"bounds_us\":{\"http\":[");
-    for (size_t i = 0; i < HISTOGRAM_MAX; i++)
-        buf_addf(b, "%llu,", (unsigned long long)http_bounds_us[i]);
-    api_end(b, ']');
-    buf_add_str(b, ",\"pickup\":[");
-    for (size_t i = 0; i < HISTOGRAM_MAX; i++)
-        buf_addf(b, "%llu,", (unsigned long long)pickup_bounds_us[i]);
-    api_end(b, ']');
-    buf_add_char(b, '}');
+static void add_bounds(cJSON *answer) {
+    cJSON *bounds = cJSON_AddObjectToObject(answer, "bounds_us");
+    add_counts(bounds, "http", http_bounds_us, HISTOGRAM_MAX);
+    add_counts(bounds, "pickup", pickup_bounds_us, HISTOGRAM_MAX);
 }
 
 static void answer_status(struct request *r) {
-    struct buf *b = &r->out;
-    buf_add_char(b, '{');
-    add_this(b, r);
-    buf_add_char(b, ',');
-    add_queues(b, r->admin);
-    buf_add_char(b, ',');
-    api_accounts_top(b, r->admin);
-    buf_add_char(b, ',');
-    add_workers(b, r->admin);
-    buf_add_char(b, ',');
-    add_bounds(b);
-    buf_add_char(b, '}');
-    answer_json(r, 200);
+    cJSON *answer = cJSON_CreateObject();
+    add_this(answer, r);
+    add_queues(answer, r->admin);
+    api_accounts_top(answer, r->admin);
+    add_workers(answer, r->admin);
+    add_bounds(answer);
+    answer_tree(r, 200, answer);
 }
 
 static void answer_queues(struct request *r) {
-    buf_add_char(&r->out, '{');
-    add_queues(&r->out, r->admin);
-    buf_add_char(&r->out, '}');
-    answer_json(r, 200);
+    cJSON *answer = cJSON_CreateObject();
+    add_queues(answer, r->admin);
+    answer_tree(r, 200, answer);
 }
 
 static void answer_workers(struct request *r) {
-    buf_add_char(&r->out, '{');
-    add_workers(&r->out, r->admin);
-    buf_add_char(&r->out, '}');
-    answer_json(r, 200);
+    cJSON *answer = cJSON_CreateObject();
+    add_workers(answer, r->admin);
+    answer_tree(r, 200, answer);
 }
 
 void handle_status(struct request *r) {

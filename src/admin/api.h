@@ -1,22 +1,21 @@
-/* What the API's handlers share: writing members of JSON objects, each with a comma behind it that
- * api_end takes back. */
+/* What the API's handlers share: members of cJSON objects, and numbers of the query. A parent that found no memory is
+ * NULL; adding to it does nothing. */
 #ifndef DRAY_ADMIN_API_H
 #define DRAY_ADMIN_API_H
 
 #include "admin/admin.h"
 
-void api_str(struct buf *b, const char *name, const char *value); /* NULL: null */
-void api_u64(struct buf *b, const char *name, uint64_t value);
-void api_bool(struct buf *b, const char *name, bool value);
-void api_pause(struct buf *b, const char *name, const struct pause_view *p, uint64_t now_ms);
-void api_end(struct buf *b, char bracket);
+void api_str(cJSON *object, const char *name, const char *value); /* NULL: null */
+void api_ms(cJSON *object, const char *name, uint64_t value);     /* 0: null */
+void api_pause(cJSON *object, const char *name, const struct pause_view *p, uint64_t now_ms);
+cJSON *api_element(cJSON *array); /* a new object at its end */
 
 /* A number from the query, or `otherwise`; false: answered with 400 already. */
 bool query_number(struct request *r, const char *name, uint64_t otherwise, uint64_t most,
                   uint64_t *value);
 
 /* "accounts":{…}, those in trouble first. */
-void api_accounts_top(struct buf *b, const struct admin *a);
+void api_accounts_top(cJSON *answer, const struct admin *a);
 void answer_accounts(struct request *r);
 
 #endif

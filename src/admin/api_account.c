@@ -1,4 +1,5 @@
 /* What the API says of accounts: their state, why, and until when. */
+#include <math.h>
 #include <string.h>
 
 #include "admin/api.h"
@@ -41,52 +42,45 @@ static double tokens_now(const struct account *account, const struct account_vie
     return account->rate > 0 ? (tokens < account->burst ? tokens : account->burst) : 0;
 }
 
-static void add_account(struct buf *b, const char *queue, const struct port *port,
+static void add_here(cJSON *o, const struct port *port) {
+    cJSON *here = cJSON_AddObjectToObject(o, "here");
+    tree_add_u64(here, "inflight", port->active);
+    tree_add_u64(here, "created", port->stats.results[RESULT_CREATED]);
+    tree_add_u64(here, "duplicate", port->stats.results[RESULT_DUPLICATE]);
+    tree_add_u64(here, "failed", port->stats.results[RESULT_FAILED]);
+    tree_add_u64(here, "last_created_at", port->stats.created_ms);
+    tree_add_u64(here, "stray_answers", port->stats.strays);
+    tree_add_u64(here, "repeated_ids", port->stats.repeated_ids);
+    cJSON *attempts = cJSON_AddObjectToObject(here, "attempts");
+    for (int i = 0; i < VERDICTS; i++)
+        if (port->stats.attempts[i] > 0)
+            tree_add_u64(attempts, verdict_name((enum verdict)i), port->stats.attempts[i]);
+}
+
+static void add_account(cJSON *o, const char *queue, const struct port *port,
                         const struct account_view *v, uint64_t now_ms) {
     const struct account *account = port->account;
     enum account_state state = state_of(v, now_ms);
     char held[GATE_REASON_MAX];
-    buf_add_char(b, '{');
-    api_str(b, "queue", queue);
-    api_str(b, "account", account->name);
-    api_str(b, "provider", account->provider->name);
-    api_str(b, "state", account_state_name(state));
-    api_str(b, "reason", why(state, v, held));
     uint64_t until = state == ACCOUNT_PAUSED_BY_OPERATOR ? v->pause.until_ms : v->until_ms;
-    if (state < ACCOUNT_LIMITED && until > 0)
-        api_u64(b, "until", until);
-    else
-        buf_add_str(b, "\"until\":null,");
-    api_u64(b, "waiting", v->waiting);
+    api_str(o, "queue", queue);
+    api_str(o, "account", account->name);
+    api_str(o, "provider", account->provider->name);
+    api_str(o, "state", account_state_name(state));
+    api_str(o, "reason", why(state, v, held));
+    api_ms(o, "until", state < ACCOUNT_LIMITED ? until : 0);
+    tree_add_u64(o, "waiting", v->waiting);
     if (account->concurrency > 0)
-        api_u64(b, "concurrency", v->concurrency);
+        tree_add_u64(o, "concurrency", v->concurrency);
     else
-        buf_add_str(b, "\"concurrency\":null,");
-    api_u64(b, "concurrency_limit", account->concurrency);
-    api_u64(b, "failures", v->failures);
-    uint64_t token_ms = account_token_expires_ms(account);
-    if (token_ms > 0)
-        api_u64(b, "token_expires_at", token_ms);
-    else
-        buf_add_str(b, "\"token_expires_at\":null,");
-    buf_addf(b, "\"tokens\":%.2f,\"rate\":%g,\"burst\":%u,", tokens_now(account, v), account->rate,
-             account->burst);
-    buf_add_str(b, "\"here\":{");
-    api_u64(b, "inflight", port->active);
-    api_u64(b, "created", port->stats.results[RESULT_CREATED]);
-    api_u64(b, "duplicate", port->stats.results[RESULT_DUPLICATE]);
-    api_u64(b, "failed", port->stats.results[RESULT_FAILED]);
-    api_u64(b, "last_created_at", port->stats.created_ms);
-    api_u64(b, "stray_answers", port->stats.strays);
-    api_u64(b, "repeated_ids", port->stats.repeated_ids);
-    buf_add_str(b, "\"attempts\":{");
-    for (int i = 0; i < VERDICTS; i++)
-        if (port->stats.attempts[i] > 0)
-            api_u64(b, verdict_name((enum verdict)i), port->stats.attempts[i]);
-    api_end(b, '}');
-    api_end(b, '}');
-    api_end(b, '}');
-    buf_add_char(b, ',');
+        cJSON_AddNullToObject(o, "concurrency");
+    tree_add_u64(o, "concurrency_limit", account->concurrency);
+    tree_add_u64(o, "failures", v->failures);
+    api_ms(o, "token_expires_at", account_token_expires_ms(account));
+    cJSON_AddNumberToObject(o, "tokens", round(tokens_now(account, v) * 100) / 100);
+    cJSON_AddNumberToObject(o, "rate", account->rate);
+    tree_add_u64(o, "burst", account->burst);
+    add_here(o, port);
 }
 
 struct choice {
@@ -103,9 +97,10 @@ static bool chosen(const struct choice *c, const char *queue, const char *accoun
 }
 
 /* Those in trouble first: one pass per rank, so that nothing is sorted or allocated. */
-static void add_chosen(struct buf *b, const struct admin *a, const struct choice *c) {
+static void add_chosen(cJSON *answer, const struct admin *a, const struct choice *c) {
     uint64_t now = clock_unix_ms(), total = 0, troubled = 0, at = 0;
-    buf_add_str(b, "\"accounts\":{\"list\":[");
+    cJSON *accounts = cJSON_AddObjectToObject(answer, "accounts");
+    cJSON *list = cJSON_AddArrayToObject(accounts, "list");
     for (int pass = ACCOUNT_HELD; pass <= ACCOUNT_OK; pass++)
         for (uint32_t i = 0; i < a->views.count; i++) {
             const struct view *view = a->views.list[i];
@@ -119,16 +114,15 @@ static void add_chosen(struct buf *b, const struct admin *a, const struct choice
                 total++;
                 troubled += pass < ACCOUNT_OK;
                 if (at++ >= c->offset && at <= c->offset + c->limit)
-                    add_account(b, view->queue, port, v, now);
+                    add_account(api_element(list), view->queue, port, v, now);
             }
         }
-    api_end(b, ']');
-    buf_addf(b, ",\"total\":%llu,\"troubled\":%llu}", (unsigned long long)total,
-             (unsigned long long)troubled);
+    tree_add_u64(accounts, "total", total);
+    tree_add_u64(accounts, "troubled", troubled);
 }
 
-void api_accounts_top(struct buf *b, const struct admin *a) {
-    add_chosen(b, a, &(struct choice){.limit = ACCOUNTS_TOP});
+void api_accounts_top(cJSON *answer, const struct admin *a) {
+    add_chosen(answer, a, &(struct choice){.limit = ACCOUNTS_TOP});
 }
 
 void answer_accounts(struct request *r) {
@@ -138,8 +132,7 @@ void answer_accounts(struct request *r) {
     if (!query_number(r, "offset", 0, 1000000, &c.offset) ||
         !query_number(r, "limit", ACCOUNTS_TOP, ACCOUNTS_PAGE, &c.limit))
         return;
-    buf_add_char(&r->out, '{');
-    add_chosen(&r->out, r->admin, &c);
-    buf_add_char(&r->out, '}');
-    answer_json(r, 200);
+    cJSON *answer = cJSON_CreateObject();
+    add_chosen(answer, r->admin, &c);
+    answer_tree(r, 200, answer);
 }

@@ -1,47 +1,36 @@
-/* Writing members of JSON objects, and reading numbers of the query. */
+/* Members of the API's JSON objects, and reading numbers of the query. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "admin/api.h"
 
-void api_str(struct buf *b, const char *name, const char *value) {
-    buf_addf(b, "\"%s\":", name);
-    if (value == NULL)
-        buf_add_str(b, "null");
+void api_str(cJSON *object, const char *name, const char *value) {
+    tree_add_text(object, name, span_str(value));
+}
+
+void api_ms(cJSON *object, const char *name, uint64_t value) {
+    if (value > 0)
+        tree_add_u64(object, name, value);
     else
-        buf_add_json_str(b, span_str(value));
-    buf_add_char(b, ',');
+        cJSON_AddNullToObject(object, name);
 }
 
-void api_u64(struct buf *b, const char *name, uint64_t value) {
-    buf_addf(b, "\"%s\":%llu,", name, (unsigned long long)value);
-}
-
-void api_bool(struct buf *b, const char *name, bool value) {
-    buf_addf(b, "\"%s\":%s,", name, value ? "true" : "false");
-}
-
-/* Takes back the last comma and closes. */
-void api_end(struct buf *b, char bracket) {
-    if (buf_ok(b) && b->len > 0 && b->data[b->len - 1] == ',')
-        b->len--;
-    buf_add_char(b, bracket);
-}
-
-void api_pause(struct buf *b, const char *name, const struct pause_view *p, uint64_t now_ms) {
-    buf_addf(b, "\"%s\":", name);
+void api_pause(cJSON *object, const char *name, const struct pause_view *p, uint64_t now_ms) {
     if (!pause_holds(p, now_ms)) {
-        buf_add_str(b, "null,");
+        cJSON_AddNullToObject(object, name);
         return;
     }
-    buf_add_char(b, '{');
-    if (p->until_ms > 0)
-        api_u64(b, "until", p->until_ms);
-    else
-        buf_add_str(b, "\"until\":null,");
-    api_str(b, "reason", p->reason);
-    api_end(b, '}');
-    buf_add_char(b, ',');
+    cJSON *pause = cJSON_AddObjectToObject(object, name);
+    api_ms(pause, "until", p->until_ms);
+    api_str(pause, "reason", p->reason);
+}
+
+cJSON *api_element(cJSON *array) {
+    cJSON *object = cJSON_CreateObject();
+    if (cJSON_AddItemToArray(array, object))
+        return object;
+    cJSON_Delete(object);
+    return NULL;
 }
 
 bool query_number(struct request *r, const char *name, uint64_t otherwise, uint64_t most,

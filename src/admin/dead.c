@@ -50,6 +50,7 @@ struct walk {
     char *ids[CHUNK_MAX];
     uint64_t times[CHUNK_MAX];
     uint32_t id_count;
+    cJSON *letters;
 };
 
 static void drop_ids(struct walk *k) {
@@ -60,6 +61,7 @@ static void drop_ids(struct walk *k) {
 
 static void walk_free(struct walk *k) {
     drop_ids(k);
+    cJSON_Delete(k->letters);
     queue_keys_deinit(&k->keys);
     json_deinit(&k->doc);
     free(k);
@@ -100,61 +102,59 @@ static bool matches(struct walk *k, const redisReply *entry, uint64_t died_ms) {
            (f->http_status == 0 || last_status(doc) == (int64_t)f->http_status);
 }
 
-static void add_member(struct buf *b, const struct json_doc *doc, const char *name, uint32_t node) {
-    buf_addf(b, ",\"%s\":", name);
+/* A letter's member with its bytes as they stand. */
+static void add_member(cJSON *o, const struct json_doc *doc, const char *name, uint32_t node) {
     if (node == JSON_NONE)
-        buf_add_str(b, "null");
+        cJSON_AddNullToObject(o, name);
     else
-        buf_add_span(b, json_raw(doc, node));
+        tree_add_raw(o, name, json_raw(doc, node));
 }
 
 /* What the provider said may hold personal data, and be long. */
-static void add_message(struct walk *k, struct buf *b, uint32_t node) {
+static void add_message(struct walk *k, cJSON *o, uint32_t node) {
     char text[2048];
     int n = node != JSON_NONE && k->messages ? json_copy(&k->doc, node, text, sizeof(text)) : -1;
-    buf_add_str(b, ",\"message\":");
-    if (n < 0)
-        buf_add_str(b, "null");
-    else
-        buf_add_json_str(b, (struct span){text, (size_t)(n < ENTRY_OUT_MAX ? n : ENTRY_OUT_MAX)});
+    if (n >= ENTRY_OUT_MAX)
+        n = ENTRY_OUT_MAX;
+    tree_add_text(o, "message", n < 0 ? span_str(NULL) : (struct span){text, (size_t)n});
 }
 
 static void list(struct walk *k, const char *id, uint64_t died_ms) {
-    struct buf *b = &k->request->out;
+    static const char *const members[] = {"reason", "account", "id", "order_key"};
     const struct json_doc *doc = &k->doc;
     bool readable = doc->count > 0 && json_type(doc, 0) == JSON_OBJECT;
     uint32_t attempts = readable ? json_get(doc, 0, "attempts") : JSON_NONE;
-    buf_add_str(b, k->listed++ > 0 ? ",{\"dead_id\":" : "{\"dead_id\":");
-    buf_add_json_str(b, span_str(id));
-    buf_addf(b, ",\"died_at\":%llu,\"attempts\":%u,\"http_status\":%lld",
-             (unsigned long long)died_ms, attempts != JSON_NONE ? doc->nodes[attempts].count : 0,
-             readable ? (long long)last_status(doc) : 0ll);
-    static const char *const members[] = {"reason", "account", "id", "order_key"};
+    cJSON *o = api_element(k->letters);
+    k->listed++;
+    tree_add_text(o, "dead_id", span_str(id));
+    tree_add_u64(o, "died_at", died_ms);
+    tree_add_u64(o, "attempts", attempts != JSON_NONE ? doc->nodes[attempts].count : 0);
+    tree_add_i64(o, "http_status", readable ? last_status(doc) : 0);
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
-        add_member(b, doc, members[i], readable ? json_get(doc, 0, members[i]) : JSON_NONE);
-    add_member(b, doc, "code", readable ? json_pointer(doc, 0, "/error/code") : JSON_NONE);
-    add_message(k, b, readable ? json_pointer(doc, 0, "/error/message") : JSON_NONE);
-    buf_add_char(b, '}');
+        add_member(o, doc, members[i], readable ? json_get(doc, 0, members[i]) : JSON_NONE);
+    add_member(o, doc, "code", readable ? json_pointer(doc, 0, "/error/code") : JSON_NONE);
+    add_message(k, o, readable ? json_pointer(doc, 0, "/error/message") : JSON_NONE);
 }
 
 /* ---- the walk ---- */
 
+static void add_cursor(const struct walk *k, cJSON *answer) {
+    char cursor[ADMIN_PARAM_MAX + 24];
+    snprintf(cursor, sizeof(cursor), "%llu~%s", (unsigned long long)k->cursor_ms, k->cursor_id);
+    tree_add_text(answer, "cursor", k->at_end || k->cursor_id[0] == '\0' ? span_str(NULL) : span_str(cursor));
+}
+
 static void finish(struct walk *k) {
     struct request *r = k->request;
     if (r != NULL) {
-        buf_addf(&r->out,
-                 "],\"total\":%llu,\"scanned\":%llu,\"cursor\":", (unsigned long long)k->total,
-                 (unsigned long long)k->scanned);
-        if (k->at_end || k->cursor_id[0] == '\0') {
-            buf_add_str(&r->out, "null}");
-        } else {
-            buf_addf(&r->out, "\"%llu~", (unsigned long long)k->cursor_ms);
-            for (const char *c = k->cursor_id; *c != '\0'; c++)
-                if (*c != '"' && *c != '\\' && (unsigned char)*c >= ' ')
-                    buf_add_char(&r->out, *c);
-            buf_add_str(&r->out, "\"}");
-        }
-        answer_json(r, 200);
+        cJSON *answer = cJSON_CreateObject();
+        tree_add_text(answer, "queue", span_str(k->keys.queue));
+        if (cJSON_AddItemToObject(answer, "letters", k->letters))
+            k->letters = NULL; /* the answer's now */
+        tree_add_u64(answer, "total", k->total);
+        tree_add_u64(answer, "scanned", k->scanned);
+        add_cursor(k, answer);
+        answer_tree(r, 200, answer);
         request_done(r);
     }
     walk_free(k);
@@ -366,6 +366,7 @@ void handle_dead_list(struct request *r) {
     }
     k->worker = r->admin->worker;
     k->chunk = CHUNK_FIRST;
+    k->letters = cJSON_CreateArray();
     k->messages = r->with_token;
     k->began_ns = clock_boot_ns();
     json_init(&k->doc, NODES_MAX);
@@ -373,9 +374,6 @@ void handle_dead_list(struct request *r) {
         walk_free(k);
         return;
     }
-    buf_add_str(&r->out, "{\"queue\":");
-    buf_add_json_str(&r->out, span_str(r->param[0]));
-    buf_add_str(&r->out, ",\"letters\":[");
     place(k);
     request_wait(r, &k->request);
 }

@@ -50,7 +50,7 @@ static void on_letter(void *arg, const redisReply *reply, const char *error) {
 
 static void mend(struct request *r, letter_fn act) {
     const struct lane *lane = request_lane(r);
-    if (lane == NULL || !act_body(r, &r->admin->views.doc))
+    if (lane == NULL || !act_body_kept(r, &r->admin->views.doc))
         return;
     struct mend *m = calloc(1, sizeof(*m));
     if (m == NULL)
@@ -90,10 +90,10 @@ static void finish(struct request *r, const redisReply *reply, const char *done)
         return;
     }
     r->admin->views.stale = true;
-    buf_addf(&r->out, "{\"done\":\"%s\",\"dead_id\":", done);
-    buf_add_json_str(&r->out, span_str(r->param[1]));
-    buf_add_char(&r->out, '}');
-    answer_json(r, 200);
+    cJSON *answer = cJSON_CreateObject();
+    cJSON_AddStringToObject(answer, "done", done);
+    tree_add_text(answer, "dead_id", span_str(r->param[1]));
+    answer_tree(r, 200, answer);
 }
 
 static void on_retried(struct request *r, const redisReply *reply) {
@@ -133,20 +133,18 @@ static bool job_fits(struct request *r, const struct lane *lane, struct span job
     buf_deinit(&scratch);
     if (n == 0)
         return true;
-    buf_reset(&r->out);
-    buf_add_str(&r->out, "{\"error\":{\"code\":\"invalid_job\",\"message\":");
-    buf_add_json_str(&r->out, buf_span(&w->faults.first));
-    buf_add_str(&r->out, ",\"faults\":[");
-    buf_add_span(&r->out, buf_span(&w->faults.list));
-    buf_add_str(&r->out, "]}}");
-    answer_json(r, 422);
+    cJSON *answer = cJSON_CreateObject(), *error = cJSON_AddObjectToObject(answer, "error");
+    cJSON_AddStringToObject(error, "code", "invalid_job");
+    tree_add_text(error, "message", buf_span(&w->faults.first));
+    tree_add_elements(error, "faults", buf_span(&w->faults.list));
+    answer_tree(r, 422, answer);
     return false;
 }
 
 /* The body's `job` (a text) or `order` (an object); without them the letter's own job. */
 static bool new_job(struct request *r, const struct lane *lane, struct letter *l, struct buf *job) {
     struct json_doc *doc = &r->admin->views.doc;
-    if (!act_body(r, doc))
+    if (!act_body_kept(r, doc))
         return false;
     uint32_t text = json_get(doc, 0, "job"), order = json_get(doc, 0, "order");
     if (text == JSON_NONE && order == JSON_NONE) {
@@ -211,7 +209,7 @@ static void retry(struct request *r, const struct lane *lane, struct letter *l) 
 static void resolve(struct request *r, const struct lane *lane, struct letter *l) {
     struct json_doc *doc = &r->admin->views.doc;
     char id[256], account[NAME_MAX_LEN + 1] = "";
-    if (!act_body(r, doc))
+    if (!act_body_kept(r, doc))
         return;
     uint32_t created = json_get(doc, 0, "created"), resend = json_get(doc, 0, "resend");
     bool again = resend != JSON_NONE && json_type(doc, resend) == JSON_TRUE;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "admin/act.h"
+#include "admin/api.h"
 #include "admin/dead.h"
 
 #define IDS_MAX   200
@@ -21,19 +22,19 @@ struct bulk {
     uint32_t count;
     const char *asked[IDS_MAX]; /* those that the script was asked for, in its order */
     uint32_t asked_count, done;
-    struct buf left;            /* JSON: {"dead_id","code"},… */
+    cJSON *left;                /* [{"dead_id","code"},…] */
 };
 
 static void bulk_free(struct bulk *b) {
     buf_deinit(&b->ids);
-    buf_deinit(&b->left);
+    cJSON_Delete(b->left);
     free(b);
 }
 
 static void stays(struct bulk *b, const char *id, const char *code) {
-    buf_add_str(&b->left, b->left.len > 0 ? ",{\"dead_id\":" : "{\"dead_id\":");
-    buf_add_json_str(&b->left, span_str(id));
-    buf_addf(&b->left, ",\"code\":\"%s\"}", code);
+    cJSON *one = api_element(b->left);
+    tree_add_text(one, "dead_id", span_str(id));
+    cJSON_AddStringToObject(one, "code", code);
 }
 
 static void answer(struct bulk *b) {
@@ -44,10 +45,12 @@ static void answer(struct bulk *b) {
         snprintf(result, sizeof(result), "%u of %u", b->done, b->count);
         act_log(r, word, result);
         r->admin->views.stale = true;
-        buf_addf(&r->out, "{\"done\":\"%s\",\"count\":%u,\"left\":[", word, b->done);
-        buf_add_span(&r->out, buf_span(&b->left));
-        buf_add_str(&r->out, "]}");
-        answer_json(r, 200);
+        cJSON *answer = cJSON_CreateObject();
+        cJSON_AddStringToObject(answer, "done", word);
+        tree_add_u64(answer, "count", b->done);
+        if (cJSON_AddItemToObject(answer, "left", b->left))
+            b->left = NULL; /* the answer's now */
+        answer_tree(r, 200, answer);
         request_done(r);
     }
     bulk_free(b);
@@ -196,19 +199,19 @@ static void on_entries(void *arg, const redisReply *reply, const char *error) {
 
 /* {"ids":[TEXT, …]} */
 static bool read_ids(struct request *r, struct bulk *b) {
-    struct json_doc *doc = &r->admin->views.doc;
-    if (!act_body(r, doc))
+    cJSON *body = act_body(r);
+    if (body == NULL)
         return false;
-    uint32_t list = json_get(doc, 0, "ids");
-    bool good = list != JSON_NONE && json_type(doc, list) == JSON_ARRAY;
-    for (uint32_t i = good ? json_first(doc, list) : JSON_NONE; good && i != JSON_NONE; i = json_next(doc, list, i)) {
-        char id[ADMIN_PARAM_MAX];
-        good = b->count < IDS_MAX && json_type(doc, i) == JSON_STRING && json_copy(doc, i, id, sizeof(id)) > 0;
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(body, "ids"), *id;
+    bool good = cJSON_IsArray(list);
+    cJSON_ArrayForEach(id, list) {
+        size_t n = cJSON_IsString(id) ? strlen(id->valuestring) : 0;
+        good = good && n > 0 && n < ADMIN_PARAM_MAX && ++b->count <= IDS_MAX;
         if (!good)
             break;
-        buf_add(&b->ids, id, strlen(id) + 1);
-        b->count++;
+        buf_add(&b->ids, id->valuestring, n + 1);
     }
+    cJSON_Delete(body);
     if (good && b->count > 0 && buf_ok(&b->ids))
         return true;
     answer_error(r, 400, "bad_body", "ids: a list of 1 to %d dead letters' ids is expected", IDS_MAX);
@@ -224,7 +227,7 @@ static void start(struct request *r, enum bulk_verb verb) {
         abort(); /* Redis holds every job's state; another worker recovers */
     b->verb = verb;
     buf_init(&b->ids, IDS_MAX * ADMIN_PARAM_MAX);
-    buf_init(&b->left, IDS_MAX * 8 * ADMIN_PARAM_MAX);
+    b->left = cJSON_CreateArray();
     if (!read_ids(r, b)) {
         bulk_free(b);
         return;

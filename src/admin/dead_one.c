@@ -8,21 +8,19 @@ struct fetch {
     struct request *request; /* NULL: answered otherwise */
 };
 
-static void write_entry(struct request *r, const redisReply *entry) {
-    struct json_doc *doc = &r->admin->views.doc;
-    buf_add_str(&r->out, "{\"queue\":");
-    buf_add_json_str(&r->out, span_str(r->param[0]));
-    buf_add_str(&r->out, ",\"dead_id\":");
-    buf_add_json_str(&r->out, span_str(r->param[1]));
-    if (json_parse(doc, entry->str, entry->len, NULL) == 0) {
-        buf_add_str(&r->out, ",\"entry\":");
-        buf_add(&r->out, entry->str, entry->len);
+/* The entry's bytes stay as they are: the job's and the answers' numbers keep their digits. */
+static void answer_entry(struct request *r, const redisReply *entry) {
+    struct span text = {entry->str, entry->len};
+    cJSON *answer = cJSON_CreateObject();
+    tree_add_text(answer, "queue", span_str(r->param[0]));
+    tree_add_text(answer, "dead_id", span_str(r->param[1]));
+    if (json_parse(&r->admin->views.doc, text.ptr, text.len, NULL) == 0) {
+        tree_add_raw(answer, "entry", text);
     } else { /* not dray's: for a person to look at */
-        buf_add_str(&r->out, ",\"entry\":null,\"text\":");
-        buf_add_json_str(&r->out, (struct span){entry->str, entry->len});
+        cJSON_AddNullToObject(answer, "entry");
+        tree_add_text(answer, "text", text);
     }
-    buf_add_char(&r->out, '}');
-    answer_json(r, 200);
+    answer_tree(r, 200, answer);
 }
 
 static void on_entry(void *arg, const redisReply *reply, const char *error) {
@@ -32,7 +30,7 @@ static void on_entry(void *arg, const redisReply *reply, const char *error) {
         if (reply == NULL || reply->type == REDIS_REPLY_ERROR)
             answer_error(r, 503, "redis", "Redis: %s", reply != NULL ? reply->str : error);
         else if (reply->type == REDIS_REPLY_STRING)
-            write_entry(r, reply);
+            answer_entry(r, reply);
         else
             answer_error(r, 404, "no_such_letter",
                          "no dead letter of that id; was it retried or dropped?");

@@ -4,7 +4,7 @@
  * answers, lets jobs be claimed at least once in liveness_after. Redis being away, or full, is not the worker's fault:
  * a restart would only cost what is in flight.
  */
-#include "admin/admin.h"
+#include "admin/api.h"
 
 #include <stdio.h>
 
@@ -48,12 +48,10 @@ const char *not_ready(const struct worker *w) {
 
 void handle_readyz(struct request *r) {
     const char *why = not_ready(r->admin->worker);
-    buf_addf(&r->out, "{\"ready\":%s,\"reason\":", why == NULL ? "true" : "false");
-    if (why == NULL)
-        buf_add_str(&r->out, "null}");
-    else
-        buf_addf(&r->out, "\"%s\"}", why);
-    answer_json(r, why == NULL ? 200 : 503);
+    cJSON *answer = cJSON_CreateObject();
+    cJSON_AddBoolToObject(answer, "ready", why == NULL);
+    api_str(answer, "reason", why);
+    answer_tree(r, why == NULL ? 200 : 503, answer);
 }
 
 /* The queue that has waited longest although it could have been claimed from, or NULL. */
@@ -106,13 +104,11 @@ void handle_healthz(struct request *r) {
     buf_init(&reason, 1024);
     unhealthy_reason(r->admin, &reason);
     bool healthy = reason.len == 0;
-    buf_addf(&r->out, "{\"healthy\":%s,\"mode\":\"%s\",\"redis\":\"%s\",\"reason\":",
-             healthy ? "true" : "false", mode_name(w), redis_away(w) == NULL ? "up" : "away");
-    if (healthy)
-        buf_add_str(&r->out, "null");
-    else
-        buf_add_json_str(&r->out, buf_span(&reason));
-    buf_add_char(&r->out, '}');
+    cJSON *answer = cJSON_CreateObject();
+    cJSON_AddBoolToObject(answer, "healthy", healthy);
+    api_str(answer, "mode", mode_name(w));
+    api_str(answer, "redis", redis_away(w) == NULL ? "up" : "away");
+    api_str(answer, "reason", healthy ? NULL : buf_cstr(&reason));
     buf_deinit(&reason);
-    answer_json(r, healthy ? 200 : 503);
+    answer_tree(r, healthy ? 200 : 503, answer);
 }

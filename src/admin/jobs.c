@@ -51,14 +51,8 @@ static void finish(struct search *s) {
             cJSON_AddStringToObject(s->answer, "cursor", s->cursor);
         else
             cJSON_AddNullToObject(s->answer, "cursor");
-        char *text = cJSON_PrintUnformatted(s->answer);
-        if (text != NULL) {
-            buf_add_str(&r->out, text);
-            answer_json(r, 200);
-        } else {
-            answer_error(r, 500, "memory", "out of memory");
-        }
-        cJSON_free(text);
+        answer_tree(r, 200, s->answer);
+        s->answer = NULL;
         request_done(r);
     }
     search_free(s);

@@ -106,6 +106,46 @@ def test_a_body_that_is_none(world, body):
         assert world.ask(f"{DEAD}/{verb}", "POST", body=body).status == 400
 
 
+def refused(world, path, body):
+    answer = world.ask(path, "POST", body=body)
+    return answer.status, answer.json["error"]["message"]
+
+
+def test_a_body_that_cannot_be_read_whole_is_refused(world, peer):
+    """Nothing is done by half of a text: a NUL ends none, and what stands behind the object is no part of it."""
+    [id] = die(world, peer, 1, Answer(400, {"code": 1}))
+    drop = f"{DEAD}/drop"
+    assert refused(world, drop, '{"ids":["%s\\u0000x"]}' % id) == (400, "the body must be a JSON object: it has a NUL")
+    assert refused(world, drop, b'{"ids":["%s"]}\0' % id.encode())[0] == 400
+    assert refused(world, drop, b'{"ids":["%s"],"x":"\xff"}' % id.encode()) == (400, "the body must be a JSON object: it is no UTF-8")
+    assert refused(world, drop, '{"ids":["%s"]} {}' % id)[0] == 400
+    assert refused(world, drop, '{"ids":["%s",]}' % id) == (400, f"the body must be a JSON object: at byte {len(id) + 12}")
+    assert refused(world, drop, '{"IDS":["%s"]}' % id)[0] == 400
+    assert refused(world, drop, '{"ids":["%s"]%s}' % (id, " " * (256 << 10)))[0] == 413
+    assert world.dead_ids() == [id]
+    assert world.post(drop, {"ids": [id]})["count"] == 1
+
+
+def test_what_others_wrote_is_never_broken_json(world, peer):
+    """The API's own members are made by a library that takes any bytes: they are made valid before."""
+    [id] = die(world, peer, 1, Answer(400, b'{"code":1,"data":1853726451928473601,"price":9.990}'))
+    entry = world.db.hget(world.key("dead:entries"), id)
+    assert b"1853726451928473601" in entry and b"9.990" in entry
+    answer = world.ask(f"/api/v1/dead/{QUEUE}/{id}")
+    assert b'"entry":' + entry + b"}" in answer.body, "byte for byte"
+    world.db.hset(world.key("dead:entries"), id, b"no letter \xff")
+    broken = world.get(f"/api/v1/dead/{QUEUE}/{id}")
+    assert (broken["entry"], broken["text"]) == (None, "no letter \ufffd")
+    infos = world.key("workers:info")
+    [worker] = world.db.hkeys(infos)
+
+    def told():
+        world.db.hset(infos, worker, b'{"broken')  # its own beat may write it anew
+        return world.get("/api/v1/workers")["workers"][0]["info"]
+
+    wait_until(lambda: told() is None, what="the worker's own words to be none")
+
+
 def test_who_may(world):
     for verb in ("retry", "drop", "export"):
         assert world.ask(f"{DEAD}/{verb}", "POST", body={"ids": ["x"]}, token=None).status == 401
