@@ -7,42 +7,29 @@
 #define LIST_MAX    100000u
 #define DOUBLED_MAX 1000u
 
-static void refuse(struct sandbox *s, struct reply *reply, unsigned status, const char *message) {
-    buf_reset(&s->out);
-    reply->status = status;
-    buf_add_char(&s->out, '{');
-    form_text(&s->out, "message", message);
-    buf_add_char(&s->out, '}');
-}
-
-static void write_totals(struct sandbox *s) {
+static void add_totals(const struct sandbox *s, cJSON *o) {
     const struct sandbox_totals *t = &s->tally.totals;
-    buf_addf(&s->out,
-             "\"totals\":{\"posts\":%llu,\"created\":%llu,\"refused\":%llu,\"lookups\":%llu,"
-             "\"keys\":%llu,\"doubled\":%llu}",
-             (unsigned long long)t->posts, (unsigned long long)t->created,
-             (unsigned long long)t->refused, (unsigned long long)t->lookups,
-             (unsigned long long)t->keys, (unsigned long long)t->doubled);
+    cJSON *totals = cJSON_AddObjectToObject(o, "totals");
+    tree_add_u64(totals, "posts", t->posts);
+    tree_add_u64(totals, "created", t->created);
+    tree_add_u64(totals, "refused", t->refused);
+    tree_add_u64(totals, "lookups", t->lookups);
+    tree_add_u64(totals, "keys", t->keys);
+    tree_add_u64(totals, "doubled", t->doubled);
 }
 
-/* The order's id as in its create answer, always as a string. */
-static void write_id(struct sandbox *s, uint32_t order) {
-    const struct tally_order *o = &s->tally.orders[order];
-    buf_add_char(&s->out, '"');
-    endpoints[o->endpoint].write_id(&s->out, tally_serial(&s->tally, order), o->created_ms);
-    buf_add_char(&s->out, '"');
-}
-
-static void write_key(struct sandbox *s, const struct tally_key *k) {
-    buf_addf(&s->out, "{\"provider\":\"%s\",\"key\":", endpoints[k->endpoint].name);
-    buf_add_json_str(&s->out, (struct span){k->name, k->name_len});
-    buf_addf(&s->out, ",\"posts\":%u,\"created\":%u,\"ids\":[", k->posts, k->created);
-    for (uint32_t o = k->first; o != TALLY_NONE; o = s->tally.orders[o].next) {
-        if (o != k->first)
-            buf_add_char(&s->out, ',');
-        write_id(s, o);
+static cJSON *key_of(const struct sandbox *s, const struct tally_key *k) {
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "provider", endpoints[k->endpoint].name);
+    tree_add_text(o, "key", (struct span){k->name, k->name_len});
+    cJSON_AddNumberToObject(o, "posts", k->posts);
+    cJSON_AddNumberToObject(o, "created", k->created);
+    cJSON *ids = cJSON_AddArrayToObject(o, "ids");
+    for (uint32_t i = k->first; i != TALLY_NONE; i = s->tally.orders[i].next) {
+        const struct tally_order *order = &s->tally.orders[i]; /* its id as in the create answer, always as a string */
+        cJSON_AddItemToArray(ids, form_id(endpoints[order->endpoint].write_id, tally_serial(&s->tally, i), order->created_ms));
     }
-    buf_add_str(&s->out, "]}");
+    return o;
 }
 
 struct filter {
@@ -57,19 +44,15 @@ static bool matches(const struct sandbox *s, const struct filter *f, const struc
            (f->account == NULL || strcmp(s->callers[k->caller]->name, f->account) == 0);
 }
 
-/* Writes up to `max` matching keys; returns how many there are. */
-static uint32_t write_keys(struct sandbox *s, const struct filter *f, bool doubled_only,
-                           uint32_t max) {
+/* Adds up to `max` matching keys; returns how many there are. */
+static uint32_t add_keys(const struct sandbox *s, const struct filter *f, bool doubled_only, uint32_t max, cJSON *list) {
     uint32_t n = 0, skipped = 0;
     for (uint32_t i = 0; i < s->tally.key_count; i++) {
         const struct tally_key *k = &s->tally.keys[i];
         if ((doubled_only && k->created < 2) || !matches(s, f, k) || skipped++ < f->offset)
             continue;
-        if (n++ >= max)
-            continue;
-        if (n > 1)
-            buf_add_char(&s->out, ',');
-        write_key(s, k);
+        if (n++ < max)
+            cJSON_AddItemToArray(list, key_of(s, k));
     }
     return n;
 }
@@ -87,14 +70,13 @@ static void get_orders(struct sandbox *s, const struct request *r, struct reply 
                        .limit = number_or(r, "limit", LIST_MAX)};
     const struct filter all = {0};
     reply->status = 200;
-    buf_add_char(&s->out, '{');
-    write_totals(s);
-    buf_add_str(&s->out, ",\"doubled\":[");
-    write_keys(s, &all, true, DOUBLED_MAX);
-    buf_add_str(&s->out, "],\"orders\":[");
+    cJSON *o = cJSON_CreateObject();
+    add_totals(s, o);
+    add_keys(s, &all, true, DOUBLED_MAX, cJSON_AddArrayToObject(o, "doubled"));
     uint32_t limit = f.limit < LIST_MAX ? f.limit : LIST_MAX;
-    uint32_t n = write_keys(s, &f, false, limit);
-    buf_addf(&s->out, "],\"more\":%u}", n > limit ? n - limit : 0);
+    uint32_t n = add_keys(s, &f, false, limit, cJSON_AddArrayToObject(o, "orders"));
+    cJSON_AddNumberToObject(o, "more", n > limit ? n - limit : 0);
+    reply_tree(s, o);
 }
 
 static void get_arrivals(struct sandbox *s, const struct request *r, struct reply *reply) {
@@ -102,31 +84,32 @@ static void get_arrivals(struct sandbox *s, const struct request *r, struct repl
     uint16_t index;
     struct caller *c = name == NULL ? NULL : caller_named(s, name, &index);
     if (c == NULL) {
-        refuse(s, reply, 400, "account: a bearer token, or the user of basic credentials");
+        reply_message(s, reply, 400, "account: a bearer token, or the user of basic credentials");
         return;
     }
     uint64_t kept = c->arrival_count < ARRIVALS_MAX ? c->arrival_count : ARRIVALS_MAX;
     reply->status = 200;
-    buf_addf(&s->out, "{\"count\":%llu,\"arrivals_ms\":[", (unsigned long long)c->arrival_count);
-    for (uint64_t i = c->arrival_count - kept; i < c->arrival_count; i++) {
-        if (i > c->arrival_count - kept)
-            buf_add_char(&s->out, ',');
-        buf_add_u64(&s->out, c->arrivals == NULL ? 0 : c->arrivals[i % ARRIVALS_MAX]);
-    }
-    buf_add_str(&s->out, "]}");
+    cJSON *o = cJSON_CreateObject();
+    tree_add_u64(o, "count", c->arrival_count);
+    cJSON *arrivals = cJSON_AddArrayToObject(o, "arrivals_ms");
+    for (uint64_t i = c->arrival_count - kept; i < c->arrival_count; i++)
+        cJSON_AddItemToArray(arrivals, cJSON_CreateNumber(c->arrivals == NULL ? 0 : (double)c->arrivals[i % ARRIVALS_MAX]));
+    reply_tree(s, o);
 }
 
 static void write_status(struct sandbox *s, struct reply *reply) {
+    cJSON *o = cJSON_CreateObject();
     reply->status = 200;
-    buf_add_str(&s->out, "{\"settings\":");
-    trouble_write(&s->trouble, &s->out);
-    buf_add_char(&s->out, ',');
-    write_totals(s);
-    buf_add_str(&s->out, ",\"endpoints\":[");
-    for (uint16_t i = 0; i < endpoint_count; i++)
-        buf_addf(&s->out, "%s{\"provider\":\"%s\",\"post\":\"%s\"}", i == 0 ? "" : ",",
-                 endpoints[i].name, endpoints[i].path);
-    buf_add_str(&s->out, "]}");
+    cJSON_AddItemToObject(o, "settings", trouble_json(&s->trouble));
+    add_totals(s, o);
+    cJSON *list = cJSON_AddArrayToObject(o, "endpoints");
+    for (uint16_t i = 0; i < endpoint_count; i++) {
+        cJSON *one = cJSON_CreateObject();
+        cJSON_AddStringToObject(one, "provider", endpoints[i].name);
+        cJSON_AddStringToObject(one, "post", endpoints[i].path);
+        cJSON_AddItemToArray(list, one);
+    }
+    reply_tree(s, o);
 }
 
 struct setting_walk {
@@ -151,13 +134,13 @@ static void post_set(struct sandbox *s, const struct request *r, struct reply *r
     uint16_t index;
     struct caller *c = name == NULL ? NULL : caller_named(s, name, &index);
     if (name != NULL && c == NULL) {
-        refuse(s, reply, 400, "account: too many, or too long a name");
+        reply_message(s, reply, 400, "account: too many, or too long a name");
         return;
     }
     struct setting_walk w = {.trouble = c != NULL && c->has_trouble ? c->trouble : s->trouble};
     MHD_get_connection_values(r->connection, MHD_GET_ARGUMENT_KIND, set_one, &w);
     if (w.failed) {
-        refuse(s, reply, 400, w.err.text);
+        reply_message(s, reply, 400, w.err.text);
         return;
     }
     if (c == NULL) {
@@ -196,7 +179,7 @@ void control_handle(struct sandbox *s, struct request *r, struct reply *reply) {
     else if (post && strcmp(page, "/reset") == 0)
         post_reset(s, reply);
     else
-        refuse(s, reply, 404,
-               "GET /_sandbox, /_sandbox/orders, /_sandbox/arrivals?account=…; "
-               "POST /_sandbox/set?…, /_sandbox/reset");
+        reply_message(s, reply, 404,
+                      "GET /_sandbox, /_sandbox/orders, /_sandbox/arrivals?account=…; "
+                      "POST /_sandbox/set?…, /_sandbox/reset");
 }

@@ -12,9 +12,8 @@
 
 void reply_error(struct sandbox *s, uint16_t endpoint, struct reply *reply, unsigned status,
                  const char *code, const char *message) {
-    buf_reset(&s->out);
     reply->status = status;
-    endpoints[endpoint].write_error(&s->out, &s->rng, status, code, message);
+    reply_tree(s, endpoints[endpoint].error(&s->rng, status, code, message));
 }
 
 void creation_refuse(struct creation *c, unsigned status, const char *code, const char *message) {
@@ -137,9 +136,8 @@ bool creation_make(struct creation *c, uint32_t count, bool counts, bool without
         .organization = span_str(header_value(c->r, "X-S2-Organization")),
         .without_id = without_id,
     };
-    buf_reset(&s->out);
     c->reply->status = c->endpoint->created_status;
-    c->endpoint->write_created(&s->out, &created);
+    reply_tree(s, c->endpoint->created(&created));
     return true;
 }
 

@@ -6,33 +6,28 @@ void json_write_id(struct buf *out, uint64_t serial, uint64_t created_ms) {
     buf_addf(out, "J%llu", (unsigned long long)serial + 1000001);
 }
 
-static void write_id_member(struct buf *out, const struct created *c) {
-    buf_add_str(out, "\"id\":\"");
-    json_write_id(out, c->serial, c->created_ms);
-    buf_add_str(out, "\",");
+static void add_id(cJSON *o, const struct created *c) {
+    if (!c->without_id)
+        cJSON_AddItemToObject(o, "id", form_id(json_write_id, c->serial, c->created_ms));
 }
 
-void json_write_created(struct buf *out, const struct created *c) {
-    buf_add_str(out, "{\"status\":\"ok\",");
-    if (!c->without_id)
-        write_id_member(out, c);
-    buf_add_str(out, "\"order\":{");
-    if (!c->without_id)
-        write_id_member(out, c);
-    form_time(out, "created_at", c->created_ms);
-    buf_add_char(out, ',');
-    form_member(out, "reference", c->order, json_get(c->order, 0, "reference"));
-    buf_add_char(out, ',');
-    form_member(out, "request", c->order, 0);
-    buf_add_str(out, "}}");
+cJSON *json_created(const struct created *c) {
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "status", "ok");
+    add_id(o, c);
+    cJSON *order = cJSON_AddObjectToObject(o, "order");
+    add_id(order, c);
+    form_time(order, "created_at", c->created_ms);
+    form_member(order, "reference", c->order, json_get(c->order, 0, "reference"));
+    form_member(order, "request", c->order, 0);
+    return o;
 }
 
-void json_write_error(struct buf *out, struct rng *rng, unsigned status, const char *code,
-                      const char *message) {
+cJSON *json_error(struct rng *rng, unsigned status, const char *code, const char *message) {
+    cJSON *o = cJSON_CreateObject();
     (void)rng, (void)status;
-    buf_add_str(out, "{\"status\":\"error\",");
-    form_text(out, "code", code);
-    buf_add_char(out, ',');
-    form_text(out, "message", message);
-    buf_add_char(out, '}');
+    cJSON_AddStringToObject(o, "status", "error");
+    cJSON_AddStringToObject(o, "code", code);
+    tree_add_text(o, "message", span_str(message));
+    return o;
 }

@@ -13,19 +13,25 @@ void kakaclo_write_id(struct buf *out, uint64_t serial, uint64_t created_ms) {
     buf_add_u64(out, FIRST_ID + serial);
 }
 
-void kakaclo_write_created(struct buf *out, const struct created *c) {
-    buf_add_str(out, "{\"code\":10000,\"message\":\"success\"");
-    if (!c->without_id) {
-        buf_add_str(out, c->count > 1 ? ",\"data\":[" : ",\"data\":");
-        for (uint32_t i = 0; i < c->count; i++) {
-            if (i > 0)
-                buf_add_char(out, ',');
-            kakaclo_write_id(out, c->serial + i, c->created_ms);
-        }
-        if (c->count > 1)
-            buf_add_char(out, ']');
+static cJSON *success(void) {
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddNumberToObject(o, "code", 10000);
+    cJSON_AddStringToObject(o, "message", "success");
+    return o;
+}
+
+cJSON *kakaclo_created(const struct created *c) {
+    cJSON *o = success();
+    if (c->without_id)
+        return o;
+    if (c->count == 1) {
+        tree_add_u64(o, "data", FIRST_ID + c->serial);
+        return o;
     }
-    buf_add_char(out, '}');
+    cJSON *ids = cJSON_AddArrayToObject(o, "data");
+    for (uint32_t i = 0; i < c->count; i++)
+        cJSON_AddItemToArray(ids, cJSON_CreateNumber((double)(FIRST_ID + c->serial + i)));
+    return o;
 }
 
 /* Custom orders have ids such as "C202401164058": the day and a number. */
@@ -35,23 +41,17 @@ void kakaclo_custom_write_id(struct buf *out, uint64_t serial, uint64_t created_
     buf_addf(out, "C%.4s%.2s%.2s%04llu", day, day + 5, day + 8, (unsigned long long)serial + 1);
 }
 
-void kakaclo_custom_write_created(struct buf *out, const struct created *c) {
-    buf_add_str(out, "{\"code\":10000,\"message\":\"success\"");
-    if (!c->without_id) {
-        buf_add_str(out, ",\"data\":\"");
-        kakaclo_custom_write_id(out, c->serial, c->created_ms);
-        buf_add_char(out, '"');
-    }
-    buf_add_char(out, '}');
+cJSON *kakaclo_custom_created(const struct created *c) {
+    cJSON *o = success();
+    if (!c->without_id)
+        cJSON_AddItemToObject(o, "data", form_id(kakaclo_custom_write_id, c->serial, c->created_ms));
+    return o;
 }
 
-void kakaclo_write_error(struct buf *out, struct rng *rng, unsigned status, const char *code,
-                         const char *message) {
+cJSON *kakaclo_error(struct rng *rng, unsigned status, const char *code, const char *message) {
+    cJSON *o = cJSON_CreateObject();
     (void)rng;
-    buf_addf(out, "{\"code\":%u,",
-             strcmp(code, "rejected") == 0  ? 20001
-             : strcmp(code, "balance") == 0 ? 20017
-                                            : status);
-    form_text(out, "message", message);
-    buf_add_char(out, '}');
+    cJSON_AddNumberToObject(o, "code", strcmp(code, "rejected") == 0 ? 20001 : strcmp(code, "balance") == 0 ? 20017 : status);
+    tree_add_text(o, "message", span_str(message));
+    return o;
 }

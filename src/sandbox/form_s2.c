@@ -22,126 +22,139 @@ void s2_write_id(struct buf *out, uint64_t serial, uint64_t created_ms) {
     buf_addf(out, "5a9db0c5-ae52-4b0a-8f0c-%012llx", (unsigned long long)serial);
 }
 
-static void write_organization(struct buf *out, struct span id) {
-    buf_add_str(out, "\"organization\":{\"id\":");
-    buf_add_json_str(out, id);
-    buf_add_str(out,
-                ",\"name\":\"sandbox\",\"createdAt\":\"" SINCE "\",\"updatedAt\":\"" SINCE "\"},");
+static void add_since(cJSON *o) {
+    cJSON_AddStringToObject(o, "createdAt", SINCE);
+    cJSON_AddStringToObject(o, "updatedAt", SINCE);
 }
 
-static void write_account(struct buf *out, const struct created *c) {
-    buf_add_str(out, "\"account\":{");
-    form_member(out, "id", c->order, json_get(c->order, 0, "accountId"));
-    buf_add_char(out, ',');
-    write_organization(out, c->organization);
-    buf_add_str(out, "\"name\":\"sandbox\",\"type\":\"MARKETPLACE_GENERIC\","
-                     "\"autoAssignOrdersToWarehouse\":null,\"createdAt\":\"" SINCE
-                     "\",\"updatedAt\":\"" SINCE "\"},\"accountSubChannel\":null,");
+static void add_organization(cJSON *o, struct span id) {
+    cJSON *organization = cJSON_AddObjectToObject(o, "organization");
+    tree_add_text(organization, "id", id);
+    cJSON_AddStringToObject(organization, "name", "sandbox");
+    add_since(organization);
 }
 
-static void write_product(struct buf *out, const struct created *c, uint32_t item) {
-    buf_add_str(out, "\"product\":{");
-    form_member(out, "id", c->order, json_get(c->order, item, "productId"));
-    buf_add_char(out, ',');
-    write_organization(out, c->organization);
-    buf_add_str(out,
-                "\"sku\":\"SANDBOX\",\"brand\":{\"id\":\"e0cbbf33-cbea-4867-9fd9-5d72f22c2321\","
-                "\"name\":\"Sandbox\",\"nameNormalized\":\"sandbox\",\"createdAt\":\"" SINCE
-                "\"},\"gtin\":\"7045557637838\",\"name\":\"Sandbox Product\",\"remarks\":\"\","
-                "\"imageMain\":\"\",\"packageLengthMm\":1500.0,\"packageWidthMm\":260.0,"
-                "\"packageHeightMm\":810.0,\"shippingWeightKg\":35.0,\"caseUnit\":\"EACH\","
-                "\"casePack\":1,\"caseLengthMm\":0.0,\"caseWidthMm\":0.0,\"caseHeightMm\":0.0,"
-                "\"caseWeightKg\":0.0,\"condition\":\"NEW\",\"serialNumberRequired\":false,"
-                "\"expiryDateRequired\":false,\"unknown\":false,\"createdAt\":\"" SINCE
-                "\",\"updatedAt\":\"" SINCE "\",\"otherIds\":[]},");
+static void add_account(cJSON *o, const struct created *c) {
+    cJSON *account = cJSON_AddObjectToObject(o, "account");
+    form_member(account, "id", c->order, json_get(c->order, 0, "accountId"));
+    add_organization(account, c->organization);
+    cJSON_AddStringToObject(account, "name", "sandbox");
+    cJSON_AddStringToObject(account, "type", "MARKETPLACE_GENERIC");
+    cJSON_AddNullToObject(account, "autoAssignOrdersToWarehouse");
+    add_since(account);
+    cJSON_AddNullToObject(o, "accountSubChannel");
 }
 
-static void write_items(struct buf *out, const struct created *c) {
+/* A member: its value as it stands in the answer, so that 1500.0 stays 1500.0. */
+struct fixed {
+    const char *name, *json;
+};
+
+static void add_fixed(cJSON *o, const struct fixed *list, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        cJSON_AddRawToObject(o, list[i].name, list[i].json);
+}
+
+static void add_product(cJSON *o, const struct created *c, uint32_t item) {
+    static const struct fixed brand_is[] = {{"id", "\"e0cbbf33-cbea-4867-9fd9-5d72f22c2321\""},
+                                            {"name", "\"Sandbox\""},
+                                            {"nameNormalized", "\"sandbox\""},
+                                            {"createdAt", "\"" SINCE "\""}};
+    static const struct fixed is[] = {
+        {"gtin", "\"7045557637838\""}, {"name", "\"Sandbox Product\""}, {"remarks", "\"\""},
+        {"imageMain", "\"\""},         {"packageLengthMm", "1500.0"},   {"packageWidthMm", "260.0"},
+        {"packageHeightMm", "810.0"},  {"shippingWeightKg", "35.0"},    {"caseUnit", "\"EACH\""},
+        {"casePack", "1"},             {"caseLengthMm", "0.0"},         {"caseWidthMm", "0.0"},
+        {"caseHeightMm", "0.0"},       {"caseWeightKg", "0.0"},         {"condition", "\"NEW\""},
+        {"serialNumberRequired", "false"}, {"expiryDateRequired", "false"}, {"unknown", "false"}};
+    cJSON *product = cJSON_AddObjectToObject(o, "product");
+    form_member(product, "id", c->order, json_get(c->order, item, "productId"));
+    add_organization(product, c->organization);
+    cJSON_AddStringToObject(product, "sku", "SANDBOX");
+    add_fixed(cJSON_AddObjectToObject(product, "brand"), brand_is, sizeof brand_is / sizeof brand_is[0]);
+    add_fixed(product, is, sizeof is / sizeof is[0]);
+    add_since(product);
+    cJSON_AddArrayToObject(product, "otherIds");
+}
+
+static void copy_member(cJSON *o, const struct created *c, uint32_t node, const char *name) {
+    form_member(o, name, c->order, json_get(c->order, node, name));
+}
+
+static void add_items(cJSON *o, const struct created *c) {
     uint32_t items = json_get(c->order, 0, "items");
     if (items == JSON_NONE)
         items = json_get(c->order, 0, "item"); /* the document's table calls it so */
-    unsigned n = 0;
-    buf_add_str(out, "\"items\":[");
-    for (uint32_t i = json_first(c->order, items); i != JSON_NONE;
-         i = json_next(c->order, items, i)) {
-        buf_add_str(out, n++ > 0 ? ",{" : "{");
-        form_member(out, "channelOrderItemId", c->order,
-                    json_get(c->order, i, "channelOrderItemId"));
-        buf_add_char(out, ',');
-        write_product(out, c, i);
-        form_member(out, "quantity", c->order, json_get(c->order, i, "quantity"));
-        buf_add_char(out, ',');
-        form_member(out, "unitPrice", c->order, json_get(c->order, i, "unitPrice"));
-        buf_add_char(out, ',');
-        form_member(out, "meta", c->order, json_get(c->order, i, "meta"));
-        buf_add_char(out, '}');
+    cJSON *list = cJSON_AddArrayToObject(o, "items");
+    for (uint32_t i = json_first(c->order, items); i != JSON_NONE; i = json_next(c->order, items, i)) {
+        cJSON *item = cJSON_CreateObject();
+        copy_member(item, c, i, "channelOrderItemId");
+        add_product(item, c, i);
+        copy_member(item, c, i, "quantity");
+        copy_member(item, c, i, "unitPrice");
+        copy_member(item, c, i, "meta");
+        cJSON_AddItemToArray(list, item);
     }
-    buf_add_str(out, "],");
 }
 
-static void write_attachments(struct buf *out, const struct created *c) {
+static void add_times(cJSON *o, const struct created *c) {
+    form_time(o, "createdAt", c->created_ms);
+    form_time(o, "updatedAt", c->created_ms);
+}
+
+static void add_attachments(cJSON *o, const struct created *c) {
     static const char *const own[] = {"id", "createdAt", "updatedAt", NULL};
     uint32_t list = json_get(c->order, 0, "attachments");
+    cJSON *all = cJSON_AddArrayToObject(o, "attachments");
     unsigned n = 0;
-    buf_add_str(out, "\"attachments\":[");
-    for (uint32_t i = json_first(c->order, list); i != JSON_NONE;
-         i = json_next(c->order, list, i)) {
-        buf_add_str(out, n > 0 ? ",{" : "{");
-        buf_addf(out, "\"id\":\"5eaf0698-d805-4318-%04x-%012llx\",", ++n & 0xffff,
-                 (unsigned long long)c->serial);
-        form_copy(out, c->order, i, own);
-        form_time(out, "createdAt", c->created_ms);
-        buf_add_char(out, ',');
-        form_time(out, "updatedAt", c->created_ms);
-        buf_add_char(out, '}');
+    for (uint32_t i = json_first(c->order, list); i != JSON_NONE; i = json_next(c->order, list, i)) {
+        cJSON *one = cJSON_CreateObject();
+        char id[64];
+        snprintf(id, sizeof id, "5eaf0698-d805-4318-%04x-%012llx", ++n & 0xffff, (unsigned long long)c->serial);
+        cJSON_AddStringToObject(one, "id", id);
+        form_copy(one, c->order, i, own);
+        add_times(one, c);
+        cJSON_AddItemToArray(all, one);
     }
-    buf_add_str(out, "],");
 }
 
-static void copy_member(struct buf *out, const struct created *c, const char *name) {
-    form_member(out, name, c->order, json_get(c->order, 0, name));
-    buf_add_char(out, ',');
-}
-
-void s2_write_created(struct buf *out, const struct created *c) {
+cJSON *s2_created(const struct created *c) {
     static const char *const first[] = {"channelOrderId", "channelOrderIdAlt", "channelOrderIdAlt2",
                                         "channelShippingMethod", "shippingAddress"};
-    buf_add_char(out, '{');
-    if (!c->without_id) {
-        buf_add_str(out, "\"id\":\"");
-        s2_write_id(out, c->serial, c->created_ms);
-        buf_add_str(out, "\",");
-    }
-    write_organization(out, c->organization);
-    write_account(out, c);
+    cJSON *o = cJSON_CreateObject();
+    if (!c->without_id)
+        cJSON_AddItemToObject(o, "id", form_id(s2_write_id, c->serial, c->created_ms));
+    add_organization(o, c->organization);
+    add_account(o, c);
     for (size_t i = 0; i < sizeof first / sizeof first[0]; i++)
-        copy_member(out, c, first[i]);
-    buf_add_str(out, "\"shippingOverrideAddress\":null,");
-    copy_member(out, c, "billingAddress");
-    copy_member(out, c, "meta");
-    copy_member(out, c, "channelOrderDate");
-    buf_add_str(out, "\"status\":\"UNFULFILLED\",\"assignStatus\":\"PENDING\",\"archived\":false,");
-    copy_member(out, c, "currencyId");
-    write_items(out, c);
-    write_attachments(out, c);
-    buf_add_str(out, "\"fulfillments\":[],");
-    form_time(out, "createdAt", c->created_ms);
-    buf_add_char(out, ',');
-    form_time(out, "updatedAt", c->created_ms);
-    buf_add_str(out, ",\"shipByDate\":null,\"deliverByDate\":null,\"customerNote\":null}");
+        copy_member(o, c, 0, first[i]);
+    cJSON_AddNullToObject(o, "shippingOverrideAddress");
+    copy_member(o, c, 0, "billingAddress");
+    copy_member(o, c, 0, "meta");
+    copy_member(o, c, 0, "channelOrderDate");
+    cJSON_AddStringToObject(o, "status", "UNFULFILLED");
+    cJSON_AddStringToObject(o, "assignStatus", "PENDING");
+    cJSON_AddFalseToObject(o, "archived");
+    copy_member(o, c, 0, "currencyId");
+    add_items(o, c);
+    add_attachments(o, c);
+    cJSON_AddArrayToObject(o, "fulfillments");
+    add_times(o, c);
+    cJSON_AddNullToObject(o, "shipByDate");
+    cJSON_AddNullToObject(o, "deliverByDate");
+    cJSON_AddNullToObject(o, "customerNote");
+    return o;
 }
 
-void s2_write_error(struct buf *out, struct rng *rng, unsigned status, const char *code,
-                    const char *message) {
-    (void)status;
-    buf_add_char(out, '{');
-    if (strcmp(code, "exists") == 0)
-        buf_add_str(out, "\"code\":\"ALREADY_EXISTS\",");
-    buf_add_str(out, "\"message\":");
+cJSON *s2_error(struct rng *rng, unsigned status, const char *code, const char *message) {
+    cJSON *o = cJSON_CreateObject();
     struct buf text;
+    (void)status;
+    if (strcmp(code, "exists") == 0)
+        cJSON_AddStringToObject(o, "code", "ALREADY_EXISTS");
     buf_init(&text, 4096);
     buf_addf(&text, "%s (reference ID %016llx)", message, (unsigned long long)rng_u64(rng));
-    buf_add_json_str(out, buf_span(&text));
+    tree_add_text(o, "message", buf_span(&text));
     buf_deinit(&text);
-    buf_add_char(out, '}');
+    return o;
 }

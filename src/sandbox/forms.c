@@ -4,27 +4,39 @@
 #include "dray/timefmt.h"
 #include "sandbox/internal.h"
 
-void form_member(struct buf *out, const char *name, const struct json_doc *doc, uint32_t node) {
-    buf_add_char(out, '"');
-    buf_add_str(out, name);
-    buf_add_str(out, "\":");
-    if (node == JSON_NONE)
-        buf_add_str(out, "null");
-    else
-        buf_add_span(out, json_raw(doc, node));
+void form_member(cJSON *o, const char *name, const struct json_doc *doc, uint32_t node) {
+    tree_add_raw(o, name, node != JSON_NONE ? json_raw(doc, node) : SPAN_LIT("null"));
 }
 
-void form_text(struct buf *out, const char *name, const char *text) {
-    buf_add_char(out, '"');
-    buf_add_str(out, name);
-    buf_add_str(out, "\":");
-    buf_add_json_str(out, span_str(text));
-}
-
-void form_time(struct buf *out, const char *name, uint64_t unix_ms) {
+void form_time(cJSON *o, const char *name, uint64_t unix_ms) {
     char text[TIMEFMT_SIZE];
     rfc3339_format(unix_ms, text);
-    form_text(out, name, text);
+    cJSON_AddStringToObject(o, name, text);
+}
+
+cJSON *form_id(write_id_fn write_id, uint64_t serial, uint64_t created_ms) {
+    struct buf id;
+    buf_init(&id, 64);
+    write_id(&id, serial, created_ms);
+    cJSON *item = cJSON_CreateString(buf_cstr(&id));
+    buf_deinit(&id);
+    return item;
+}
+
+void reply_tree(struct sandbox *s, cJSON *tree) {
+    buf_reset(&s->out);
+    tree_print(tree, &s->out);
+}
+
+void reply_message(struct sandbox *s, struct reply *reply, unsigned status, const char *message) {
+    cJSON *o = cJSON_CreateObject();
+    reply->status = status;
+    tree_add_text(o, "message", span_str(message));
+    reply_tree(s, o);
+}
+
+void reply_nowhere(struct sandbox *s, struct reply *reply) {
+    reply_message(s, reply, 404, "no provider has this path; GET /_sandbox lists them");
 }
 
 static bool is_one_of(struct span name, const char *const *list) {
@@ -34,13 +46,13 @@ static bool is_one_of(struct span name, const char *const *list) {
     return false;
 }
 
-void form_copy(struct buf *out, const struct json_doc *doc, uint32_t node, const char *const *but) {
+void form_copy(cJSON *o, const struct json_doc *doc, uint32_t node, const char *const *but) {
+    struct buf name;
+    buf_init(&name, BODY_MAX);
     for (uint32_t k = json_first(doc, node); k != JSON_NONE; k = json_next(doc, node, k)) {
-        if (is_one_of(json_inner(doc, k), but))
-            continue;
-        buf_add_span(out, json_raw(doc, k));
-        buf_add_char(out, ':');
-        buf_add_span(out, json_raw(doc, k + 1));
-        buf_add_char(out, ',');
+        buf_reset(&name);
+        if (!is_one_of(json_inner(doc, k), but) && json_decode(doc, k, &name) == 0)
+            form_member(o, buf_cstr(&name), doc, k + 1);
     }
+    buf_deinit(&name);
 }

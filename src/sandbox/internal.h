@@ -10,6 +10,7 @@
 #include "dray/provider.h"
 #include "sandbox/sandbox.h"
 #include "sandbox/tally.h"
+#include "util/json_tree.h"
 
 #define BODY_MAX        (1u << 20)  /* of a request; more is answered 413 */
 #define BODY_KEPT       (64u << 10) /* what a request's buffer may hold on to between requests */
@@ -40,6 +41,8 @@ struct created {
     bool without_id;
 };
 
+typedef void (*write_id_fn)(struct buf *out, uint64_t serial, uint64_t created_ms); /* without quotes */
+
 /* One create endpoint, and the forms of its answers. */
 struct endpoint {
     const char *name; /* of its module in the provider registry */
@@ -48,12 +51,11 @@ struct endpoint {
     bool keeps_body; /* look-ups show the whole order */
     unsigned created_status, invalid_status, rejected_status;
     const char *key_pointer; /* NULL: the module's */
-    void (*write_created)(struct buf *out, const struct created *c);
-    void (*write_id)(struct buf *out, uint64_t serial, uint64_t created_ms); /* without quotes */
+    cJSON *(*created)(const struct created *c);
+    write_id_fn write_id;
     /* `code` is the sandbox's own word: "invalid" "unauthorized" "rejected" "balance" "exists"
      * "status". */
-    void (*write_error)(struct buf *out, struct rng *rng, unsigned status, const char *code,
-                        const char *message);
+    cJSON *(*error)(struct rng *rng, unsigned status, const char *code, const char *message);
 };
 extern const struct endpoint endpoints[];
 extern const uint16_t endpoint_count;
@@ -165,33 +167,33 @@ struct sandbox {
 const char *query_value(const struct request *r, const char *name);
 const char *header_value(const struct request *r, const char *name);
 
-/* forms.c: helpers of the answers. `node` JSON_NONE writes null. */
-void form_member(struct buf *out, const char *name, const struct json_doc *doc, uint32_t node);
-void form_text(struct buf *out, const char *name, const char *text);
-void form_time(struct buf *out, const char *name, uint64_t unix_ms);
-/* Copies the members of `node` but those named in `but` (NULL-terminated), each followed by a
- * comma. */
-void form_copy(struct buf *out, const struct json_doc *doc, uint32_t node, const char *const *but);
+/* forms.c: helpers of the answers. What comes of a request stands in them byte for byte; `node` JSON_NONE gives null. */
+void form_member(cJSON *o, const char *name, const struct json_doc *doc, uint32_t node);
+void form_time(cJSON *o, const char *name, uint64_t unix_ms);
+cJSON *form_id(write_id_fn write_id, uint64_t serial, uint64_t created_ms); /* as a string */
+/* Copies the members of `node` but those named in `but` (NULL-terminated). */
+void form_copy(cJSON *o, const struct json_doc *doc, uint32_t node, const char *const *but);
+/* Makes the tree the answer's body, and deletes it. Out of memory: sandbox.out fails. */
+void reply_tree(struct sandbox *s, cJSON *tree);
+/* {"message": …}, in no provider's form. */
+void reply_message(struct sandbox *s, struct reply *reply, unsigned status, const char *message);
+void reply_nowhere(struct sandbox *s, struct reply *reply);
 
-void kakaclo_write_created(struct buf *out, const struct created *c);
-void kakaclo_custom_write_created(struct buf *out, const struct created *c);
-void kakaclo_write_error(struct buf *out, struct rng *rng, unsigned status, const char *code,
-                         const char *message);
+cJSON *kakaclo_created(const struct created *c);
+cJSON *kakaclo_custom_created(const struct created *c);
+cJSON *kakaclo_error(struct rng *rng, unsigned status, const char *code, const char *message);
 void kakaclo_write_id(struct buf *out, uint64_t serial, uint64_t created_ms);
 void kakaclo_custom_write_id(struct buf *out, uint64_t serial, uint64_t created_ms);
 void s2_write_id(struct buf *out, uint64_t serial, uint64_t created_ms);
-void s2_write_created(struct buf *out, const struct created *c);
-void s2_write_error(struct buf *out, struct rng *rng, unsigned status, const char *code,
-                    const char *message);
+cJSON *s2_created(const struct created *c);
+cJSON *s2_error(struct rng *rng, unsigned status, const char *code, const char *message);
 bool s2_serial(const char *id, uint64_t *serial);
 void vu_write_id(struct buf *out, uint64_t serial, uint64_t created_ms);
-void vu_write_created(struct buf *out, const struct created *c);
-void vu_write_error(struct buf *out, struct rng *rng, unsigned status, const char *code,
-                    const char *message);
+cJSON *vu_created(const struct created *c);
+cJSON *vu_error(struct rng *rng, unsigned status, const char *code, const char *message);
 void json_write_id(struct buf *out, uint64_t serial, uint64_t created_ms);
-void json_write_created(struct buf *out, const struct created *c);
-void json_write_error(struct buf *out, struct rng *rng, unsigned status, const char *code,
-                      const char *message);
+cJSON *json_created(const struct created *c);
+cJSON *json_error(struct rng *rng, unsigned status, const char *code, const char *message);
 
 /* callers.c: who asks. On false, `*why` says what is wrong with the credentials (or that there are
  * too many different ones: then *status is 507). */
@@ -204,7 +206,7 @@ const struct sandbox_trouble *caller_trouble(const struct sandbox *s, uint16_t c
 void callers_deinit(struct sandbox *s);
 
 /* trouble.c */
-void trouble_write(const struct sandbox_trouble *t, struct buf *out);
+cJSON *trouble_json(const struct sandbox_trouble *t);
 bool trouble_hits(struct rng *rng, double rate);
 uint64_t trouble_latency_ms(const struct sandbox_trouble *t, struct rng *rng);
 

@@ -11,12 +11,12 @@ void lookup_fail(struct lookup *l, unsigned status, const char *message) {
     reply_error(l->s, l->endpoint, l->reply, status, "status", message);
 }
 
-void lookup_write_order(struct lookup *l, uint32_t order) {
+cJSON *lookup_order(struct lookup *l, uint32_t order) {
     struct sandbox *s = l->s;
     const struct tally_order *o = &s->tally.orders[order];
     struct err err;
     if (json_parse(&s->stored_doc, o->body, o->body_len, &err) != 0)
-        return; /* it was parsed when it came; only memory can be short now */
+        return NULL; /* it was parsed when it came; only memory can be short now */
     const struct created c = {
         .serial = tally_serial(&s->tally, order),
         .count = 1,
@@ -24,7 +24,7 @@ void lookup_write_order(struct lookup *l, uint32_t order) {
         .order = &s->stored_doc,
         .organization = span_str(header_value(l->r, "X-S2-Organization")),
     };
-    endpoints[l->endpoint].write_created(&s->out, &c);
+    return endpoints[l->endpoint].created(&c);
 }
 
 static void one_by_key(struct lookup *l, const char *name) {
@@ -36,7 +36,7 @@ static void one_by_key(struct lookup *l, const char *name) {
         return;
     }
     l->reply->status = 200;
-    lookup_write_order(l, l->s->tally.keys[key].first);
+    reply_tree(l->s, lookup_order(l, l->s->tally.keys[key].first));
     mislead_disguise(l, key);
 }
 
@@ -49,7 +49,7 @@ static void s2_one(struct lookup *l, const char *id) {
         return;
     }
     l->reply->status = 200;
-    lookup_write_order(l, order);
+    reply_tree(l->s, lookup_order(l, order));
 }
 
 static void vu_one(struct lookup *l) {
@@ -112,9 +112,7 @@ void lookup_handle(struct sandbox *s, struct request *r, struct reply *reply) {
     unsigned status;
     const char *why;
     if (l.endpoint == endpoint_count) {
-        reply->status = 404;
-        buf_add_str(&s->out,
-                    "{\"message\":\"no provider has this path; GET /_sandbox lists them\"}");
+        reply_nowhere(s, reply);
         return;
     }
     s->tally.totals.lookups++;

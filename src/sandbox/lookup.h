@@ -15,7 +15,7 @@ struct lookup {
 
 void lookup_fail(struct lookup *l, unsigned status, const char *message);
 /* Writes the whole order in the form of its create answer. */
-void lookup_write_order(struct lookup *l, uint32_t order);
+cJSON *lookup_order(struct lookup *l, uint32_t order);
 
 /* mislead.c: what the magic of order keys makes of a look-up. The first two are asked before it is
  * answered, by the key that is looked for (NULL: none), or for all that may be in a list by time.

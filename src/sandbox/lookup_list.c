@@ -49,23 +49,39 @@ static bool has_id(struct lookup *l, const char *ids, uint32_t order) {
     return false;
 }
 
-static void kakaclo_write_item(struct lookup *l, uint32_t order) {
-    struct buf *out = &l->s->out;
-    const struct tally_order *o = &l->s->tally.orders[order];
-    struct span name = order_name(&l->s->tally, order);
-    buf_add_str(out, "{\"id\":\"");
-    kakaclo_write_id(out, tally_serial(&l->s->tally, order), o->created_ms);
-    buf_add_str(out, "\",\"customOrderId\":");
-    if (name.ptr == NULL)
-        buf_add_str(out, "null");
-    else
-        buf_add_json_str(out, name);
-    buf_add_str(out, ",\"remark\":null,\"status\":\"processing\",\"financialStatus\":\"paid\","
-                     "\"fulfillmentStatus\":\"waiting_to_ship\",\"refundStatus\":\"NULL\",");
-    form_time(out, "createDate", o->created_ms);
-    buf_add_char(out, ',');
-    form_time(out, "modifyDate", o->created_ms);
-    buf_add_char(out, '}');
+/* The order's id as a string, and its name, or null. */
+static cJSON *kakaclo_item(struct lookup *l, uint32_t order) {
+    static const char *const fixed[][2] = {{"status", "processing"},
+                                           {"financialStatus", "paid"},
+                                           {"fulfillmentStatus", "waiting_to_ship"},
+                                           {"refundStatus", "NULL"}};
+    const struct tally_order *of = &l->s->tally.orders[order];
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddItemToObject(o, "id", form_id(kakaclo_write_id, tally_serial(&l->s->tally, order), of->created_ms));
+    tree_add_text(o, "customOrderId", order_name(&l->s->tally, order));
+    cJSON_AddNullToObject(o, "remark");
+    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
+        cJSON_AddStringToObject(o, fixed[i][0], fixed[i][1]);
+    form_time(o, "createDate", of->created_ms);
+    form_time(o, "modifyDate", of->created_ms);
+    return o;
+}
+
+/* Adds the item as its text: a key's magic may change it. */
+static void add_item(struct lookup *l, cJSON *list, cJSON *item, uint32_t key) {
+    reply_tree(l->s, item);
+    mislead_disguise(l, key);
+    cJSON_AddItemToArray(list, cJSON_CreateRaw(buf_cstr(&l->s->out)));
+}
+
+/* KaKaClo's answer around a list. */
+static cJSON *kakaclo_answer(cJSON **data, cJSON **list) {
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddNumberToObject(o, "code", 10000);
+    cJSON_AddStringToObject(o, "message", "success");
+    *data = cJSON_AddObjectToObject(o, "data");
+    *list = cJSON_AddArrayToObject(*data, "list");
+    return o;
 }
 
 /* GET /openapi/v2/order/orders: the caller's orders of v1 and v2 in a window of creation times. */
@@ -86,21 +102,20 @@ void lookup_list_kakaclo(struct lookup *l) {
     if (mislead_by_time(l))
         return;
     struct page page = {.skip = (number - 1) * size, .limit = l->empty_page ? 0 : size};
+    cJSON *data, *list, *root = kakaclo_answer(&data, &list);
     l->reply->status = 200;
-    buf_add_str(&s->out, "{\"code\":10000,\"message\":\"success\",\"data\":{\"list\":[");
     for (uint32_t i = 0; i < s->tally.order_count; i++) {
         const struct tally_order *o = &s->tally.orders[i];
         if (o->endpoint > ENDPOINT_KAKACLO_V1 || o->caller != l->caller || o->created_ms < from ||
             o->created_ms > to || o->created_ms > l->visible_until_ms ||
             (ids != NULL && !has_id(l, ids, i)) || mislead_hides(l, o->key) || !on_page(&page))
             continue;
-        if (page.seen - 1 > page.skip)
-            buf_add_char(&s->out, ',');
-        kakaclo_write_item(l, i);
-        mislead_disguise(l, o->key);
+        add_item(l, list, kakaclo_item(l, i), o->key);
     }
-    buf_addf(&s->out, "],\"total\":%llu,\"pageNumber\":%llu,\"pageSize\":%llu}}",
-             (unsigned long long)page.seen, (unsigned long long)number, (unsigned long long)size);
+    tree_add_u64(data, "total", page.seen);
+    tree_add_u64(data, "pageNumber", number);
+    tree_add_u64(data, "pageSize", size);
+    reply_tree(s, root);
 }
 
 static int64_t member(struct lookup *l, const char *name, int64_t otherwise) {
@@ -109,17 +124,15 @@ static int64_t member(struct lookup *l, const char *name, int64_t otherwise) {
     return node != JSON_NONE && json_i64(&l->s->doc, node, &value) && value >= 0 ? value : otherwise;
 }
 
-static void custom_write_item(struct lookup *l, uint32_t order) {
-    struct buf *out = &l->s->out;
-    const struct tally_order *o = &l->s->tally.orders[order];
-    struct span name = order_name(&l->s->tally, order);
-    buf_addf(out, "{\"id\":%u,\"demandNo\":\"", order + 1);
-    kakaclo_custom_write_id(out, tally_serial(&l->s->tally, order), o->created_ms);
-    buf_addf(out, "\",\"status\":2,\"createDate\":%llu,\"customOrderId\":", (unsigned long long)o->created_ms);
-    if (name.ptr == NULL)
-        buf_add_str(out, "null}");
-    else
-        buf_add_json_str(out, name), buf_add_char(out, '}');
+static cJSON *custom_item(struct lookup *l, uint32_t order) {
+    const struct tally_order *of = &l->s->tally.orders[order];
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddNumberToObject(o, "id", order + 1);
+    cJSON_AddItemToObject(o, "demandNo", form_id(kakaclo_custom_write_id, tally_serial(&l->s->tally, order), of->created_ms));
+    cJSON_AddNumberToObject(o, "status", 2);
+    tree_add_u64(o, "createDate", of->created_ms);
+    tree_add_text(o, "customOrderId", order_name(&l->s->tally, order));
+    return o;
 }
 
 void lookup_search_kakaclo(struct lookup *l) {
@@ -137,17 +150,16 @@ void lookup_search_kakaclo(struct lookup *l) {
     }
     struct page page = {.skip = (uint64_t)(number - 1) * (uint64_t)size, .limit = (uint64_t)size};
     l->reply->status = 200;
-    buf_add_str(&s->out, "{\"code\":10000,\"message\":\"success\",\"data\":{\"list\":[");
+    cJSON *data, *list, *root = kakaclo_answer(&data, &list);
     for (uint32_t i = 0; i < s->tally.order_count; i++) {
         const struct tally_order *o = &s->tally.orders[i];
         if (o->endpoint != ENDPOINT_KAKACLO_CUSTOM || o->caller != l->caller || o->created_ms < from ||
             o->created_ms > to || o->created_ms > l->visible_until_ms || mislead_hides(l, o->key) || !on_page(&page))
             continue;
-        if (page.seen - 1 > page.skip)
-            buf_add_char(&s->out, ',');
-        custom_write_item(l, i);
+        cJSON_AddItemToArray(list, custom_item(l, i));
     }
-    buf_addf(&s->out, "],\"total\":%llu}}", (unsigned long long)page.seen);
+    tree_add_u64(data, "total", page.seen);
+    reply_tree(s, root);
 }
 
 /* GET /order, GET /json/orders: `term` stands anywhere in the order's key; absent: all. */
@@ -164,7 +176,7 @@ void lookup_list_by_term(struct lookup *l, const char *term, bool exactly) {
     if (l->empty_page)
         page.limit = 0;
     l->reply->status = 200;
-    buf_add_str(&s->out, "{\"items\":[");
+    cJSON *root = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(root, "items");
     for (uint32_t i = 0; i < s->tally.order_count; i++) {
         const struct tally_order *o = &s->tally.orders[i];
         struct span name = order_name(&s->tally, i);
@@ -176,10 +188,8 @@ void lookup_list_by_term(struct lookup *l, const char *term, bool exactly) {
             continue;
         if (mislead_hides(l, o->key) || !on_page(&page))
             continue;
-        if (page.seen - 1 > page.skip)
-            buf_add_char(&s->out, ',');
-        lookup_write_order(l, i);
-        mislead_disguise(l, o->key);
+        add_item(l, list, lookup_order(l, i), o->key);
     }
-    buf_addf(&s->out, "],\"total\":%llu}", (unsigned long long)page.seen);
+    tree_add_u64(root, "total", page.seen);
+    reply_tree(s, root);
 }

@@ -74,9 +74,7 @@ static void handle_provider(struct sandbox *s, struct request *r, struct reply *
     if (strcmp(r->method, "GET") == 0 || lookup_is_search(r->path)) {
         lookup_handle(s, r, reply);
     } else if (i == endpoint_count) {
-        reply->status = 404;
-        buf_add_str(&s->out,
-                    "{\"message\":\"no provider has this path; GET /_sandbox lists them\"}");
+        reply_nowhere(s, reply);
     } else if (strcmp(r->method, "POST") == 0) {
         create_handle(s, r, i, reply);
     } else {

@@ -139,20 +139,24 @@ int sandbox_trouble_set(struct sandbox_trouble *t, const char *name, const char 
     return err_set(err, "there is no setting '%s'", name);
 }
 
-void trouble_write(const struct sandbox_trouble *t, struct buf *out) {
-    buf_addf(out,
-             "{\"latency_ms\":[%llu,%llu],\"fail_rate\":%g,\"hangup_rate\":%g,\"slow_rate\":%g,"
-             "\"slow_ms\":%llu,\"index_lag_ms\":%llu,\"repeats\":\"%s\","
-             "\"balance\":\"%s\",\"token_ttl_ms\":%llu,\"keep_alive_ms\":%llu,\"down\":",
-             (unsigned long long)t->latency_min_ms, (unsigned long long)t->latency_max_ms,
-             t->fail_rate, t->hangup_rate, t->slow_rate, (unsigned long long)t->slow_ms,
-             (unsigned long long)t->index_lag_ms, t->refuse_repeats ? "refuse" : "create",
-             t->balance_spent ? "spent" : "enough", (unsigned long long)t->token_ttl_ms,
-             (unsigned long long)t->keep_ms);
+cJSON *trouble_json(const struct sandbox_trouble *t) {
+    cJSON *o = cJSON_CreateObject(), *latency = cJSON_AddArrayToObject(o, "latency_ms");
+    cJSON_AddItemToArray(latency, cJSON_CreateNumber((double)t->latency_min_ms));
+    cJSON_AddItemToArray(latency, cJSON_CreateNumber((double)t->latency_max_ms));
+    cJSON_AddNumberToObject(o, "fail_rate", t->fail_rate);
+    cJSON_AddNumberToObject(o, "hangup_rate", t->hangup_rate);
+    cJSON_AddNumberToObject(o, "slow_rate", t->slow_rate);
+    tree_add_u64(o, "slow_ms", t->slow_ms);
+    tree_add_u64(o, "index_lag_ms", t->index_lag_ms);
+    cJSON_AddStringToObject(o, "repeats", t->refuse_repeats ? "refuse" : "create");
+    cJSON_AddStringToObject(o, "balance", t->balance_spent ? "spent" : "enough");
+    tree_add_u64(o, "token_ttl_ms", t->token_ttl_ms);
+    tree_add_u64(o, "keep_alive_ms", t->keep_ms);
     if (t->down == SANDBOX_DOWN_HANGUP)
-        buf_add_str(out, "\"hangup\"}");
+        cJSON_AddStringToObject(o, "down", "hangup");
     else
-        buf_addf(out, "%u}", t->down);
+        cJSON_AddNumberToObject(o, "down", t->down);
+    return o;
 }
 
 /* One choice in 2^32 steps; a rate of 0 never and of 1 always. */
