@@ -7,6 +7,8 @@
 
 /* Unix time in milliseconds (CLOCK_REALTIME). For what is shown and stored. */
 uint64_t clock_unix_ms(void);
+/* The same in nanoseconds, for spans. */
+uint64_t clock_unix_ns(void);
 
 /* Nanoseconds that only grow and go on while the machine sleeps or the process is stopped
  * (CLOCK_BOOTTIME). For leases and durations. */

@@ -51,6 +51,13 @@ struct config {
     const char *admin_operators_file; /* NULL: none */
     struct admin_operator *admin_operators;
     uint32_t admin_operator_count;
+    /* [trace] */
+    const char *trace_endpoint; /* NULL: nothing is traced */
+    const char *trace_token, *trace_header;           /* NULL: none */
+    const char *trace_token_file, *trace_header_file; /* NULL: not from a file */
+    const char *trace_tls_ca;                         /* NULL: the system's */
+    const char *trace_service_name;
+    double trace_sample; /* of jobs without a traceparent, 0 to 1 */
     /* [queue NAME], [account NAME]; both sorted by name; each account is a counted reference */
     struct queue_config *queues;
     uint32_t queue_count;

@@ -241,6 +241,14 @@ static void add_http(struct buf *b, const struct worker *w) {
         http_inflight(w->http));
 }
 
+static void add_trace(struct buf *b, const struct worker *w) {
+    struct trace_stats s = tracer_stats(w->tracer);
+    one(b, "dray_trace_spans_sent_total", "counter", "Spans that the trace endpoint has taken.", s.sent);
+    one(b, "dray_trace_spans_failed_total", "counter", "Spans lost because the trace endpoint did not take them.", s.failed);
+    one(b, "dray_trace_spans_dropped_total", "counter", "Spans lost because the trace endpoint was too slow for them.",
+        s.dropped);
+}
+
 static void add_process(struct buf *b, const struct admin *a) {
     struct process_stats p;
     process_read(&p);
@@ -300,6 +308,7 @@ void handle_metrics(struct request *r) {
     metrics_accounts(b, a);
     add_redis(b, a->worker);
     add_http(b, a->worker);
+    add_trace(b, a->worker);
     add_process(b, a);
     r->status = 200;
     r->content_type = "text/plain; version=0.0.4; charset=utf-8";

@@ -168,7 +168,7 @@ static void build_accounts(struct config_full *full) {
     qsort(c->accounts, c->account_count, sizeof(struct account *), compare_accounts);
 }
 
-/* ---- [redis], [worker], [admin] ---- */
+/* ---- [redis], [worker], [admin], [trace] ---- */
 
 static void build_redis(struct config_full *full, struct section *section) {
     struct draft *s = &full->draft;

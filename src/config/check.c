@@ -83,15 +83,35 @@ static void check_admin(struct draft *s, const struct config *c, struct section 
                     c->admin_listen);
 }
 
+static void check_trace(struct draft *s, const struct config *c, struct section *trace) {
+    if (c->trace_endpoint != NULL && strncasecmp(c->trace_endpoint, "http://", 7) == 0) {
+        struct span host = url_host(c->trace_endpoint);
+        if (host.ptr != NULL && !host_is_loopback(host.ptr, host.len))
+            draft_warn(s, trace, table_key(SECTION_TRACE, "endpoint"),
+                       "http:// beyond this host sends job ids and the token in the clear");
+    }
+    if (c->trace_header == NULL)
+        return;
+    char name[HEADER_NAME_MAX + 1] = "";
+    size_t n = strcspn(c->trace_header, ":");
+    if (n <= HEADER_NAME_MAX)
+        memcpy(name, c->trace_header, n);
+    if (c->trace_header[n] != ':' || !header_name_valid(name) || !header_value_valid(c->trace_header + n))
+        draft_fault(s, trace, table_key(SECTION_TRACE, is_set(trace, "header_file") ? "header_file" : "header"),
+                    "is no header line: it must be `Name: value`");
+}
+
 void check_globals(struct config_full *full) {
     struct draft *s = &full->draft;
     struct section *redis = draft_find(s, SECTION_REDIS, "");
     struct section *admin = draft_find(s, SECTION_ADMIN, "");
-    if (redis == NULL || admin == NULL)
+    struct section *trace = draft_find(s, SECTION_TRACE, "");
+    if (redis == NULL || admin == NULL || trace == NULL)
         return; /* out of memory: reported */
     check_lease(s, &full->c, redis);
     check_redis(s, &full->c.redis, redis);
     check_admin(s, &full->c, admin);
+    check_trace(s, &full->c, trace);
 }
 
 /* No code of `list` (of the key `name`) may stand in `other`, too. */

@@ -78,8 +78,8 @@ static void unknown_section(struct reader *r, const struct ini_item *item, const
         nearest_try(&near, section_infos[i].name);
     faults_line(
         r->draft->faults,
-        "%s:%u: there is no section %s%s; there are [redis], [worker], [admin], [queue NAME] and "
-        "[account NAME]",
+        "%s:%u: there is no section %s%s; there are [redis], [worker], [admin], [trace], [queue NAME] "
+        "and [account NAME]",
         r->path, item->line, quoted(word, q), nearest_hint(&near, hint));
 }
 

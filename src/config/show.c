@@ -145,6 +145,7 @@ static void show_all(const struct config *c, struct buf *out, cJSON *tree) {
     show_section(&s, SECTION_REDIS, "", c, tree);
     show_section(&s, SECTION_WORKER, "", c, tree);
     show_section(&s, SECTION_ADMIN, "", c, tree);
+    show_section(&s, SECTION_TRACE, "", c, tree);
     cJSON *queues = tree != NULL ? cJSON_AddObjectToObject(tree, "queues") : NULL;
     for (uint32_t i = 0; i < c->queue_count; i++)
         show_section(&s, SECTION_QUEUE, c->queues[i].name, &c->queues[i], queues);

@@ -163,6 +163,36 @@ static const struct key admin_keys[] = {
              "what `token` does; the log says whose it was. Read again by a reload."},
 };
 
+static const struct key trace_keys[] = {
+    {.name = "endpoint",
+     .type = &type_base_url,
+     CONFIG(trace_endpoint),
+     .help = "Where spans are sent by OTLP/HTTP in JSON, such as `http://127.0.0.1:4318/v1/traces`; `/v1/traces` is "
+             "added where there is no path.",
+     .default_help = "nothing is traced"},
+    SECRET("token", CONFIG(trace_token), "Bearer token for the endpoint."),
+    SECRET_FILE("token", CONFIG(trace_token_file)),
+    SECRET("header", CONFIG(trace_header), "One header line for the endpoint, `Name: value`, such as an API key."),
+    SECRET_FILE("header", CONFIG(trace_header_file)),
+    {.name = "tls_ca",
+     .type = &type_file,
+     CONFIG(trace_tls_ca),
+     .help = "CA certificates (PEM) that the endpoint's is checked against.",
+     .default_help = "the system's"},
+    {.name = "service_name",
+     .type = &type_text,
+     .max = 128,
+     .def = "dray",
+     CONFIG(trace_service_name),
+     .help = "`service.name` of the spans."},
+    {.name = "sample",
+     .type = &type_share,
+     .def = "1",
+     CONFIG(trace_sample),
+     .help = "Share of the jobs without a `traceparent` that are traced, 0 to 1. Of the others, those whose "
+             "`traceparent` says that it is sampled, whatever this is."},
+};
+
 static const struct key queue_keys[] = {
     {.name = "concurrency",
      COUNT(1, 65536),
@@ -203,6 +233,8 @@ const struct section_info section_infos[SECTION_KINDS] = {
     [SECTION_WORKER] = {"worker", false, ROWS(worker_keys), "The process that sends orders."},
     [SECTION_ADMIN] = {"admin", false, ROWS(admin_keys),
                        "Health, metrics and dashboard over HTTP."},
+    [SECTION_TRACE] = {"trace", false, ROWS(trace_keys),
+                       "OpenTelemetry spans of each order. Changes need a restart."},
     [SECTION_QUEUE] = {"queue", true, ROWS(queue_keys),
                        "A queue exists because an account names it; this section is optional."},
     [SECTION_ACCOUNT] = {"account", true, account_keys, ACCOUNT_KEY_COUNT,

@@ -12,6 +12,7 @@ enum section_kind {
     SECTION_REDIS,
     SECTION_WORKER,
     SECTION_ADMIN,
+    SECTION_TRACE,
     SECTION_QUEUE,
     SECTION_ACCOUNT,
     SECTION_KINDS,
@@ -67,7 +68,7 @@ extern const struct section_info section_infos[SECTION_KINDS];
 extern const struct key_type type_text, type_secret, type_file, type_name, type_count,
     type_duration, type_size, type_rate, type_choice, type_choice_text, type_bool, type_codes,
     type_endpoints, type_base_url, type_proxy, type_redis_url, type_listen, type_pointer, type_path,
-    type_pointers, type_paths, type_lengths, type_time, type_header, type_line, type_prefix, type_provider;
+    type_pointers, type_paths, type_lengths, type_time, type_header, type_line, type_prefix, type_provider, type_share;
 
 #define HEADER_NAME_MAX 100 /* bytes */
 bool header_name_valid(const char *name);
@@ -228,7 +229,7 @@ struct account_full {
     struct account *base; /* of a refreshed account: the one whose strings it uses */
 };
 
-/* build.c: [redis], [worker] and [admin] into full->c; accounts; queues. Faults are reported. */
+/* build.c: [redis], [worker], [admin] and [trace] into full->c; accounts; queues. Faults are reported. */
 void build_config(struct config_full *full);
 /* operators.c: [admin] operators_file into full->c. Faults are reported, without a token. */
 void load_operators(struct config_full *full);

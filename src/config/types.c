@@ -265,6 +265,23 @@ const struct key_type type_name = {"name", parse_name, format_name, false};
 const struct key_type type_count = {"number", parse_count, format_count, true};
 const struct key_type type_duration = {"duration", parse_duration, format_duration, true};
 const struct key_type type_size = {"size", parse_size, format_size, true};
+static int parse_share(const struct key *key, const char *text, void *field, struct arena *mem,
+                       struct err *err) {
+    (void)key, (void)mem;
+    char q[QUOTED_SIZE], *end = NULL;
+    double share = strtod(text, &end); /* no locale is set: a point is a point */
+    if (text[strspn(text, "0123456789.")] != '\0' || *end != '\0' || end == text || share > 1)
+        return err_set(err, "%s is no share (from 0 to 1, such as 0.1)", quoted(text, q));
+    *(double *)field = share;
+    return 0;
+}
+
+static void format_share(const struct key *key, const void *field, struct buf *out) {
+    (void)key;
+    buf_addf(out, "%g", *(const double *)field);
+}
+
+const struct key_type type_share = {"share", parse_share, format_share, false};
 const struct key_type type_rate = {"rate", parse_rate, format_rate, false};
 const struct key_type type_choice = {"choice", parse_choice, format_choice, false};
 const struct key_type type_choice_text = {"choice", parse_choice_text, type_format_text, false};

@@ -13,6 +13,10 @@ uint64_t clock_unix_ms(void) {
     return read_ns(CLOCK_REALTIME) / 1000000u;
 }
 
+uint64_t clock_unix_ns(void) {
+    return read_ns(CLOCK_REALTIME);
+}
+
 uint64_t clock_boot_ns(void) {
     return read_ns(CLOCK_BOOTTIME);
 }

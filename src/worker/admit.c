@@ -49,6 +49,8 @@ static void read_envelope(struct order *o, struct span raw) {
 static void begin(struct order *o) {
     struct lane *lane = o->lane;
     o->looking_up = o->past.phase != PHASE_SEND;
+    if (o->trace.on)
+        trace_begins(o);
     struct batch *b = lane_batch(lane, BATCH_BEGIN);
     struct beginning beginning = {.token = o->token,
                                   .kind = o->looking_up ? 'L' : 'P',
@@ -106,6 +108,8 @@ static bool read_record(struct order *o, struct span token, struct span record, 
     } else {
         read_envelope(o, raw);
     }
+    if (w->tracer != NULL)
+        trace_claimed(o);
     struct admission a = {.past = &o->past, .envelope = &o->envelope, .account = o->account,
                           .faults = w->faults.count, .now_ms = clock_unix_ms()};
     o->begun_unix_ms = a.now_ms;
@@ -191,6 +195,8 @@ bool admit_picked(struct lane *lane, struct span text) {
     redis_resp_arg(cmd, buf_span(&o->port->limits));
     redis_resp_str(cmd, lane->limits_version);
     redis_resp_str(cmd, o->hash);
+    if (o->trace.on)
+        trace_begins(o);
     o->turn = lane_next_turn(lane);
     redis_resp_head(cmd, 2 + 3 * 8);
     turn_pack_u16(cmd, lane->keys.order_prefix.len);

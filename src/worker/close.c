@@ -35,6 +35,10 @@ void worker_close(struct worker *w) {
         w->open_handles++;
         http_pool_close(w->http, worker_closed_one, w);
     }
+    if (w->tracer != NULL) {
+        w->open_handles++;
+        tracer_close(w->tracer, !w->spool_wanted, worker_closed_one, w); /* the spool does not wait for it */
+    }
     for (uint32_t i = 0; i < w->lane_count; i++) {
         if (w->lanes[i]->blocker == NULL)
             continue;
@@ -53,6 +57,7 @@ void worker_free(struct worker *w) {
     for (uint32_t i = 0; i < w->lane_count; i++)
         lane_free(w->lanes[i]);
     free(w->lanes);
+    tracer_free(w->tracer);
     spool_free(w);
     queue_caller_free(w->caller);
     struct buf *texts[] = {&w->text_body,   &w->text_result, &w->text_history,

@@ -49,12 +49,16 @@ static struct http_call *send_parts(struct order *o, struct http_request *reques
 /* The order has begun, and is SENDING. */
 static void send_now(struct order *o) {
     struct worker *w = o->lane->worker;
-    char traceparent[64];
+    char traceparent[64], traced[TRACEPARENT_SIZE];
     size_t n = o->envelope.traceparent.len;
     if (n >= sizeof(traceparent))
         n = 0;
     memcpy(traceparent, n > 0 ? o->envelope.traceparent.ptr : "", n);
     traceparent[n] = '\0';
+    if (o->trace.on)
+        trace_sends(o, traced);
+    if (o->trace.on && n > 0)
+        memcpy(traceparent, traced, sizeof(traced)); /* of the request's span; a job without one sends none */
     struct http_request request = {.body = o->envelope.order,
                                    .traceparent = n > 0 ? traceparent : NULL,
                                    .may_send = order_may_send};
@@ -151,6 +155,9 @@ static void lookup_impossible(struct order *o) {
 }
 
 static void look_up_now(struct order *o) {
+    char traced[TRACEPARENT_SIZE];
+    if (o->trace.on)
+        trace_sends(o, traced);
     o->call = start_lookup(o);
     if (o->call == NULL)
         lookup_impossible(o);
@@ -213,12 +220,18 @@ static void on_lookup_answer(void *arg, const struct http_exchange *x) {
     struct outcome outcome;
     o->call = NULL;
     if (x->cancelled || x->guard_refused) {
+        if (o->trace.on)
+            trace_answered(o, x, NULL);
         hand_back(o, true);
         return;
     }
+    if (o->trace.on && o->port->grant != NULL && x->status == 401)
+        trace_answered(o, x, NULL); /* it may be asked again */
     if (x->answered && x->status == 401 && grant_renew(o))
         return;
     bool more = classify_lookup(o->account, &o->envelope, x, clock_unix_ms(), &w->doc, &o->cursor, &outcome);
+    if (o->trace.on)
+        trace_answered(o, x, more ? NULL : &outcome);
     if (more) {
         struct decision d;
         life_next_page(&o->past, o->cursor.page, o->cursor.seen, o->cursor.window_to_ms, &d);
@@ -237,6 +250,8 @@ static void conclude(struct order *o, const struct http_exchange *x, const struc
     credentials_refused(o, &d);
     note_refusal(o, outcome, &d);
     stats_answered(o, outcome->verdict, x->duration_us);
+    if (o->trace.on)
+        trace_answered(o, x, outcome);
     log_attempt(o, outcome, &d, x->duration_us / 1000);
     if (w->trial != NULL)
         w->trial->answered(w->trial->arg, x, outcome);
@@ -251,6 +266,8 @@ static void on_answer(void *arg, const struct http_exchange *x) {
     struct http_call *call = o->call;
     o->call = NULL;
     classify_create(o->account, &o->envelope, x, clock_unix_ms(), &w->doc, &outcome);
+    if (o->trace.on && o->port->grant != NULL && x->status == 401)
+        trace_answered(o, x, &outcome); /* it may be sent again */
     if (x->answered && x->status == 401 && outcome.verdict == VERDICT_HOLD && grant_renew(o))
         return;
     doubt_ids(o, call, x, &outcome);
@@ -275,6 +292,8 @@ static void refused(struct order *o, const struct answer *a) {
 }
 
 void dispatch_held(struct order *o, bool may_go) {
+    if (o->trace.on)
+        trace_admitted(o);
     if (!may_go || o->lane->worker->mode != WORKER_RUNNING)
         hand_back(o, true);
     else if (o->looking_up)
@@ -290,6 +309,8 @@ static enum claim_state claim_of(char letter) {
 void dispatch_one(struct order *o, const struct answer *a) {
     struct lane *lane = o->lane;
     o->claim = claim_of(a->letter);
+    if (o->trace.on)
+        trace_admitted(o);
     switch (a->letter) {
     case 'G':
     case 'C':
@@ -297,10 +318,14 @@ void dispatch_one(struct order *o, const struct answer *a) {
         dispatch_held(o, true);
         return;
     case 'W':
+        if (o->trace.on)
+            trace_ended(o, "wait");
         bundle_left(o);
         order_move(o, ORDER_FREE);
         return;
     case 'L':
+        if (o->trace.on)
+            trace_ended(o, "lost");
         lane->stats.fenced++;
         lane->lost_begins++;
         order_move(o, ORDER_FREE);

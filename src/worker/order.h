@@ -12,6 +12,7 @@
 #include "dray/http.h"
 #include "dray/provider.h"
 #include "queue/batch.h"
+#include "worker/trace.h"
 
 enum order_state { ORDER_FREE, ORDER_CLAIMED, ORDER_BEGINNING, ORDER_SENDING, ORDER_SETTLING, ORDER_STATES };
 
@@ -89,6 +90,7 @@ struct order {
     bool may_wait;          /* dead as rejected, unless Redis says that it waits for its account */
     uint64_t turn;          /* of its pick-up */
     uint8_t bundle;         /* where its text lies in Redis (bundles.c); 0: with its claim */
+    struct trace_marks trace;
     enum claim_state claim; /* what Redis knows of it, as far as we were told */
 };
 

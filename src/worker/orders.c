@@ -128,6 +128,7 @@ struct order *order_get(struct lane *lane) {
     }
     o->lane = lane;
     o->looking_up = o->may_wait = o->waits_token = o->token_renewed = false;
+    o->trace.on = false;
     o->bundle = 0;
     o->begun_unix_ms = 0;
     memset(&o->cursor, 0, sizeof(o->cursor));

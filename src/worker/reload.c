@@ -5,7 +5,7 @@
  * credentials changed are tried at once where they were held.
  * Failure modes: a faulty configuration is refused with every fault, and the old one stays. Orders in
  * flight keep the account they began with. Redis's users, passwords and TLS files hold from the next connection on.
- * What only a restart can change (the rest of [redis], name, lease, max_inflight, [admin]) is said, and stays as
+ * What only a restart can change (the rest of [redis], name, lease, max_inflight, [admin], [trace]) is said, and stays as
  * it was. */
 #include "io/redis_parts.h"
 #include "worker/worker.h"
@@ -35,9 +35,10 @@ static void tell_restart(const struct config *old, const struct config *new) {
     bool redis = !same(old->redis.host, new->redis.host) || old->redis.port != new->redis.port ||
                  !same(old->redis.unix_path, new->redis.unix_path) || !same(old->redis_prefix, new->redis_prefix);
     if (redis || old->lease_ms != new->lease_ms ||
-        old->max_inflight != new->max_inflight || !same(old->admin_listen, new->admin_listen))
+        old->max_inflight != new->max_inflight || !same(old->admin_listen, new->admin_listen) || !same(old->trace_endpoint, new->trace_endpoint) ||
+        old->trace_sample < new->trace_sample || old->trace_sample > new->trace_sample)
         log_msg(LOG_WARN, "restart_needed",
-                "[redis] (but for users, passwords and TLS files), [admin], lease and max_inflight change with a restart only; they stay as they were");
+                "[redis] (but for users, passwords and TLS files), [admin], [trace], lease and max_inflight change with a restart only; they stay as they were");
 }
 
 /* For the next connections; those that are there stay. */

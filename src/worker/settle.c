@@ -118,6 +118,8 @@ void settle(struct order *o, const struct settle_context *c) {
     write_texts(o, c, &s, dead_id);
     if (lane->worker->trial != NULL)
         memcpy(lane->worker->trial->dead_id, dead_id, sizeof(dead_id));
+    if (o->trace.on)
+        trace_decided(o, d);
     note_created(o, d);
     o->may_wait = may_wait_instead(d);
     if (!o->may_wait)
@@ -182,6 +184,8 @@ void settled(struct lane *lane, struct batch *b, const redisReply *reply) {
         lane->stats.settled++;
         if (lane->worker->trial != NULL)
             lane->worker->trial->settled = letter == 'O';
+        if (o != NULL && o->trace.on)
+            trace_ended(o, letter == 'L' ? "lost" : letter == 'H' ? "wait" : NULL);
         if (o != NULL && o->may_wait && letter == 'O')
             stats_rejected(o);
         if (o != NULL && letter == 'H')

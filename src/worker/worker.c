@@ -197,6 +197,8 @@ static int worker_init(struct worker *w, struct err *err) {
     w->redis = redis_router_new(w->loop, &w->redis_options, &w->rng, on_redis_state, w, err);
     if (w->http == NULL || w->redis == NULL)
         return -1;
+    if (w->boot->trace_endpoint != NULL && w->trial == NULL && (w->tracer = tracer_new(w->loop, w->boot, w->id, err)) == NULL)
+        return -1;
     w->caller = queue_caller_new(w->redis);
     w->lanes = calloc(w->config->queue_count, sizeof(struct lane *));
     if (w->caller == NULL || w->lanes == NULL)

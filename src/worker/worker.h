@@ -151,6 +151,7 @@ struct worker {
     struct redis_router *redis;
     struct queue_caller *caller;
     struct http_pool *http;
+    struct tracer *tracer; /* or NULL */
     struct lane **lanes;
     uint32_t lane_count;
     uint32_t active; /* over all lanes: BEGINNING and SENDING */
@@ -184,8 +185,7 @@ struct worker {
     uint64_t replicas_logged_ns; /* 0: enough answer */
     bool replicas_waiting;       /* a begin's WAIT is unanswered */
     char redis_words[200]; /* of the last error reply, for people */
-    bool ready_logged;
-    bool redis_was_up, redis_is_down;
+    bool ready_logged, redis_was_up, redis_is_down;
     char server_ids[SERVERS_MAX][41]; /* run ids of the Redis servers that were checked */
     unsigned servers_seen;
     uint32_t pickups, pickups_most; /* connections of lanes' own, and how many there may be */

@@ -9,6 +9,10 @@ uint64_t clock_unix_ms(void) {
     return (uint64_t)((int64_t)(START_UNIX_MS + world.now_ns / MS) + offset);
 }
 
+uint64_t clock_unix_ns(void) {
+    return clock_unix_ms() * MS;
+}
+
 uint64_t clock_boot_ns(void) {
     return world.now_ns + (world.current != NULL ? world.current->boot_offset_ns : SECOND);
 }

@@ -385,7 +385,7 @@ static const struct refusal refusals[] = {
     {"x = 1\n" SHOP, "dray.ini:1: a key before the first [section]"},
     {SHOP "[acount b]\nx = 1\n", "dray.ini:4: there is no section 'acount' (did you mean "
                                  "'account'?); there are [redis], [worker], "
-                                 "[admin], [queue NAME] and [account NAME]"},
+                                 "[admin], [trace], [queue NAME] and [account NAME]"},
     {SHOP "[redis x]\n", "dray.ini:4: [redis]: this section has no name"},
     {SHOP "[account]\n", "dray.ini:4: [account]: the name is missing: [account NAME]"},
     {SHOP "[account -b]\n",
