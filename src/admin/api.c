@@ -35,8 +35,11 @@ static void with_view(struct request *r, handler_fn answer) {
 
 static void add_counts(cJSON *o, const char *name, const uint64_t *counts, size_t n) {
     cJSON *list = cJSON_AddArrayToObject(o, name);
-    for (size_t i = 0; i < n; i++)
-        cJSON_AddItemToArray(list, cJSON_CreateNumber((double)counts[i]));
+    for (size_t i = 0; i < n; i++) {
+        cJSON *count = cJSON_CreateNumber((double)counts[i]);
+        if (!cJSON_AddItemToArray(list, count))
+            cJSON_Delete(count);
+    }
 }
 
 static void add_histogram(cJSON *o, const char *name, const struct histogram *h) {

@@ -37,8 +37,14 @@ cJSON *tree_text(struct span s) {
     return item;
 }
 
+/* A parent that found no memory takes nothing. */
+static void add(cJSON *object, const char *name, cJSON *item) {
+    if (!cJSON_AddItemToObject(object, name, item))
+        cJSON_Delete(item);
+}
+
 void tree_add_text(cJSON *object, const char *name, struct span s) {
-    cJSON_AddItemToObject(object, name, tree_text(s));
+    add(object, name, tree_text(s));
 }
 
 void tree_add_i64(cJSON *object, const char *name, int64_t v) {
@@ -54,11 +60,11 @@ void tree_add_u64(cJSON *object, const char *name, uint64_t v) {
 }
 
 void tree_add_raw(cJSON *object, const char *name, struct span json) {
-    cJSON_AddItemToObject(object, name, raw_between("", json, ""));
+    add(object, name, raw_between("", json, ""));
 }
 
 void tree_add_elements(cJSON *object, const char *name, struct span elements) {
-    cJSON_AddItemToObject(object, name, raw_between("[", elements, "]"));
+    add(object, name, raw_between("[", elements, "]"));
 }
 
 bool tree_print(cJSON *tree, struct buf *out) {
