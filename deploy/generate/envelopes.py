@@ -140,6 +140,7 @@ def attempt():
     return closed("One request to the provider.", {
         "at": unix_ms("when it began"),
         "lookup": {"const": True, "description": "it was a look-up"},
+        "control": {"const": True, "description": "a look-up of another order that is known to exist"},
         "times": integer("so many in a row burned nothing and ended so; this is the last", minimum=2),
         "since": unix_ms("when the first of them began"),
         "http_status": integer("0: no answer", minimum=0, maximum=999),

@@ -49,6 +49,10 @@ struct http_json_options {
     const char *lookup_page_param;    /* in the query: the page's number; NULL: one page */
     uint32_t lookup_page_first;
     const char *lookup_next_pointer;  /* in the look-up's answer: something there means that there is another page */
+    const char *answer_key_pointer; /* in the answer: the order key, which must be ours; NULL: it does not say */
+    uint32_t lookup_absent_status;     /* the provider's own "no such order": this status … */
+    const char *lookup_absent_pointer; /* … and what stands here in its JSON; NULL: not known */
+    const char *lookup_absent_value;   /* … is this; NULL: is anything but null */
     bool lookup_exact;            /* "not found" (404, empty) proves absence */
     const char *method;           /* "POST", "PUT" */
     const char *wrap;             /* "none"; "array": the body is [order] */
@@ -92,6 +96,7 @@ struct account {
     uint64_t lookup_delay_ms;
     uint32_t lookup_attempts;
     uint64_t token_expires_at_ms;        /* Unix ms, as configured; 0: not set */
+    uint64_t absent_window_ms; /* between the two times that a provider must say that it has no such order */
     enum validation validation;
     code_list allow_empty;               /* paths of the field table, "orderAddresses.province" */
     code_list max_length;                /* "orderAddresses.recipient:64" */

@@ -44,6 +44,7 @@ struct json_doc {
     uint32_t count;
     uint32_t cap;
     uint32_t max; /* nodes that the tape may hold */
+    bool *repeated; /* set where json_get or json_pointer asks for a name that stands twice; NULL (as after a parse): not told */
 };
 
 void json_init(struct json_doc *doc, uint32_t max_nodes); /* allocates nothing */

@@ -39,7 +39,9 @@ static void print_attempts(const struct letter *l) {
         if (node != JSON_NONE && json_i64(&l->doc, node, &ms) && ms > 0)
             rfc3339_format((uint64_t)ms, at);
         printf("attempt %-2u %s %s HTTP ", ++n, at,
-               json_get(&l->doc, i, "lookup") != JSON_NONE ? "look-up" : "order");
+               json_get(&l->doc, i, "control") != JSON_NONE  ? "control"
+               : json_get(&l->doc, i, "lookup") != JSON_NONE ? "look-up"
+                                                             : "order");
         print_member(l, i, "http_status");
         fputs(", ", stdout);
         print_member(l, i, "ms");

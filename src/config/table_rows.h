@@ -40,7 +40,7 @@
 /* clang-format on */
 
 /* The rows of [account NAME], in table_account.c. */
-#define ACCOUNT_KEY_COUNT 84
+#define ACCOUNT_KEY_COUNT 89
 extern const struct key account_keys[];
 
 #endif

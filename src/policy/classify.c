@@ -126,6 +126,17 @@ static void read_error(const struct account *account, const struct json_doc *doc
         outcome_read_error(out, doc);
 }
 
+/* A name that stands twice says nothing: then the status alone counts. */
+static void read_error_once(const struct account *account, struct json_doc *doc, struct outcome *out) {
+    struct outcome before = *out;
+    bool repeated = false;
+    doc->repeated = &repeated;
+    read_error(account, doc, out);
+    doc->repeated = NULL;
+    if (repeated)
+        *out = before;
+}
+
 /* Some servers put a byte order mark before their JSON. */
 static bool parse_body(const struct http_exchange *x, struct json_doc *doc, struct err *err) {
     struct span body = x->body.ptr != NULL ? x->body : SPAN_LIT("");
@@ -144,7 +155,12 @@ static void judge_success(const struct account *account, const struct envelope *
                  x->status, err.text);
         return;
     }
+    bool repeated = false;
+    doc->repeated = &repeated;
     account->provider->read_success(account, envelope, doc, out);
+    doc->repeated = NULL;
+    if (repeated) /* whichever of the two was meant */
+        outcome_set(out, VERDICT_UNKNOWN, "unreadable_answer", "a name that decides stands twice in the answer");
     if (out->verdict == VERDICT_REJECTED)
         codes_apply(account, out->code, out);
     if (out->verdict == VERDICT_PAUSE)
@@ -175,7 +191,7 @@ static void judge_error(const struct account *account, const struct http_exchang
     if (x->status == 503)
         judge_unavailable(account, x, out);
     if (parse_body(x, doc, NULL))
-        read_error(account, doc, out);
+        read_error_once(account, doc, out);
     snprintf(http_code, sizeof(http_code), "http:%ld", x->status);
     bool overruled = codes_apply(account, out->code, out) || codes_apply(account, http_code, out);
     if (x->status == 407 && !overruled)
@@ -211,6 +227,39 @@ static bool is_html(const struct http_exchange *x) {
     return false;
 }
 
+/* A 2xx that is no answer to the look-up may still be the provider's word that the account must wait. */
+static void read_lookup_error(const struct account *account, const struct http_exchange *x, uint64_t now_unix_ms,
+                              struct json_doc *doc, struct outcome *out) {
+    struct outcome told = *out;
+    told.code[0] = '\0';
+    read_error_once(account, doc, &told);
+    if (!codes_apply(account, told.code, &told) || (told.verdict != VERDICT_HOLD && told.verdict != VERDICT_PAUSE))
+        return;
+    *out = told;
+    if (out->verdict == VERDICT_PAUSE)
+        set_pause(account, x, now_unix_ms, out);
+}
+
+static bool read_lookup(const struct account *account, const struct envelope *envelope, const struct http_exchange *x,
+                        uint64_t now_unix_ms, struct json_doc *doc, struct lookup_cursor *cursor, struct outcome *out) {
+    bool repeated = false, parsed = parse_body(x, doc, NULL);
+    if (parsed)
+        doc->repeated = &repeated;
+    bool more = account->provider->read_lookup(account, envelope, x->status, parsed ? doc : NULL, cursor, out);
+    doc->repeated = NULL;
+    if (repeated) {
+        outcome_set(out, VERDICT_RETRY, "lookup_unreadable", "a name that decides stands twice in the answer");
+        more = false;
+    }
+    if (out->verdict != VERDICT_CREATED) {
+        out->id_count = 0;
+        out->order = (struct span){NULL, 0};
+    }
+    if (parsed && !more && out->verdict == VERDICT_RETRY)
+        read_lookup_error(account, x, now_unix_ms, doc, out);
+    return more;
+}
+
 bool classify_lookup(const struct account *account, const struct envelope *envelope,
                      const struct http_exchange *exchange, uint64_t now_unix_ms,
                      struct json_doc *doc, struct lookup_cursor *cursor, struct outcome *out) {
@@ -227,9 +276,8 @@ bool classify_lookup(const struct account *account, const struct envelope *envel
         outcome_set(out, VERDICT_UNKNOWN, "no_lookup", "the provider has no look-up");
         return false;
     }
-    if (status / 100 == 2 || (status == 404 && !is_html(exchange)))
-        return p->read_lookup(account, envelope, status,
-                              parse_body(exchange, doc, NULL) ? doc : NULL, cursor, out);
+    if (status / 100 == 2 || (status == 404 && !is_html(exchange)) || status == (long)account->http_json.lookup_absent_status)
+        return read_lookup(account, envelope, exchange, now_unix_ms, doc, cursor, out);
     judge_error(account, exchange, now_unix_ms, doc, out);
     out->free = out->free || status >= 500 || status == 408 || status == 425; /* nobody looked */
     if (out->verdict != VERDICT_HOLD && out->verdict != VERDICT_PAUSE)

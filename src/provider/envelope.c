@@ -342,6 +342,8 @@ static void read_order_key(struct reader *r, struct span id) {
 
 static void check_key(struct reader *r, const struct account *account) {
     const char *rule = request_key_fault(account, r->e->order_key);
+    if (rule == NULL && r->e->provider_key.ptr != NULL)
+        rule = request_key_fault(account, r->e->provider_key);
     if (rule != NULL)
         faults_add(r->faults, "order_key", "%s", rule);
 }

@@ -111,6 +111,8 @@ static int check_pointers(const struct account *account, struct err *err) {
         {"id_pointer", o->id_pointer},
         {"order_pointer", o->order_pointer},
         {"code_pointer", o->code_pointer},
+        {"answer_key_pointer", o->answer_key_pointer},
+        {"lookup_absent_pointer", o->lookup_absent_pointer},
         {"lookup_items_pointer", o->lookup_items_pointer},
         {"lookup_key_pointer", o->lookup_key_pointer},
         {"lookup_id_pointer", o->lookup_id_pointer},
@@ -139,6 +141,13 @@ static int check_lookup(const struct account *account, struct err *err) {
         return err_set(err,
                        "account %s: lookup_path needs lookup_key_pointer, so that another "
                        "order is never taken for this one",
+                       account->name);
+    if (o->lookup_absent_value != NULL && o->lookup_absent_pointer == NULL)
+        return err_set(err, "account %s: lookup_absent_value needs lookup_absent_pointer", account->name);
+    if (o->lookup_exact && o->lookup_absent_pointer == NULL && o->lookup_items_pointer == NULL)
+        return err_set(err,
+                       "account %s: lookup_exact needs lookup_absent_pointer (or lookup_items_pointer): how the "
+                       "provider itself says that it has no such order. Any 404 may be a router's",
                        account->name);
     return 0;
 }
@@ -226,10 +235,19 @@ static enum success succeeded(const struct http_json_options *o, const struct js
     return span_is(seen, o->success_value) ? SUCCEEDED : REFUSED;
 }
 
+static bool echoes_key(const struct account *account, const struct envelope *envelope, const struct json_doc *answer,
+                       struct outcome *out) {
+    const struct http_json_options *o = &account->http_json;
+    struct span key = envelope->provider_key.ptr != NULL ? envelope->provider_key : envelope->order_key;
+    if (o->answer_key_pointer == NULL || node_is(answer, at(answer, 0, o->answer_key_pointer), key))
+        return true;
+    outcome_other_order(out, answer, at(answer, 0, o->id_pointer), "the order key");
+    return false;
+}
+
 static void read_success(const struct account *account, const struct envelope *envelope,
                          const struct json_doc *answer, struct outcome *out) {
     const struct http_json_options *o = &account->http_json;
-    (void)envelope;
     enum success success = succeeded(o, answer);
     if (refuses(o, answer)) {
         bool yes = success == SUCCEEDED && o->success_pointer != NULL;
@@ -257,6 +275,8 @@ static void read_success(const struct account *account, const struct envelope *e
                     "the answer does not have what id_pointer names");
         return;
     }
+    if (!echoes_key(account, envelope, answer, out))
+        return;
     outcome_set(out, VERDICT_CREATED, "created", "");
     uint32_t order_node = at(answer, 0, o->order_pointer);
     if (order_node != JSON_NONE)
@@ -306,13 +326,23 @@ static bool next_page(const struct http_json_options *o, const struct json_doc *
     return false;
 }
 
+/* The provider's own "no such order", as the configuration describes it. */
+static bool says_absent(const struct http_json_options *o, long http_status, const struct json_doc *answer) {
+    if (o->lookup_absent_pointer == NULL || answer == NULL || http_status != (long)o->lookup_absent_status)
+        return false;
+    uint32_t node = at(answer, 0, o->lookup_absent_pointer);
+    if (node == JSON_NONE || json_type(answer, node) == JSON_NULL)
+        return false;
+    return o->lookup_absent_value == NULL || span_is(json_scalar(answer, node), o->lookup_absent_value);
+}
+
 static bool read_lookup(const struct account *account, const struct envelope *envelope,
                         long http_status, const struct json_doc *answer,
                         struct lookup_cursor *cursor, struct outcome *out) {
     const char *items_pointer = account->http_json.lookup_items_pointer;
     uint32_t count = 0;
-    if (http_status == 404) {
-        outcome_set(out, VERDICT_ABSENT, "not_found", "the look-up answers 404");
+    if (says_absent(&account->http_json, http_status, answer)) {
+        outcome_set(out, VERDICT_ABSENT, "not_found", "the provider says that it has no such order");
         return false;
     }
     uint32_t items = JSON_NONE;
@@ -329,7 +359,13 @@ static bool read_lookup(const struct account *account, const struct envelope *en
     for (uint32_t i = json_first(answer, items); i != JSON_NONE; i = json_next(answer, items, i), count++)
         if (take_found(account, envelope, answer, i, out))
             return false;
-    return next_page(&account->http_json, answer, count, cursor, out);
+    const struct http_json_options *o = &account->http_json;
+    if (o->lookup_exact && count > 0 && o->lookup_page_param == NULL && o->lookup_next_pointer == NULL) {
+        outcome_set(out, VERDICT_RETRY, "lookup_unreadable",
+                    "the look-up lists other orders than the one that was asked for");
+        return false;
+    }
+    return next_page(o, answer, count, cursor, out);
 }
 
 const struct provider provider_http_json = {

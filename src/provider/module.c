@@ -1,6 +1,7 @@
 /* Small readers and checks that the modules share. */
 #include "provider/module.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -28,12 +29,44 @@ int require_key_and_secret(const struct account *account, struct err *err) {
                    account->name, account->provider->name);
 }
 
+static bool blank(uint32_t c) {
+    return c == ' ' || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200f) || c == 0x2028 || c == 0x2029 ||
+           c == 0x202f || c == 0x205f || c == 0x2060 || c == 0x3000 || c == 0xfeff;
+}
+
+/* No id: nothing but blanks, or a control character in it. `text` is valid UTF-8. */
+static bool is_no_id(struct span text) {
+    bool seen = false;
+    for (size_t i = 0; i < text.len;) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        size_t n = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+        uint32_t code = n == 1 ? c : c & (0x7fu >> n);
+        for (size_t k = 1; k < n && i + k < text.len; k++)
+            code = code << 6 | ((unsigned char)text.ptr[i + k] & 0x3f);
+        if (code < 0x20 || (code >= 0x7f && code <= 0x9f))
+            return true;
+        seen = seen || !blank(code);
+        i += n;
+    }
+    return !seen;
+}
+
+static bool text_is_no_id(const struct json_doc *doc, uint32_t node) {
+    struct buf decoded;
+    if (!doc->nodes[node].escaped)
+        return is_no_id(json_inner(doc, node));
+    buf_init(&decoded, HTTP_ANSWER_MAX);
+    bool none = json_decode(doc, node, &decoded) != 0 || is_no_id(buf_span(&decoded));
+    buf_deinit(&decoded);
+    return none;
+}
+
 static bool add_id(struct outcome *out, const struct json_doc *doc, uint32_t node) {
     struct span id = {NULL, 0};
     if (json_type(doc, node) == JSON_NUMBER)
         id = json_raw(doc, node);
     else if (json_type(doc, node) == JSON_STRING)
-        id = json_inner(doc, node);
+        id = text_is_no_id(doc, node) ? id : json_inner(doc, node);
     if (id.len == 0)
         return false;
     if (out->id_count < OUTCOME_MAX_IDS)
@@ -53,6 +86,14 @@ bool outcome_add_ids(struct outcome *out, const struct json_doc *doc, uint32_t n
     if (!whole)
         out->id_count = before;
     return whole;
+}
+
+void outcome_other_order(struct outcome *out, const struct json_doc *doc, uint32_t id, const char *what) {
+    struct span text = json_scalar(doc, id);
+    int n = (int)(text.len < 100 ? text.len : 100);
+    outcome_set(out, VERDICT_UNKNOWN, "other_order", "");
+    snprintf(out->message, sizeof(out->message), "%s in the answer is not ours%s%.*s", what,
+             n > 0 ? "; the id there is " : "", n, n > 0 ? text.ptr : "");
 }
 
 bool node_is(const struct json_doc *doc, uint32_t node, struct span text) {
@@ -86,6 +127,10 @@ void add_percent_encoded(struct buf *out, struct span text) {
 bool lookup_next_page(struct lookup_cursor *cursor, uint32_t items, uint32_t page_size,
                       uint64_t total, struct outcome *out) {
     cursor->seen += items;
+    if (items == 0 && total != UINT64_MAX && cursor->seen < total) {
+        outcome_set(out, VERDICT_RETRY, "lookup_incomplete", "the look-up's page is empty, yet it counts more orders");
+        return false;
+    }
     /* A short page is the last one only where no total is told: a server may cap its pages. */
     bool last = items == 0 || (total != UINT64_MAX ? cursor->seen >= total : items < page_size);
     if (last) {

@@ -30,6 +30,9 @@ int require_key_and_secret(const struct account *account, struct err *err);
  * OUTCOME_MAX_IDS are left out. */
 bool outcome_add_ids(struct outcome *out, const struct json_doc *doc, uint32_t node);
 
+/* UNKNOWN: the answer is that of an order with another `what` ("order_number"). Its id, if it has one, is told. */
+void outcome_other_order(struct outcome *out, const struct json_doc *doc, uint32_t id, const char *what);
+
 /* Is the node a string whose decoded bytes (or an integer whose digits) are `text`? */
 bool node_is(const struct json_doc *doc, uint32_t node, struct span text);
 

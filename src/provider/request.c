@@ -103,12 +103,22 @@ int request_build(const struct account *a, const struct envelope *e, struct buf 
     return 0;
 }
 
-const char *request_key_fault(const struct account *a, struct span key) {
+static bool stands_alone(const struct account *a, const char *path, struct span key) {
     struct buf out;
-    if (!path_holds_key(a) || !is_dots(key))
-        return NULL;
+    if (path == NULL || strstr(path, KEY_MARK) == NULL)
+        return false;
     buf_init(&out, 64u << 10);
-    int rc = path_expand(a->http_json.create_path, a->name, key, &out);
+    int rc = path_expand(path, a->name, key, &out);
     buf_deinit(&out);
-    return rc == 0 ? NULL : "must not be '.' or '..': it stands alone in create_path";
+    return rc != 0;
+}
+
+const char *request_key_fault(const struct account *a, struct span key) {
+    if (a->provider->path != NULL || !is_dots(key))
+        return NULL;
+    if (stands_alone(a, a->http_json.create_path, key))
+        return "must not be '.' or '..': it stands alone in create_path";
+    if (stands_alone(a, a->http_json.lookup_path, key))
+        return "must not be '.' or '..': it stands alone in lookup_path";
+    return NULL;
 }

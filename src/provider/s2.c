@@ -97,7 +97,10 @@ static bool take_order(const struct json_doc *answer, uint32_t order_node, struc
 static void read_success(const struct account *account, const struct envelope *envelope,
                          const struct json_doc *answer, struct outcome *out) {
     (void)account;
-    if (!is_our_order(envelope, answer, 0))
+    uint32_t theirs = json_get(answer, 0, "channelOrderId");
+    if (theirs != JSON_NONE && json_type(answer, theirs) != JSON_NULL && !is_our_order(envelope, answer, 0))
+        outcome_other_order(out, answer, json_get(answer, 0, "id"), "channelOrderId");
+    else if (!is_our_order(envelope, answer, 0))
         outcome_set(out, VERDICT_UNKNOWN, "unreadable_answer",
                     "the answer does not carry the order's channelOrderId");
     else if (!take_order(answer, 0, out))

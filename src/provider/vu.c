@@ -107,8 +107,7 @@ static void take_order(const struct envelope *envelope, const struct json_doc *a
     uint32_t id = json_get(answer, found, "id");
     uint32_t number = json_get(answer, found, "order_number");
     if (number != JSON_NONE && !node_is(answer, number, envelope->provider_key)) {
-        outcome_set(out, VERDICT_UNKNOWN, "unreadable_answer",
-                    "the answer's order has another order_number");
+        outcome_other_order(out, answer, id, "order_number");
     } else if (id == JSON_NONE || json_type(answer, id) == JSON_ARRAY ||
                !outcome_add_ids(out, answer, id)) {
         outcome_set(out, VERDICT_UNKNOWN, "no_order_id", "the answer carries no order id");
@@ -169,7 +168,8 @@ static bool read_lookup(const struct account *account, const struct envelope *en
                         long http_status, const struct json_doc *answer,
                         struct lookup_cursor *cursor, struct outcome *out) {
     (void)account, (void)cursor;
-    if (http_status == 404)
+    uint32_t errors = answer != NULL ? json_get(answer, 0, "errors") : JSON_NONE;
+    if (http_status == 404 && errors != JSON_NONE && json_type(answer, errors) != JSON_NULL)
         outcome_set(out, VERDICT_ABSENT, "not_found", "VU does not know the order");
     else if (http_status / 100 != 2 || answer == NULL)
         outcome_set(out, VERDICT_RETRY, "lookup_unreadable", "the look-up's answer is no order");

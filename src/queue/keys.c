@@ -22,6 +22,7 @@ static const char *const suffixes[KEY_COUNT] = {
     [KEY_STATS] = "stats",
     [KEY_TAKEN] = "taken",
     [KEY_UNWELL] = "unwell",
+    [KEY_CONTROLS] = "controls",
     [KEY_INFLIGHT] = "inflight:",
     [KEY_CLAIMS] = "claims:",
     [KEY_BUNDLE] = "bundle:",

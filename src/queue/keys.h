@@ -22,6 +22,7 @@ enum queue_key {
     KEY_STATS,
     KEY_TAKEN,
     KEY_UNWELL,
+    KEY_CONTROLS,
     KEY_INFLIGHT, /* the last three are this worker's own */
     KEY_CLAIMS,
     KEY_BUNDLE,   /* with a colon and a number behind it (bundle.lua) */

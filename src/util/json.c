@@ -293,6 +293,7 @@ int json_parse(struct json_doc *doc, const char *text, size_t len, struct err *e
     doc->text = text;
     doc->len = len;
     doc->count = 0;
+    doc->repeated = NULL;
     if (len >= UINT32_MAX)
         return err_set(err, "at byte 0: longer than 4 GiB");
     place p = scan_root(&ps);

@@ -43,9 +43,13 @@ static uint32_t member(const struct json_doc *doc, uint32_t object, struct json_
     if (!json_is(doc, object, JSON_OBJECT))
         return JSON_NONE;
     uint32_t end = doc->nodes[object].next;
-    for (uint32_t k = object + 1; k < end; k = doc->nodes[k + 1].next)
-        if (json_text_equal(json_text_of(doc, k), name))
-            found = k + 1;
+    for (uint32_t k = object + 1; k < end; k = doc->nodes[k + 1].next) {
+        if (!json_text_equal(json_text_of(doc, k), name))
+            continue;
+        if (found != JSON_NONE && doc->repeated != NULL)
+            *doc->repeated = true;
+        found = k + 1;
+    }
     return found;
 }
 

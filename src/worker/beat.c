@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define RECOVER_BATCH 200 /* jobs moved by one script call, so that Redis is not held up */
+#define EVICTION_BEATS 60    /* Redis is asked once in so many beats whether it may evict */
 #define MS_NS         1000000ull
 #define SEND_SLACK_MS 1000ull /* beyond connect_timeout: until a request that was begun leaves or does not */
 
@@ -277,6 +278,7 @@ static void on_beat(void *arg, const redisReply *r, const char *error) {
     leased(lane, r->element[2]->str[0]);
     notice_clock(lane, element_u64(r, 4));
     lane->redis_ms = 0; /* it has seen to it, if it went back */
+    controls_write(lane);
     lane_look(lane, r, 0);
     notice_strangers(lane, element_u64(r, 3));
     lane->claim_lost |= lane->bundles.in[BUNDLE_LOST] > 0 && lane->worker->mode == WORKER_RUNNING;

@@ -5,6 +5,7 @@
  * it; duplicate, conflict, unknown, busy: settled without sending). The lease runs out between begin
  * and the body's first byte: order_may_send says no, the order is handed back. */
 #include "worker/doubt.h"
+#include "worker/lookup.h"
 
 #include "dray/outcome.h"
 
@@ -13,10 +14,9 @@
 #include <string.h>
 
 static void on_answer(void *arg, const struct http_exchange *x);
-static void on_lookup_answer(void *arg, const struct http_exchange *x);
 static void conclude(struct order *o, const struct http_exchange *x, const struct outcome *outcome);
 
-static void hand_back(struct order *o, bool begun) {
+void order_hand_back(struct order *o, bool begun) {
     struct decision d;
     life_hand_back(&o->past, begun, &d);
     settle(o, &(struct settle_context){.decision = &d});
@@ -64,7 +64,7 @@ static void send_now(struct order *o) {
                                    .may_send = order_may_send};
     o->call = o->port->plain ? http_send(w->http, o->port->create, &request, on_answer, o) : send_parts(o, &request);
     if (o->call == NULL)
-        hand_back(o, true);
+        order_hand_back(o, true);
 }
 
 static void send_order(struct order *o) {
@@ -76,44 +76,9 @@ static void send_order(struct order *o) {
         send_now(o);
 }
 
-/* A target of its own per page: look-ups are rare, and their paths may hold the key. A POST's body lies with the
- * order: it is read when the connection is there. */
-static struct http_call *start_lookup(struct order *o) {
-    struct worker *w = o->lane->worker;
-    const struct provider *p = o->account->provider;
-    struct buf *path = &w->text_path;
-    struct target_spec spec;
-    struct account with;
-    struct err err;
-    buf_reset(path);
-    buf_reset(&o->wire);
-    if (provider_lookup_kind(o->account) == LOOKUP_NONE)
-        return NULL; /* it was switched off since */
-    if (p->build_lookup(o->account, &o->envelope, &o->cursor, path) < 0 ||
-        (p->build_lookup_body != NULL && p->build_lookup_body(o->account, &o->envelope, &o->cursor, &o->wire) < 0))
-        return NULL;
-    const char *url = buf_cstr(path);
-    const char *query = strchr(url, '?');
-    if (query != NULL)
-        path->data[query - url] = '\0';
-    struct http_call *call = NULL;
-    enum http_method method = p->build_lookup_body != NULL ? HTTP_POST : HTTP_GET;
-    if (target_spec_init(&spec, grant_account(o->port, &with), method, url, &err) == 0) {
-        struct http_target *target = http_target_new(w->http, &spec.options, &err);
-        struct http_request request = {.query = query != NULL ? query + 1 : NULL,
-                                       .body = buf_span(&o->wire),
-                                       .may_send = order_may_send};
-        if (target != NULL)
-            call = http_send(w->http, target, &request, on_lookup_answer, o);
-        http_target_unref(target);
-    }
-    target_spec_deinit(&spec);
-    return call;
-}
-
 /* Refused credentials that were replaced meanwhile say nothing of the new ones; else the files are
  * looked at now, not at the next second. */
-static void credentials_refused(const struct order *o, struct decision *d) {
+void order_credentials_refused(const struct order *o, struct decision *d) {
     if (d->gate != 'h')
         return;
     if (o->port->current) {
@@ -135,50 +100,6 @@ static void note_refusal(const struct order *o, const struct outcome *outcome, s
         d->past.refused_at = 0;
 }
 
-static void settle_lookup(struct order *o, const struct outcome *outcome, struct span answer, uint64_t ms) {
-    struct worker *w = o->lane->worker;
-    struct decision d;
-    life_looked_up(&o->past, o->account, life_max_attempts(o->account, &o->envelope), outcome, clock_unix_ms(),
-                   &w->rng, &d);
-    credentials_refused(o, &d);
-    log_attempt(o, outcome, &d, ms);
-    settle(o, &(struct settle_context){
-                  .decision = &d, .outcome = outcome, .answer = answer, .ms = ms, .attempt = true});
-}
-
-/* The look-up could not even be asked: as if it had been unreadable. */
-static void lookup_impossible(struct order *o) {
-    struct outcome outcome = {.verdict = VERDICT_UNKNOWN};
-    strcpy(outcome.code, "lookup_impossible");
-    strcpy(outcome.message, "the order lacks what the provider's look-up needs");
-    settle_lookup(o, &outcome, SPAN_LIT(""), 0);
-}
-
-static void look_up_now(struct order *o) {
-    char traced[TRACEPARENT_SIZE];
-    if (o->trace.on)
-        trace_sends(o, traced);
-    o->call = start_lookup(o);
-    if (o->call == NULL)
-        lookup_impossible(o);
-}
-
-static void look_up(struct order *o) {
-    o->begun_unix_ms = clock_unix_ms();
-    memset(&o->cursor, 0, sizeof(o->cursor));
-    o->cursor.window_from_ms = o->past.sent_ms;
-    o->cursor.window_to_ms = o->begun_unix_ms;
-    if (o->past.page > 0) {
-        o->cursor.page = o->past.page;
-        o->cursor.seen = o->past.seen;
-        o->cursor.window_to_ms = o->past.window_to_ms;
-    }
-    order_move(o, ORDER_SENDING);
-    o->lane->stats.lookups++;
-    if (o->port->grant == NULL || grant_ready(o))
-        look_up_now(o);
-}
-
 /* ---- orders that wait for their account's token (grant.c) ---- */
 
 struct order *dispatch_waiting(const struct port *port) {
@@ -193,9 +114,9 @@ struct order *dispatch_waiting(const struct port *port) {
 void dispatch_again(struct order *o) {
     o->waits_token = false;
     if (o->lane->worker->mode != WORKER_RUNNING)
-        hand_back(o, true);
+        order_hand_back(o, true);
     else if (o->looking_up)
-        look_up_now(o);
+        order_look_up_now(o);
     else
         send_now(o);
 }
@@ -209,37 +130,9 @@ void dispatch_no_token(struct order *o, uint64_t pause_ms, const char *code) {
     outcome.retry_after_ms = pause_ms;
     outcome_set(&outcome, pause_ms > 0 ? VERDICT_PAUSE : VERDICT_HOLD, code, "the token endpoint gave no access token; the worker's log says why");
     if (o->looking_up)
-        settle_lookup(o, &outcome, SPAN_LIT(""), 0);
+        order_not_looked_up(o, &outcome);
     else
         conclude(o, &x, &outcome);
-}
-
-static void on_lookup_answer(void *arg, const struct http_exchange *x) {
-    struct order *o = arg;
-    struct worker *w = o->lane->worker;
-    struct outcome outcome;
-    o->call = NULL;
-    if (x->cancelled || x->guard_refused) {
-        if (o->trace.on)
-            trace_answered(o, x, NULL);
-        hand_back(o, true);
-        return;
-    }
-    if (o->trace.on && o->port->grant != NULL && x->status == 401)
-        trace_answered(o, x, NULL); /* it may be asked again */
-    if (x->answered && x->status == 401 && grant_renew(o))
-        return;
-    bool more = classify_lookup(o->account, &o->envelope, x, clock_unix_ms(), &w->doc, &o->cursor, &outcome);
-    if (o->trace.on)
-        trace_answered(o, x, more ? NULL : &outcome);
-    if (more) {
-        struct decision d;
-        life_next_page(&o->past, o->cursor.page, o->cursor.seen, o->cursor.window_to_ms, &d);
-        settle(o, &(struct settle_context){.decision = &d});
-        return;
-    }
-    stats_answered(o, outcome.verdict, x->duration_us);
-    settle_lookup(o, &outcome, x->body, x->duration_us / 1000);
 }
 
 static void conclude(struct order *o, const struct http_exchange *x, const struct outcome *outcome) {
@@ -247,7 +140,7 @@ static void conclude(struct order *o, const struct http_exchange *x, const struc
     struct decision d;
     life_answered(&o->past, o->account, life_max_attempts(o->account, &o->envelope), x, outcome,
                   o->begun_unix_ms, &w->rng, &d);
-    credentials_refused(o, &d);
+    order_credentials_refused(o, &d);
     note_refusal(o, outcome, &d);
     stats_answered(o, outcome->verdict, x->duration_us);
     if (o->trace.on)
@@ -271,6 +164,8 @@ static void on_answer(void *arg, const struct http_exchange *x) {
     if (x->answered && x->status == 401 && outcome.verdict == VERDICT_HOLD && grant_renew(o))
         return;
     doubt_ids(o, call, x, &outcome);
+    if (outcome.verdict == VERDICT_CREATED)
+        control_remember(o, clock_unix_ms());
     conclude(o, x, &outcome);
 }
 
@@ -295,9 +190,9 @@ void dispatch_held(struct order *o, bool may_go) {
     if (o->trace.on)
         trace_admitted(o);
     if (!may_go || o->lane->worker->mode != WORKER_RUNNING)
-        hand_back(o, true);
+        order_hand_back(o, true);
     else if (o->looking_up)
-        look_up(o);
+        order_look_up(o);
     else
         send_order(o);
 }
@@ -372,13 +267,13 @@ void dispatch_begun(struct lane *lane, struct batch *b, const redisReply *reply)
 
 void dispatch_hand_back_begun(struct lane *lane) {
     while (lane->orders[ORDER_BEGINNING].first != NULL)
-        hand_back(lane->orders[ORDER_BEGINNING].first, true);
+        order_hand_back(lane->orders[ORDER_BEGINNING].first, true);
 }
 
 void dispatch_cancel_all(struct lane *lane) {
     for (struct order *o; (o = lane->orders[ORDER_SENDING].first) != NULL;) {
         if (o->waits_token)
-            hand_back(o, true);
+            order_hand_back(o, true);
         else
             http_cancel(o->call);
     }

@@ -40,6 +40,7 @@ void lane_free(struct lane *lane) {
         while (lane->orders[s].first != NULL)
             order_drop(lane->orders[s].first);
     lane_free_pool(lane);
+    port_unref(lane->controls.asked);
     lane_drop_ports(lane);
     free_batches(lane->begin);
     free_batches(lane->settle);

@@ -31,6 +31,7 @@ void life_send_again(struct decision *d, const struct account *a, uint32_t max_a
     past->phase = PHASE_SEND;
     past->lookups = 0;
     past->sent_ms = 0;
+    past->absent_ms = past->control_ms = 0;
     past->said = (struct span){NULL, 0};
     if (!d->free && past->attempts >= max_attempts) {
         life_die(d, "exhausted", "max_attempts", NULL);
@@ -55,6 +56,7 @@ static void look_up(struct decision *d, enum phase phase, struct span said, uint
     d->past.phase = phase;
     d->past.lookups = 0;
     d->past.waits = 0;
+    d->past.absent_ms = d->past.control_ms = 0;
     d->past.said = said;
     d->due_ms = delay_ms;
 }

@@ -9,6 +9,7 @@
 #define REFUSALS_MAX      3      /* an order that is refused as its account's so often, others going through, is refused itself */
 #define POISON_RECOVERIES 3      /* a job that took so many workers down is not tried again */
 #define ACCOUNT_MISSING_MS 60000 /* until a job that may exist is looked at again, its account being unknown */
+#define CONTROL_TIME_MS 30000    /* a control counts for so long at least after what it controls */
 #define BUSY_DELAY_MS     1000   /* how long a job waits whose key is under way elsewhere, about */
 
 enum ledger_change {
@@ -64,6 +65,13 @@ uint32_t life_max_attempts(const struct account *account, const struct envelope 
 /* The last page of a look-up was read. */
 void life_looked_up(const struct past *past, const struct account *account, uint32_t max_attempts,
                     const struct outcome *outcome, uint64_t now_ms, struct rng *rng, struct decision *d);
+
+/* The control was looked up (VERDICT_CREATED: found); also what is to be done where there is none. */
+void life_controlled(const struct past *past, const struct account *account, uint32_t max_attempts,
+                     const struct outcome *outcome, uint64_t now_ms, struct rng *rng, struct decision *d);
+
+/* It cannot be looked up right now: so much later, with nothing burned. */
+void life_control_later(const struct past *past, uint64_t due_ms, struct decision *d);
 
 /* A page of a look-up was read and there are more: the next one passes the account's gate like any other
  * request. */

@@ -1,4 +1,8 @@
-/* What a look-up says of an order that may exist, and what is done then. */
+/* What a look-up says of an order that may exist, and what is done then.
+ *
+ * That it does not exist is proved by all of these: the look-up is documented as exact; the provider says so in its own
+ * words, twice, absent_window apart; the order was not answered 2xx; and at the same time the same look-up finds another
+ * order of the account that is known to exist, the control. */
 #include "worker/life_steps.h"
 
 #include "policy/backoff.h"
@@ -20,7 +24,7 @@ static void give_up(struct decision *d, const char *code, const char *message) {
     d->tell_said = true;
 }
 
-/* Not there, and the look-up proves it (or the configuration says to take it so). */
+/* Not there, and that is proved, or the configuration takes an inexact look-up's word for it. */
 static void absent(struct decision *d, const struct account *a, uint32_t max_attempts, bool proven,
                    uint64_t now_ms, struct rng *rng) {
     if (d->past.phase == PHASE_LOOKUP_DUPLICATE && !proven) {
@@ -59,39 +63,106 @@ static void learn(struct decision *d, const struct outcome *o) {
     if (o->verdict == VERDICT_PAUSE) {
         d->gate = 'p';
         d->gate_ms = o->retry_after_told ? o->retry_after_ms : 0;
-    } else if (o->verdict != VERDICT_ABSENT) {
+    } else if (o->verdict != VERDICT_ABSENT && o->verdict != VERDICT_CREATED) {
         d->gate = 't';
     }
+}
+
+/* The account is refused: asked again, burning nothing, when that is over. */
+static void held(struct decision *d) {
+    d->op = SETTLE_WAIT;
+    d->gate = 'h';
+    d->free = true;
+    d->counter = "held";
+}
+
+/* What counts burns a look-up; what nobody looked up only makes the next wait longer. */
+static void burn(struct decision *d, const struct outcome *o) {
+    d->free = o->free || o->verdict == VERDICT_PAUSE;
+    if (d->free)
+        d->past.waits++;
+    else
+        d->past.lookups++;
+}
+
+/* "No such order", in the provider's own words, of a look-up that is exact. */
+static void said_absent(struct decision *d, const struct account *a, uint32_t max_attempts, uint64_t now_ms,
+                        struct rng *rng) {
+    struct past *past = &d->past;
+    d->counter = "lookups_again";
+    bool first = past->absent_ms == 0;
+    if (first)
+        past->absent_ms = now_ms;
+    uint64_t second_ms = past->absent_ms + a->absent_window_ms;
+    if (first || now_ms < second_ms) {
+        d->due_ms = second_ms > now_ms ? second_ms - now_ms : 1;
+        return;
+    }
+    if (a->on_absent == ON_ABSENT_HOLD) {
+        absent(d, a, max_attempts, false, now_ms, rng);
+        return;
+    }
+    d->op = SETTLE_WAIT; /* the control passes the account's gate as any request */
+    d->counter = "lookup_controls";
+    past->control_ms = now_ms;
 }
 
 void life_looked_up(const struct past *past, const struct account *a, uint32_t max_attempts,
                     const struct outcome *o, uint64_t now_ms, struct rng *rng, struct decision *d) {
     *d = life_start(past);
-    d->gate = 's';
+    learn(d, o);
     if (o->verdict == VERDICT_CREATED) {
+        d->gate = 's';
         d->past.lookups++;
         found(d);
         return;
     }
     if (o->verdict == VERDICT_HOLD) {
-        d->op = SETTLE_WAIT;
-        d->gate = 'h';
-        d->free = true;
-        d->counter = "held";
+        held(d);
         return;
     }
-    learn(d, o);
-    d->free = o->free || o->verdict == VERDICT_PAUSE;
     d->past.page = 0;
-    if (d->free)
-        d->past.waits++;
-    else
-        d->past.lookups++;
     if (o->verdict == VERDICT_ABSENT && proves_absence(a) && !d->past.yes) {
-        absent(d, a, max_attempts, true, now_ms, rng);
+        said_absent(d, a, max_attempts, now_ms, rng);
         return;
     }
+    burn(d, o);
     again(d, a, rng);
     if (d->free ? life_is_over(d, a, now_ms) : d->past.lookups >= a->lookup_attempts)
         used_up(d, a, max_attempts, o, now_ms, rng);
+}
+
+/* How far apart the second "no such order" and the control may be, to count as said at the same time. */
+static uint64_t same_time_ms(const struct account *a) {
+    return a->absent_window_ms > CONTROL_TIME_MS ? a->absent_window_ms : CONTROL_TIME_MS;
+}
+
+void life_controlled(const struct past *past, const struct account *a, uint32_t max_attempts,
+                     const struct outcome *o, uint64_t now_ms, struct rng *rng, struct decision *d) {
+    *d = life_start(past);
+    learn(d, o);
+    if (o->verdict == VERDICT_HOLD) {
+        held(d);
+        return;
+    }
+    bool timely = now_ms <= past->control_ms + same_time_ms(a);
+    d->past.control_ms = 0;
+    if (o->verdict == VERDICT_CREATED && timely) {
+        absent(d, a, max_attempts, true, now_ms, rng);
+        return;
+    }
+    burn(d, o);
+    again(d, a, rng);
+    if (!d->free && o->verdict != VERDICT_CREATED && d->due_ms < a->absent_window_ms)
+        d->due_ms = a->absent_window_ms; /* until then there may be a control, or a better one */
+    if (d->free ? life_is_over(d, a, now_ms) : d->past.lookups >= a->lookup_attempts)
+        give_up(d, "lookup_absent", d->past.phase == PHASE_LOOKUP_DUPLICATE
+                                        ? "the provider says the order exists, its look-up does not show it. It said"
+                                        : "a look-up does not show the order, and no control proves it right. To the order itself");
+}
+
+void life_control_later(const struct past *past, uint64_t due_ms, struct decision *d) {
+    *d = life_start(past);
+    d->counter = "lookup_controls";
+    d->due_ms = due_ms;
 }

@@ -46,6 +46,8 @@ struct past {
     uint32_t lookups;       /* since the phase began, that count */
     uint32_t waits;         /* tries that burned nothing: they only make the next wait longer */
     bool yes;               /* the order was answered 2xx: dray never sends it again */
+    uint64_t absent_ms;     /* Unix ms when the provider first said that it does not have the order; 0: never */
+    uint64_t control_ms;    /* … and when it said so again: what is asked next is the control. 0: no */
     struct span said;       /* what came when the order was sent whose outcome is unknown; or absent */
     uint32_t refused;       /* times that the account was refused (401, 403) when this order was sent, as far as they
                              * count (settle_one.lua) */
@@ -77,6 +79,7 @@ struct order {
     char hash[33];                 /* of the order's bytes, hex */
     struct buf ledger_key;
     struct buf wire; /* what of its request is its own, where that is not just its bytes */
+    struct buf control; /* the key of the order that its look-up is controlled with */
     struct lookup_cursor cursor;
     struct http_call *call;
     uint64_t left_ns;       /* boot clock: when its request was sent; 0: not yet */

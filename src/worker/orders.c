@@ -7,6 +7,7 @@
 
 #define RECORD_MAX  (512u << 20) /* Redis's own limit of a string */
 #define DECODED_MAX (64u << 10)
+#define ORDER_POOL_MAX 256   /* orders kept for reuse per lane */
 #define WARNINGS_MAX (128u << 10) /* as the list of faults */
 #define KEEP_BYTES  (64u << 10) /* a larger record's memory is not kept */
 
@@ -68,6 +69,7 @@ static void order_free(struct order *o) {
     buf_deinit(&o->warnings);
     buf_deinit(&o->ledger_key);
     buf_deinit(&o->wire);
+    buf_deinit(&o->control);
     free(o);
 }
 
@@ -125,6 +127,7 @@ struct order *order_get(struct lane *lane) {
         buf_init(&o->warnings, WARNINGS_MAX);
         buf_init(&o->ledger_key, DECODED_MAX);
         buf_init(&o->wire, RECORD_MAX);
+        buf_init(&o->control, DECODED_MAX);
     }
     o->lane = lane;
     o->looking_up = o->may_wait = o->waits_token = o->token_renewed = false;

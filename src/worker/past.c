@@ -43,6 +43,8 @@ static int read_json(struct past *past, struct span text, struct json_doc *doc) 
     past->seen = get_u64(doc, "i");
     past->window_to_ms = get_u64(doc, "w");
     past->waits = (uint32_t)get_u64(doc, "u");
+    past->absent_ms = get_u64(doc, "a");
+    past->control_ms = get_u64(doc, "c");
     past->yes = get_u64(doc, "y") > 0;
     past->said = get_text(doc, 0, "t"); /* written without escapes */
     uint32_t history = json_get(doc, 0, "h");
@@ -79,9 +81,12 @@ static void write_said(struct span said, struct buf *out) {
     size_t len = said.len < SAID_MAX ? said.len : SAID_MAX;
     while (len > 0 && len < said.len && ((unsigned char)said.ptr[len] & 0xc0) == 0x80)
         len--;
+    bool text = utf8_valid(said.ptr, len);
     buf_add_str(out, ",\"t\":\"");
     for (size_t i = 0; i < len; i++) {
         char c = said.ptr[i];
+        if (!text && (unsigned char)c >= 0x80)
+            c = '?';
         buf_add_char(out, c == '"' || c == '\\' ? '\'' : (unsigned char)c < ' ' || c == 0x7f ? ' ' : c);
     }
     buf_add_char(out, '"');
@@ -105,6 +110,9 @@ void past_write(const struct past *past, struct buf *out) {
                  (unsigned long long)past->window_to_ms);
     if (past->waits > 0)
         buf_addf(out, ",\"u\":%u", past->waits);
+    if (past->absent_ms > 0)
+        buf_addf(out, ",\"a\":%llu,\"c\":%llu", (unsigned long long)past->absent_ms,
+                 (unsigned long long)past->control_ms);
     if (past->yes)
         buf_add_str(out, ",\"y\":1");
     if (past->said.len > 0)

@@ -14,6 +14,7 @@ void port_unref(struct port *port) {
     http_target_unref(port->create);
     grant_free(port->grant);
     buf_deinit(&port->limits);
+    controls_free(port);
     config_unref(port->config);
     free(port);
 }
@@ -114,11 +115,13 @@ int lane_set_ports(struct lane *lane, struct err *err) {
     }
     qsort(ports, count, sizeof(struct port *), compare);
     for (uint32_t i = 0; i < count; i++) {
-        const struct port *old = lane_port(lane, ports[i]->account->name);
-        if (old != NULL) {
-            ports[i]->stats = old->stats;
-            ports[i]->created_number = old->created_number;
-        }
+        struct port *old = lane_port(lane, ports[i]->account->name);
+        if (old == NULL)
+            continue;
+        ports[i]->stats = old->stats;
+        ports[i]->created_number = old->created_number;
+        ports[i]->controls = old->controls;
+        old->controls.of = NULL;
     }
     lane_drop_ports(lane);
     lane->limits_version[0] = '\0'; /* theirs are to be told */

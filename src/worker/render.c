@@ -98,7 +98,7 @@ void render_attempt(struct buf *out, const struct render_attempt *a) {
         buf_add_u64(out, a->since_ms);
     }
     if (a->lookup)
-        buf_add_str(out, ",\"lookup\":true");
+        buf_add_str(out, a->control ? ",\"lookup\":true,\"control\":true" : ",\"lookup\":true");
     buf_add_str(out, ",\"http_status\":");
     buf_add_i64(out, o->http_status);
     buf_add_str(out, ",\"code\":");

@@ -27,7 +27,7 @@ struct render_attempt {
     const struct outcome *outcome;
     struct span answer;
     uint64_t at_ms, ms;
-    bool lookup;
+    bool lookup, control;
     uint32_t times;    /* so many in a row were answered so: this is the last … */
     uint64_t since_ms; /* … and that the first, where there were several */
 };

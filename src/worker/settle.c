@@ -15,7 +15,7 @@ static uint64_t first_claim_ms(const struct order *o) {
 static void write_history(struct buf *out, const struct order *o, const struct settle_context *c) {
     const struct past *past = &o->past;
     struct render_attempt attempt = {.outcome = c->outcome, .answer = c->answer, .at_ms = o->begun_unix_ms, .ms = c->ms,
-                                     .lookup = o->looking_up, .times = 1};
+                                     .lookup = o->looking_up, .control = c->control, .times = 1};
     struct span before = past->history;
     buf_reset(out);
     if (c->attempt && past->last.text.ptr != NULL) {

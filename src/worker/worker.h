@@ -11,13 +11,12 @@
 #include "dray/redis_cluster.h"
 #include "queue/turn.h"
 #include "worker/bundles.h"
+#include "worker/controls.h"
 #include "worker/grant.h"
 #include "worker/stats.h"
 #include "worker/trial.h"
 
-#define ORDER_POOL_MAX 256   /* orders kept for reuse per lane */
 #define CLAIM_BYTES    (4u << 20)
-#define EVICTION_BEATS 60    /* Redis is asked once in so many beats whether it may evict */
 #define SERVERS_MAX    64    /* Redis servers that are remembered as checked */
 #define AHEAD_LEAST    8     /* fewer results are quicker pushed by the script */
 #define AHEAD_BEGINS   16    /* and fewer that begin quicker written by it */
@@ -30,8 +29,7 @@ enum worker_mode {
     WORKER_STOPPED,
 };
 
-/* What a worker needs of an account: made once per configuration, counted by its lane and by the orders
- * that use it, so that a reload leaves them alone. */
+/* What a worker needs of an account: made once per configuration, counted by its lane and its orders. */
 struct port {
     uint32_t refs;
     struct worker *worker;
@@ -50,6 +48,7 @@ struct port {
     uint64_t created_number; /* the highest number of a claim whose order was created */
     bool current;    /* one of the lane's ports; false: a reload has replaced it */
     struct port_stats stats;
+    struct port_controls controls;
 };
 
 enum lane_closed { LANE_OPEN, LANE_PAUSED, LANE_FULL };
@@ -136,6 +135,7 @@ struct lane {
     bool leaving;
     bool left;
     struct bundles bundles;
+    struct lane_controls controls;
     struct lane_stats stats;
 };
 
@@ -297,7 +297,7 @@ struct settle_context {
     const struct faults *faults;    /* or NULL */
     struct span answer;             /* what came; for the history */
     uint64_t ms;                    /* how long the attempt took */
-    bool attempt;                   /* put it into the history */
+    bool attempt, control;          /* put it into the history; as a control */
 };
 void settle(struct order *o, const struct settle_context *c);
 void settle_back(struct lane *lane, struct span token, struct span begun);

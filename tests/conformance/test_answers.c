@@ -45,6 +45,8 @@ static void configure_generic(struct account *a) {
     a->http_json.lookup_path = "/find?ref={key}";
     a->http_json.lookup_key_pointer = "/ref";
     a->http_json.lookup_id_pointer = "/id";
+    a->http_json.lookup_absent_status = 404;
+    a->http_json.lookup_absent_pointer = "/error";
     a->http_json.lookup_exact = true;
 }
 

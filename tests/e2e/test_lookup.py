@@ -5,10 +5,11 @@ import json
 import pytest
 
 from lib.peer import Answer, HangUp
+from lib.wait import wait_until
 from lib.world import World, created
 
 NOT_FOUND = Answer(404, {"errors": "not found"})
-LOOKUP = {"on_unknown": "lookup", "lookup_delay": "10ms", "lookup_attempts": "3"}
+LOOKUP = {"on_unknown": "lookup", "lookup_delay": "10ms", "lookup_attempts": "3", "absent_window": "100ms"}
 
 
 class Vu:
@@ -58,15 +59,132 @@ def test_found_is_created(empty_redis, peer, what):
         assert len(peer.posts) == 1
 
 
+def with_control(world, peer, vu):
+    """An order that is created as it should be: the control of what comes."""
+    vu.world = world
+    peer.default = vu
+    before, vu.posts = vu.posts, []
+    world.send("control", "CONTROL-1")
+    assert world.result()["status"] == "created"
+    vu.posts = before
+    return vu
+
+
+def keys_of(gets):
+    return [g.target.partition("order_number=")[2] for g in gets]
+
+
 @pytest.mark.parametrize("what", TROUBLE)
 def test_surely_absent_is_sent_again(empty_redis, peer, what):
     with World(empty_redis, peer, "vu", account=LOOKUP) as world:
-        peer.default = Vu(world, posts=[TROUBLE[what]()])
+        with_control(world, peer, Vu(world, posts=[TROUBLE[what]()]))
         world.send("one", "KEY-1")
         result = world.result(20)
         assert result["status"] == "created", result
+        assert [p.json["order"]["order_number"] for p in peer.posts] == ["CONTROL-1", "KEY-1", "KEY-1"]
+        assert keys_of(peer.gets) == ["KEY-1", "KEY-1", "CONTROL-1"]
+        assert peer.gets[1].at - peer.gets[0].at >= 0.095
+
+
+FOREIGN = {"text": Answer(404, b"404 page not found"), "HTML": Answer(404, b"<html>404</html>"), "empty": Answer(404, b""),
+           "another error": Answer(404, {"error": "Not Found", "path": "/orders"})}
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_a_404_that_is_not_the_providers_own_proves_nothing(empty_redis, peer, what):
+    """A router without a backend."""
+    with World(empty_redis, peer, "vu", account={**LOOKUP, "lookup_attempts": "6"}) as world:
+        with_control(world, peer, Vu(world, posts=[creating(HangUp("after"))], gets=[FOREIGN[what]] * 3))
+        world.send("one", "KEY-1")
+        result = world.result(20)
+        assert (result["status"], len(peer.posts)) == ("created", 2), result
+        assert keys_of(peer.gets) == ["KEY-1"] * 4
+
+
+def test_without_a_control_nothing_is_absent(empty_redis, peer):
+    with World(empty_redis, peer, "vu", account=LOOKUP) as world:
+        peer.default = Vu(world, posts=[HangUp("after")])
+        world.send("one", "KEY-1")
+        letter = world.dead(20)
+        assert (letter["reason"], letter["error"]["code"]) == ("unknown_outcome", "lookup_absent"), letter["error"]
+        assert [a["code"] for a in letter["attempts"] if a.get("control")][0] == "no_control"
+        assert len(peer.posts) == 1
+
+
+def test_a_look_up_that_finds_nothing_at_all_is_not_believed(empty_redis, peer):
+    """Its index is empty, say: it says of an order that exists what it says of this one."""
+    with World(empty_redis, peer, "vu", account=LOOKUP) as world:
+        vu = with_control(world, peer, Vu(world, posts=[creating(HangUp("after"))]))
+        vu.gets = [NOT_FOUND] * 100
+        world.send("one", "KEY-1")
+        letter = world.dead(20)
+        assert (letter["reason"], letter["error"]["code"]) == ("unknown_outcome", "lookup_absent"), letter["error"]
+        controls = [a for a in letter["attempts"] if a.get("control")]
+        assert controls and all(a["code"] == "control_not_found" and "CONTROL-1" in a["message"] for a in controls)
         assert len(peer.posts) == 2
-        assert len(peer.gets) >= 1
+
+
+def test_a_control_outlives_its_worker(empty_redis, peer):
+    with World(empty_redis, peer, "vu", account=LOOKUP, worker={"lease": "1s"}) as world:
+        vu = with_control(world, peer, Vu(world))
+        wait_until(lambda: world.db.hlen(world.key("controls")) == 1, 10, world.state)
+        world.daemon.kill()
+        world.start()
+        vu.posts = [HangUp("after")]
+        world.send("one", "KEY-1")
+        result = world.result(20)
+        assert (result["status"], len(peer.posts)) == ("created", 3), result
+        assert keys_of(peer.gets) == ["KEY-1", "KEY-1", "CONTROL-1"]
+
+
+def test_the_evidence_stands_in_the_history(empty_redis, peer):
+    """Refused for good at the second attempt: both looks and the control are told."""
+    with World(empty_redis, peer, "vu", account=LOOKUP) as world:
+        with_control(world, peer, Vu(world, posts=[HangUp("after"), Answer(422, {"errors": "no"})]))
+        world.send("one", "KEY-1")
+        letter = world.dead(20)
+        told = [(a.get("lookup", False), a.get("control", False), a["code"]) for a in letter["attempts"]]
+        assert told[1:] == [(True, False, "not_found"), (True, False, "not_found"), (True, True, "control_found"),
+                            (False, False, "http_422")]
+        assert letter["attempts"][3]["answer"] == ""  # another customer's order
+
+
+PATHS = {"key_pointer": "/reference", "lookup_path": "/orders/{key}", "lookup_key_pointer": "/reference", "lookup_id_pointer": "/id",
+         "lookup_absent_pointer": "/error", "lookup_exact": "yes", "on_absent": "retry"}
+
+
+@pytest.mark.parametrize("control,sent_again", [("A/1", True), ("A1", False)])
+def test_a_key_in_a_path_needs_a_control_of_its_kind(empty_redis, peer, control, sent_again):
+    """A server that decodes %2F first finds no order with a slash."""
+    with World(empty_redis, peer, "http-json", account={**LOOKUP, **PATHS}) as world:
+        made, posts = {}, []
+
+        def answer(request):
+            if request.method == "GET":
+                key = request.target.partition("/orders/")[2].replace("%2F", "/")
+                return Answer(200, {"reference": key, "id": 5}) if key in made else Answer(404, {"error": "no such order"})
+            posts.append(request.json["reference"])
+            if posts.count("K/1") == 1 and posts[-1] == "K/1":
+                return HangUp("after")
+            made[request.json["reference"]] = True
+            return created(world.provider, request)
+        peer.default = answer
+        world.send("control", control)
+        assert world.result()["status"] == "created"
+        world.send("one", "K/1")
+        result = world.result(20)
+        assert result["status"] == ("created" if sent_again else "failed"), result
+        assert posts.count("K/1") == (2 if sent_again else 1)
+
+
+def test_dots_alone_are_refused_where_they_would_change_the_path(empty_redis, peer):
+    with World(empty_redis, peer, "http-json", account={**LOOKUP, **PATHS}) as world:
+        peer.default = lambda request: created(world.provider, request)
+        for n, key in enumerate((".", "..")):
+            world.send(f"j{n}", key)
+            assert world.result()["error"]["reason"] == "invalid"
+        world.send("fine", "...")
+        assert world.result()["status"] == "created"
 
 
 def test_a_look_up_that_fails_is_asked_again(empty_redis, peer):
@@ -172,15 +290,14 @@ def test_an_order_behind_a_gateway_that_gave_up_is_looked_up(empty_redis, peer, 
 def test_409_is_a_duplicate_if_the_order_is_found(empty_redis, peer, found):
     with World(empty_redis, peer, "vu", account={**LOOKUP, "max_attempts": "2"}) as world:
         conflict = Answer(409, {"code": "ALREADY_EXISTS"})
-        vu = Vu(world, posts=[creating(conflict)] if found else [conflict] * 9)
-        peer.default = vu
+        with_control(world, peer, Vu(world, posts=[creating(conflict)] if found else [conflict] * 9))
         world.send("one", "KEY-1")
         result = world.result(20)
         if found:
             assert (result["status"], result["order_id"]) == ("duplicate", "12345"), result
-            assert len(peer.posts) == 1
         else:
-            assert result["status"] == "failed", result
+            assert (result["status"], result["error"]["code"]) == ("failed", "conflict"), result
+        assert len(peer.posts) == 2
         assert len(peer.gets) >= 1
 
 

@@ -74,7 +74,7 @@ static const char settings[] =
     "[account a2]\nqueue = qa\nprovider = http-json\nbase_url = http://a2.test\ncreate_path = "
     "/orders\n"
     "auth = none\nkey_pointer = /ref\nid_pointer = /id\nlookup_path = /orders/{key}\n"
-    "lookup_key_pointer = /ref\nlookup_id_pointer = /id\nlookup_exact = true\n"
+    "lookup_key_pointer = /ref\nlookup_id_pointer = /id\nlookup_absent_pointer = /message\nlookup_exact = true\n"
     "[account a3]\nqueue = qb\nprovider = s2\ntoken = t\norganization = o\nbase_url = "
     "http://a3.test\n"
     "[account a4]\nqueue = qb\nprovider = vu\nkey = k\nsecret = s\nbase_url = http://a4.test\n"

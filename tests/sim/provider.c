@@ -151,11 +151,11 @@ static void lookup(struct http_call *c) {
         buf_add_str(&c->answer, "{\"items\":[");
         list(c, "channelOrderId");
         answer(c, 200);
-    } else if (visible(c, c->key)) {
+    } else if (visible(c, c->key) && !world.blind[c->account]) {
         answer_created(c);
     } else {
         answer(c, 404);
-        buf_add_str(&c->answer, "{\"message\":\"not found\"}");
+        buf_add_str(&c->answer, "{\"errors\":\"not found\",\"message\":\"not found\"}");
     }
 }
 

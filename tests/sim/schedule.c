@@ -42,6 +42,7 @@ static void draw_account(unsigned i) {
     a->request_timeout_ms = (uint32_t)ONE_OF(1000, 3000, 8000);
     a->connect_timeout_ms = 500;
     a->lookup_delay_ms = ONE_OF(500, 2000);
+    a->absent_window_ms = ONE_OF(0, 300, 2000);
     a->lookup_attempts = (uint32_t)ONE_OF(1, 3);
     a->breaker_failures = (uint32_t)ONE_OF(0, 2, 10);
     a->breaker_cooldown_ms = ONE_OF(0, 500, 2000);
@@ -52,6 +53,7 @@ static void draw_account(unsigned i) {
     a->on_absent = exact ? ON_ABSENT_RETRY : ON_ABSENT_HOLD;
     world.resend_ok[i] = a->on_unknown == ON_UNKNOWN_RESEND;
     world.index_lag_ns[i] = exact ? 0 : ONE_OF(0, 1000, 6000) * MS;
+    world.blind[i] = exact && chance(15);
     world.trouble[i] = (uint32_t)ONE_OF(10, 40, 70);
     for (unsigned k = 0; k < KEYS_PER_ACCOUNT; k++)
         world.made[i][k].preexisting = chance(4);

@@ -196,6 +196,7 @@ struct world {
     bool remembers; /* there is a copy of Redis to come back with */
     bool forgot;    /* Redis has come back with it: what depends on its memory need not hold any more */
     uint64_t index_lag_ns[ACCOUNTS];
+    bool blind[ACCOUNTS]; /* its exact look-up finds nothing */
     uint32_t trouble[ACCOUNTS]; /* of 100 requests, how many meet trouble */
     struct sim_job jobs[JOBS_MAX];
     unsigned job_count, jobs_to_push;

@@ -222,7 +222,7 @@ static void test_http_json_has_its_own_keys(void **state) {
         HTTP_JSON "create_path = /orders\ntoken = t\nid_pointer = /data/id\nkey_pointer = /ref\n"
                   "order_pointer =\nlookup_path = /orders?ref={key}\n"
                   "lookup_key_pointer = /ref\nlookup_id_pointer = /id\n"
-                  "lookup_exact = yes\n",
+                  "lookup_absent_pointer = /error\nlookup_exact = yes\n",
         NULL);
     const struct http_json_options *o = &config_account(c, "h")->http_json;
     assert_string_equal(o->create_path, "/orders");

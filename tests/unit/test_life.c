@@ -37,7 +37,7 @@ static struct past fresh(void) {
 
 static struct decision answer(struct past past, enum verdict verdict, long status) {
     struct http_exchange x = {.sent = true, .answered = status > 0, .status = status};
-    struct outcome o = {.verdict = verdict, .http_status = status, .code = "seen", .retry_after_ms = 7000};
+    struct outcome o = {.verdict = verdict, .http_status = status, .code = "seen", .retry_after_ms = 7000, .retry_after_told = true};
     struct decision d;
     life_answered(&past, &account, account.max_attempts, &x, &o, NOW, &rng, &d);
     return d;
@@ -148,15 +148,93 @@ static void test_an_inexact_look_up_proves_nothing(void **state) {
     assert_int_equal(look(past, VERDICT_CREATED).result, RESULT_DUPLICATE);
 }
 
-static void test_an_exact_look_up_lets_it_be_sent_again(void **state) {
-    (void)state;
+static struct decision look_at(struct past past, enum verdict verdict, uint64_t at_ms) {
+    struct outcome o = {.verdict = verdict, .http_status = 404, .code = "seen"};
+    struct decision d;
+    if (past.control_ms > 0)
+        life_controlled(&past, &account, account.max_attempts, &o, at_ms, &rng, &d);
+    else
+        life_looked_up(&past, &account, account.max_attempts, &o, at_ms, &rng, &d);
+    return d;
+}
+
+static struct past use_exact(enum phase phase) {
     account.provider = provider_find("vu");
     account.on_absent = ON_ABSENT_RETRY;
-    struct past past = {.phase = PHASE_LOOKUP, .attempts = 1, .first_ms = NOW, .history = SPAN_LIT("")};
-    struct decision d = look(past, VERDICT_ABSENT);
+    account.absent_window_ms = 120000;
+    account.max_age_ms = 86400000;
+    return (struct past){.phase = phase, .attempts = 1, .first_ms = NOW, .history = SPAN_LIT("")};
+}
+
+/* Said absent twice, as far apart as it must be; the control is next. */
+static struct decision absent_twice(struct past past) {
+    struct decision d = look_at(past, VERDICT_ABSENT, NOW);
     assert_int_equal(d.op, SETTLE_RETRY);
-    assert_int_equal(d.past.phase, PHASE_SEND);
-    assert_int_equal(d.ledger, LEDGER_DROP);
+    assert_int_equal(d.past.absent_ms, NOW);
+    assert_int_equal(d.due_ms, 120000);
+    d = look_at(d.past, VERDICT_ABSENT, NOW + 119000); /* another worker's clock is ahead */
+    assert_int_equal(d.due_ms, 1000);
+    d = look_at(d.past, VERDICT_ABSENT, NOW + 120000);
+    assert_int_equal(d.op, SETTLE_WAIT);
+    assert_int_equal(d.past.control_ms, NOW + 120000);
+    assert_int_equal(d.past.lookups, 0);
+    return d;
+}
+
+static void test_absence_is_proved_by_two_words_and_a_control(void **state) {
+    (void)state;
+    const enum phase phases[] = {PHASE_LOOKUP, PHASE_LOOKUP_RETRY};
+    for (size_t i = 0; i < 2; i++) {
+        struct decision d = absent_twice(use_exact(phases[i]));
+        d = look_at(d.past, VERDICT_CREATED, NOW + 120100);
+        assert_int_equal(d.op, SETTLE_RETRY);
+        assert_int_equal(d.past.phase, PHASE_SEND);
+        assert_int_equal(d.ledger, LEDGER_DROP);
+        assert_int_equal(d.past.absent_ms, 0);
+    }
+    struct decision d = absent_twice(use_exact(PHASE_LOOKUP_DUPLICATE));
+    d = look_at(d.past, VERDICT_CREATED, NOW + 120100);
+    assert_string_equal(d.reason, "rejected");
+}
+
+static void test_without_its_control_nothing_is_absent(void **state) {
+    (void)state;
+    account.lookup_attempts = 3;
+    struct decision d = absent_twice(use_exact(PHASE_LOOKUP));
+    uint64_t now = NOW + 120000;
+    uint32_t controls = 0;
+    while (d.op != SETTLE_DEAD) {
+        assert_int_not_equal(d.past.phase, PHASE_SEND);
+        controls += d.past.control_ms > 0;
+        now += d.due_ms + 1;
+        d = look_at(d.past, VERDICT_ABSENT, now);
+    }
+    assert_int_equal(controls, 3);
+    assert_string_equal(d.reason, "unknown_outcome");
+    assert_true(now >= NOW + 3 * 120000);
+    d = absent_twice(use_exact(PHASE_LOOKUP)); /* found, but much later: it says nothing of that time */
+    d = look_at(d.past, VERDICT_CREATED, NOW + 120000 + 120001);
+    assert_int_equal(d.op, SETTLE_RETRY);
+    assert_int_equal(d.past.phase, PHASE_LOOKUP);
+    assert_int_equal(d.past.control_ms, 0);
+    d = look_at(d.past, VERDICT_CREATED, NOW + 300000); /* the order itself */
+    assert_int_equal(d.result, RESULT_CREATED);
+}
+
+static void test_a_control_that_nobody_answers_burns_nothing(void **state) {
+    (void)state;
+    struct past past = absent_twice(use_exact(PHASE_LOOKUP)).past;
+    struct outcome o = {.verdict = VERDICT_RETRY, .http_status = 503, .free = true};
+    struct decision d;
+    life_controlled(&past, &account, 3, &o, NOW + 120000, &rng, &d);
+    assert_int_equal(d.op, SETTLE_RETRY);
+    assert_int_equal(d.past.lookups, 0);
+    assert_int_equal(d.past.control_ms, 0);
+    o = (struct outcome){.verdict = VERDICT_HOLD, .http_status = 401};
+    life_controlled(&past, &account, 3, &o, NOW + 120000, &rng, &d);
+    assert_int_equal(d.op, SETTLE_WAIT);
+    assert_int_equal(d.gate, 'h');
+    assert_int_equal(d.past.lookups, 0);
 }
 
 static void test_what_was_never_sent_burns_no_attempt(void **state) {
@@ -206,6 +284,7 @@ static void test_after_a_2xx_nothing_is_sent_again(void **state) {
     assert_int_equal(d.past.phase, PHASE_LOOKUP);
     while (d.op == SETTLE_RETRY) {
         assert_int_equal(d.past.phase, PHASE_LOOKUP);
+        assert_int_equal(d.past.control_ms, 0);
         d = look(d.past, VERDICT_ABSENT);
     }
     assert_string_equal(d.reason, "unknown_outcome");
@@ -243,7 +322,7 @@ static void test_a_look_up_that_nobody_answers_burns_none(void **state) {
         assert_int_equal(d.past.lookups, 0);
         past = d.past;
     }
-    o = (struct outcome){.verdict = VERDICT_PAUSE, .http_status = 429, .retry_after_ms = 9000};
+    o = (struct outcome){.verdict = VERDICT_PAUSE, .http_status = 429, .retry_after_ms = 9000, .retry_after_told = true};
     life_looked_up(&past, &account, 3, &o, NOW, &rng, &d);
     assert_int_equal(d.past.lookups, 0);
     assert_true(d.due_ms >= 9000);
@@ -332,7 +411,9 @@ int main(void) {
         TEST(test_a_hold_burns_no_attempt),
         TEST(test_unknown_is_never_sent_again_unasked),
         TEST(test_an_inexact_look_up_proves_nothing),
-        TEST(test_an_exact_look_up_lets_it_be_sent_again),
+        TEST(test_absence_is_proved_by_two_words_and_a_control),
+        TEST(test_without_its_control_nothing_is_absent),
+        TEST(test_a_control_that_nobody_answers_burns_nothing),
         TEST(test_what_was_never_sent_burns_no_attempt),
         TEST(test_a_503_with_retry_after_is_looked_up_first),
         TEST(test_after_a_2xx_nothing_is_sent_again),

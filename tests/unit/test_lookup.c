@@ -112,11 +112,17 @@ static void test_vu(void **state) {
            "found");
     assert_true(span_is(out.ids[0], "5"));
     assert_true(out.order.len > 0);
-    expect(200, "{\"order\":{\"id\":5,\"order_number\":\"K 1\"}}", VERDICT_UNKNOWN,
-           "unreadable_answer");
+    expect(200, "{\"order\":{\"id\":5,\"order_number\":\"K 1\"}}", VERDICT_UNKNOWN, "other_order");
+    assert_non_null(strstr(out.message, "id there is 5"));
     expect(200, "{\"order\":{\"order_number\":\"K 1/\xc3\xb6\"}}", VERDICT_UNKNOWN, "no_order_id");
-    expect(404, "", VERDICT_ABSENT, "not_found");
     expect(404, "{\"errors\":\"not found\"}", VERDICT_ABSENT, "not_found");
+    expect(404, "", VERDICT_RETRY, "lookup_unreadable"); /* a router's, or a proxy's */
+    expect(404, "404 page not found", VERDICT_RETRY, "lookup_unreadable");
+    expect(404, "{\"error\":\"Not Found\"}", VERDICT_RETRY, "lookup_unreadable");
+    expect(404, "{\"errors\":null}", VERDICT_RETRY, "lookup_unreadable");
+    expect(404, "{\"errors\":\"a\",\"errors\":\"b\"}", VERDICT_RETRY, "lookup_unreadable");
+    expect(200, "{\"order\":{\"id\":5,\"id\":6,\"order_number\":\"K 1/\\u00f6\"}}", VERDICT_RETRY, "lookup_unreadable");
+    assert_int_equal(out.id_count, 0);
     expect(404, " <html>nginx</html>", VERDICT_RETRY, "http_404");
     expect(200, "<html>", VERDICT_RETRY, "lookup_unreadable");
     expect(422, "{}", VERDICT_RETRY, "http_422");
@@ -299,6 +305,7 @@ static void test_s2(void **state) {
 static void test_s2_knows_other_shops_orders(void **state) {
     (void)state;
     use("s2");
+    expect(200, "{\"total\":3,\"items\":[]}", VERDICT_RETRY, "lookup_incomplete");
     expect(200,
            "{\"total\":1,\"items\":[{\"id\":\"u\",\"account\":{\"id\":\"other\"},"
            "\"channelOrderId\":\"K 1/\xc3\xb6\"}]}",
@@ -319,7 +326,17 @@ static void test_generic(void **state) {
     expect(200, "{\"ref\":\"K 1/\xc3\xb6\",\"id\":7}", VERDICT_CREATED, "found");
     assert_true(span_is(out.ids[0], "7"));
     expect(200, "{\"ref\":\"other\",\"id\":7}", VERDICT_RETRY, "lookup_unreadable");
-    expect(404, "{}", VERDICT_ABSENT, "not_found");
+    expect(404, "{}", VERDICT_RETRY, "lookup_unreadable");
+    account.http_json.lookup_absent_status = 404;
+    account.http_json.lookup_absent_pointer = "/e/code";
+    expect(404, "{\"e\":{\"code\":\"NO_ORDER\"}}", VERDICT_ABSENT, "not_found");
+    expect(404, "{\"e\":{\"code\":null}}", VERDICT_RETRY, "lookup_unreadable");
+    expect(404, "404 page not found", VERDICT_RETRY, "lookup_unreadable");
+    account.http_json.lookup_absent_value = "NO_ORDER";
+    account.http_json.lookup_absent_status = 410;
+    expect(410, "{\"e\":{\"code\":\"NO_ORDER\"}}", VERDICT_ABSENT, "not_found");
+    expect(410, "{\"e\":{\"code\":\"NO_ROUTE\"}}", VERDICT_RETRY, "lookup_unreadable");
+    expect(404, "{\"e\":{\"code\":\"NO_ORDER\"}}", VERDICT_RETRY, "lookup_unreadable");
     account.http_json.lookup_items_pointer = "/items";
     expect(200, "{\"items\":[{\"ref\":\"other\"},{\"ref\":\"K 1/\xc3\xb6\",\"id\":8}]}",
            VERDICT_CREATED, "found");
@@ -327,6 +344,10 @@ static void test_generic(void **state) {
     expect(200, "{\"items\":[{\"ref\":\"K 1/\xc3\xb6\"}]}", VERDICT_UNKNOWN, "no_order_id");
     expect(200, "{\"items\":[]}", VERDICT_ABSENT, "not_found");
     expect(200, "{\"items\":{}}", VERDICT_RETRY, "lookup_unreadable");
+    expect(200, "{\"items\":[{\"ref\":\"other\"}]}", VERDICT_ABSENT, "not_found");
+    account.http_json.lookup_exact = true; /* then others have no place there */
+    expect(200, "{\"items\":[{\"ref\":\"other\"}]}", VERDICT_RETRY, "lookup_unreadable");
+    expect(200, "{\"items\":[]}", VERDICT_ABSENT, "not_found");
 }
 
 static void test_trouble_is_asked_again(void **state) {
@@ -339,6 +360,7 @@ static void test_trouble_is_asked_again(void **state) {
     assert_int_equal(out.verdict, VERDICT_RETRY);
     assert_string_equal(out.code, "timeout");
     x = answer(429, "");
+    assert_true(out.free);
     x.retry_after = SPAN_LIT("3");
     assert_false(classify_lookup(&account, &envelope, &x, TO, &doc, &cursor, &out));
     assert_int_equal(out.verdict, VERDICT_PAUSE);

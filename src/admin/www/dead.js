@@ -98,7 +98,7 @@ function gone(id, text) {
 }
 
 function attempt(a, i) {
-  const facts = [a.lookup ? "look-up" : null, a.http_status ? `HTTP ${a.http_status}` : "no answer", a.code && `code ${a.code}`, a.ms !== undefined ? seconds(a.ms / 1000) : null];
+  const facts = [a.control ? "look-up of another order, as a control" : a.lookup ? "look-up" : null, a.times ? `${a.times} times since ${new Date(a.since).toLocaleString()}` : null, a.http_status ? `HTTP ${a.http_status}` : "no answer", a.code && `code ${a.code}`, a.ms !== undefined ? seconds(a.ms / 1000) : null];
   return el("li", {}, el("strong", {}, `${i + 1}. `), a.at ? when(a.at) : "", " ", facts.filter(Boolean).join(", "),
     a.message ? el("div", { className: "cut" }, a.message) : null,
     a.answer ? el("pre", { tabIndex: 0, ariaLabel: `Answer of attempt ${i + 1}` }, prettyJson(a.answer)) : null);

@@ -1,0 +1,209 @@
+/* Controls: orders that are known to exist, one per account and class of key, so that "no such order" can be told from a
+ * look-up that finds nothing at all (a router's page, an empty index, a key that is decoded once too often).
+ *
+ * Happy path: a created order is remembered here, and with the next beat in Redis (`controls`), at most once in REFRESH_MS;
+ * a worker that needs one and has none asks Redis. Only accounts whose look-up is exact have any. Failure modes: Redis does
+ * not answer (asked again); a control is not found (the next created order takes its place). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "worker/lookup.h"
+
+#define REFRESH_MS   600000 /* a control is that old before a newer order takes its place */
+#define READ_AGAIN_NS 10000000000ull /* Redis is asked for an account's controls at most so often */
+
+struct control {
+    uint64_t created_ms; /* Unix */
+    bool dirty;          /* Redis does not know it */
+    bool distrusted;
+    size_t len;
+    char key[ORDER_KEY_MAX];
+};
+
+static bool is_dots(struct span segment) {
+    for (size_t i = 0; i < segment.len; i++)
+        if (segment.ptr[i] != '.')
+            return false;
+    return segment.len > 0;
+}
+
+/* By the kinds of characters in it: whoever reads a URL may take each of them in his own way. */
+static unsigned class_of(struct span key) {
+    unsigned class = 0;
+    size_t from = 0;
+    for (size_t i = 0; i <= key.len; i++) {
+        unsigned char c = i < key.len ? (unsigned char)key.ptr[i] : '/';
+        if (c == '/' || c == '\\') {
+            class |= i < key.len ? 1 : 0;
+            class |= is_dots((struct span){key.ptr + from, i - from}) ? 2 : 0;
+            from = i + 1;
+        } else if (c < 0x80 && strchr("-._~", c) == NULL && !(c >= '0' && c <= '9') && !((c | 32) >= 'a' && (c | 32) <= 'z')) {
+            class |= 4;
+        } else if (c >= 0x80) {
+            class |= 8;
+        }
+    }
+    return class;
+}
+
+static bool has_controls(const struct account *a) {
+    return provider_lookup_kind(a) == LOOKUP_EXACT;
+}
+
+/* In a query, keys of all kinds are read alike. */
+static bool key_in_path(const struct account *a) {
+    const char *path = a->http_json.lookup_path;
+    const char *mark = a->provider->path == NULL && path != NULL ? strstr(path, "{key}") : NULL;
+    const char *query = mark != NULL ? strchr(path, '?') : NULL;
+    return mark != NULL && (query == NULL || mark < query);
+}
+
+static void set_control(struct port *port, unsigned class, struct span key, uint64_t created_ms, bool dirty) {
+    if (port->controls.of == NULL)
+        port->controls.of = calloc(CONTROL_CLASSES, sizeof(*port->controls.of));
+    if (port->controls.of == NULL || key.len > ORDER_KEY_MAX)
+        return;
+    struct control *c = port->controls.of[class];
+    if (c == NULL)
+        c = port->controls.of[class] = malloc(sizeof(*c));
+    if (c == NULL)
+        return;
+    *c = (struct control){.created_ms = created_ms, .dirty = dirty, .len = key.len};
+    memcpy(c->key, key.ptr, key.len);
+}
+
+void controls_free(struct port *port) {
+    for (unsigned i = 0; port->controls.of != NULL && i < CONTROL_CLASSES; i++)
+        free(port->controls.of[i]);
+    free(port->controls.of);
+}
+
+void control_remember(struct order *o, uint64_t now_ms) {
+    struct port *port = o->port;
+    struct span key = o->envelope.provider_key;
+    if (!has_controls(o->account) || key.len == 0 || !port->current)
+        return;
+    unsigned class = class_of(key);
+    const struct control *c = port->controls.of != NULL ? port->controls.of[class] : NULL;
+    uint64_t refresh_ms = o->account->lookup_delay_ms * 2 > REFRESH_MS ? o->account->lookup_delay_ms * 2 : REFRESH_MS;
+    if (c != NULL && !c->distrusted && now_ms < c->created_ms + refresh_ms)
+        return;
+    set_control(port, class, key, now_ms, true);
+    o->lane->controls.dirty = true;
+}
+
+void control_distrust(struct order *o, struct span key) {
+    for (unsigned i = 0; o->port->controls.of != NULL && i < CONTROL_CLASSES; i++) {
+        struct control *c = o->port->controls.of[i];
+        if (c != NULL && span_eq((struct span){c->key, c->len}, key))
+            c->distrusted = true;
+    }
+}
+
+static const struct control *pick(const struct order *o) {
+    unsigned class = class_of(o->envelope.provider_key);
+    struct control *const *all = o->port->controls.of;
+    const struct control *best = NULL;
+    for (unsigned i = 0; all != NULL && i < CONTROL_CLASSES; i++) {
+        if (all[i] == NULL || (i != class && key_in_path(o->account)) ||
+            span_eq((struct span){all[i]->key, all[i]->len}, o->envelope.provider_key))
+            continue;
+        if (best == NULL || i == class || all[i]->created_ms < best->created_ms)
+            best = all[i];
+        if (i == class)
+            break;
+    }
+    return best;
+}
+
+enum control_state control_of(struct order *o, uint64_t now_ms, struct span *key) {
+    const struct control *c = pick(o);
+    if (c == NULL && o->port->controls.read_ns == 0) {
+        controls_read(o->lane, o->port);
+        return CONTROL_COMING;
+    }
+    if (c == NULL) {
+        controls_read(o->lane, o->port); /* for the next time */
+        return CONTROL_MISSING;
+    }
+    if (now_ms < c->created_ms + o->account->lookup_delay_ms)
+        return CONTROL_COMING;
+    *key = (struct span){c->key, c->len};
+    return CONTROL_READY;
+}
+
+/* -- in Redis: field "<account> <class>", value "<created, ms> <key>" ------------------------------------------------ */
+
+static void on_written(void *arg, const redisReply *r, const char *error) {
+    struct lane *lane = arg;
+    lane->asides--;
+    if (r != NULL && r->type == REDIS_REPLY_ERROR)
+        log_redis_error(lane, "controls", error);
+}
+
+static void write_control(struct lane *lane, const struct port *port, unsigned class, struct control *c) {
+    struct span key = lane->keys.key[KEY_CONTROLS];
+    char field[NAME_MAX_LEN + 16], value[ORDER_KEY_MAX + 32];
+    int n = snprintf(field, sizeof(field), "%s %u", port->account->name, class);
+    int m = snprintf(value, sizeof(value), "%llu ", (unsigned long long)c->created_ms);
+    memcpy(value + m, c->key, c->len);
+    lane->asides++;
+    redis_router_command(lane->worker->redis, lane->keys.slot, on_written, lane, "HSET %b %b %b", key.ptr, key.len, field,
+                         (size_t)n, value, (size_t)m + c->len);
+    c->dirty = false;
+}
+
+void controls_write(struct lane *lane) {
+    if (!lane->controls.dirty)
+        return;
+    lane->controls.dirty = false;
+    for (uint32_t p = 0; p < lane->port_count; p++)
+        for (unsigned i = 0; lane->ports[p]->controls.of != NULL && i < CONTROL_CLASSES; i++)
+            if (lane->ports[p]->controls.of[i] != NULL && lane->ports[p]->controls.of[i]->dirty)
+                write_control(lane, lane->ports[p], i, lane->ports[p]->controls.of[i]);
+}
+
+static void on_read(void *arg, const redisReply *r, const char *error) {
+    struct lane *lane = arg;
+    struct port *port = lane->controls.asked;
+    (void)error;
+    lane->asides--;
+    lane->controls.asked = NULL;
+    bool told = r != NULL && r->type == REDIS_REPLY_ARRAY && r->elements == CONTROL_CLASSES;
+    for (unsigned i = 0; told && i < CONTROL_CLASSES; i++) {
+        const redisReply *text = r->element[i];
+        const char *space = text->type == REDIS_REPLY_STRING ? memchr(text->str, ' ', text->len) : NULL;
+        const struct control *c = port->controls.of != NULL ? port->controls.of[i] : NULL;
+        if (space == NULL || (c != NULL && !c->distrusted))
+            continue;
+        struct span key = {space + 1, text->len - (size_t)(space + 1 - text->str)};
+        if (c == NULL || !span_eq((struct span){c->key, c->len}, key))
+            set_control(port, i, key, strtoull(text->str, NULL, 10), false);
+    }
+    if (told)
+        port->controls.read_ns = clock_boot_ns();
+    port_unref(port);
+}
+
+void controls_read(struct lane *lane, struct port *port) {
+    struct span key = lane->keys.key[KEY_CONTROLS];
+    uint64_t now = clock_boot_ns();
+    struct buf *cmd = &lane->worker->text_cmd;
+    char field[NAME_MAX_LEN + 16];
+    if (!has_controls(port->account) || lane->controls.asked != NULL ||
+        (port->controls.read_ns > 0 && now - port->controls.read_ns < READ_AGAIN_NS))
+        return;
+    port_ref(port);
+    lane->controls.asked = port;
+    buf_reset(cmd);
+    redis_resp_begin(cmd, 2 + CONTROL_CLASSES);
+    redis_resp_str(cmd, "HMGET");
+    redis_resp_arg(cmd, key);
+    for (unsigned i = 0; i < CONTROL_CLASSES; i++) {
+        snprintf(field, sizeof(field), "%s %u", port->account->name, i);
+        redis_resp_str(cmd, field);
+    }
+    lane->asides++;
+    redis_router_send(lane->worker->redis, lane->keys.slot, buf_span(cmd), 0, on_read, lane);
+}
