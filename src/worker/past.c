@@ -44,7 +44,7 @@ static int read_json(struct past *past, struct span text, struct json_doc *doc) 
     past->window_to_ms = get_u64(doc, "w");
     past->waits = (uint32_t)get_u64(doc, "u");
     past->absent_ms = get_u64(doc, "a");
-    past->control_ms = get_u64(doc, "c");
+    past->control_ms = get_u64(doc, "k");
     past->yes = get_u64(doc, "y") > 0;
     past->said = get_text(doc, 0, "t"); /* written without escapes */
     uint32_t history = json_get(doc, 0, "h");
@@ -111,7 +111,7 @@ void past_write(const struct past *past, struct buf *out) {
     if (past->waits > 0)
         buf_addf(out, ",\"u\":%u", past->waits);
     if (past->absent_ms > 0)
-        buf_addf(out, ",\"a\":%llu,\"c\":%llu", (unsigned long long)past->absent_ms,
+        buf_addf(out, ",\"a\":%llu,\"k\":%llu", (unsigned long long)past->absent_ms,
                  (unsigned long long)past->control_ms);
     if (past->yes)
         buf_add_str(out, ",\"y\":1");
