@@ -105,7 +105,7 @@ class Faults:
             self.server.sigcont()
             self._redis_stopped = None
         for account in [a for a, until in self._trouble_until.items() if now >= until]:
-            self._set(account, "down=0")
+            self._set(account, "down=0&balance=enough")
             del self._trouble_until[account]
 
     def calm(self):
@@ -114,7 +114,7 @@ class Faults:
             self._redis_stopped = None
         self._trouble_until = {}
         for account in self.accounts:
-            self._set(account, "down=0&latency=1ms&hangup_rate=0&fail_rate=0&slow_rate=0")
+            self._set(account, "down=0&balance=enough&latency=1ms&hangup_rate=0&fail_rate=0&slow_rate=0")
         for worker in self.fleet:
             if worker.resume_at is not None:
                 worker.resume_at = 0
@@ -183,6 +183,6 @@ class Faults:
 
     def provider_trouble(self):
         account = self.random.choice(list(self.accounts))
-        self._set(account, "down=" + self.random.choice(["503", "500", "429", "401", "hangup"]))
+        self._set(account, self.random.choice(["down=503", "down=500", "down=429", "down=401", "down=hangup", "balance=spent"]))
         self._trouble_until[account] = time.monotonic() + self.random.uniform(0.2, 1.5)
         self.count["provider outages"] += 1

@@ -44,7 +44,7 @@ def accounts(url):
         made[name] = PROVIDERS[provider].settings(url, **{
             **secret, "queue": queue, "connect_timeout": "1s", "request_timeout": f"{REQUEST_TIMEOUT}s",
             "backoff_base": "50ms", "backoff_cap": "500ms", "max_attempts": 40, "lookup_delay": "300ms",
-            "lookup_attempts": 10, "breaker_failures": 20, "breaker_cooldown": "200ms", **more})
+            "lookup_attempts": 10, "absent_window": "700ms", "repeated_ids": "no", "reject_limit": 20, "breaker_failures": 20, "breaker_cooldown": "200ms", **more})
     return made
 
 
@@ -68,7 +68,7 @@ class Run:
         o = self.options
         with RedisServer(appendonly=True) as redis_server, Sandbox(
                 "--latency", "50-150ms", "--hangup-rate", "0.03", "--fail-rate", "0.02", "--slow-rate", "0.003", "--slow",
-                "4s", "--index-lag", "400ms", "--seed", str(o.seed), "--quiet") as sandbox:
+                "4s", "--index-lag", "400ms", "--keep-alive", "700ms", "--seed", str(o.seed), "--quiet") as sandbox:
             made = accounts(sandbox.url)
             proxy = CuttingProxy(redis_server.port, o.seed)
             urls = [proxy.url, redis_server.url]

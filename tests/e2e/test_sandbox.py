@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 
 import pytest
 
@@ -81,19 +82,67 @@ def test_the_documents_own_example_is_created(empty_redis, sandbox, name):
     ("EMPTY", "unknown_outcome", (1, 1)),
     ("NOID", "unknown_outcome", (1, 1)),
     ("HUGE", "unknown_outcome", (1, 1)),
+    ("YES202", "unknown_outcome", (1, 1)),
+    ("YES204", "unknown_outcome", (1, 1)),
+    ("GATEWAY502", "unknown_outcome", (1, 1)),
+    ("LATE303", "unknown_outcome", (1, 1)),
+    ("CODETWICE", "unknown_outcome", (1, 1)),
+    ("BLANKID", "unknown_outcome", (1, 1)),
+    ("FAIL421x4", "created", (5, 1)),
+    ("RATE429x4", "created", (5, 1)),
+    ("FRACTION300msx1", "created", (2, 1)),
+    ("BLOCKED403x2", "created", (3, 1)),
+    ("BOM", "created", (1, 1)),
+    ("GZIP", "created", (1, 1)),
+    ("TWICE", "created", (1, 1)),
+    ("KEEPALIVE1s", "created", (1, 1)),
 ])
 def test_a_magic_order_key_rehearses_its_verdict(empty_redis, sandbox, ending, status, seen):
-    with world(empty_redis, sandbox, max_attempts="3") as w:
+    free = any(word in ending for word in ("421", "429", "403", "PAUSE", "DATE", "FRACTION"))  # burns no attempt
+    with world(empty_redis, sandbox, max_attempts="3", breaker_cooldown="100ms") as w:
         key = f"SHOP-{ending}"
         w.send("one", key)
         result = w.result()
         if status == "created":
             assert result["status"] == "created", result
-            assert result["attempts"] == (1 if ending[0] in "PD" else seen[0])  # 429 burns none
+            assert result["attempts"] == (1 if free else seen[0])
         else:
             assert (result["status"], result["error"]["reason"]) == ("failed", status), result
             assert w.dead()["reason"] == status
         assert posts(sandbox, key) == seen
+
+
+@pytest.mark.parametrize("name", ["kakaclo-v2", "s2", "vu"])
+@pytest.mark.parametrize("ending, status", [
+    ("HANGUP", "created"), ("GATEWAY504", "created"), ("LATE500", "created"), ("YES202", "created"), ("NOID", "created"),
+    ("OTHERKEY", "created"), ("ROUTER404x1", "created"), ("LATE502-LOOKUPHTMLx2", "created"), ("LOOKUPEMPTYx1", "created"),
+    ("LOOKUPHANGUPx1", "created"), ("LOOKUP429x3", "created"), ("LOOKUPEMPTYTOTALx1", "created"), ("LOOKUPBLINDx1", "created"),
+    ("LOOKUPOTHERx1", "created"), ("LOOKUPOTHER", "unknown_outcome"), ("YES204-LOOKUPBLIND", "unknown_outcome"),
+    ("LOOKUPHTML", "unknown_outcome")])
+def test_an_order_whose_outcome_is_unknown_is_looked_up(empty_redis, sandbox, name, ending, status):
+    """Whatever the look-up says before: one POST, one order."""
+    with world(empty_redis, sandbox, name, on_unknown="lookup", lookup_delay="20ms", lookup_attempts="3", absent_window="200ms") as w:
+        w.send("known", "SHOP-1")
+        assert w.result()["status"] == "created"
+        key = f"SHOP-{ending}"
+        w.send("one", key)
+        result = w.result(30)
+        assert (result["status"] if result["error"] is None else result["error"]["reason"]) == status, result
+        [entry] = [o for o in sandbox.orders()["orders"] if o["key"] == key]
+        assert (entry["posts"], entry["created"]) == (1, 1)
+        assert status != "created" or result["order_id"] in entry["ids"]
+
+
+def test_the_second_answer_of_one_order_is_not_another_ones(empty_redis, sandbox):
+    """The sandbox answers each of them twice, the second time 0.2 s later: into a connection that idles, or that has been taken."""
+    with world(empty_redis, sandbox, on_unknown="lookup", lookup_delay="20ms", repeated_ids="no") as w:
+        for n in range(40):
+            w.send(f"job-{n}", f"SHOP-{n}{'-TWICE' if n % 2 else ''}")
+            time.sleep(0.02)
+        results = w.results_by_id(40, 30)
+        ids = {o["key"]: o["ids"] for o in sandbox.orders()["orders"]}
+        for r in results.values():
+            assert r["status"] == "created" and [r["order_id"]] == ids[r["order_key"]], (r, ids[r["order_key"]])
 
 
 def test_a_split_order_gives_all_its_ids(empty_redis, sandbox):
