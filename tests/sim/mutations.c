@@ -59,6 +59,7 @@ const struct mutation mutations[] = {
      "what Redis has forgotten is not trusted"},
     {"fence-doubt", "turn", "bits % 4 > 0 or ", "", "what is sent again is not trusted"},
     {"may-send", NULL, NULL, NULL, "nothing leaves a worker whose lease ran out"},
+    {"control", NULL, NULL, NULL, "not found is no proof where an order that exists is not found, either"},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

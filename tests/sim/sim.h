@@ -197,6 +197,7 @@ struct world {
     bool forgot;    /* Redis has come back with it: what depends on its memory need not hold any more */
     uint64_t index_lag_ns[ACCOUNTS];
     bool blind[ACCOUNTS]; /* its exact look-up finds nothing */
+    uint64_t blind_until_ns[ACCOUNTS]; /* … nor does it before */
     uint32_t trouble[ACCOUNTS]; /* of 100 requests, how many meet trouble */
     struct sim_job jobs[JOBS_MAX];
     unsigned job_count, jobs_to_push;
