@@ -11,14 +11,15 @@ import redis
 from lib.providers import PROVIDERS
 
 # Endings of order keys (docs/sandbox.md): what POSTs meet, and what look-ups meet behind one that hung up or was answered by
-# a gateway. A 503 is taken as "nothing was created" unless there is an exact look-up, so only there may it lie.
+# a gateway. A 503 is taken as "nothing was created" unless there is an exact look-up, so only there may it lie. Nor may an exact look-up
+# hide one order, and find others, for longer than absent_window: that is believed (docs/guarantees.md).
 MAGIC = ["-HANGUPx1", "-HANGUPNOx1", "-HANGUPx2", "-FAIL503x2", "-FAIL500x1", "-REJECT", "-TRUNCx1", "-GARBAGEx1",
          "-EMPTYx1", "-SLOW4sx1", "-FAIL401x1", "-PAUSE1sx1", "-HTMLx2",
          "-YES202x1", "-YES204x1", "-GATEWAY502x1", "-GATEWAY504x1", "-LATE500x1", "-LATE303x1", "-LATE499x1", "-LATE408x1",
          "-FAIL421x1", "-RATE429x2", "-FRACTION300msx1", "-BLOCKED403x2", "-TWICEx1", "-TWICEx1", "-TWICEx1", "-KEEPALIVE500msx1",
          "-BOMx1", "-GZIPx1", "-CODETWICEx1", "-OTHERKEYx1", "-BLANKIDx1", "-NOIDx1", "-HUGEx1",
          "-ROUTER404x1", "-LOOKUPEMPTYx1", "-LOOKUPHTMLx2", "-LOOKUPHANGUPx1", "-LOOKUP429x3", "-LOOKUPEMPTYTOTALx1", "-LOOKUPOTHERx1",
-         "-LOOKUPBLINDx1", "-GATEWAY502x1-ROUTER404x2", "-LATE500x1-LOOKUPEMPTYx1", "-YES202x1-LOOKUPBLIND"]
+         "-LOOKUPBLINDx1", "-GATEWAY502x1-ROUTER404x2", "-LATE500x1-LOOKUPEMPTYx1"]
 MAGIC_EXACT = ["-LATE503", "-DUPx1", "-LATE503x1-ROUTER404x1", "-LATE503x1-LOOKUPBLINDx1"]
 
 
