@@ -298,7 +298,7 @@ bool all_jobs_ended(void) {
 }
 
 struct fates {
-    unsigned created, ended_well, unknown, jobs;
+    unsigned refused, created, ended_well, unknown, jobs;
 };
 
 static void count_texts(const char *queue, const char *command, const char *suffix,
@@ -313,6 +313,8 @@ static void count_texts(const char *queue, const char *command, const char *suff
         if (j->kind == JOB_INVALID)
             continue;
         struct fates *f = &fates[j->account][j->key];
+        f->refused += !list && strstr(text, "\"reason\":\"rejected\"") != NULL && strstr(text, "not this one") != NULL &&
+                      strstr(text, "\"key_conflict\"") == NULL;
         f->jobs += !list || strstr(text, "\"status\":\"failed\"") == NULL;
         f->created += list && strstr(text, "\"status\":\"created\"") != NULL;
         f->ended_well += list && strstr(text, "\"status\":\"failed\"") == NULL;
@@ -335,6 +337,16 @@ static void check_key(unsigned a, unsigned k, const struct fates *f) {
         sim_fail("a%u key-%u: %u results say created", a, k, f->created);
 }
 
+/* Where all orders of an account are refused alike, by a 422 `reject_limit` of them are dead, by what is said of the account none,
+ * and the others wait until it is mended. */
+static void check_refused(unsigned a, const struct fates of[KEYS_PER_ACCOUNT]) {
+    unsigned n = 0, most = world.refuses[a][0] == 422 ? world.config->accounts[a]->reject_limit : 0;
+    for (unsigned k = 0; k < KEYS_PER_ACCOUNT; k++)
+        n += of[k].refused;
+    if (world.refuses_all[a] && n > most && !world.forgot)
+        sim_fail("%u orders of a%u are dead, all refused alike; %u may be", n, a, most);
+}
+
 void audit_at_rest(void) {
     struct fates fates[ACCOUNTS][KEYS_PER_ACCOUNT] = {{{0}}};
     for (unsigned q = 0; q < QUEUES; q++) {
@@ -347,4 +359,6 @@ void audit_at_rest(void) {
     for (unsigned a = 0; a < ACCOUNTS; a++)
         for (unsigned k = 0; k < KEYS_PER_ACCOUNT; k++)
             check_key(a, k, &fates[a][k]);
+    for (unsigned a = 0; a < ACCOUNTS; a++)
+        check_refused(a, fates[a]);
 }

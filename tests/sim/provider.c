@@ -184,6 +184,11 @@ static void lookup_trouble(struct http_call *c) {
         buf_add_str(&c->answer, "[\"not what was asked for");
 }
 
+static void refuse(struct http_call *c) {
+    answer(c, world.refuses[c->account][c->key]);
+    buf_add_str(&c->answer, "{\"message\":\"not this one\"}");
+}
+
 void provider_answer(struct http_call *c) {
     bool bad = !world.settling && world.fault[FAULT_PROVIDER] && chance(world.trouble[c->account]);
     if (!c->post && bad && chance(30))
@@ -192,6 +197,8 @@ void provider_answer(struct http_call *c) {
         lookup_trouble(c);
     else if (!c->post)
         lookup(c);
+    else if (!world.mended && world.refuses[c->account][c->key] != 0)
+        refuse(c);
     else if (made_of(c)->preexisting)
         answer(c, 409);
     else if (bad)

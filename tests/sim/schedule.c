@@ -59,6 +59,26 @@ static void draw_account(unsigned i) {
         world.made[i][k].preexisting = chance(4);
 }
 
+/* In a quarter of the worlds. Either some orders of the account are refused, for what is in them, or all, for what is wrong with
+ * the account; that nothing else happens to it then lets the audit count. */
+static void draw_refusals(unsigned i) {
+    static const uint16_t statuses[] = {401, 403, 422};
+    world.config->accounts[i]->reject_limit = (uint32_t)ONE_OF(1, 2, 3);
+    if (world.config->accounts[i]->breaker_cooldown_ms == 0)
+        world.config->accounts[i]->breaker_cooldown_ms = 500; /* else one probe follows the other, and takes all the steps there are */
+    world.refuses_all[i] = chance(35);
+    if (world.refuses_all[i])
+        world.trouble[i] = 0;
+    else if (chance(30))
+        return;
+    uint16_t status = statuses[draw(3)];
+    for (unsigned k = 0; k < KEYS_PER_ACCOUNT; k++) {
+        bool refused = world.refuses_all[i] || k == 0 || (k == 1 && chance(50));
+        world.refuses[i][k] = refused ? status : 0;
+        world.made[i][k].preexisting = false;
+    }
+}
+
 static void draw_world(void) {
     struct config *c = world.config;
     c->lease_ms = ONE_OF(1000, 3000, 6000, 15000);
@@ -72,6 +92,10 @@ static void draw_world(void) {
         world.fault[i] = chance(i == FAULT_FORGETS ? 25 : 60) || (sim_mutation != NULL && i == FAULT_PAUSE);
     for (unsigned i = 0; i < ACCOUNTS; i++)
         draw_account(i);
+    for (unsigned i = 0; i < ACCOUNTS; i++)
+        world.config->accounts[i]->reject_limit = 0;
+    for (unsigned i = 0; i < ACCOUNTS && world.seed % 4 == 3; i++)
+        draw_refusals(i);
     world.jobs_to_push = 4 + (unsigned)draw(7);
     world.fault_rate = (unsigned)ONE_OF(5, 15, 40);
     world.push_weight = (unsigned)ONE_OF(1, 3, 10);
@@ -93,6 +117,18 @@ static void undo_operator(void) {
 
 static bool at_rest(void) {
     return all_jobs_ended() && world.claim_count == 0 && world.ghosts == NULL;
+}
+
+/* Orders that are refused hold up no other of their account. Once all others have ended they are refused no longer. */
+static void mend(void) {
+    for (unsigned i = 0; i < world.job_count; i++) {
+        const struct sim_job *j = &world.jobs[i];
+        if (world.refuses[j->account][j->key] == 0 && j->place[0] != 'r' && j->place[0] != 'd')
+            return;
+    }
+    if (!world.mended && world.jobs_to_push == 0)
+        note("orders are mended");
+    world.mended = world.jobs_to_push == 0;
 }
 
 /* For the reader of a failing seed. */
@@ -129,6 +165,7 @@ static void settle_all(void) {
     while (!world.failed && !at_rest()) {
         if (!step() && !advance_to_next_event())
             sim_fail("nothing moves, and not all jobs have ended");
+        mend();
         if (world.steps > last || world.now_ns > until)
             sim_fail("not at rest after %s", world.steps > last ? "30,000 steps" : "two hours");
     }

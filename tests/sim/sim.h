@@ -198,6 +198,8 @@ struct world {
     uint64_t index_lag_ns[ACCOUNTS];
     bool blind[ACCOUNTS]; /* its exact look-up finds nothing */
     uint64_t blind_until_ns[ACCOUNTS]; /* … nor does it before */
+    uint16_t refuses[ACCOUNTS][KEYS_PER_ACCOUNT]; /* with what status these orders are refused until they are mended; 0: they are not */
+    bool refuses_all[ACCOUNTS], mended;
     uint32_t trouble[ACCOUNTS]; /* of 100 requests, how many meet trouble */
     struct sim_job jobs[JOBS_MAX];
     unsigned job_count, jobs_to_push;
