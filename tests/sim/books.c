@@ -27,6 +27,8 @@ static void check_bundles(unsigned worker, const struct lane *lane) {
 void audit_worker_books(void) {
     for (unsigned i = 0; i < world.worker_count && !world.failed; i++) {
         const struct worker *w = world.workers[i].w;
+        if (w != NULL && w->active > w->boot->max_inflight)
+            sim_fail("w%u has %u orders under way; max_inflight is %u", i, w->active, w->boot->max_inflight);
         for (uint32_t k = 0; w != NULL && k < w->lane_count; k++)
             check_bundles(i, w->lanes[k]);
     }
