@@ -157,7 +157,7 @@ static int send_order(struct attempt *a) {
 /* The result went to a list of its own; a dead letter says nothing more than was shown, unless somebody must decide. */
 static void clean_up(struct attempt *a, const char *config_path) {
     static const enum queue_key keys[] = {KEY_DEAD, KEY_DEAD_ENTRIES, KEY_STATS, KEY_LIMITS};
-    struct session s;
+    struct session s = {.force = false};
     struct buf key;
     bool drop = a->trial.dead_id[0] != '\0' && strcmp(a->trial.reason, "unknown_outcome") != 0;
     if (!a->trial.settled)

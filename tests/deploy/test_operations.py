@@ -47,7 +47,7 @@ def test_what_people_are_told_to_type_exists():
 
 def test_the_events_named_are_events():
     source = ""
-    for folder in ("src/worker", "src/queue/lua", "src/admin"):
+    for folder in ("src/worker", "src/queue/lua", "src/admin", "src/provider"):
         for name in os.listdir(os.path.join(ROOT, folder)):
             if name.endswith((".c", ".lua")):
                 with open(os.path.join(ROOT, folder, name), encoding="utf-8") as f:

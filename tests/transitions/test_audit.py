@@ -31,7 +31,7 @@ def q(shared_redis):
 
 
 def audit(q, *more):
-    done = dray("audit", *more, env=clean_env({"DRAY_REDIS_URL": q.server.url}))
+    done = dray("audit", "--force", *more, env=clean_env({"DRAY_REDIS_URL": q.server.url}))
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 

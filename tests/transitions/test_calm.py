@@ -2,6 +2,7 @@
 that both do the same. (All tests of this folder run both ways.)"""
 
 import random
+import re
 
 import pytest
 
@@ -141,7 +142,8 @@ def test_what_is_out_of_the_ordinary_is_left_to_the_rest(q, trouble):
         assert not short
         replies.append([reply[2], [begun[:1] for begun in [reply[3]] if begun], reply[4] and [reply[4][0], *reply[4][3:]]])
         dumps.append({k: v for k, v in q.dump("workers", "accounts").items() if b"inflight" not in k and b"order" not in k})
-    assert replies[0] == replies[1]
+    one, other = (re.sub(r'\{"q":\d+\}', "", str(r)) for r in replies)  # since when a job waits
+    assert one == other
     assert dumps[0].keys() == dumps[1].keys()
     q.db.delete(q.key("stats"))
     q.db.flushall()
@@ -229,7 +231,7 @@ def play(q, seed):
         starts = [(t, f"{rng.randrange(200)}", rng.choice(list(accounts))) for t in held]
         claim = [rng.randrange(4, 9), 1 << 20, rng.choice([0, 0, 4, 8, 16])]  # of less than four, chance decides who waits
         _, _, settled, answers, got = q.turn(settle=settle, begin=starts, claim=claim)
-        out.append((settled and settled[0], answers and answers[0], got[0], [r for _, r in q.claimed_of(got)]))
+        out.append((settled and settled[0], answers and answers[0], got[0], [re.sub(r'\{"q":\d+\}', "", r) for _, r in q.claimed_of(got)]))
         for _ in range(rng.randrange(6)):
             results.append(q.db.rpop(q.key("results")))
         begun = [job for job, letter in zip(starts, answers[0] if answers else "") if letter in "GC"]
