@@ -193,6 +193,7 @@ void provider_answer(struct http_call *c) {
     bool bad = !world.settling && world.fault[FAULT_PROVIDER] && chance(world.trouble[c->account]);
     if (!c->post && bad && chance(30))
         go_blind(c);
+    world.looked_up[c->account] |= !c->post;
     if (!c->post && bad)
         lookup_trouble(c);
     else if (!c->post)

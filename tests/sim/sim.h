@@ -199,7 +199,7 @@ struct world {
     bool blind[ACCOUNTS]; /* its exact look-up finds nothing */
     uint64_t blind_until_ns[ACCOUNTS]; /* … nor does it before */
     uint16_t refuses[ACCOUNTS][KEYS_PER_ACCOUNT]; /* with what status these orders are refused until they are mended; 0: they are not */
-    bool refuses_all[ACCOUNTS], mended;
+    bool refuses_all[ACCOUNTS], looked_up[ACCOUNTS], mended; /* an answered look-up says that the account is well */
     uint32_t trouble[ACCOUNTS]; /* of 100 requests, how many meet trouble */
     struct sim_job jobs[JOBS_MAX];
     unsigned job_count, jobs_to_push;
