@@ -8,6 +8,7 @@
  * started earlier, is printing at that moment; nothing is lost by it. Connection lost: it is made
  * again for up to 60 s; what was printed is then removed first. */
 #include "cli/cli.h"
+#include "util/terminal.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -38,6 +39,7 @@ struct reader {
     uint64_t left; /* results still to print */
     bool printed;  /* `last` was printed and is not yet removed */
     struct buf last, line; /* as it stands in Redis; as it is printed */
+    struct buf shown;      /* on a terminal: the line, escaped */
     struct err err;
 };
 
@@ -161,9 +163,20 @@ static void write_line(struct span result, struct buf *line) {
     buf_add_char(line, '\n');
 }
 
+/* What the line is on a terminal: still the same JSON, as escapes are JSON's own. */
+static const struct buf *shown_line(struct reader *r) {
+    if (foreign_for(STDOUT_FILENO) != FOREIGN_TERMINAL || !buf_ok(&r->line))
+        return &r->line;
+    buf_reset(&r->shown);
+    foreign_add(&r->shown, (struct span){r->line.data, r->line.len - 1}, FOREIGN_TERMINAL, 0);
+    buf_add_char(&r->shown, '\n');
+    return &r->shown;
+}
+
 static enum step print_last(struct reader *r) {
     write_line(buf_span(&r->last), &r->line);
-    int why = !buf_ok(&r->line) ? ENOMEM : write_all(r->line.data, r->line.len) != 0 ? errno : 0;
+    const struct buf *line = shown_line(r);
+    int why = !buf_ok(line) ? ENOMEM : write_all(line->data, line->len) != 0 ? errno : 0;
     r->printed = why == 0;
     if (why == 0)
         return STEP_DONE;
@@ -233,6 +246,7 @@ static int run_reader(struct reader *r, const char *queue) {
     snprintf(r->from, sizeof(r->from), "%s:{%s}:results", r->config->redis_prefix, queue);
     snprintf(r->printing, sizeof(r->printing), "%s:printing", r->from);
     buf_init(&r->last, 512u << 20);
+    buf_init(&r->shown, 1u << 30);
     buf_init(&r->line, 1u << 30);
     int code;
     if (connect_once(r)) {
@@ -246,6 +260,7 @@ static int run_reader(struct reader *r, const char *queue) {
     if (r->redis != NULL)
         redisFree(r->redis);
     buf_deinit(&r->last);
+    buf_deinit(&r->shown);
     buf_deinit(&r->line);
     return code;
 }

@@ -63,3 +63,12 @@ def test_an_operators_reason_in_status(world):
     dray("pause", QUEUE, "--reason", "stock\x1b]0;x\x07 \u202etaking", "-c", world.daemon.path)
     seen = on_terminal("status", "-c", world.daemon.path).decode()
     assert "stock\\u001b]0;x\\u0007 \\u202etaking" in seen
+
+
+def test_results_on_a_terminal_are_the_same_json_without_what_it_obeys(world):
+    trick = "\u202e1001\x9b\x7f"
+    for path in ("terminal", "pipe"):
+        world.push(world.job(path).replace('{"id"', json.dumps({"meta": trick}, ensure_ascii=False)[:-1] + ', "id"'))
+        seen = (on_terminal("results", QUEUE, "-n", "1", "-c", world.daemon.path).decode() if path == "terminal"
+                else pipe(world, "results", QUEUE, "-n", "1"))
+        assert json.loads(seen)["meta"] == trick and (trick in seen) == (path == "pipe")
