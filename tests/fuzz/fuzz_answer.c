@@ -66,7 +66,7 @@ static void try_lookup(const struct account *a, long status, struct span body) {
     uint32_t page = cursor.page;
     bool more = classify_lookup(a, &envelope, &x, 1700000000000, &doc, &cursor, &out);
     check_outcome(&out, body);
-    CHECK(more == (cursor.page > page));
+    CHECK(!more || cursor.page > page);
     CHECK(out.verdict != VERDICT_REJECTED && out.verdict != VERDICT_LOOKUP);
     json_deinit(&doc);
 }
