@@ -227,8 +227,8 @@ void trace_print(void);
 
 /* mutations.c: what must be fatal; ends with a NULL name */
 extern const struct mutation mutations[];
-/* The seed to begin with: `from`, or near one that shows it where such seeds are rare. */
-uint64_t mutation_first_seed(const struct mutation *m, uint64_t from);
+/* The guard that is out is against calls that run late: worlds are made for them. */
+bool mutation_wants_late_calls(void);
 
 /* schedule.c: one schedule from start to rest */
 void schedule_run(uint64_t seed);
