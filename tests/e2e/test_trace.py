@@ -108,19 +108,26 @@ def test_a_retry_is_a_second_request_of_the_same_trace(empty_redis, peer, endpoi
 
 
 def test_attempts_are_numbered_and_no_answer_says_where_it_ended(empty_redis, peer, endpoint):
-    with a_world(empty_redis, peer, endpoint, "vu", account={"on_unknown": "lookup", "lookup_delay": "10ms"}) as world:
-        peer.script = [HangUp("after"), Answer(404, {"errors": "not found"})]
+    with a_world(empty_redis, peer, endpoint, "vu", account={"on_unknown": "resend"}) as world:
+        peer.script = [HangUp("after")]
         world.send("one", "KEY-1")
         assert world.result(20)["status"] == "created"
-        spans = otlp.wait_spans(endpoint, 4 + 4 + 4 + 1)
+        spans = otlp.wait_spans(endpoint, 5 + 4)
         requests = sorted((s for s in spans if s.name == "request"), key=lambda s: s.start)
-        look_up, = (s for s in spans if s.name == "look-up")
         assert [s.attributes["dray.attempt"] for s in requests] == [1, 2]
         assert requests[0].error and requests[0].attributes["error.type"] == "receive"
         assert "http.response.status_code" not in requests[0].attributes
-        assert (look_up.kind, look_up.error, look_up.attributes["dray.verdict"]) == ("CLIENT", False, "absent")
-        assert look_up.attributes["http.request.method"] == "GET" and look_up.attributes["http.response.status_code"] == 404
-        assert len(peer.posts) == 2 and len(peer.gets) == 1
+        assert len(peer.posts) == 2 and len(peer.gets) == 0
+
+
+def test_a_look_up_is_a_span_of_its_own(empty_redis, peer, endpoint):
+    with a_world(empty_redis, peer, endpoint, "vu", account={"on_unknown": "lookup", "lookup_delay": "10ms", "lookup_attempts": "1"}) as world:
+        peer.script = [HangUp("after"), Answer(404, b"404 page not found")]
+        world.send("one", "KEY-1")
+        assert world.result(20)["status"] == "failed"
+        look_up = wait_until(lambda: next((s for s in otlp.wait_spans(endpoint, 9) if s.name == "look-up"), None), what="the look-up's span")
+        assert (look_up.kind, look_up.attributes["http.request.method"], look_up.attributes["http.response.status_code"]) == ("CLIENT", "GET", 404)
+        assert len(peer.posts) == 1 and len(peer.gets) == 1
 
 
 def test_what_is_never_sent_has_no_request(empty_redis, peer, endpoint):
