@@ -219,7 +219,7 @@ def test_an_open_breaker_closes_after_one_good_probe(empty_redis, peer):
 def test_a_hanging_account_does_not_starve_another(empty_redis, peer):
     from lib.peer import Silence
     with Peer(default=Silence()) as hanging:
-        accounts = {"hangs": {"base_url": hanging.url, "request_timeout": "20s"}}
+        accounts = {"hangs": {"base_url": hanging.url, "request_timeout": "2s"}}  # until then it has every slot: nobody else had work
         with World(empty_redis, peer, accounts=accounts, queue={"concurrency": "4"},
                    worker={"drain_timeout": "500ms"}) as world:
             peer.default = lambda request: created(world.provider, request)
