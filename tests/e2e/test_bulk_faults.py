@@ -27,7 +27,7 @@ class Storm:
         world = World(self.redis, base_url=self.sandbox.url, provider="vu",
                       worker={"lease": "1s", "name": f"w{self.count}", "log_level": "info"},
                       queue={"concurrency": self.dice.choice(["16", "64", "300"])},
-                      account={"on_unknown": "lookup", "on_absent": "retry", "lookup_delay": "100ms", "request_timeout": "1s",
+                      account={"on_unknown": "lookup", "on_absent": "retry", "lookup_delay": "100ms", "absent_window": "200ms", "request_timeout": "1s",
                                "max_attempts": "50", "concurrency": "1000" if self.count % 2 else "0"})
         world.__enter__()
         self.workers.append(world)
