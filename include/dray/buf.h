@@ -27,7 +27,8 @@ struct span {
 
 void buf_init(struct buf *b, size_t max); /* allocates nothing */
 void buf_deinit(struct buf *b);           /* frees; the buffer may be initialised again */
-void buf_reset(struct buf *b);            /* len = 0, failed = false; keeps the memory, but for what is above 8 MiB */
+/* len = 0, failed = false; keeps the memory, but for what is above 8 MiB */
+void buf_reset(struct buf *b);
 bool buf_ok(const struct buf *b);
 
 /* Makes room for `n` more bytes. Returns false (and sets failed) when that is not possible. */

@@ -12,8 +12,8 @@
 
 struct queue_config {
     char name[NAME_MAX_LEN + 1];
-    uint32_t concurrency;   /* in flight per worker */
-    uint32_t weight;        /* share of a worker's max_inflight when queues compete, 1 to 100, default 1 */
+    uint32_t concurrency; /* in flight per worker */
+    uint32_t weight;      /* share of a worker's max_inflight when queues compete, 1 to 100, default 1 */
     uint64_t max_job_bytes;
     uint64_t results_high_water; /* length of the results list past which claiming stops; 0: no limit */
     const struct account *default_account; /* never NULL after loading */
@@ -29,11 +29,11 @@ struct admin_operator {
 struct config {
     uint32_t refs;
     /* [redis] */
-    struct redis_options redis;      /* client_name is the worker's name */
-    const char *redis_password_file; /* NULL: not from a file */
+    struct redis_options redis;               /* client_name is the worker's name */
+    const char *redis_password_file;          /* NULL: not from a file */
     const char *redis_sentinel_password_file; /* likewise */
-    const char *redis_prefix; /* "dray" */
-    uint32_t pickup_connections; /* of a worker, at most */
+    const char *redis_prefix;                 /* "dray" */
+    uint32_t pickup_connections;              /* of a worker, at most */
     uint32_t min_replicas;
     uint32_t min_replicas_timeout_ms;
     /* [worker] */
@@ -46,13 +46,13 @@ struct config {
     /* [admin] */
     const char *admin_listen; /* "127.0.0.1:9780"; "off": no admin server */
     uint64_t liveness_after_ms;
-    const char *admin_token;      /* NULL: none */
-    const char *admin_token_file; /* NULL: not from a file */
+    const char *admin_token;          /* NULL: none */
+    const char *admin_token_file;     /* NULL: not from a file */
     const char *admin_operators_file; /* NULL: none */
     struct admin_operator *admin_operators;
     uint32_t admin_operator_count;
     /* [trace] */
-    const char *trace_endpoint; /* NULL: nothing is traced */
+    const char *trace_endpoint;                       /* NULL: nothing is traced */
     const char *trace_token, *trace_header;           /* NULL: none */
     const char *trace_token_file, *trace_header_file; /* NULL: not from a file */
     const char *trace_tls_ca;                         /* NULL: the system's */

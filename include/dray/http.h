@@ -27,18 +27,18 @@ enum http_method { HTTP_GET, HTTP_POST, HTTP_PUT };
 /* Everything is copied. */
 struct http_target_options {
     enum http_method method;
-    const char *url;            /* absolute, http:// or https:// */
+    const char *url; /* absolute, http:// or https:// */
     /* "Name: value" lines, NULL-terminated; may be NULL. A body without a Content-Type is JSON. Each
      * line costs about 1 us a request. */
     const char *const *headers;
-    const char *bearer;         /* Authorization: Bearer …, or NULL */
-    const char *basic_user;     /* Authorization: Basic …, or NULL */
+    const char *bearer;     /* Authorization: Bearer …, or NULL */
+    const char *basic_user; /* Authorization: Basic …, or NULL */
     const char *basic_password;
-    const char *ca_file; /* NULL: the system's */
+    const char *ca_file;                  /* NULL: the system's */
     const char *client_cert, *client_key; /* PEM files, or NULL */
-    const char *user_agent;  /* NULL: none is sent */
-    const char *wait_header; /* read like Retry-After where an answer 429 has no such header; or NULL */
-    const char *proxy;   /* NULL: none (the environment's proxies are ignored) */
+    const char *user_agent;               /* NULL: none is sent */
+    const char *wait_header;     /* read like Retry-After where an answer 429 has no such header; or NULL */
+    const char *proxy;           /* NULL: none (the environment's proxies are ignored) */
     uint32_t connect_timeout_ms; /* name, connection and TLS; 0: 5,000 */
     uint32_t request_timeout_ms; /* the whole exchange; 0: 30,000 */
     /* A connection that has been idle for longer carries no request of this target; 0: 2,000. It may be less:
@@ -62,7 +62,8 @@ struct http_request {
 
 /* What happened. All pointers are valid during the callback only. */
 struct http_exchange {
-    bool sent;           /* at least one byte of this request may have reached the peer, and it may have acted on it */
+    /* at least one byte of this request may have reached the peer, and it may have acted on it */
+    bool sent;
     bool answered;       /* a whole answer was read: `status`, `body` count */
     bool too_large;      /* the answer was larger than HTTP_ANSWER_MAX (answered is false) */
     bool replay_refused; /* libcurl wanted to send the body again */
@@ -71,16 +72,17 @@ struct http_exchange {
      * before it had it on any: it is hardly this request's. `answered` may be true. */
     bool early;
     bool cancelled;
-    bool reused;         /* on a connection that had carried requests before */
-    bool unprocessed;    /* HTTP/2: the peer says that it did nothing (REFUSED_STREAM, GOAWAY below our stream);
+    bool reused;      /* on a connection that had carried requests before */
+    bool unprocessed; /* HTTP/2: the peer says that it did nothing (REFUSED_STREAM, GOAWAY below our stream);
                           * `sent` is false then */
-    long proxy_status;   /* what our proxy answered to CONNECT where that was no 2xx: nothing was sent; else 0 */
-    long status;         /* 0 where no status line came; may be set though answered is false */
-    struct span body;    /* what was read of the answer, also of a broken one */
+    /* what our proxy answered to CONNECT where that was no 2xx: nothing was sent; else 0 */
+    long proxy_status;
+    long status;             /* 0 where no status line came; may be set though answered is false */
+    struct span body;        /* what was read of the answer, also of a broken one */
     struct span retry_after; /* header's value, or absent */
     struct span content_type;
-    const char *error;   /* libcurl's words on a failure; "" otherwise. Holds no body, no secret. */
-    const char *phase;   /* "resolve" "connect" "tls" "send" "receive" "timeout" "done": for `code` */
+    const char *error; /* libcurl's words on a failure; "" otherwise. Holds no body, no secret. */
+    const char *phase; /* "resolve" "connect" "tls" "send" "receive" "timeout" "done": for `code` */
     uint64_t duration_us;
 };
 

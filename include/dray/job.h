@@ -6,31 +6,32 @@
 #include "dray/buf.h"
 #include "dray/json.h"
 
-#define JOB_ID_MAX   128  /* characters */
-#define ORDER_KEY_MAX 256 /* bytes, decoded */
-#define META_MAX     4096 /* bytes */
+#define JOB_ID_MAX    128  /* characters */
+#define ORDER_KEY_MAX 256  /* bytes, decoded */
+#define META_MAX      4096 /* bytes */
 
 struct envelope {
-    struct span raw;         /* the exact text that was pushed */
-    struct span id;          /* inner bytes (escapes as they stand), absent where unreadable */
-    struct span order;       /* the order object, byte for byte */
-    struct span account;     /* inner bytes; absent: the queue's default */
-    struct span order_key;   /* decoded bytes: from the envelope, else provider_key, else the decoded id */
-    struct span provider_key;/* decoded bytes of the provider's own key field; absent where it is not given */
+    struct span raw;       /* the exact text that was pushed */
+    struct span id;        /* inner bytes (escapes as they stand), absent where unreadable */
+    struct span order;     /* the order object, byte for byte */
+    struct span account;   /* inner bytes; absent: the queue's default */
+    struct span order_key; /* decoded bytes: from the envelope, else provider_key, else the decoded id */
+    /* decoded bytes of the provider's own key field; absent where it is not given */
+    struct span provider_key;
     struct span reply_to;    /* decoded bytes; absent: the queue's results list */
     struct span traceparent; /* absent: none */
     struct span meta;        /* raw JSON; absent: none */
     uint64_t not_before_ms;  /* Unix ms; 0: not given */
     uint64_t expires_at_ms;
     uint64_t enqueued_at_ms;
-    uint32_t max_attempts;   /* 0: the account's */
+    uint32_t max_attempts; /* 0: the account's */
 };
 
 /* One fault of a job: where and which rule, never the value. */
 #define FAULTS_MAX 100 /* listed; more are only counted */
 struct faults {
-    struct buf list;   /* JSON: {"path":…,"rule":…},{…} without the brackets */
-    struct buf first;  /* "path: rule" of the first, for `message` */
+    struct buf list;  /* JSON: {"path":…,"rule":…},{…} without the brackets */
+    struct buf first; /* "path: rule" of the first, for `message` */
     uint32_t count;
 };
 void faults_init(struct faults *f);

@@ -28,13 +28,13 @@ enum json_type {
 /* An object is followed by its members: a name (JSON_STRING) node, then the value's node(s). An
  * array is followed by its elements. */
 struct json_node {
-    uint32_t start;   /* offset of the first byte; a string's opening quote */
-    uint32_t end;     /* offset past the last byte */
-    uint32_t next;    /* index of the node after this value and all that is in it */
-    uint32_t count;   /* members or elements; a string's length in code points */
-    uint8_t type;     /* enum json_type */
-    bool escaped;     /* a string with a backslash in it */
-    bool integer;     /* a number without fraction and exponent */
+    uint32_t start; /* offset of the first byte; a string's opening quote */
+    uint32_t end;   /* offset past the last byte */
+    uint32_t next;  /* index of the node after this value and all that is in it */
+    uint32_t count; /* members or elements; a string's length in code points */
+    uint8_t type;   /* enum json_type */
+    bool escaped;   /* a string with a backslash in it */
+    bool integer;   /* a number without fraction and exponent */
 };
 
 struct json_doc {
@@ -44,7 +44,9 @@ struct json_doc {
     uint32_t count;
     uint32_t cap;
     uint32_t max; /* nodes that the tape may hold */
-    bool *repeated; /* set where json_get or json_pointer asks for a name that stands twice; NULL (as after a parse): not told */
+    /* set where json_get or json_pointer asks for a name that stands twice; NULL (as after a parse): not
+     * told */
+    bool *repeated;
 };
 
 void json_init(struct json_doc *doc, uint32_t max_nodes); /* allocates nothing */

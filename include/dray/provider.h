@@ -55,7 +55,7 @@ struct field {
     const struct field *members; /* of an object, or of each object of an array; NULL: not looked into */
     uint32_t member_count;
     const char *missing; /* what to say where it is missing, beside "is required"; NULL: nothing */
-    const char *note; /* the seed's own words or our choice, for `dray providers NAME` */
+    const char *note;    /* the seed's own words or our choice, for `dray providers NAME` */
 };
 
 enum auth_kind { AUTH_NONE, AUTH_BEARER, AUTH_BEARER_ORGANIZATION, AUTH_BASIC, AUTH_CONFIGURED };
@@ -67,25 +67,25 @@ enum lookup_kind {
 
 /* State of a look-up that reads several pages. */
 struct lookup_cursor {
-    uint32_t page;          /* 0 first */
-    uint64_t seen;          /* items seen so far */
+    uint32_t page;                         /* 0 first */
+    uint64_t seen;                         /* items seen so far */
     uint64_t window_from_ms, window_to_ms; /* Unix ms: the order was created in it, if at all */
 };
 
 struct provider {
     const char *name;
-    const char *title;   /* one line for `dray providers` */
-    const char *seed;    /* where the facts are from */
-    const char *path;    /* appended to the account's base_url; NULL: from the account */
+    const char *title;            /* one line for `dray providers` */
+    const char *seed;             /* where the facts are from */
+    const char *path;             /* appended to the account's base_url; NULL: from the account */
     const char *default_base_url; /* NULL: base_url is required */
     enum auth_kind auth;
     const struct field *fields; /* of the order itself; NULL: any object will do */
     uint32_t field_count;
     const char *order_key_pointer; /* JSON Pointer from the order's root; NULL: none, or from the account */
-    const char *order_key_alias; /* the key's other spelling, as a JSON Pointer; NULL: none */
+    const char *order_key_alias;   /* the key's other spelling, as a JSON Pointer; NULL: none */
     enum lookup_kind lookup;
     bool lookup_withdrawn; /* the provider documents it no longer: only for accounts with `lookup = yes` */
-    double default_rate; /* 0: no limit documented */
+    double default_rate;   /* 0: no limit documented */
     uint32_t default_burst;
     enum on_absent default_on_absent;
     uint64_t default_lookup_delay_ms;
@@ -144,8 +144,8 @@ uint32_t provider_order_key(const struct provider *p, const struct account *acco
 
 /* What looks like a mistake and breaks no rule: members that no table knows and that differ from a known
  * one by case, '_' or a plural only, and an order without a key of its own. Adds to `warnings`. */
-void provider_look_alikes(const struct provider *p, const struct account *account,
-                          const struct json_doc *doc, uint32_t order, struct faults *warnings);
+void provider_look_alikes(const struct provider *p, const struct account *account, const struct json_doc *doc,
+                          uint32_t order, struct faults *warnings);
 
 /* Adds the fault of a text that is no JSON, as `err` says; with a hint where it begins with a member: the
  * example of VU's document is printed without its outer brace. */
@@ -179,8 +179,8 @@ void target_spec_deinit(struct target_spec *spec);
 bool oauth2_is_used(const struct account *account);
 /* The request for a token: what target_spec_init gives, and the body. `refresh_token` NULL: client credentials. 0, or -1 and
  * `err`. target_spec_deinit() in both cases; `body` holds a secret. */
-int oauth2_request(const struct account *account, const char *refresh_token, struct target_spec *spec, struct buf *body,
-                   struct err *err);
+int oauth2_request(const struct account *account, const char *refresh_token, struct target_spec *spec,
+                   struct buf *body, struct err *err);
 struct oauth2_answer {
     struct span token, refresh_token; /* absent: none came; they point into the exchange */
     uint64_t lifetime_ms;             /* 0: not told */

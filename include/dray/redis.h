@@ -42,7 +42,7 @@ struct redis_options {
     const char *const *sentinels;
     const char *sentinel_master;
     const char *sentinel_username, *sentinel_password; /* NULL: none; the servers' are not used for them */
-    uint32_t connect_timeout_ms; /* 0: 5,000 */
+    uint32_t connect_timeout_ms;                       /* 0: 5,000 */
     uint32_t command_timeout_ms; /* 0: 10,000; without an answer for so long the connection is dropped */
 };
 
@@ -88,7 +88,8 @@ const char *redis_conn_place(const struct redis_conn *c);
 void redis_send(struct redis_conn *c, struct span resp, uint32_t block_ms, redis_reply_fn done, void *arg);
 /* Several commands that the server must get in one piece (a transaction). `done` gets the last reply; those of the
  * `before` ones are dropped, errors too. Otherwise as redis_send. */
-void redis_send_group(struct redis_conn *c, struct span resp, uint32_t before, redis_reply_fn done, void *arg);
+void redis_send_group(struct redis_conn *c, struct span resp, uint32_t before, redis_reply_fn done,
+                      void *arg);
 /* For rare commands: printf-style as in hiredis (%s, %b). */
 void redis_command(struct redis_conn *c, redis_reply_fn done, void *arg, const char *format, ...);
 /* Commands are written once per loop turn by themselves; this writes now. */

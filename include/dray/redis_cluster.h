@@ -25,9 +25,8 @@ typedef void (*redis_router_state_fn)(void *arg, enum redis_state state, const c
 uint16_t redis_slot(struct span key);
 
 /* As redis_conn_new, but that `options` itself is copied. `on_state` may be NULL. */
-struct redis_router *redis_router_new(uv_loop_t *loop, const struct redis_options *options,
-                                      struct rng *rng, redis_router_state_fn on_state, void *arg,
-                                      struct err *err);
+struct redis_router *redis_router_new(uv_loop_t *loop, const struct redis_options *options, struct rng *rng,
+                                      redis_router_state_fn on_state, void *arg, struct err *err);
 /* Of the connection to the node that serves the slot, as far as known. Asking connects to that node. */
 enum redis_state redis_router_state(struct redis_router *r, uint16_t slot);
 /* Why that node was last DOWN, or "". */

@@ -11,9 +11,10 @@ enum verdict {
     VERDICT_RETRY,     /* surely nothing was created; worth another attempt */
     VERDICT_PAUSE,     /* RETRY (`look_first`: LOOKUP), and the account pauses for retry_after_ms */
     VERDICT_HOLD,      /* the account is refused (credentials, our proxy); the job burns no attempt */
-    VERDICT_UNKNOWN,   /* the order may or may not exist; where http_status is a 2xx, it is never sent again */
-    VERDICT_LOOKUP,    /* ask the provider first (409; 503 where the look-up is exact) */
-    VERDICT_ABSENT,    /* of a look-up: the provider says in its own words that it is not there */
+    /* the order may or may not exist; where http_status is a 2xx, it is never sent again */
+    VERDICT_UNKNOWN,
+    VERDICT_LOOKUP, /* ask the provider first (409; 503 where the look-up is exact) */
+    VERDICT_ABSENT, /* of a look-up: the provider says in its own words that it is not there */
 };
 const char *verdict_name(enum verdict v); /* "created" "duplicate" … */
 
@@ -23,19 +24,21 @@ const char *verdict_name(enum verdict v); /* "created" "duplicate" … */
 struct outcome {
     enum verdict verdict;
     long http_status;
-    char code[64];          /* provider's code, "http_503", or dray's own ("timeout", "unreadable_answer",
+    char code[64];     /* provider's code, "http_503", or dray's own ("timeout", "unreadable_answer",
                              * "redirect", …); safe to log */
-    char message[512];      /* for the dead letter and the result; may hold personal data: never logged */
-    struct span order;      /* S2, VU, http-json: the provider's order object; absent otherwise */
-    struct span ids[OUTCOME_MAX_IDS]; /* order ids: a number's digits, a string's inner bytes (escapes as they are) */
-    uint32_t id_count;      /* the first is `order_id` */
+    char message[512]; /* for the dead letter and the result; may hold personal data: never logged */
+    struct span order; /* S2, VU, http-json: the provider's order object; absent otherwise */
+    /* order ids: a number's digits, a string's inner bytes (escapes as they are) */
+    struct span ids[OUTCOME_MAX_IDS];
+    uint32_t id_count;                  /* the first is `order_id` */
     struct span parts[OUTCOME_MAX_IDS]; /* of a split order: the object that the answer has of each id */
-    uint32_t part_count;    /* id_count, or 0: the answer says nothing of the single orders */
-    uint64_t retry_after_ms; /* VERDICT_PAUSE */
-    bool retry_after_told;   /* VERDICT_PAUSE: retry_after_ms is the answer's, else it is a first guess */
-    bool free;               /* burns no attempt (of a look-up: no look-up): nothing was sent, or nobody was asked */
-    bool look_first;         /* VERDICT_PAUSE: look the order up before it is sent again */
-    bool exists;             /* VERDICT_LOOKUP: the provider says that it has the order */
+    uint32_t part_count;                /* id_count, or 0: the answer says nothing of the single orders */
+    uint64_t retry_after_ms;            /* VERDICT_PAUSE */
+    bool retry_after_told; /* VERDICT_PAUSE: retry_after_ms is the answer's, else it is a first guess */
+    /* burns no attempt (of a look-up: no look-up): nothing was sent, or nobody was asked */
+    bool free;
+    bool look_first; /* VERDICT_PAUSE: look the order up before it is sent again */
+    bool exists;     /* VERDICT_LOOKUP: the provider says that it has the order */
 };
 
 #endif

@@ -6,10 +6,11 @@
 
 #include "dray/timefmt.h"
 
-#define REASON_MAX   200
-#define TICKETS_MAX  200
-#define TICKET_MAX   31           /* bytes of one */
-#define ACT_BODY_MAX (256u << 10) /* a list of ids, each escaped, fits; the tree of more would hold the loop up */
+#define REASON_MAX  200
+#define TICKETS_MAX 200
+#define TICKET_MAX  31 /* bytes of one */
+#define ACT_BODY_MAX                                                                                         \
+    (256u << 10) /* a list of ids, each escaped, fits; the tree of more would hold the loop up */
 
 struct act {
     struct request *request; /* NULL: answered otherwise; the script may have run all the same */
@@ -29,9 +30,8 @@ static void on_reply(void *arg, const redisReply *reply, const char *error) {
     struct request *r = act->request;
     if (r != NULL) {
         if (reply == NULL)
-            answer_error(
-                r, 503, "redis_lost",
-                "the connection to Redis was lost; look whether it was done before trying again");
+            answer_error(r, 503, "redis_lost",
+                         "the connection to Redis was lost; look whether it was done before trying again");
         else if (reply->type == REDIS_REPLY_ERROR)
             answer_error(r, 503, "redis", "Redis: %s", error);
         else
@@ -42,8 +42,8 @@ static void on_reply(void *arg, const redisReply *reply, const char *error) {
     free(act);
 }
 
-void act_call(struct request *r, const struct lane *lane, enum script_id script,
-              const struct buf *cmd, act_fn done) {
+void act_call(struct request *r, const struct lane *lane, enum script_id script, const struct buf *cmd,
+              act_fn done) {
     struct act *act = calloc(1, sizeof(*act));
     if (act == NULL)
         abort(); /* Redis holds every job's state; another worker recovers */
@@ -60,8 +60,7 @@ void act_log(const struct request *r, const char *what, const char *result) {
     log_str(&l, "who", r->who);
     log_str(&l, "queue", r->param[0]);
     if (r->param[1][0] != '\0')
-        log_str(&l, strncmp(r->route->path, "/api/v1/dead", 12) == 0 ? "dead_id" : "account",
-                r->param[1]);
+        log_str(&l, strncmp(r->route->path, "/api/v1/dead", 12) == 0 ? "dead_id" : "account", r->param[1]);
     log_str(&l, "result", result);
     log_end(&l);
 }
@@ -106,8 +105,7 @@ cJSON *act_body(struct request *r) {
 /* ---- pause and resume ---- */
 
 static void pause_done(struct request *r, const redisReply *reply, bool pausing) {
-    bool was =
-        reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && reply->element[0]->len > 0;
+    bool was = reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 && reply->element[0]->len > 0;
     act_log(r, pausing ? "pause" : "resume", "done");
     r->admin->views.stale = true;
     cJSON *answer = cJSON_CreateObject();
@@ -139,7 +137,8 @@ static bool read_pause(struct request *r, const cJSON *body, struct pause *p) {
         answer_error(r, 400, "bad_body", "reason: one line of at most %d bytes", REASON_MAX);
         return false;
     }
-    if (length != NULL && (text == NULL || duration_parse(span_str(text), &p->for_ms) < 0 || p->for_ms == 0)) {
+    if (length != NULL &&
+        (text == NULL || duration_parse(span_str(text), &p->for_ms) < 0 || p->for_ms == 0)) {
         answer_error(r, 400, "bad_body", "for: a duration such as \"10m\"");
         return false;
     }
@@ -224,7 +223,8 @@ void handle_run(struct request *r) {
         cJSON_ArrayForEach(ticket, list) redis_resp_str(cmd, ticket->valuestring);
         act_call(r, lane, SCRIPT_RUN_NOW, cmd, on_run);
     } else {
-        answer_error(r, 400, "bad_body", "tickets: a list of 1 to %d delayed jobs' tickets is expected", TICKETS_MAX);
+        answer_error(r, 400, "bad_body", "tickets: a list of 1 to %d delayed jobs' tickets is expected",
+                     TICKETS_MAX);
     }
     cJSON_Delete(body);
 }

@@ -12,8 +12,8 @@ void handle_run(struct request *r); /* delayed jobs, at once */
 /* A script call on a request's behalf; `done` gets the request (NULL: answered otherwise) and the
  * reply (an array or a string; errors are answered here). */
 typedef void (*act_fn)(struct request *r, const redisReply *reply);
-void act_call(struct request *r, const struct lane *lane, enum script_id script,
-              const struct buf *cmd, act_fn done);
+void act_call(struct request *r, const struct lane *lane, enum script_id script, const struct buf *cmd,
+              act_fn done);
 void act_log(const struct request *r, const char *what, const char *result);
 
 /* The body, a JSON object or empty, for cJSON_Delete(); NULL: answered with 400 already. */

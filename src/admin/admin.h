@@ -45,7 +45,7 @@ struct request {
     struct MHD_Connection *connection;
     const struct route *route;
     char param[ADMIN_PARAMS][ADMIN_PARAM_MAX];
-    bool with_token; /* it came with the right one */
+    bool with_token;            /* it came with the right one */
     char who[NAME_MAX_LEN + 1]; /* whose: an operator's name, "token" for [admin]'s own; "" without */
     struct buf body, out;
     unsigned status; /* 0: not answered yet */

@@ -14,7 +14,8 @@ void answer_tree(struct request *r, unsigned status, cJSON *tree) {
         return;
     }
     r->status = 500;
-    r->constant = SPAN_LIT("{\"error\":{\"code\":\"memory\",\"message\":\"out of memory\"}}\n"); /* needs none */
+    /* needs none */
+    r->constant = SPAN_LIT("{\"error\":{\"code\":\"memory\",\"message\":\"out of memory\"}}\n");
 }
 
 void answer_error(struct request *r, unsigned status, const char *code, const char *format, ...) {
@@ -37,8 +38,7 @@ static void add_headers(const struct request *r, struct MHD_Response *response) 
     const char *const headers[][2] = {
         {"Content-Type", r->content_type},
         {"Cache-Control", "no-store"},
-        {"Content-Security-Policy",
-         r->csp != NULL ? r->csp : "default-src 'none'; frame-ancestors 'none'"},
+        {"Content-Security-Policy", r->csp != NULL ? r->csp : "default-src 'none'; frame-ancestors 'none'"},
         {"X-Content-Type-Options", "nosniff"},
         {"X-Frame-Options", "DENY"},
         {"Referrer-Policy", "no-referrer"},
@@ -64,8 +64,7 @@ struct MHD_Response *answer_response(struct request *r) {
             const char *in;
             char *out; /* libmicrohttpd does not write to it */
         } text = {r->constant.ptr};
-        response =
-            MHD_create_response_from_buffer(r->constant.len, text.out, MHD_RESPMEM_PERSISTENT);
+        response = MHD_create_response_from_buffer(r->constant.len, text.out, MHD_RESPMEM_PERSISTENT);
     } else {
         response = MHD_create_response_from_buffer(r->out.len, r->out.data, MHD_RESPMEM_MUST_FREE);
         if (response != NULL)

@@ -11,8 +11,7 @@ void api_pause(cJSON *object, const char *name, const struct pause_view *p, uint
 cJSON *api_element(cJSON *array); /* a new object at its end */
 
 /* A number from the query, or `otherwise`; false: answered with 400 already. */
-bool query_number(struct request *r, const char *name, uint64_t otherwise, uint64_t most,
-                  uint64_t *value);
+bool query_number(struct request *r, const char *name, uint64_t otherwise, uint64_t most, uint64_t *value);
 
 /* "accounts":{…}, those in trouble first. */
 void api_accounts_top(cJSON *answer, const struct admin *a);

@@ -14,7 +14,8 @@ static enum account_state state_of(const struct account_view *v, uint64_t now_ms
 }
 
 /* `held`: room for the reason of a hold. */
-static const char *why(enum account_state state, const struct account_view *v, char held[static GATE_REASON_MAX]) {
+static const char *why(enum account_state state, const struct account_view *v,
+                       char held[static GATE_REASON_MAX]) {
     switch (state) {
     case ACCOUNT_HELD:
         gate_hold_reason(v->refused, v->code, held);
@@ -57,8 +58,8 @@ static void add_here(cJSON *o, const struct port *port) {
             tree_add_u64(attempts, verdict_name((enum verdict)i), port->stats.attempts[i]);
 }
 
-static void add_account(cJSON *o, const char *queue, const struct port *port,
-                        const struct account_view *v, uint64_t now_ms) {
+static void add_account(cJSON *o, const char *queue, const struct port *port, const struct account_view *v,
+                        uint64_t now_ms) {
     const struct account *account = port->account;
     enum account_state state = state_of(v, now_ms);
     char held[GATE_REASON_MAX];
@@ -88,8 +89,7 @@ struct choice {
     uint64_t offset, limit;
 };
 
-static bool chosen(const struct choice *c, const char *queue, const char *account,
-                   enum account_state state) {
+static bool chosen(const struct choice *c, const char *queue, const char *account, enum account_state state) {
     return (c->queue == NULL || strcmp(c->queue, queue) == 0) &&
            (c->text == NULL || strcasestr(account, c->text) != NULL) &&
            (c->state == NULL || strcmp(c->state, account_state_name(state)) == 0 ||

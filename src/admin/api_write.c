@@ -33,8 +33,7 @@ cJSON *api_element(cJSON *array) {
     return NULL;
 }
 
-bool query_number(struct request *r, const char *name, uint64_t otherwise, uint64_t most,
-                  uint64_t *value) {
+bool query_number(struct request *r, const char *name, uint64_t otherwise, uint64_t most, uint64_t *value) {
     const char *text = request_query(r, name);
     *value = otherwise;
     if (text == NULL || text[0] == '\0')
@@ -44,7 +43,6 @@ bool query_number(struct request *r, const char *name, uint64_t otherwise, uint6
         *value = strtoull(text, NULL, 10);
         return true;
     }
-    answer_error(r, 400, "bad_query", "%s must be a number, at most %llu", name,
-                 (unsigned long long)most);
+    answer_error(r, 400, "bad_query", "%s must be a number, at most %llu", name, (unsigned long long)most);
     return false;
 }

@@ -59,8 +59,7 @@ static void on_time(uv_timer_t *timer) {
         cut(a->oldest);
     while (a->wait_first != NULL && a->wait_first->wait_until_ns <= now) {
         struct request *r = a->wait_first;
-        answer_error(r, 503, "redis_slow", "Redis has not answered within %d s",
-                     ADMIN_WAIT_MS / 1000);
+        answer_error(r, 503, "redis_slow", "Redis has not answered within %d s", ADMIN_WAIT_MS / 1000);
         request_done(r);
     }
     clients_arm(a);

@@ -71,8 +71,7 @@ static void walk_free(struct walk *k) {
 
 static bool text_is(const struct json_doc *doc, uint32_t node, const char *wanted) {
     char text[128];
-    return wanted[0] == '\0' ||
-           (json_copy(doc, node, text, sizeof(text)) >= 0 && strcmp(text, wanted) == 0);
+    return wanted[0] == '\0' || (json_copy(doc, node, text, sizeof(text)) >= 0 && strcmp(text, wanted) == 0);
 }
 
 static int64_t last_status(const struct json_doc *doc) {
@@ -94,8 +93,7 @@ static bool matches(struct walk *k, const redisReply *entry, uint64_t died_ms) {
     if (f->text[0] != '\0' && strcasestr(entry->str, f->text) == NULL)
         return false;
     if (json_parse(&k->doc, entry->str, entry->len, NULL) < 0 || json_type(doc, 0) != JSON_OBJECT)
-        return f->reason[0] == '\0' && f->account[0] == '\0' && f->code[0] == '\0' &&
-               f->http_status == 0;
+        return f->reason[0] == '\0' && f->account[0] == '\0' && f->code[0] == '\0' && f->http_status == 0;
     return text_is(doc, json_get(doc, 0, "reason"), f->reason) &&
            text_is(doc, json_get(doc, 0, "account"), f->account) &&
            text_is(doc, json_pointer(doc, 0, "/error/code"), f->code) &&
@@ -163,8 +161,7 @@ static void finish(struct walk *k) {
 static void fail(struct walk *k, const char *error) {
     if (k->request != NULL) {
         struct request *r = k->request;
-        answer_error(r, 503, "redis", "Redis: %s",
-                     error != NULL && error[0] != '\0' ? error : "no answer");
+        answer_error(r, 503, "redis", "Redis: %s", error != NULL && error[0] != '\0' ? error : "no answer");
         request_done(r);
     }
     walk_free(k);
@@ -240,16 +237,14 @@ static void on_ids(void *arg, const redisReply *r, const char *error) {
 }
 
 static void next_chunk(struct walk *k) {
-    bool enough =
-        k->listed >= k->limit || k->scanned >= SCAN_MAX || clock_boot_ns() - k->began_ns > SCAN_NS;
+    bool enough = k->listed >= k->limit || k->scanned >= SCAN_MAX || clock_boot_ns() - k->began_ns > SCAN_NS;
     if (k->request == NULL || enough || k->at_end || k->worker->mode == WORKER_STOPPED) {
         finish(k);
         return;
     }
     const struct span key = k->keys.key[KEY_DEAD];
-    redis_router_command(k->worker->redis, k->keys.slot, on_ids, k,
-                         "ZREVRANGE %b %llu %llu WITHSCORES", key.ptr, key.len,
-                         (unsigned long long)k->next_rank,
+    redis_router_command(k->worker->redis, k->keys.slot, on_ids, k, "ZREVRANGE %b %llu %llu WITHSCORES",
+                         key.ptr, key.len, (unsigned long long)k->next_rank,
                          (unsigned long long)(k->next_rank + k->chunk - 1));
 }
 
@@ -291,13 +286,13 @@ static void place(struct walk *k) {
     redis_router_command(k->worker->redis, k->keys.slot, on_total, k, "ZCARD %b", key.ptr, key.len);
     if (from > 0) {
         k->replies_out++;
-        redis_router_command(k->worker->redis, k->keys.slot, on_newer, k, "ZCOUNT %b (%llu +inf",
-                             key.ptr, key.len, (unsigned long long)from);
+        redis_router_command(k->worker->redis, k->keys.slot, on_newer, k, "ZCOUNT %b (%llu +inf", key.ptr,
+                             key.len, (unsigned long long)from);
     }
     if (k->cursor_id[0] != '\0') {
         k->replies_out++;
-        redis_router_command(k->worker->redis, k->keys.slot, on_rank, k, "ZREVRANK %b %s", key.ptr,
-                             key.len, k->cursor_id);
+        redis_router_command(k->worker->redis, k->keys.slot, on_rank, k, "ZREVRANK %b %s", key.ptr, key.len,
+                             k->cursor_id);
     }
 }
 
@@ -340,8 +335,7 @@ static bool read_filter(struct request *r, struct walk *k) {
         !copy_query(r, "account", f->account, sizeof(f->account)) ||
         !copy_query(r, "code", f->code, sizeof(f->code)) ||
         !copy_query(r, "text", f->text, sizeof(f->text)) || !read_cursor(r, k) ||
-        !query_number(r, "since", 0, far, &f->since_ms) ||
-        !query_number(r, "until", 0, far, &f->until_ms) ||
+        !query_number(r, "since", 0, far, &f->since_ms) || !query_number(r, "until", 0, far, &f->until_ms) ||
         !query_number(r, "http_status", 0, 999, &f->http_status) ||
         !query_number(r, "limit", PAGE_DEFAULT, PAGE_MAX, &k->limit))
         return false;
@@ -358,8 +352,7 @@ void handle_dead_list(struct request *r) {
     struct walk *k = lane != NULL ? calloc(1, sizeof(*k)) : NULL;
     if (lane == NULL)
         return;
-    if (k == NULL ||
-        queue_keys_init(&k->keys, r->admin->worker->boot->redis_prefix, r->param[0], NULL) < 0) {
+    if (k == NULL || queue_keys_init(&k->keys, r->admin->worker->boot->redis_prefix, r->param[0], NULL) < 0) {
         free(k);
         answer_error(r, 500, "memory", "out of memory");
         return;

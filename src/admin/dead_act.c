@@ -31,11 +31,9 @@ static void on_letter(void *arg, const redisReply *reply, const char *error) {
     struct letter *l = &r->admin->letter;
     const struct lane *lane = NULL;
     if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
-        answer_error(r, 503, "redis", "Redis: %s; nothing was done",
-                     reply != NULL ? reply->str : error);
+        answer_error(r, 503, "redis", "Redis: %s; nothing was done", reply != NULL ? reply->str : error);
     } else if (reply->type != REDIS_REPLY_STRING) {
-        answer_error(r, 404, "no_such_letter",
-                     "no dead letter of that id; was it retried or dropped?");
+        answer_error(r, 404, "no_such_letter", "no dead letter of that id; was it retried or dropped?");
     } else if ((lane = request_lane(r)) != NULL) {
         letter_read(l, span_str(r->param[1]), (struct span){reply->str, reply->len});
         if (l->readable)
@@ -57,8 +55,8 @@ static void mend(struct request *r, letter_fn act) {
         abort(); /* Redis holds every job's state; another worker recovers */
     m->act = act;
     const struct span key = lane->keys.key[KEY_DEAD_ENTRIES];
-    redis_router_command(lane->worker->redis, lane->keys.slot, on_letter, m, "HGET %b %s", key.ptr,
-                         key.len, r->param[1]);
+    redis_router_command(lane->worker->redis, lane->keys.slot, on_letter, m, "HGET %b %s", key.ptr, key.len,
+                         r->param[1]);
     request_wait(r, &m->request);
 }
 
@@ -68,9 +66,8 @@ static void refused(struct request *r, const char *what) {
     if (strcmp(what, "GONE") == 0)
         answer_error(r, 404, "no_such_letter", "somebody else has just taken it");
     else if (strcmp(what, "UNKNOWN") == 0)
-        answer_error(
-            r, 409, "unknown_outcome",
-            "nobody knows whether the order exists: look it up at the provider, then resolve it");
+        answer_error(r, 409, "unknown_outcome",
+                     "nobody knows whether the order exists: look it up at the provider, then resolve it");
     else if (strcmp(what, "CREATED") == 0)
         answer_error(r, 409, "created", "the ledger knows the order as created");
     else if (strcmp(what, "BUSY") == 0)
@@ -128,8 +125,8 @@ static bool job_fits(struct request *r, const struct lane *lane, struct span job
     } arg = {lane};
     buf_init(&scratch, JOB_MAX);
     faults_reset(&w->faults);
-    uint32_t n = envelope_parse(&e, &w->doc, job, find_account, arg.out, lane->keys.hash_tag,
-                                &scratch, &w->faults, NULL, &account);
+    uint32_t n = envelope_parse(&e, &w->doc, job, find_account, arg.out, lane->keys.hash_tag, &scratch,
+                                &w->faults, NULL, &account);
     buf_deinit(&scratch);
     if (n == 0)
         return true;
@@ -166,10 +163,8 @@ static bool new_job(struct request *r, const struct lane *lane, struct letter *l
     return job_fits(r, lane, buf_span(job));
 }
 
-static void send_back(struct request *r, const struct lane *lane, struct letter *l,
-                      const char *how) {
-    static const enum queue_key keys[] = {KEY_DEAD, KEY_DEAD_ENTRIES, KEY_DELAYED, KEY_PARKED,
-                                          KEY_STATS};
+static void send_back(struct request *r, const struct lane *lane, struct letter *l, const char *how) {
+    static const enum queue_key keys[] = {KEY_DEAD, KEY_DEAD_ENTRIES, KEY_DELAYED, KEY_PARKED, KEY_STATS};
     struct buf *cmd = &lane->worker->text_cmd, text, job;
     buf_init(&text, JOB_MAX);
     buf_init(&job, JOB_MAX);
@@ -188,8 +183,7 @@ static void send_back(struct request *r, const struct lane *lane, struct letter 
         letter_record(l, buf_span(&job), &text);
         redis_resp_arg(cmd, buf_span(&text));
         if (buf_ok(&text) && buf_ok(&job) && buf_ok(cmd))
-            act_call(r, lane, SCRIPT_DEAD_RETRY, cmd,
-                     strcmp(how, "retry") == 0 ? on_retried : on_resolved);
+            act_call(r, lane, SCRIPT_DEAD_RETRY, cmd, strcmp(how, "retry") == 0 ? on_retried : on_resolved);
         else
             answer_error(r, 413, "too_large", "the letter is too large for this; use `dray dead`");
     }
@@ -227,8 +221,8 @@ static void resolve(struct request *r, const struct lane *lane, struct letter *l
         memcpy(account, l->account.ptr, l->account.len);
     const struct port *port = lane_port(lane, account);
     struct buf *cmd = &lane->worker->text_cmd;
-    letter_resolve(l, &lane->keys, port != NULL ? port->account->provider->name : NULL,
-                   span_str(id), clock_unix_ms(), cmd);
+    letter_resolve(l, &lane->keys, port != NULL ? port->account->provider->name : NULL, span_str(id),
+                   clock_unix_ms(), cmd);
     if (buf_ok(cmd))
         act_call(r, lane, SCRIPT_DEAD_RESOLVE, cmd, on_resolved);
     else

@@ -22,7 +22,7 @@ struct bulk {
     uint32_t count;
     const char *asked[IDS_MAX]; /* those that the script was asked for, in its order */
     uint32_t asked_count, done;
-    cJSON *left;                /* [{"dead_id","code"},…] */
+    cJSON *left; /* [{"dead_id","code"},…] */
 };
 
 static void bulk_free(struct bulk *b) {
@@ -58,7 +58,9 @@ static void answer(struct bulk *b) {
 
 static void fail(struct bulk *b, const char *what, const char *error) {
     if (b->request != NULL) {
-        answer_error(b->request, 503, what, "Redis: %s", error != NULL && error[0] != '\0' ? error : "the connection was lost; look what was done");
+        answer_error(b->request, 503, what, "Redis: %s",
+                     error != NULL && error[0] != '\0' ? error
+                                                       : "the connection was lost; look what was done");
         request_done(b->request);
     }
     bulk_free(b);
@@ -79,7 +81,8 @@ static void on_done(void *arg, const redisReply *reply, const char *error) {
     }
     for (uint32_t i = 0; i < b->asked_count; i++) {
         const redisReply *one = reply->element[i];
-        const char *text = one->type == REDIS_REPLY_STRING || one->type == REDIS_REPLY_STATUS ? one->str : "?";
+        const char *text =
+            one->type == REDIS_REPLY_STRING || one->type == REDIS_REPLY_STATUS ? one->str : "?";
         if (strcmp(text, "OK") == 0)
             b->done++;
         else
@@ -89,7 +92,8 @@ static void on_done(void *arg, const redisReply *reply, const char *error) {
 }
 
 /* The letter's part of the command; false: it stays. */
-static bool add_letter(struct bulk *b, const struct letter *l, const char *id, struct buf *args, struct buf *scratch) {
+static bool add_letter(struct bulk *b, const struct letter *l, const char *id, struct buf *args,
+                       struct buf *scratch) {
     if (b->verb == BULK_RETRY && (!l->readable || l->job.ptr == NULL)) {
         stays(b, id, "unreadable");
         return false;
@@ -109,7 +113,8 @@ static bool add_letter(struct bulk *b, const struct letter *l, const char *id, s
     return true;
 }
 
-static void send_script(struct bulk *b, const struct lane *lane, const struct buf *keys, const struct buf *args) {
+static void send_script(struct bulk *b, const struct lane *lane, const struct buf *keys,
+                        const struct buf *args) {
     static const enum queue_key retry[] = {KEY_DEAD, KEY_DEAD_ENTRIES, KEY_DELAYED, KEY_PARKED, KEY_STATS};
     static const enum queue_key drop[] = {KEY_DEAD, KEY_DEAD_ENTRIES, KEY_STATS, KEY_LIMITS};
     bool retries = b->verb == BULK_RETRY;

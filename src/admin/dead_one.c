@@ -32,8 +32,7 @@ static void on_entry(void *arg, const redisReply *reply, const char *error) {
         else if (reply->type == REDIS_REPLY_STRING)
             answer_entry(r, reply);
         else
-            answer_error(r, 404, "no_such_letter",
-                         "no dead letter of that id; was it retried or dropped?");
+            answer_error(r, 404, "no_such_letter", "no dead letter of that id; was it retried or dropped?");
         request_done(r);
     }
     free(f);
@@ -49,7 +48,7 @@ void handle_dead_one(struct request *r) {
         return;
     }
     const struct span key = lane->keys.key[KEY_DEAD_ENTRIES];
-    redis_router_command(lane->worker->redis, lane->keys.slot, on_entry, f, "HGET %b %s", key.ptr,
-                         key.len, r->param[1]);
+    redis_router_command(lane->worker->redis, lane->keys.slot, on_entry, f, "HGET %b %s", key.ptr, key.len,
+                         r->param[1]);
     request_wait(r, &f->request);
 }

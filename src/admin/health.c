@@ -94,8 +94,8 @@ static void unhealthy_reason(const struct admin *a, struct buf *out) {
     if (lane == NULL)
         return;
     lane_barred_by(lane, words, sizeof(words));
-    buf_addf(out, "queue %s: nothing could be claimed for %llu s although Redis answers%s%s", lane->keys.queue,
-             (unsigned long long)ms / 1000, words[0] != '\0' ? ": " : "", words);
+    buf_addf(out, "queue %s: nothing could be claimed for %llu s although Redis answers%s%s",
+             lane->keys.queue, (unsigned long long)ms / 1000, words[0] != '\0' ? ": " : "", words);
 }
 
 void handle_healthz(struct request *r) {

@@ -61,7 +61,8 @@ static void finish(struct search *s) {
 static void fail(struct search *s, const redisReply *reply, const char *error) {
     if (s->request != NULL) {
         const char *why = reply != NULL && reply->type == REDIS_REPLY_ERROR ? reply->str : error;
-        answer_error(s->request, 503, "redis", "Redis: %s", why != NULL && why[0] != '\0' ? why : "no answer");
+        answer_error(s->request, 503, "redis", "Redis: %s",
+                     why != NULL && why[0] != '\0' ? why : "no answer");
         request_done(s->request);
     }
     search_free(s);
@@ -78,8 +79,8 @@ static void on_ledger(void *arg, const redisReply *reply, const char *error) {
     for (size_t i = 0; i < reply->elements && i < s->asked_count; i++) {
         const redisReply *e = reply->element[i];
         if (e->type == REDIS_REPLY_STRING)
-            cJSON_AddItemToArray(s->ledger, find_ledger_entry(s->config->accounts[s->asked[i]]->name, s->wanted,
-                                                              (struct span){e->str, e->len}));
+            cJSON_AddItemToArray(s->ledger, find_ledger_entry(s->config->accounts[s->asked[i]]->name,
+                                                              s->wanted, (struct span){e->str, e->len}));
     }
     finish(s);
 }
@@ -104,7 +105,8 @@ static void ask_ledger(struct search *s) {
     redis_resp_str(&s->cmd, "MGET");
     for (uint32_t i = 0; i < s->asked_count; i++) {
         buf_reset(&name);
-        queue_keys_order(&s->keys, span_str(s->config->accounts[s->asked[i]]->name), span_str(s->wanted), &name);
+        queue_keys_order(&s->keys, span_str(s->config->accounts[s->asked[i]]->name), span_str(s->wanted),
+                         &name);
         redis_resp_arg(&s->cmd, buf_span(&name));
     }
     buf_deinit(&name);
@@ -124,7 +126,8 @@ static void on_found(void *arg, const redisReply *reply, const char *error) {
     }
     s->looked += looked;
     for (size_t i = 0; i < find_count(reply); i++)
-        cJSON_AddItemToArray(s->list, find_item(&s->reader, reply, i, s->wanted[0] != '\0' ? s->wanted : NULL, s->contents));
+        cJSON_AddItemToArray(
+            s->list, find_item(&s->reader, reply, i, s->wanted[0] != '\0' ? s->wanted : NULL, s->contents));
     bool full = (uint64_t)cJSON_GetArraySize(s->list) >= s->most || clock_boot_ns() - s->began_ns > SEARCH_NS;
     if (s->request == NULL || s->worker->mode == WORKER_STOPPED)
         finish(s);
@@ -142,7 +145,9 @@ static void on_workers(void *arg, const redisReply *reply, const char *error) {
         fail(s, reply, error);
         return;
     }
-    struct find_query q = {.needle = find_needle(s->wanted), .places = s->places, .cursor = s->cursor,
+    struct find_query q = {.needle = find_needle(s->wanted),
+                           .places = s->places,
+                           .cursor = s->cursor,
                            .most = (uint32_t)s->most - (uint32_t)cJSON_GetArraySize(s->list)};
     find_write(&s->cmd, &s->keys, reply, &q);
     queue_call(s->worker->caller, s->keys.slot, SCRIPT_FIND, &s->cmd, on_found, s);
@@ -197,7 +202,8 @@ void handle_find(struct request *r) {
         return;
     const char *wanted = request_query(r, "q");
     if (wanted == NULL || wanted[0] == '\0' || strlen(wanted) >= WANTED_MAX) {
-        answer_error(r, 400, "bad_query", "q must be a job's id or an order key, of at most %d bytes", WANTED_MAX - 1);
+        answer_error(r, 400, "bad_query", "q must be a job's id or an order key, of at most %d bytes",
+                     WANTED_MAX - 1);
         return;
     }
     struct search *s = search_new(r, "found");

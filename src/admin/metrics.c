@@ -33,8 +33,7 @@ static void queue_value(struct buf *b, const char *name, const char *queue, uint
 
 struct queue_metric {
     const char *name, *type, *help;
-    uint64_t (*get)(const struct lane *lane,
-                    const struct view *view); /* `view` may be NULL: lane only */
+    uint64_t (*get)(const struct lane *lane, const struct view *view); /* `view` may be NULL: lane only */
     bool from_redis;
 };
 
@@ -94,29 +93,27 @@ static const struct queue_metric queue_metrics[] = {
     {"dray_queue_jobs", "gauge", "Jobs pushed and not yet taken.", get_jobs, true},
     {"dray_queue_results", "gauge", "Results that no consumer has taken yet.", get_results, true},
     {"dray_queue_dead", "gauge", "Dead letters.", get_dead, true},
-    {"dray_queue_delayed", "gauge", "Jobs that wait for a time (retry, not_before).", get_delayed,
-     true},
+    {"dray_queue_delayed", "gauge", "Jobs that wait for a time (retry, not_before).", get_delayed, true},
     {"dray_queue_waiting", "gauge", "Jobs that wait for their account.", get_waiting, true},
     {"dray_queue_workers", "gauge", "Workers with a lease on the queue.", get_workers, true},
     {"dray_queue_paused", "gauge", "1 while an operator has paused the queue.", get_paused, true},
-    {"dray_queue_results_full", "gauge", "1 while claiming stops because results are not consumed.",
-     get_full, true},
-    {"dray_queue_redis_full", "gauge", "1 while the queue's Redis refuses this worker for want of memory.", get_redis_full,
-     false},
+    {"dray_queue_results_full", "gauge", "1 while claiming stops because results are not consumed.", get_full,
+     true},
+    {"dray_queue_redis_full", "gauge", "1 while the queue's Redis refuses this worker for want of memory.",
+     get_redis_full, false},
     {"dray_queue_polled", "gauge",
-     "1 while the queue has no connection of its own for the pick-up, and its jobs are asked for.", get_polled, false},
-    {"dray_queue_leased", "gauge", "1 while this worker's lease on the queue holds.", get_leased,
-     false},
+     "1 while the queue has no connection of its own for the pick-up, and its jobs are asked for.",
+     get_polled, false},
+    {"dray_queue_leased", "gauge", "1 while this worker's lease on the queue holds.", get_leased, false},
     {"dray_inflight_orders", "gauge", "Orders that this worker has claimed and not yet settled.",
      get_inflight, false},
-    {"dray_settling_orders", "gauge", "Orders whose outcome waits for Redis to take it.",
-     get_settling, false},
+    {"dray_settling_orders", "gauge", "Orders whose outcome waits for Redis to take it.", get_settling,
+     false},
     {"dray_claimed_jobs_total", "counter", "Jobs this worker has claimed.", get_claimed, false},
     {"dray_settled_jobs_total", "counter", "Claims this worker has settled.", get_settled, false},
-    {"dray_fenced_claims_total", "counter", "Claims that another worker had meanwhile.", get_fenced,
-     false},
-    {"dray_unattributed_failures_total", "counter",
-     "Failed results of jobs without a known account.", get_invalid, false},
+    {"dray_fenced_claims_total", "counter", "Claims that another worker had meanwhile.", get_fenced, false},
+    {"dray_unattributed_failures_total", "counter", "Failed results of jobs without a known account.",
+     get_invalid, false},
 };
 
 static void add_queues(struct buf *b, const struct admin *a) {
@@ -134,9 +131,8 @@ static void add_queues(struct buf *b, const struct admin *a) {
 
 static void add_ages(struct buf *b, const struct admin *a) {
     uint64_t now = clock_unix_ms();
-    metrics_head(
-        b, "dray_queue_oldest_job_age_seconds", "gauge",
-        "Age of what has waited longest: queued, for its account, or past its time.");
+    metrics_head(b, "dray_queue_oldest_job_age_seconds", "gauge",
+                 "Age of what has waited longest: queued, for its account, or past its time.");
     for (uint32_t i = 0; i < a->views.count; i++) {
         const struct view *v = a->views.list[i];
         uint64_t oldest = view_oldest_ms(v), since = oldest > 0 && oldest < now ? oldest : now;
@@ -148,8 +144,8 @@ static void add_ages(struct buf *b, const struct admin *a) {
                  "When the queue's figures were last read from Redis.");
     for (uint32_t i = 0; i < a->views.count; i++)
         if (a->views.list[i]->at_ms > 0)
-            buf_addf(b, "dray_queue_read_timestamp_seconds{queue=\"%s\"} %.3f\n",
-                     a->views.list[i]->queue, (double)a->views.list[i]->at_ms / 1000);
+            buf_addf(b, "dray_queue_read_timestamp_seconds{queue=\"%s\"} %.3f\n", a->views.list[i]->queue,
+                     (double)a->views.list[i]->at_ms / 1000);
 }
 
 static void add_dead_reasons(struct buf *b, const struct admin *a) {
@@ -162,20 +158,20 @@ static void add_dead_reasons(struct buf *b, const struct admin *a) {
                      (unsigned long long)a->worker->lanes[i]->stats.dead[k]);
 }
 
-static void add_histogram(struct buf *b, const char *name, const char *queue,
-                          const struct histogram *h, const uint64_t *bounds_us) {
+static void add_histogram(struct buf *b, const char *name, const char *queue, const struct histogram *h,
+                          const uint64_t *bounds_us) {
     uint64_t below = 0;
     for (size_t i = 0; i < HISTOGRAM_MAX; i++) {
         below += h->count[i];
-        buf_addf(b, "%s_bucket{queue=\"%s\",le=\"%g\"} %llu\n", name, queue,
-                 (double)bounds_us[i] / 1e6, (unsigned long long)below);
+        buf_addf(b, "%s_bucket{queue=\"%s\",le=\"%g\"} %llu\n", name, queue, (double)bounds_us[i] / 1e6,
+                 (unsigned long long)below);
     }
     below += h->count[HISTOGRAM_MAX];
     buf_addf(b,
              "%s_bucket{queue=\"%s\",le=\"+Inf\"} %llu\n%s_sum{queue=\"%s\"} "
              "%.6f\n%s_count{queue=\"%s\"} %llu\n",
-             name, queue, (unsigned long long)below, name, queue, (double)h->sum_us / 1e6, name,
-             queue, (unsigned long long)below);
+             name, queue, (unsigned long long)below, name, queue, (double)h->sum_us / 1e6, name, queue,
+             (unsigned long long)below);
 }
 
 static void add_histograms(struct buf *b, const struct admin *a) {
@@ -208,8 +204,7 @@ static void add_redis(struct buf *b, const struct worker *w) {
         sum.reconnects += s.reconnects;
         sum.errors += s.errors;
     }
-    one(b, "dray_redis_up", "gauge", "1 while the Redis of every queue is there.",
-        redis_away(w) == NULL);
+    one(b, "dray_redis_up", "gauge", "1 while the Redis of every queue is there.", redis_away(w) == NULL);
     metrics_head(b, "dray_redis_noeviction", "gauge",
                  "1 where Redis throws no key away when it is full: maxmemory-policy noeviction, "
                  "or no maxmemory.");
@@ -227,16 +222,15 @@ static void add_redis(struct buf *b, const struct worker *w) {
 
 static void add_http(struct buf *b, const struct worker *w) {
     struct http_stats s = http_pool_stats(w->http);
-    one(b, "dray_http_requests_total", "counter", "Requests to providers, look-ups included.",
-        s.requests);
-    one(b, "dray_http_connections_total", "counter", "Connections made to providers.",
-        s.connections);
-    one(b, "dray_http_replays_refused_total", "counter",
-        "Orders that libcurl would have sent twice.", s.replays_refused);
-    one(b, "dray_http_guards_refused_total", "counter",
-        "Orders not sent because the lease had run out.", s.guards_refused);
+    one(b, "dray_http_requests_total", "counter", "Requests to providers, look-ups included.", s.requests);
+    one(b, "dray_http_connections_total", "counter", "Connections made to providers.", s.connections);
+    one(b, "dray_http_replays_refused_total", "counter", "Orders that libcurl would have sent twice.",
+        s.replays_refused);
+    one(b, "dray_http_guards_refused_total", "counter", "Orders not sent because the lease had run out.",
+        s.guards_refused);
     one(b, "dray_http_unfit_connections_total", "counter",
-        "Kept connections not used again, with nothing sent: idle for too long, closed, or not silent.", s.unfit);
+        "Kept connections not used again, with nothing sent: idle for too long, closed, or not silent.",
+        s.unfit);
     one(b, "dray_http_inflight_requests", "gauge", "Requests to providers under way.",
         http_inflight(w->http));
 }
@@ -244,9 +238,10 @@ static void add_http(struct buf *b, const struct worker *w) {
 static void add_trace(struct buf *b, const struct worker *w) {
     struct trace_stats s = tracer_stats(w->tracer);
     one(b, "dray_trace_spans_sent_total", "counter", "Spans that the trace endpoint has taken.", s.sent);
-    one(b, "dray_trace_spans_failed_total", "counter", "Spans lost because the trace endpoint did not take them.", s.failed);
-    one(b, "dray_trace_spans_dropped_total", "counter", "Spans lost because the trace endpoint was too slow for them.",
-        s.dropped);
+    one(b, "dray_trace_spans_failed_total", "counter",
+        "Spans lost because the trace endpoint did not take them.", s.failed);
+    one(b, "dray_trace_spans_dropped_total", "counter",
+        "Spans lost because the trace endpoint was too slow for them.", s.dropped);
 }
 
 static void add_process(struct buf *b, const struct admin *a) {
@@ -257,25 +252,21 @@ static void add_process(struct buf *b, const struct admin *a) {
     one(b, "dray_process_resident_memory_bytes", "gauge", "Memory of this process.", p.rss_bytes);
     one(b, "dray_process_open_fds", "gauge", "Open file descriptors.", p.open_fds);
     one(b, "dray_process_max_fds", "gauge", "The limit of open file descriptors.", p.max_fds);
-    metrics_head(b, "dray_process_start_time_seconds", "gauge",
-                 "When this worker started, Unix time.");
-    buf_addf(b, "dray_process_start_time_seconds %.3f\n",
-             (double)a->worker->started_unix_ms / 1000);
-    one(b, "dray_log_lines_dropped_total", "counter",
-        "Log lines dropped because stderr was too slow.", log_dropped());
+    metrics_head(b, "dray_process_start_time_seconds", "gauge", "When this worker started, Unix time.");
+    buf_addf(b, "dray_process_start_time_seconds %.3f\n", (double)a->worker->started_unix_ms / 1000);
+    one(b, "dray_log_lines_dropped_total", "counter", "Log lines dropped because stderr was too slow.",
+        log_dropped());
     one(b, "dray_admin_requests_total", "counter", "Requests to this admin server.", a->requests);
     one(b, "dray_admin_refused_requests_total", "counter", "Of these, answered with 400 or above.",
         a->refused);
     one(b, "dray_admin_connections", "gauge", "Open connections to this admin server.", a->clients);
-    one(b, "dray_admin_connections_cut_total", "counter", "Slow connections that were cut off.",
-        a->cut);
+    one(b, "dray_admin_connections_cut_total", "counter", "Slow connections that were cut off.", a->cut);
 }
 
 /* A loop over files: there are as many as workers that ended while Redis was away. */
 static uint64_t spooled(const struct worker *w) {
     uint64_t left = 0;
-    for (const struct spool_file *f = w->spool != NULL ? w->spool->files : NULL; f != NULL;
-         f = f->next) {
+    for (const struct spool_file *f = w->spool != NULL ? w->spool->files : NULL; f != NULL; f = f->next) {
         uint64_t done = f->settled + f->lost + f->bad;
         left += f->lines > done ? f->lines - done : 0;
     }
@@ -284,16 +275,15 @@ static uint64_t spooled(const struct worker *w) {
 
 static void add_worker(struct buf *b, const struct worker *w) {
     metrics_head(b, "dray_build_info", "gauge", "1, with the version as a label.");
-    buf_addf(b, "dray_build_info{version=\"%s\",libmicrohttpd=\"%s\",libuv=\"%s\"} 1\n",
-             DRAY_VERSION, MHD_get_version(), uv_version_string());
+    buf_addf(b, "dray_build_info{version=\"%s\",libmicrohttpd=\"%s\",libuv=\"%s\"} 1\n", DRAY_VERSION,
+             MHD_get_version(), uv_version_string());
     metrics_head(b, "dray_worker_mode", "gauge", "1 at the worker's mode.");
     static const char *const modes[] = {"starting", "running", "quiet", "draining"};
     for (size_t i = 0; i < 4; i++)
-        buf_addf(b, "dray_worker_mode{mode=\"%s\"} %d\n", modes[i],
-                 strcmp(mode_name(w), modes[i]) == 0);
+        buf_addf(b, "dray_worker_mode{mode=\"%s\"} %d\n", modes[i], strcmp(mode_name(w), modes[i]) == 0);
     one(b, "dray_ready", "gauge", "1 while /readyz answers 200.", not_ready(w) == NULL);
-    one(b, "dray_spool_settlements", "gauge",
-        "Settlements in the spool that Redis has not taken yet.", spooled(w));
+    one(b, "dray_spool_settlements", "gauge", "Settlements in the spool that Redis has not taken yet.",
+        spooled(w));
     one(b, "dray_max_inflight_orders", "gauge", "max_inflight.", w->boot->max_inflight);
 }
 

@@ -6,8 +6,8 @@
 
 /* Calls `each` for every account, at most ACCOUNTS_MAX by name; then, where there are more, once a
  * queue with the sum of the rest. */
-typedef void (*account_fn)(struct buf *b, const char *queue, const char *account,
-                           const struct port *port, const struct account_view *view);
+typedef void (*account_fn)(struct buf *b, const char *queue, const char *account, const struct port *port,
+                           const struct account_view *view);
 
 static void sum_stats(struct port *sum, const struct port *p) {
     for (size_t v = 0; v < VERDICTS; v++) {
@@ -30,8 +30,7 @@ static void each_account(struct buf *b, const struct admin *a, bool states, acco
         bool more = false;
         for (uint32_t k = 0; k < lane->port_count; k++) {
             const struct port *port = lane->ports[k];
-            const struct account_view *av =
-                view != NULL ? view_account(view, port->account->name) : NULL;
+            const struct account_view *av = view != NULL ? view_account(view, port->account->name) : NULL;
             if (shown < ACCOUNTS_MAX) {
                 each(b, lane->keys.queue, port->account->name, port, av);
                 shown++;
@@ -49,53 +48,52 @@ static void add_by_verdict(struct buf *b, const char *name, const char *queue, c
                            const uint64_t *counts) {
     for (int v = 0; v < VERDICTS; v++)
         if (counts[v] > 0 || v == VERDICT_CREATED)
-            buf_addf(b, "%s{queue=\"%s\",account=\"%s\",verdict=\"%s\"} %llu\n", name, queue,
-                     account, verdict_name((enum verdict)v), (unsigned long long)counts[v]);
+            buf_addf(b, "%s{queue=\"%s\",account=\"%s\",verdict=\"%s\"} %llu\n", name, queue, account,
+                     verdict_name((enum verdict)v), (unsigned long long)counts[v]);
 }
 
-static void account_attempts(struct buf *b, const char *queue, const char *account,
-                             const struct port *p, const struct account_view *av) {
+static void account_attempts(struct buf *b, const char *queue, const char *account, const struct port *p,
+                             const struct account_view *av) {
     (void)av;
     add_by_verdict(b, "dray_attempts_total", queue, account, p->stats.attempts);
 }
 
-static void account_lookups(struct buf *b, const char *queue, const char *account,
-                            const struct port *p, const struct account_view *av) {
+static void account_lookups(struct buf *b, const char *queue, const char *account, const struct port *p,
+                            const struct account_view *av) {
     (void)av;
     for (int v = 0; v < VERDICTS; v++)
         if (p->stats.lookups[v] > 0)
-            buf_addf(b, "dray_lookups_total{queue=\"%s\",account=\"%s\",verdict=\"%s\"} %llu\n",
-                     queue, account, verdict_name((enum verdict)v),
-                     (unsigned long long)p->stats.lookups[v]);
+            buf_addf(b, "dray_lookups_total{queue=\"%s\",account=\"%s\",verdict=\"%s\"} %llu\n", queue,
+                     account, verdict_name((enum verdict)v), (unsigned long long)p->stats.lookups[v]);
 }
 
-static void account_results(struct buf *b, const char *queue, const char *account,
-                            const struct port *p, const struct account_view *av) {
+static void account_results(struct buf *b, const char *queue, const char *account, const struct port *p,
+                            const struct account_view *av) {
     static const char *const names[] = {
         [RESULT_CREATED] = "created", [RESULT_DUPLICATE] = "duplicate", [RESULT_FAILED] = "failed"};
     (void)av;
     for (int s = RESULT_CREATED; s <= RESULT_FAILED; s++)
         if (p->stats.results[s] > 0 || s == RESULT_CREATED)
-            buf_addf(b, "dray_results_total{queue=\"%s\",account=\"%s\",status=\"%s\"} %llu\n",
-                     queue, account, names[s], (unsigned long long)p->stats.results[s]);
+            buf_addf(b, "dray_results_total{queue=\"%s\",account=\"%s\",status=\"%s\"} %llu\n", queue,
+                     account, names[s], (unsigned long long)p->stats.results[s]);
 }
 
-static void account_strays(struct buf *b, const char *queue, const char *account,
-                           const struct port *p, const struct account_view *av) {
+static void account_strays(struct buf *b, const char *queue, const char *account, const struct port *p,
+                           const struct account_view *av) {
     (void)av;
     buf_addf(b, "dray_http_stray_answers_total{queue=\"%s\",account=\"%s\"} %llu\n", queue, account,
              (unsigned long long)p->stats.strays);
 }
 
-static void account_repeated(struct buf *b, const char *queue, const char *account,
-                             const struct port *p, const struct account_view *av) {
+static void account_repeated(struct buf *b, const char *queue, const char *account, const struct port *p,
+                             const struct account_view *av) {
     (void)av;
     buf_addf(b, "dray_repeated_order_ids_total{queue=\"%s\",account=\"%s\"} %llu\n", queue, account,
              (unsigned long long)p->stats.repeated_ids);
 }
 
-static void account_token(struct buf *b, const char *queue, const char *account,
-                          const struct port *p, const struct account_view *av) {
+static void account_token(struct buf *b, const char *queue, const char *account, const struct port *p,
+                          const struct account_view *av) {
     (void)av;
     uint64_t ms = p->account != NULL ? account_token_expires_ms(p->account) : 0;
     if (ms > 0)
@@ -103,15 +101,14 @@ static void account_token(struct buf *b, const char *queue, const char *account,
                  account, (unsigned long long)ms / 1000);
 }
 
-static void account_inflight(struct buf *b, const char *queue, const char *account,
-                             const struct port *p, const struct account_view *av) {
+static void account_inflight(struct buf *b, const char *queue, const char *account, const struct port *p,
+                             const struct account_view *av) {
     (void)av;
-    buf_addf(b, "dray_account_inflight_orders{queue=\"%s\",account=\"%s\"} %u\n", queue, account,
-             p->active);
+    buf_addf(b, "dray_account_inflight_orders{queue=\"%s\",account=\"%s\"} %u\n", queue, account, p->active);
 }
 
-static void account_waiting(struct buf *b, const char *queue, const char *account,
-                            const struct port *p, const struct account_view *av) {
+static void account_waiting(struct buf *b, const char *queue, const char *account, const struct port *p,
+                            const struct account_view *av) {
     (void)p;
     if (av != NULL)
         buf_addf(b, "dray_account_waiting_jobs{queue=\"%s\",account=\"%s\"} %llu\n", queue, account,
@@ -119,22 +116,22 @@ static void account_waiting(struct buf *b, const char *queue, const char *accoun
 }
 
 /* One state at a time; a pause whose time is over is none. */
-static void account_state(struct buf *b, const char *queue, const char *account,
-                          const struct port *p, const struct account_view *av) {
+static void account_state(struct buf *b, const char *queue, const char *account, const struct port *p,
+                          const struct account_view *av) {
     (void)p;
     if (av == NULL)
         return;
     uint64_t now = clock_unix_ms();
     bool paused = av->mode == 'p' && now < av->until_ms;
     bool operator_paused = pause_holds(&av->pause, now);
-    buf_addf(b, "dray_account_state{queue=\"%s\",account=\"%s\",state=\"held\"} %d\n", queue,
-             account, av->mode == 'h');
-    buf_addf(b, "dray_account_state{queue=\"%s\",account=\"%s\",state=\"breaker_open\"} %d\n",
-             queue, account, av->mode == 'b');
-    buf_addf(b, "dray_account_state{queue=\"%s\",account=\"%s\",state=\"paused_by_provider\"} %d\n",
-             queue, account, paused);
-    buf_addf(b, "dray_account_state{queue=\"%s\",account=\"%s\",state=\"paused_by_operator\"} %d\n",
-             queue, account, operator_paused);
+    buf_addf(b, "dray_account_state{queue=\"%s\",account=\"%s\",state=\"held\"} %d\n", queue, account,
+             av->mode == 'h');
+    buf_addf(b, "dray_account_state{queue=\"%s\",account=\"%s\",state=\"breaker_open\"} %d\n", queue, account,
+             av->mode == 'b');
+    buf_addf(b, "dray_account_state{queue=\"%s\",account=\"%s\",state=\"paused_by_provider\"} %d\n", queue,
+             account, paused);
+    buf_addf(b, "dray_account_state{queue=\"%s\",account=\"%s\",state=\"paused_by_operator\"} %d\n", queue,
+             account, operator_paused);
 }
 
 void metrics_accounts(struct buf *b, const struct admin *a) {
@@ -143,10 +140,8 @@ void metrics_accounts(struct buf *b, const struct admin *a) {
         bool states;
         account_fn each;
     } metrics[] = {
-        {"dray_attempts_total", "counter", "Orders sent, by what the answer meant.", false,
-         account_attempts},
-        {"dray_lookups_total", "counter", "Look-ups, by what the answer meant.", false,
-         account_lookups},
+        {"dray_attempts_total", "counter", "Orders sent, by what the answer meant.", false, account_attempts},
+        {"dray_lookups_total", "counter", "Look-ups, by what the answer meant.", false, account_lookups},
         {"dray_results_total", "counter", "Results, by status.", false, account_results},
         {"dray_http_stray_answers_total", "counter",
          "Connections closed because the provider sent what nobody had asked for.", false, account_strays},
@@ -156,10 +151,9 @@ void metrics_accounts(struct buf *b, const struct admin *a) {
          "When the account's token ends, Unix time, where that is known.", true, account_token},
         {"dray_account_inflight_orders", "gauge", "Requests of this worker under way.", false,
          account_inflight},
-        {"dray_account_waiting_jobs", "gauge", "Jobs that wait for the account, over all workers.",
-         true, account_waiting},
-        {"dray_account_state", "gauge", "1 where the account is in that state.", true,
-         account_state},
+        {"dray_account_waiting_jobs", "gauge", "Jobs that wait for the account, over all workers.", true,
+         account_waiting},
+        {"dray_account_state", "gauge", "1 where the account is in that state.", true, account_state},
     };
     for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
         metrics_head(b, metrics[i].name, metrics[i].type, metrics[i].help);

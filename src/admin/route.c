@@ -80,7 +80,8 @@ static bool same_secret(const char *offered, const char *secret) {
 static void read_token(struct request *r, const struct config *c) {
     const char *header = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Authorization");
     const char *offered = header != NULL && strncasecmp(header, "Bearer ", 7) == 0 ? header + 7 : NULL;
-    const char *who = offered != NULL && c->admin_token != NULL && same_secret(offered, c->admin_token) ? "token" : "";
+    const char *who =
+        offered != NULL && c->admin_token != NULL && same_secret(offered, c->admin_token) ? "token" : "";
     for (uint32_t i = 0; offered != NULL && i < c->admin_operator_count; i++)
         if (same_secret(offered, c->admin_operators[i].token))
             who = c->admin_operators[i].name;
@@ -125,8 +126,7 @@ static bool may(struct request *r) {
         return true;
     if (admin_has_tokens(c)) {
         log_denied(r, "token");
-        answer_error(r, 401, "token_needed",
-                     "Authorization: Bearer with a token of [admin] is needed");
+        answer_error(r, 401, "token_needed", "Authorization: Bearer with a token of [admin] is needed");
     } else if (access == ACCESS_READ && !r->admin->beyond_loopback && host_is_local(r)) {
         return true;
     } else if (access == ACCESS_READ) {
@@ -144,8 +144,7 @@ static bool may(struct request *r) {
 }
 
 static bool body_fits(struct request *r) {
-    const char *length =
-        MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Content-Length");
+    const char *length = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Content-Length");
     size_t n = length != NULL ? strlen(length) : 0;
     if (n < 7 || (n == 7 && strcmp(length, "1048576") <= 0))
         return true;

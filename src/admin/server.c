@@ -103,8 +103,8 @@ static enum MHD_Result gather(struct request *r, const char *data, size_t *size)
 }
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *path,
-                                  const char *method, const char *version, const char *data,
-                                  size_t *size, void **state) {
+                                  const char *method, const char *version, const char *data, size_t *size,
+                                  void **state) {
     struct request *r = *state;
     (void)version;
     if (r == NULL) {
@@ -187,24 +187,20 @@ static int listen_on(const char *where, struct err *err) {
         return err_set(err, "[admin] listen: %s is no host:port", where);
     bool brackets = n > 1 && where[0] == '[';
     snprintf(host, sizeof(host), "%.*s", (int)(brackets ? n - 2 : n), brackets ? where + 1 : where);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | AI_PASSIVE},
-                    *a;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | AI_PASSIVE}, *a;
     int rc = getaddrinfo(host, colon + 1, &hints, &a);
     if (rc != 0)
         return err_set(err, "[admin] listen: %s: %s", where, gai_strerror(rc));
     int fd = bind_to(a);
     if (fd < 0)
         err_set(err, "[admin] listen: cannot listen on %s: %s%s", where, strerror(errno),
-                errno == EADDRINUSE
-                    ? "; is another worker running here? Choose another port, or off"
-                    : "");
+                errno == EADDRINUSE ? "; is another worker running here? Choose another port, or off" : "");
     freeaddrinfo(a);
     return fd;
 }
 
 static bool is_loopback(const char *host) {
-    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
-           strncmp(host, "::ffff:127.", 11) == 0;
+    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 || strncmp(host, "::ffff:127.", 11) == 0;
 }
 
 static void note_address(struct admin *a, int fd) {
@@ -227,10 +223,9 @@ static void note_address(struct admin *a, int fd) {
 
 static struct MHD_Daemon *start_daemon(struct admin *a, int fd) {
     return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, a,
-                            MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-                            ADMIN_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S,
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADERS_MAX,
-                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+                            MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, ADMIN_CONNECTIONS,
+                            MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                            (size_t)HEADERS_MAX, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
                             MHD_OPTION_NOTIFY_CONNECTION, on_connection, a, MHD_OPTION_END);
 }
 
@@ -238,8 +233,7 @@ static void init_handles(struct admin *a) {
     uv_timer_init(a->loop, &a->timeout);
     uv_timer_init(a->loop, &a->cutter);
     uv_timer_init(a->loop, &a->refresh);
-    uv_poll_init(a->loop, &a->poll,
-                 MHD_get_daemon_info(a->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd);
+    uv_poll_init(a->loop, &a->poll, MHD_get_daemon_info(a->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd);
     a->timeout.data = a->cutter.data = a->refresh.data = a->poll.data = a;
     a->open_handles = 4;
     uv_poll_start(&a->poll, UV_READABLE, on_readable);
@@ -307,8 +301,8 @@ void admin_close(struct admin *a) {
         request_done(a->wait_first);
     }
     MHD_run(a->daemon); /* lets what was resumed be answered: none may be suspended below */
-    uv_handle_t *handles[] = {(uv_handle_t *)&a->poll, (uv_handle_t *)&a->timeout,
-                              (uv_handle_t *)&a->cutter, (uv_handle_t *)&a->refresh};
+    uv_handle_t *handles[] = {(uv_handle_t *)&a->poll, (uv_handle_t *)&a->timeout, (uv_handle_t *)&a->cutter,
+                              (uv_handle_t *)&a->refresh};
     uv_poll_stop(&a->poll);
     MHD_stop_daemon(a->daemon);
     for (size_t i = 0; i < sizeof(handles) / sizeof(handles[0]); i++)

@@ -128,10 +128,10 @@ static bool redis_refuses(const struct worker *w, uint64_t now_ns) {
 /* Whether jobs wait that this lane could take. */
 static bool could_claim(const struct view *view, const struct lane *lane, uint64_t now_ns) {
     const struct worker *w = lane->worker;
-    return view->jobs > 0 && w->mode == WORKER_RUNNING && lane_is_up(lane) &&
-           lane->closed == LANE_OPEN && !lane->retiring && !spool_holds(lane) &&
-           !pause_holds(&view->pause, clock_unix_ms()) && !redis_refuses(w, now_ns) &&
-           lane_held(lane) < lane->config->concurrency && w->active < w->boot->max_inflight;
+    return view->jobs > 0 && w->mode == WORKER_RUNNING && lane_is_up(lane) && lane->closed == LANE_OPEN &&
+           !lane->retiring && !spool_holds(lane) && !pause_holds(&view->pause, clock_unix_ms()) &&
+           !redis_refuses(w, now_ns) && lane_held(lane) < lane->config->concurrency &&
+           w->active < w->boot->max_inflight;
 }
 
 void view_progress(struct view *view, uint64_t now_ns) {

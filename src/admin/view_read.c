@@ -29,16 +29,15 @@ static const redisReply *usable(struct view *view, const redisReply *r, int type
 }
 
 static uint64_t number(struct view *view, const redisReply *r) {
-    return usable(view, r, REDIS_REPLY_INTEGER) != NULL && r->integer > 0 ? (uint64_t)r->integer
-                                                                          : 0;
+    return usable(view, r, REDIS_REPLY_INTEGER) != NULL && r->integer > 0 ? (uint64_t)r->integer : 0;
 }
 
-#define NUMBER_REPLY(field)                                                                        \
-    static void on_##field(void *arg, const redisReply *r, const char *error) {                    \
-        struct view *view = arg;                                                                   \
-        (void)error;                                                                               \
-        view->field = number(view, r);                                                             \
-        ended(view);                                                                               \
+#define NUMBER_REPLY(field)                                                                                  \
+    static void on_##field(void *arg, const redisReply *r, const char *error) {                              \
+        struct view *view = arg;                                                                             \
+        (void)error;                                                                                         \
+        view->field = number(view, r);                                                                       \
+        ended(view);                                                                                         \
     }
 NUMBER_REPLY(jobs)
 NUMBER_REPLY(results)
@@ -180,8 +179,9 @@ static void on_head(void *arg, const redisReply *r, const char *error) {
     view->failed |= r == NULL;
     if (r != NULL && r->type == REDIS_REPLY_STRING) {
         uint64_t hash = XXH3_64bits(r->str, r->len);
-        uint64_t at = hash == view->head_hash && view->head_since_ms > 0 ? view->head_since_ms
-                                                                         : job_enqueued_ms(&view->views->doc, (struct span){r->str, r->len});
+        uint64_t at = hash == view->head_hash && view->head_since_ms > 0
+                          ? view->head_since_ms
+                          : job_enqueued_ms(&view->views->doc, (struct span){r->str, r->len});
         view->head_since_ms = at > 0 ? at : clock_unix_ms();
         view->head_hash = hash;
     } else if (r != NULL) {
@@ -194,9 +194,10 @@ static void on_head(void *arg, const redisReply *r, const char *error) {
 static void on_waits(void *arg, const redisReply *r, const char *error) {
     struct view *view = arg;
     (void)error;
-    if (usable(view, r, REDIS_REPLY_ARRAY) != NULL && r->elements == 3 && r->element[0]->type == REDIS_REPLY_STRING &&
-        r->element[2]->type == REDIS_REPLY_INTEGER) {
-        view->waiting_since_ms = record_since_ms(&view->views->doc, (struct span){r->element[0]->str, r->element[0]->len});
+    if (usable(view, r, REDIS_REPLY_ARRAY) != NULL && r->elements == 3 &&
+        r->element[0]->type == REDIS_REPLY_STRING && r->element[2]->type == REDIS_REPLY_INTEGER) {
+        view->waiting_since_ms =
+            record_since_ms(&view->views->doc, (struct span){r->element[0]->str, r->element[0]->len});
         view->overdue_since_ms = text_u64(r->element[1]);
         view->overdue = r->element[2]->integer > 0 ? (uint64_t)r->element[2]->integer : 0;
     }
@@ -237,8 +238,7 @@ static void on_gates(void *arg, const redisReply *r, const char *error) {
             a->view = view;
             view->replies_out++;
             redis_router_command(lane->worker->redis, lane->keys.slot, on_waiting_of_account, a,
-                                 "ZLEXCOUNT %b [%s%s (%s!", key.ptr, key.len, a->name, " ",
-                                 a->name);
+                                 "ZLEXCOUNT %b [%s%s (%s!", key.ptr, key.len, a->name, " ", a->name);
         }
     }
     ended(view);
@@ -259,13 +259,12 @@ static void begin(const struct reading *g, size_t args, const char *command, enu
 
 static void send_read(const struct reading *g, redis_reply_fn done) {
     g->view->replies_out++;
-    redis_router_send(g->lane->worker->redis, g->lane->keys.slot, buf_span(g->cmd), 0, done,
-                      g->view);
+    redis_router_send(g->lane->worker->redis, g->lane->keys.slot, buf_span(g->cmd), 0, done, g->view);
 }
 
 /* `rest` is more arguments, each after a space. */
-static void ask(const struct reading *g, redis_reply_fn done, const char *command,
-                enum queue_key key, const char *rest) {
+static void ask(const struct reading *g, redis_reply_fn done, const char *command, enum queue_key key,
+                const char *rest) {
     size_t args = 0;
     for (const char *p = rest; *p != '\0'; p++)
         args += *p == ' ';
@@ -343,7 +342,6 @@ bool view_read_start(struct view *view) {
     ask(&g, on_workers, "ZRANGE", KEY_WORKERS, " 0 255 WITHSCORES");
     ask(&g, on_infos, "HGETALL", KEY_WORKERS_INFO, "");
     ask_waits(view, lane);
-    ask(&g, on_gates, "ZRANGE", KEY_GATES,
-        " 0 199"); /* so many accounts' waiting jobs are counted */
+    ask(&g, on_gates, "ZRANGE", KEY_GATES, " 0 199"); /* so many accounts' waiting jobs are counted */
     return true;
 }

@@ -57,16 +57,16 @@ static int read_ledger(struct audit *a, const redisReply *keys) {
     struct span rest;
     size_t n = 0;
     for (size_t i = 0; i < keys->elements; i++)
-        n += after_prefix((struct span){keys->element[i]->str, keys->element[i]->len},
-                          s->keys.order_prefix, &rest);
+        n += after_prefix((struct span){keys->element[i]->str, keys->element[i]->len}, s->keys.order_prefix,
+                          &rest);
     if (n == 0)
         return 0;
     buf_reset(&s->cmd);
     redis_resp_begin(&s->cmd, 1 + n);
     redis_resp_str(&s->cmd, "MGET");
     for (size_t i = 0; i < keys->elements; i++)
-        if (after_prefix((struct span){keys->element[i]->str, keys->element[i]->len},
-                         s->keys.order_prefix, &rest))
+        if (after_prefix((struct span){keys->element[i]->str, keys->element[i]->len}, s->keys.order_prefix,
+                         &rest))
             redis_resp_arg(&s->cmd, (struct span){keys->element[i]->str, keys->element[i]->len});
     redisReply *values = session_send(s) == 0 ? session_reply(s) : NULL;
     if (values == NULL)
@@ -99,8 +99,7 @@ static int scan(struct audit *a) {
         const redisReply *keys = r->element[1];
         for (size_t i = 0; i < keys->elements; i++)
             for (size_t k = 0; k < 2; k++)
-                if (after_prefix((struct span){keys->element[i]->str, keys->element[i]->len},
-                                 own[k], &rest))
+                if (after_prefix((struct span){keys->element[i]->str, keys->element[i]->len}, own[k], &rest))
                     add_worker(a, rest);
         int rc = read_ledger(a, keys);
         freeReplyObject(r);
@@ -173,8 +172,7 @@ static int check_holder(struct audit *a, const char *key, const char *entry) {
         return -1;
     if (reply_u64(r) == 1) {
         a->breach_count++;
-        buf_addf(&a->breaches,
-                 "ledger: %s says that %s is sending its order, and no such claim is held\n",
+        buf_addf(&a->breaches, "ledger: %s says that %s is sending its order, and no such claim is held\n",
                  key + s->keys.order_prefix.len, worker[0] != '\0' ? worker : "nobody");
     }
     freeReplyObject(r);
@@ -264,8 +262,7 @@ static int audit_queue(struct session *s, const char *queue, bool deep, bool fir
     buf_init(&a.workers, LIST_MAX);
     buf_init(&a.sending, LIST_MAX);
     buf_init(&a.breaches, LIST_MAX);
-    if (session_queue(s, queue) == 0 && scan(&a) == 0 && run_script(&a) == 0 &&
-        check_sending(&a) == 0) {
+    if (session_queue(s, queue) == 0 && scan(&a) == 0 && run_script(&a) == 0 && check_sending(&a) == 0) {
         buf_cstr(&a.breaches);
         rc = breaches(&a) == 0;
         if (all == NULL && first)
@@ -305,12 +302,10 @@ static int audit_all(struct session *s, char **queues, int count, bool deep, boo
 }
 
 static int run(const struct verb *self, int argc, char **argv) {
-    static const struct option longs[] = {{"config", required_argument, NULL, 'c'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {"deep", no_argument, NULL, 'd'},
-                                          {"force", no_argument, NULL, 'F'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {
+        {"config", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'},
+        {"deep", no_argument, NULL, 'd'},         {"force", no_argument, NULL, 'F'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
     const char *path = NULL;
     bool json = false, deep = false;
     struct session s = {.force = false};
@@ -325,9 +320,8 @@ static int run(const struct verb *self, int argc, char **argv) {
         deep |= c == 'd';
         s.force |= c == 'F';
     }
-    int code = session_open(&s, self, path) < 0
-                   ? s.code
-                   : audit_all(&s, argv + optind, argc - optind, deep, json);
+    int code =
+        session_open(&s, self, path) < 0 ? s.code : audit_all(&s, argv + optind, argc - optind, deep, json);
     session_close(&s);
     return code;
 }
@@ -336,17 +330,16 @@ const struct verb verb_audit = {
     .name = "audit",
     .arguments = "[QUEUE …] [--deep] [--force] [--json]",
     .summary = "prove that no job is lost: the books of each queue",
-    .help =
-        "Every job that was taken is settled, dead, delayed, waiting or in flight, and in one "
-        "place\n"
-        "only. Each queue is looked at in one atomic step, also while workers work. Exit 1 and a\n"
-        "list if the books do not balance.\n"
-        "\n"
-        "  --deep   look at each delayed and waiting job, however many (one step: with a million,\n"
-        "           Redis answers nobody for some seconds); otherwise beyond 20,000 they are "
-        "counted\n"
-        "  --force  also a queue that nobody configured\n"
-        "  --json   "
-        "{\"ok\":…,\"queues\":[{\"queue\":…,\"ok\":…,\"taken\":…,…,\"breaches\":[…]}]}\n",
+    .help = "Every job that was taken is settled, dead, delayed, waiting or in flight, and in one "
+            "place\n"
+            "only. Each queue is looked at in one atomic step, also while workers work. Exit 1 and a\n"
+            "list if the books do not balance.\n"
+            "\n"
+            "  --deep   look at each delayed and waiting job, however many (one step: with a million,\n"
+            "           Redis answers nobody for some seconds); otherwise beyond 20,000 they are "
+            "counted\n"
+            "  --force  also a queue that nobody configured\n"
+            "  --json   "
+            "{\"ok\":…,\"queues\":[{\"queue\":…,\"ok\":…,\"taken\":…,…,\"breaches\":[…]}]}\n",
     .run = run,
 };

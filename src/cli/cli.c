@@ -15,24 +15,9 @@ static const struct verb verb_version = {
     .name = "version", .arguments = "", .summary = "print the version", .help = "", .run = run_version};
 
 const struct verb *const verbs[] = {
-    &verb_audit,
-    &verb_config,
-    &verb_dead,
-    &verb_demo,
-    &verb_find,
-    &verb_health,
-    &verb_pause,
-    &verb_providers,
-    &verb_push,
-    &verb_results,
-    &verb_resume,
-    &verb_run,
-    &verb_sandbox,
-    &verb_status,
-    &verb_try,
-    &verb_validate,
-    &verb_version,
-    NULL,
+    &verb_audit,   &verb_config,    &verb_dead, &verb_demo,     &verb_find,    &verb_health,
+    &verb_pause,   &verb_providers, &verb_push, &verb_results,  &verb_resume,  &verb_run,
+    &verb_sandbox, &verb_status,    &verb_try,  &verb_validate, &verb_version, NULL,
 };
 
 static int print_verbs(FILE *out) {

@@ -11,16 +11,15 @@
 
 static void print_warnings(const struct verb *verb, struct config_faults *warnings) {
     if (warnings->count > 0)
-        fprintf(stderr, "dray %s: the configuration has %u warning%s:\n%s", verb->name,
-                warnings->count, warnings->count == 1 ? "" : "s", buf_cstr(&warnings->text));
+        fprintf(stderr, "dray %s: the configuration has %u warning%s:\n%s", verb->name, warnings->count,
+                warnings->count == 1 ? "" : "s", buf_cstr(&warnings->text));
 }
 
 struct config *cli_config(const struct verb *verb, const char *path, bool partial) {
     struct config_faults faults, warnings;
     config_faults_init(&faults);
     config_faults_init(&warnings);
-    struct config *config =
-        (partial ? config_load_partial : config_load)(path, environ, &faults, &warnings);
+    struct config *config = (partial ? config_load_partial : config_load)(path, environ, &faults, &warnings);
     if (config == NULL)
         fprintf(stderr, "dray %s: the configuration has %u fault%s:\n%s", verb->name, faults.count,
                 faults.count == 1 ? "" : "s", buf_cstr(&faults.text));
@@ -115,8 +114,7 @@ static void on_interrupt(int number) {
 }
 
 void cli_catch_interrupt(void) {
-    struct sigaction action = {.sa_handler = on_interrupt,
-                               .sa_flags = (int)(SA_RESTART | SA_RESETHAND)};
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)(SA_RESTART | SA_RESETHAND)};
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);

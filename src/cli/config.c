@@ -37,8 +37,8 @@ static void add_lines(cJSON *o, const char *name, struct config_faults *list) {
     }
 }
 
-static void report_json(const struct config *c, struct config_faults *faults,
-                        struct config_faults *warnings, struct buf *out) {
+static void report_json(const struct config *c, struct config_faults *faults, struct config_faults *warnings,
+                        struct buf *out) {
     cJSON *o = cJSON_CreateObject();
     cJSON_AddBoolToObject(o, "ok", c != NULL);
     add_lines(o, "faults", faults);
@@ -51,8 +51,8 @@ static void report_json(const struct config *c, struct config_faults *faults,
         buf_add_char(out, '\n');
 }
 
-static void report_text(const struct config *c, struct config_faults *faults,
-                        struct config_faults *warnings, struct buf *out) {
+static void report_text(const struct config *c, struct config_faults *faults, struct config_faults *warnings,
+                        struct buf *out) {
     buf_add_str(out, buf_cstr(&faults->text));
     for (const char *line = buf_cstr(&warnings->text); *line != '\0';) {
         size_t n = strcspn(line, "\n");
@@ -64,9 +64,8 @@ static void report_text(const struct config *c, struct config_faults *faults,
     if (c == NULL)
         buf_addf(out, "%u fault%s\n", faults->count, faults->count == 1 ? "" : "s");
     else
-        buf_addf(out, "fine: %u queue%s, %u account%s\n", c->queue_count,
-                 c->queue_count == 1 ? "" : "s", c->account_count,
-                 c->account_count == 1 ? "" : "s");
+        buf_addf(out, "fine: %u queue%s, %u account%s\n", c->queue_count, c->queue_count == 1 ? "" : "s",
+                 c->account_count, c->account_count == 1 ? "" : "s");
 }
 
 static int run_check(const struct verb *self, const struct options *o) {

@@ -17,9 +17,8 @@ static const struct {
     const char *name;
     int (*run)(struct dead *d);
 } subverbs[] = {
-    {"ls", dead_ls},           {"show", dead_show}, {"retry", dead_retry},
-    {"resolve", dead_resolve}, {"drop", dead_drop}, {"export", dead_export},
-    {"import", dead_import},
+    {"ls", dead_ls},     {"show", dead_show},     {"retry", dead_retry},   {"resolve", dead_resolve},
+    {"drop", dead_drop}, {"export", dead_export}, {"import", dead_import},
 };
 
 enum {
@@ -80,8 +79,7 @@ static int read_number(const struct verb *v, const char *name, uint64_t max, uin
     *n = strtoull(optarg, &end, 10);
     return optarg[0] >= '0' && optarg[0] <= '9' && *end == '\0' && *n <= max
                ? -1
-               : cli_usage(v, "--%s: '%s' is no number up to %llu", name, optarg,
-                           (unsigned long long)max);
+               : cli_usage(v, "--%s: '%s' is no number up to %llu", name, optarg, (unsigned long long)max);
 }
 
 static void read_text(struct dead_options *o, int c) {
@@ -140,7 +138,8 @@ static int read_option(const struct verb *v, struct dead_options *o, int c) {
 
 /* A word of dray's that is none would match nothing, which looks like success. */
 static int check_words(const struct verb *v, const struct dead_options *o) {
-    static const char *const reasons[] = {"invalid", "rejected", "exhausted", "expired", "unknown_outcome", "poison"};
+    static const char *const reasons[] = {"invalid", "rejected",        "exhausted",
+                                          "expired", "unknown_outcome", "poison"};
     struct nearest nearest;
     char hint[128];
     bool known = o->reason == NULL;
@@ -176,9 +175,8 @@ static int run_subverb(const struct verb *self, struct dead *d, int (*sub)(struc
     buf_init(&d->ids, IDS_MAX);
     letter_init(&d->letter);
     d->s.force = d->o.force;
-    int code = session_open(&d->s, self, d->o.config) < 0 || session_queue(&d->s, d->o.queue) < 0
-                   ? d->s.code
-                   : sub(d);
+    int code = session_open(&d->s, self, d->o.config) < 0 || session_queue(&d->s, d->o.queue) < 0 ? d->s.code
+                                                                                                  : sub(d);
     session_close(&d->s);
     letter_deinit(&d->letter);
     buf_deinit(&d->ids);
@@ -217,37 +215,36 @@ const struct verb verb_dead = {
     .name = "dead",
     .arguments = "ls|show|retry|resolve|drop|export|import QUEUE [ID …] [options]",
     .summary = "look at dead letters, and mend them",
-    .help =
-        "  ls QUEUE                 list them, the newest last (--limit 50; 0 is all)\n"
-        "  show QUEUE ID …          what was pushed, what the provider said at each attempt\n"
-        "  retry QUEUE ID …         queue them again, with all attempts, at once; their history "
-        "stays\n"
-        "    --order FILE           … one, with another order (- is stdin); the rest of the job "
-        "stays\n"
-        "    --edit                 … one, after editing the job in $VISUAL or $EDITOR\n"
-        "    --over 10m             … spread over so long, so that new orders are not held up\n"
-        "  resolve QUEUE ID         end one whose outcome is unknown, after looking it up:\n"
-        "    --created ORDER_ID     … it exists: a `created` result is pushed, the ledger knows "
-        "it\n"
-        "    --resend               … it does not: it is sent again\n"
-        "  drop QUEUE ID …          forget them; where the order may exist, its key stays closed "
-        "for\n"
-        "                           the account's ledger_ttl\n"
-        "  export QUEUE             print them as lines of JSON; changes nothing\n"
-        "  import QUEUE [FILE]      take such lines in, each letter once\n"
-        "\n"
-        "Which: IDs, or filters (all that are given must hold), or --all.\n"
-        "  --reason invalid|rejected|exhausted|expired|unknown_outcome|poison\n"
-        "  --account NAME   --provider NAME   --code CODE   --status HTTP (of the last attempt)\n"
-        "  --text TEXT      anywhere in the letter, the job included\n"
-        "  --older 2h   --newer 10m\n"
-        "\n"
-        "  --dry-run   say how many it would be      --json   for machines\n"
-        "  --yes       do not ask (a bulk change on a terminal asks)\n"
-        "  --force     also a queue that nobody configured\n"
-        "\n"
-        "A retry of a letter whose outcome is unknown is refused (exit 1): it takes `resolve`. A "
-        "command\n"
-        "that is killed half-way has moved each letter or left it; give it again.\n",
+    .help = "  ls QUEUE                 list them, the newest last (--limit 50; 0 is all)\n"
+            "  show QUEUE ID …          what was pushed, what the provider said at each attempt\n"
+            "  retry QUEUE ID …         queue them again, with all attempts, at once; their history "
+            "stays\n"
+            "    --order FILE           … one, with another order (- is stdin); the rest of the job "
+            "stays\n"
+            "    --edit                 … one, after editing the job in $VISUAL or $EDITOR\n"
+            "    --over 10m             … spread over so long, so that new orders are not held up\n"
+            "  resolve QUEUE ID         end one whose outcome is unknown, after looking it up:\n"
+            "    --created ORDER_ID     … it exists: a `created` result is pushed, the ledger knows "
+            "it\n"
+            "    --resend               … it does not: it is sent again\n"
+            "  drop QUEUE ID …          forget them; where the order may exist, its key stays closed "
+            "for\n"
+            "                           the account's ledger_ttl\n"
+            "  export QUEUE             print them as lines of JSON; changes nothing\n"
+            "  import QUEUE [FILE]      take such lines in, each letter once\n"
+            "\n"
+            "Which: IDs, or filters (all that are given must hold), or --all.\n"
+            "  --reason invalid|rejected|exhausted|expired|unknown_outcome|poison\n"
+            "  --account NAME   --provider NAME   --code CODE   --status HTTP (of the last attempt)\n"
+            "  --text TEXT      anywhere in the letter, the job included\n"
+            "  --older 2h   --newer 10m\n"
+            "\n"
+            "  --dry-run   say how many it would be      --json   for machines\n"
+            "  --yes       do not ask (a bulk change on a terminal asks)\n"
+            "  --force     also a queue that nobody configured\n"
+            "\n"
+            "A retry of a letter whose outcome is unknown is refused (exit 1): it takes `resolve`. A "
+            "command\n"
+            "that is killed half-way has moved each letter or left it; give it again.\n",
     .run = run,
 };

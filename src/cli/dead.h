@@ -39,8 +39,7 @@ bool dead_filtered(const struct dead_options *o);
 /* Asks before a bulk change. False: it is not wanted. */
 bool dead_confirm(const struct dead *d, const char *what);
 /* Calls `each` for every batch of the chosen ids: `letters` is HMGET's reply. 0, or -1. */
-typedef int (*dead_batch_fn)(struct dead *d, const char *const *ids, const redisReply *letters,
-                             void *arg);
+typedef int (*dead_batch_fn)(struct dead *d, const char *const *ids, const redisReply *letters, void *arg);
 int dead_batches(struct dead *d, const char *what, dead_batch_fn each, void *arg);
 
 /* one file each: what `dray dead VERB` does; returns the exit code */

@@ -13,8 +13,7 @@
 
 #define LINE_MAX_BYTES (512u << 20)
 
-static int export_batch(struct dead *d, const char *const *ids, const redisReply *letters,
-                        void *arg) {
+static int export_batch(struct dead *d, const char *const *ids, const redisReply *letters, void *arg) {
     (void)ids, (void)arg;
     for (size_t i = 0; i < letters->elements; i++) {
         const redisReply *r = letters->element[i];
@@ -85,9 +84,9 @@ static int add_line(struct dead *d, struct import *m, struct span line, uint64_t
     uint32_t node = l->readable ? json_get(&l->doc, 0, "dead_id") : JSON_NONE;
     int n = node != JSON_NONE ? json_copy(&l->doc, node, id, sizeof(id)) : -1;
     if (n <= 0 || l->reason.ptr == NULL || l->died_at <= 0) {
-        d->s.code = cli_fail(
-            d->s.verb, "line %" PRIu64 " is no dead letter; %" PRIu64 " before it were taken in",
-            number, m->added + m->there + m->n);
+        d->s.code =
+            cli_fail(d->s.verb, "line %" PRIu64 " is no dead letter; %" PRIu64 " before it were taken in",
+                     number, m->added + m->there + m->n);
         return -1;
     }
     l->id = (struct span){id, (size_t)n};

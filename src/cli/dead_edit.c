@@ -51,8 +51,7 @@ static int run_editor(const char *path) {
     pid_t child = fork();
     if (child == 0) {
         char line[4096];
-        snprintf(line, sizeof(line), "%s \"$1\"",
-                 editor != NULL && editor[0] != '\0' ? editor : "vi");
+        snprintf(line, sizeof(line), "%s \"$1\"", editor != NULL && editor[0] != '\0' ? editor : "vi");
         execl("/bin/sh", "sh", "-c", line, "sh", path, (char *)NULL);
         _exit(127);
     }
@@ -71,8 +70,7 @@ static int edit_file(struct dead *d, const char *path, int fd, struct letter *l,
     else if (read_file(path, job) < 0)
         why = "the edited file could not be read";
     else if (span_eq(buf_span(job), l->job))
-        why =
-            "nothing was changed, so nothing was done; without --edit the job is retried as it is";
+        why = "nothing was changed, so nothing was done; without --edit the job is retried as it is";
     if (why != NULL)
         d->s.code = cli_fail(d->s.verb, "%s", why);
     return why == NULL ? 0 : -1;
@@ -118,8 +116,8 @@ static int check(struct dead *d, const struct buf *job) {
     json_init(&doc, UINT32_MAX);
     faults_init(&faults);
     buf_init(&scratch, 1u << 20);
-    n = envelope_parse(&e, &doc, buf_span(job), find_account, d, d->s.keys.hash_tag, &scratch,
-                       &faults, NULL, &account);
+    n = envelope_parse(&e, &doc, buf_span(job), find_account, d, d->s.keys.hash_tag, &scratch, &faults, NULL,
+                       &account);
     if (n > 0) {
         d->s.code = cli_fail(d->s.verb, "the job would be refused; nothing was done:");
         cli_print_faults(stderr, "  ", &faults);

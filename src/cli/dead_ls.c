@@ -75,8 +75,7 @@ static uint64_t cut_to_limit(struct dead *d) {
     return total;
 }
 
-static int list_batch(struct dead *d, const char *const *ids, const redisReply *letters,
-                      void *arg) {
+static int list_batch(struct dead *d, const char *const *ids, const redisReply *letters, void *arg) {
     for (size_t i = 0; i < letters->elements; i++) {
         const redisReply *r = letters->element[i];
         if (r->type != REDIS_REPLY_STRING)
@@ -105,8 +104,7 @@ int dead_ls(struct dead *d) {
     if (rc == 0 && d->o.json)
         return cli_print_json(d->s.verb, o);
     if (rc == 0 && d->count < total)
-        printf("%" PRIu64 " of %" PRIu64 ", the newest last; --limit N shows more, 0 all\n",
-               d->count, total);
+        printf("%" PRIu64 " of %" PRIu64 ", the newest last; --limit N shows more, 0 all\n", d->count, total);
     else if (rc == 0)
         printf("%" PRIu64 " dead letter%s\n", total, total == 1 ? "" : "s");
     cJSON_Delete(o);

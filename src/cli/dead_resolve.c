@@ -22,8 +22,8 @@ static const char *provider_of(const struct dead *d, struct span account) {
 }
 
 static redisReply *call(struct dead *d, struct letter *l) {
-    letter_resolve(l, &d->s.keys, provider_of(d, l->account), span_str(d->o.created),
-                   clock_unix_ms(), &d->s.cmd);
+    letter_resolve(l, &d->s.keys, provider_of(d, l->account), span_str(d->o.created), clock_unix_ms(),
+                   &d->s.cmd);
     return session_call(&d->s, SCRIPT_DEAD_RESOLVE);
 }
 
@@ -67,11 +67,9 @@ static int created(struct dead *d, const char *const *ids, const redisReply *let
 int dead_resolve(struct dead *d) {
     int code = EXIT_FAILED;
     if (d->o.id_count != 1)
-        return cli_usage(d->s.verb,
-                         "resolve takes exactly one ID: look that order up at its provider");
+        return cli_usage(d->s.verb, "resolve takes exactly one ID: look that order up at its provider");
     if ((d->o.created != NULL) == d->o.resend)
-        return cli_usage(d->s.verb,
-                         "resolve takes --created ORDER_ID (it exists) or --resend (it does not)");
+        return cli_usage(d->s.verb, "resolve takes --created ORDER_ID (it exists) or --resend (it does not)");
     if (d->o.resend)
         return dead_retry(d);
     if (d->o.created[0] == '\0')

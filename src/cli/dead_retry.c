@@ -79,8 +79,7 @@ static void add_decimal(struct buf *cmd, double value) {
 }
 
 static int send_retry(struct dead *d, struct tally *t) {
-    static const enum queue_key fixed[] = {KEY_DEAD, KEY_DEAD_ENTRIES, KEY_DELAYED, KEY_PARKED,
-                                           KEY_STATS};
+    static const enum queue_key fixed[] = {KEY_DEAD, KEY_DEAD_ENTRIES, KEY_DELAYED, KEY_PARKED, KEY_STATS};
     struct session *s = &d->s;
     if (t->n == 0 || d->o.dry_run) {
         t->moved += t->n;
@@ -125,8 +124,7 @@ static int send_drop(struct dead *d, struct tally *t) {
     return 0;
 }
 
-static int move_batch(struct dead *d, const char *const *ids, const redisReply *letters,
-                      void *arg) {
+static int move_batch(struct dead *d, const char *const *ids, const redisReply *letters, void *arg) {
     struct tally *t = arg;
     bool drop = strcmp(t->mode, "drop") == 0;
     buf_reset(&t->keys);
@@ -182,20 +180,17 @@ static int report(const struct dead *d, const struct tally *t) {
         fprintf(stderr, "%" PRIu64 " dead letter%s not there (any more)\n", t->gone,
                 t->gone == 1 ? " is" : "s are");
     if (t->unknown > 0)
-        fprintf(
-            stderr,
-            "%" PRIu64
-            " stay%s: nobody knows whether the order exists, sending it again may create it twice. "
-            "Look it up at the provider, then `dray dead resolve %s ID --created ORDER_ID` or "
-            "`--resend`\n",
-            t->unknown, t->unknown == 1 ? "s" : "", d->o.queue);
-    if (t->created > 0)
         fprintf(stderr,
-                "%" PRIu64 " stay%s: the ledger knows the order as created; use --created\n",
+                "%" PRIu64
+                " stay%s: nobody knows whether the order exists, sending it again may create it twice. "
+                "Look it up at the provider, then `dray dead resolve %s ID --created ORDER_ID` or "
+                "`--resend`\n",
+                t->unknown, t->unknown == 1 ? "s" : "", d->o.queue);
+    if (t->created > 0)
+        fprintf(stderr, "%" PRIu64 " stay%s: the ledger knows the order as created; use --created\n",
                 t->created, t->created == 1 ? "s" : "");
     if (t->busy > 0)
-        fprintf(stderr,
-                "%" PRIu64 " stay%s: another job with the order key is under way; try again\n",
+        fprintf(stderr, "%" PRIu64 " stay%s: another job with the order key is under way; try again\n",
                 t->busy, t->busy == 1 ? "s" : "");
     if (t->unreadable > 0)
         fprintf(stderr, "%" PRIu64 " stay%s: the job is no text, or the letter is not dray's\n",

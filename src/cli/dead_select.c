@@ -32,8 +32,7 @@ static int64_t redis_now_ms(struct session *s) {
     redisReply *r = session_command(s, "TIME");
     if (r == NULL)
         return -1;
-    int64_t now =
-        strtoll(r->element[0]->str, NULL, 10) * 1000 + strtoll(r->element[1]->str, NULL, 10) / 1000;
+    int64_t now = strtoll(r->element[0]->str, NULL, 10) * 1000 + strtoll(r->element[1]->str, NULL, 10) / 1000;
     freeReplyObject(r);
     return now;
 }
@@ -64,8 +63,7 @@ static int gather(struct dead *d) {
         return -1;
     for (int64_t at = from; at < to; at += PAGE) {
         int64_t last = to - at < PAGE ? to - 1 : at + PAGE - 1;
-        redisReply *r =
-            session_command(&d->s, "ZRANGE %b %" PRId64 " %" PRId64, key.ptr, key.len, at, last);
+        redisReply *r = session_command(&d->s, "ZRANGE %b %" PRId64 " %" PRId64, key.ptr, key.len, at, last);
         if (r == NULL)
             return -1;
         for (size_t i = 0; i < r->elements; i++)
@@ -102,14 +100,12 @@ static bool matches(const struct dead *d, const struct letter *l) {
     const struct dead_options *o = &d->o;
     return equal_or_any(o->reason, l->reason) && equal_or_any(o->account, l->account) &&
            equal_or_any(o->code, l->code) &&
-           (o->status < 0 || (l->readable && l->http_status == o->status)) &&
-           provider_is(d, l->account) &&
+           (o->status < 0 || (l->readable && l->http_status == o->status)) && provider_is(d, l->account) &&
            (o->text == NULL || contains(l->raw, o->text) || contains(l->job, o->text) ||
             contains(l->message, o->text));
 }
 
-static int keep_matching(struct dead *d, const char *const *ids, const redisReply *letters,
-                         void *arg) {
+static int keep_matching(struct dead *d, const char *const *ids, const redisReply *letters, void *arg) {
     struct dead *kept = arg;
     for (size_t i = 0; i < letters->elements; i++) {
         const redisReply *r = letters->element[i];
@@ -151,8 +147,8 @@ bool dead_confirm(const struct dead *d, const char *what) {
     bool terminal = isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
     if (d->o.yes || !terminal || d->o.id_count > 0 || d->count == 0)
         return true;
-    return ask("%s %" PRIu64 " dead letter%s of queue %s?", what, d->count,
-               d->count == 1 ? "" : "s", d->o.queue);
+    return ask("%s %" PRIu64 " dead letter%s of queue %s?", what, d->count, d->count == 1 ? "" : "s",
+               d->o.queue);
 }
 
 static redisReply *read_batch(struct session *s, const char *const *ids, size_t n) {

@@ -68,8 +68,7 @@ static void print_letter(const struct letter *l) {
     print_line("order key", l->order_key);
     print_line("id", l->job_id);
     uint32_t faults = json_get(&l->doc, json_get(&l->doc, 0, "error"), "faults");
-    for (uint32_t i = json_first(&l->doc, faults); i != JSON_NONE;
-         i = json_next(&l->doc, faults, i)) {
+    for (uint32_t i = json_first(&l->doc, faults); i != JSON_NONE; i = json_next(&l->doc, faults, i)) {
         fputs("fault      ", stdout);
         print_member(l, i, "path");
         fputs(": ", stdout);
@@ -85,8 +84,7 @@ static void print_letter(const struct letter *l) {
     putchar('\n');
 }
 
-static int show_batch(struct dead *d, const char *const *ids, const redisReply *letters,
-                      void *arg) {
+static int show_batch(struct dead *d, const char *const *ids, const redisReply *letters, void *arg) {
     int *missing = arg;
     for (size_t i = 0; i < letters->elements; i++) {
         const redisReply *r = letters->element[i];

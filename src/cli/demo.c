@@ -59,21 +59,19 @@ static int judge(const struct sandbox_totals *t, bool kept, struct err *err) {
         posts += is_created ? (unsigned long long)demo_rows[i].got_attempts : 0;
     }
     if (t->doubled != 0 || (!kept && (t->posts != posts || t->created != created)))
-        return err_set(
-            err,
-            "the providers saw %llu POSTs and created %llu orders, %llu of them twice; the "
-            "results say %llu, %llu and 0",
-            (unsigned long long)t->posts, (unsigned long long)t->created,
-            (unsigned long long)t->doubled, posts, created);
+        return err_set(err,
+                       "the providers saw %llu POSTs and created %llu orders, %llu of them twice; the "
+                       "results say %llu, %llu and 0",
+                       (unsigned long long)t->posts, (unsigned long long)t->created,
+                       (unsigned long long)t->doubled, posts, created);
     printf("\nThe providers saw %llu POSTs and created %llu orders, none twice.\n",
            (unsigned long long)t->posts, (unsigned long long)t->created);
     return 0;
 }
 
 static void print_next(void) {
-    puts(
-        "Try next:  dray demo --keep       leave it running, and push orders of your own\n"
-        "           dray sandbox --help    the magic order keys that rehearse every other verdict");
+    puts("Try next:  dray demo --keep       leave it running, and push orders of your own\n"
+         "           dray sandbox --help    the magic order keys that rehearse every other verdict");
 }
 
 static int run_demo(const struct verb *self, int argc, char **argv) {
@@ -111,12 +109,11 @@ const struct verb verb_demo = {
     .name = "demo",
     .arguments = "[--keep]",
     .summary = "see it all work: Redis, providers and worker, on this machine",
-    .help =
-        "  --keep    leave it running, and say how to push to it and how to stop it\n"
-        "\n"
-        "Starts a private redis-server on a Unix socket in a temporary directory, the sandbox and "
-        "a\n"
-        "worker; pushes the example order of each provider's document, one that fails twice, a\n"
-        "duplicate and an invalid one; prints what became of each; leaves nothing behind.\n",
+    .help = "  --keep    leave it running, and say how to push to it and how to stop it\n"
+            "\n"
+            "Starts a private redis-server on a Unix socket in a temporary directory, the sandbox and "
+            "a\n"
+            "worker; pushes the example order of each provider's document, one that fails twice, a\n"
+            "duplicate and an invalid one; prints what became of each; leaves nothing behind.\n",
     .run = run_demo,
 };

@@ -43,8 +43,7 @@ void demo_watch_signals(void);
 /* Waits up to `ms`, less where a signal comes in. 0; or -1 and `err`: interrupted, past the
  * deadline, or a child has ended. */
 int demo_pause(struct demo_world *w, unsigned ms, struct err *err);
-int demo_child_start(struct demo_world *w, struct demo_child *c, char *const argv[],
-                     struct err *err);
+int demo_child_start(struct demo_world *w, struct demo_child *c, char *const argv[], struct err *err);
 /* Asks it to end, and kills it after five seconds. True if it ended by itself with exit code 0. */
 bool demo_child_stop(struct demo_child *c);
 /* Writes the last lines of its log to stderr. */

@@ -105,8 +105,7 @@ static void become(const struct demo_child *c, char *const argv[], char **enviro
     _exit(127);
 }
 
-int demo_child_start(struct demo_world *w, struct demo_child *c, char *const argv[],
-                     struct err *err) {
+int demo_child_start(struct demo_world *w, struct demo_child *c, char *const argv[], struct err *err) {
     int report[2], why = 0;
     char **environment = child_environment();
     snprintf(c->log, sizeof c->log, "%s/%s.log", w->dir, c->name);

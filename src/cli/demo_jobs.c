@@ -46,8 +46,7 @@ static const char *example_of(const char *provider) {
 }
 
 /* Appends `order` with the value at `pointer` replaced. The other bytes stay as they are. */
-static void add_replaced(struct buf *out, const char *order, const char *pointer,
-                         const char *value) {
+static void add_replaced(struct buf *out, const char *order, const char *pointer, const char *value) {
     struct json_doc doc;
     struct err err;
     json_init(&doc, 4096);
@@ -99,18 +98,15 @@ void demo_write_job(struct buf *out) {
             out->data[i] = ' '; /* one job, one line; JSON has no newline within a string */
 }
 
-static int push_one(struct demo_world *w, const struct demo_row *row, struct buf *job,
-                    struct err *err) {
+static int push_one(struct demo_world *w, const struct demo_row *row, struct buf *job, struct err *err) {
     buf_reset(job);
     buf_addf(job, "{\"id\":\"demo/%s\",\"account\":\"%s\",\"order\":", row->name, row->provider);
     add_order(job, row);
     buf_add_char(job, '}');
-    redisReply *reply =
-        redisCommand(w->context, "LPUSH dray:{" DEMO_QUEUE "}:jobs %b", job->data, job->len);
+    redisReply *reply = redisCommand(w->context, "LPUSH dray:{" DEMO_QUEUE "}:jobs %b", job->data, job->len);
     int rc = reply != NULL && reply->type == REDIS_REPLY_INTEGER
                  ? 0
-                 : err_set(err, "cannot push to Redis: %s",
-                           reply != NULL ? reply->str : w->context->errstr);
+                 : err_set(err, "cannot push to Redis: %s", reply != NULL ? reply->str : w->context->errstr);
     freeReplyObject(reply);
     return rc;
 }
@@ -145,7 +141,9 @@ static void copy_text(const cJSON *o, const char *name, char *out, size_t size) 
 /* -1 where it is no number; counts and milliseconds are far below 2^53. */
 static int64_t number_of(const cJSON *o, const char *name) {
     const cJSON *n = cJSON_GetObjectItemCaseSensitive(o, name);
-    return cJSON_IsNumber(n) && n->valuedouble >= 0 && n->valuedouble < 9007199254740992.0 ? (int64_t)n->valuedouble : -1;
+    return cJSON_IsNumber(n) && n->valuedouble >= 0 && n->valuedouble < 9007199254740992.0
+               ? (int64_t)n->valuedouble
+               : -1;
 }
 
 static void read_result(const cJSON *result) {
@@ -167,8 +165,7 @@ static int take_result(struct demo_world *w, struct err *err) {
     redisReply *reply = redisCommand(w->context, "RPOP dray:{" DEMO_QUEUE "}:results");
     int rc = 0;
     if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
-        rc = err_set(err, "cannot read results: %s",
-                     reply != NULL ? reply->str : w->context->errstr);
+        rc = err_set(err, "cannot read results: %s", reply != NULL ? reply->str : w->context->errstr);
     } else if (reply->type == REDIS_REPLY_STRING) {
         cJSON *result = cJSON_ParseWithLength(reply->str, reply->len);
         rc = result != NULL ? 1 : err_set(err, "a result is no JSON");
@@ -187,8 +184,7 @@ int demo_collect(struct demo_world *w, struct err *err) {
         if (rc == 1)
             taken++;
         else if (rc == 0 && demo_pause(w, 10, err) != 0)
-            rc =
-                err_prefix(err, "waiting for results (%zu of %zu are here)", taken, demo_row_count);
+            rc = err_prefix(err, "waiting for results (%zu of %zu are here)", taken, demo_row_count);
         /* A Redis that has died says more as a child than as a connection. */
         else if (rc < 0)
             demo_pause(w, 100, err);

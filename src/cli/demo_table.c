@@ -5,8 +5,7 @@
 
 enum column { JOB, PROVIDER, VERDICT, ORDER_ID, ATTEMPTS, MS, COLUMNS };
 
-static const char *const titles[COLUMNS] = {"job",      "provider", "verdict",
-                                            "order id", "attempts", "ms"};
+static const char *const titles[COLUMNS] = {"job", "provider", "verdict", "order id", "attempts", "ms"};
 
 static void cell(const struct demo_row *row, enum column column, char out[static 80]) {
     const char *texts[COLUMNS] = {

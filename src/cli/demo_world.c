@@ -36,9 +36,7 @@ static int write_file(const char *path, struct buf *text, struct err *err) {
 }
 
 static void add_account(struct buf *out, const char *name, uint16_t port) {
-    buf_addf(out,
-             "[account %s]\nprovider = %s\nqueue = " DEMO_QUEUE
-             "\nbase_url = http://127.0.0.1:%u\n",
+    buf_addf(out, "[account %s]\nprovider = %s\nqueue = " DEMO_QUEUE "\nbase_url = http://127.0.0.1:%u\n",
              name, name, port);
     if (strcmp(name, "vu") == 0)
         buf_add_str(out, "key = demo\nsecret = demo\n");
@@ -55,8 +53,7 @@ static int write_files(struct demo_world *w, struct err *err) {
     buf_addf(&text,
              "# Made by `dray demo`.\n[redis]\nurl = unix://%s\n\n[worker]\nname = demo\nspool_dir "
              "= %s\n"
-             "log_format = text\n\n[admin]\nlisten = off\n\n[queue " DEMO_QUEUE
-             "]\ndefault_account = %s\n\n",
+             "log_format = text\n\n[admin]\nlisten = off\n\n[queue " DEMO_QUEUE "]\ndefault_account = %s\n\n",
              w->socket, w->dir, demo_examples[0].provider);
     for (size_t i = 0; demo_examples[i].provider != NULL; i++)
         add_account(&text, demo_examples[i].provider, sandbox_port(w->sandbox));
@@ -74,8 +71,7 @@ static int connect_redis(struct demo_world *w, struct err *err) {
     const struct timeval timeout = {5, 0};
     for (;;) {
         w->context = redisConnectUnixWithTimeout(w->socket, timeout);
-        if (w->context != NULL && w->context->err == 0 &&
-            redisSetTimeout(w->context, timeout) == REDIS_OK) {
+        if (w->context != NULL && w->context->err == 0 && redisSetTimeout(w->context, timeout) == REDIS_OK) {
             redisReply *reply = redisCommand(w->context, "PING");
             bool up = reply != NULL && reply->type == REDIS_REPLY_STATUS;
             freeReplyObject(reply);
@@ -93,9 +89,8 @@ static int connect_redis(struct demo_world *w, struct err *err) {
 static int start_redis(struct demo_world *w, struct err *err) {
     static const char *const programs[] = {"redis-server", "valkey-server"};
     for (size_t i = 0; i < 2; i++) {
-        char name[16], port[] = "--port", zero[] = "0", socket[] = "--unixsocket",
-                       save[] = "--save", empty[] = "", append[] = "--appendonly", no[] = "no",
-                       dir[] = "--dir";
+        char name[16], port[] = "--port", zero[] = "0", socket[] = "--unixsocket", save[] = "--save",
+                       empty[] = "", append[] = "--appendonly", no[] = "no", dir[] = "--dir";
         snprintf(name, sizeof name, "%s", programs[i]);
         char *const argv[] = {name,  port,   zero, socket, w->socket, save,
                               empty, append, no,   dir,    w->dir,    NULL};

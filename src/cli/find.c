@@ -51,7 +51,8 @@ static int look_everywhere(struct finder *f) {
     struct progress p;
     char cursor[64] = "";
     uint64_t looked = 0, done = 0;
-    struct find_query q = {.needle = find_needle(f->wanted), .places = FIND_ALL, .cursor = cursor, .most = 100};
+    struct find_query q = {
+        .needle = find_needle(f->wanted), .places = FIND_ALL, .cursor = cursor, .most = 100};
     int rc = 0;
     progress_begin(&p, "looking", size_of_all(f));
     do {
@@ -80,7 +81,8 @@ static bool is_new(cJSON *keys, const char *key) {
     return true;
 }
 
-static int ledger_batch(struct finder *f, const char *key, struct account *const *accounts, const uint32_t *which, uint32_t n) {
+static int ledger_batch(struct finder *f, const char *key, struct account *const *accounts,
+                        const uint32_t *which, uint32_t n) {
     struct buf name;
     buf_init(&name, 4096);
     buf_reset(&f->s.cmd);
@@ -96,7 +98,8 @@ static int ledger_batch(struct finder *f, const char *key, struct account *const
     for (size_t i = 0; r != NULL && i < r->elements && i < n; i++) {
         const redisReply *e = r->element[i];
         if (e->type == REDIS_REPLY_STRING)
-            cJSON_AddItemToArray(f->ledger, find_ledger_entry(accounts[which[i]]->name, key, (struct span){e->str, e->len}));
+            cJSON_AddItemToArray(
+                f->ledger, find_ledger_entry(accounts[which[i]]->name, key, (struct span){e->str, e->len}));
     }
     freeReplyObject(r);
     return r != NULL ? 0 : -1;
@@ -155,13 +158,24 @@ static void print_member(const char *name, const cJSON *o, const char *member) {
 }
 
 static void print_found(const cJSON *o) {
-    static const char *const members[][2] = {
-        {"id", "id"},           {"order key", "order_key"}, {"account", "account"},   {"worker", "worker"},   {"doing", "doing"},
-        {"next", "next"},       {"attempts", "attempts"},   {"look-ups", "lookups"},  {"dead letter", "dead_id"},
-        {"reason", "reason"},   {"code", "code"},           {"message", "message"},   {"status", "status"},   {"order id", "order_id"},
-        {"history", "history"}};
-    static const char *const times[][2] = {{"pushed", "enqueued_at"},     {"not before", "not_before"}, {"first attempt", "first_attempt_at"},
-                                           {"due", "due_at"},             {"died", "died_at"},          {"finished", "finished_at"}};
+    static const char *const members[][2] = {{"id", "id"},
+                                             {"order key", "order_key"},
+                                             {"account", "account"},
+                                             {"worker", "worker"},
+                                             {"doing", "doing"},
+                                             {"next", "next"},
+                                             {"attempts", "attempts"},
+                                             {"look-ups", "lookups"},
+                                             {"dead letter", "dead_id"},
+                                             {"reason", "reason"},
+                                             {"code", "code"},
+                                             {"message", "message"},
+                                             {"status", "status"},
+                                             {"order id", "order_id"},
+                                             {"history", "history"}};
+    static const char *const times[][2] = {
+        {"pushed", "enqueued_at"}, {"not before", "not_before"}, {"first attempt", "first_attempt_at"},
+        {"due", "due_at"},         {"died", "died_at"},          {"finished", "finished_at"}};
     printf("%s\n", cJSON_GetStringValue(cJSON_GetObjectItem(o, "place")));
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
         print_member(members[i][0], o, members[i][1]);
@@ -252,12 +266,16 @@ const struct verb verb_find = {
     .name = "find",
     .arguments = "QUEUE ID|KEY [--force] [--json]",
     .summary = "say where an order is now",
-    .help = "Looks for a job by its id or its order key: queued, in flight, delayed, waiting for its account, dead, or\n"
-            "a result that no consumer has taken; and what the ledger knows of the key. Exit 1 if there is nothing.\n"
-            "A queue with many jobs is looked through in small steps that do not hold up Redis; a job that moves\n"
-            "meanwhile is found where it goes.\n"
-            "\n"
-            "  --force   also in a queue that nobody configured\n"
-            "  --json    {\"queue\":…,\"wanted\":…,\"found\":[{\"place\":…,…}],\"ledger\":[{\"state\":…,…}]}\n",
+    .help =
+        "Looks for a job by its id or its order key: queued, in flight, delayed, waiting for its account, "
+        "dead, or\n"
+        "a result that no consumer has taken; and what the ledger knows of the key. Exit 1 if there is "
+        "nothing.\n"
+        "A queue with many jobs is looked through in small steps that do not hold up Redis; a job that "
+        "moves\n"
+        "meanwhile is found where it goes.\n"
+        "\n"
+        "  --force   also in a queue that nobody configured\n"
+        "  --json    {\"queue\":…,\"wanted\":…,\"found\":[{\"place\":…,…}],\"ledger\":[{\"state\":…,…}]}\n",
     .run = run,
 };

@@ -19,11 +19,13 @@ struct options {
 };
 
 static int read_options(const struct verb *self, struct options *o, int argc, char **argv) {
-    static const struct option longs[] = {
-        {"config", required_argument, NULL, 'c'}, {"reason", required_argument, NULL, 'r'},
-        {"for", required_argument, NULL, 'f'},    {"json", no_argument, NULL, 'j'},
-        {"force", no_argument, NULL, 'F'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {{"config", required_argument, NULL, 'c'},
+                                          {"reason", required_argument, NULL, 'r'},
+                                          {"for", required_argument, NULL, 'f'},
+                                          {"json", no_argument, NULL, 'j'},
+                                          {"force", no_argument, NULL, 'F'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
     bool pausing = strcmp(self->name, "pause") == 0;
     optind = 1;
     for (int c; (c = getopt_long(argc, argv, "c:h", longs, NULL)) != -1;) {
@@ -45,7 +47,8 @@ static int read_options(const struct verb *self, struct options *o, int argc, ch
                : cli_usage(self, "QUEUE and at most one ACCOUNT are expected");
 }
 
-static int report(const struct verb *verb, const struct options *o, const char *queue, const char *account, const redisReply *r) {
+static int report(const struct verb *verb, const struct options *o, const char *queue, const char *account,
+                  const redisReply *r) {
     bool pausing = strcmp(verb->name, "pause") == 0;
     uint64_t till = strtoull(r->element[1]->str, NULL, 10);
     bool was = r->element[0]->len > 0;
@@ -66,17 +69,14 @@ static int report(const struct verb *verb, const struct options *o, const char *
            : was   ? "goes on"
                    : "was not paused");
     if (pausing)
-        printf("%s%s%s", till > 0 ? " until " : " until resumed", at,
-               was ? " (it was paused before)" : "");
+        printf("%s%s%s", till > 0 ? " until " : " until resumed", at, was ? " (it was paused before)" : "");
     putchar('\n');
     return EXIT_FINE;
 }
 
-static int change(struct session *s, const struct options *o, const char *queue,
-                  const char *account) {
+static int change(struct session *s, const struct options *o, const char *queue, const char *account) {
     static const enum queue_key fixed[] = {KEY_PAUSES, KEY_GATES, KEY_ACCOUNTS, KEY_LIMITS, KEY_UNWELL};
-    if (session_queue(s, queue) < 0 ||
-        (account[0] != '\0' && session_account(s, queue, account) < 0))
+    if (session_queue(s, queue) < 0 || (account[0] != '\0' && session_account(s, queue, account) < 0))
         return s->code;
     session_begin(s, SCRIPT_PAUSE, 5, 4);
     session_keys(s, fixed, 5);

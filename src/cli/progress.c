@@ -13,10 +13,8 @@
 #define DRAW_NS   100000000u
 
 void progress_begin(struct progress *p, const char *what, uint64_t total) {
-    *p = (struct progress){.what = what,
-                           .shown = isatty(STDERR_FILENO) == 1,
-                           .total = total,
-                           .begun_ns = clock_boot_ns()};
+    *p = (struct progress){
+        .what = what, .shown = isatty(STDERR_FILENO) == 1, .total = total, .begun_ns = clock_boot_ns()};
 }
 
 /* How long the rest takes at the pace so far; nothing before there is a pace. */

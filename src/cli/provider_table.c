@@ -12,8 +12,7 @@
 typedef void (*row_fn)(const struct field *row, const char *path, void *out);
 
 /* Calls `write` for each row, parents first; paths as in "orderItemsList[].quantity". */
-static void walk(const struct field *rows, uint32_t count, const char *prefix, row_fn write,
-                 void *out) {
+static void walk(const struct field *rows, uint32_t count, const char *prefix, row_fn write, void *out) {
     for (uint32_t i = 0; i < count; i++) {
         char path[PATH_SIZE], inside[PATH_SIZE + 4];
         snprintf(path, sizeof(path), "%s%s", prefix, rows[i].name);
@@ -46,8 +45,7 @@ const char *provider_auth_words(const struct provider *p) {
     static const char *const words[] = {
         [AUTH_NONE] = "none",
         [AUTH_BEARER] = "bearer token (`token`)",
-        [AUTH_BEARER_ORGANIZATION] =
-            "bearer token (`token`) and header X-S2-Organization (`organization`)",
+        [AUTH_BEARER_ORGANIZATION] = "bearer token (`token`) and header X-S2-Organization (`organization`)",
         [AUTH_BASIC] = "HTTP Basic (`key`, `secret`)",
         [AUTH_CONFIGURED] = "by configuration (`auth`)",
     };
@@ -103,9 +101,9 @@ static void write_rules(const struct field *row, struct buf *rules) {
     if (row->allowed != NULL)
         add_allowed(rules, row);
     if ((row->flags & FIELD_DATETIME) != 0)
-        add_rule(rules, (row->flags & FIELD_UTC) != 0        ? "date and time with offset, in UTC"
+        add_rule(rules, (row->flags & FIELD_UTC) != 0       ? "date and time with offset, in UTC"
                         : (row->flags & FIELD_ISO8601) != 0 ? "ISO 8601, offset optional"
-                                                             : "RFC 3339");
+                                                            : "RFC 3339");
     if ((row->flags & FIELD_TRIMMED) != 0)
         add_rule(rules, "no white space at its ends");
     if ((row->flags & FIELD_ORDER_KEY) != 0)
@@ -132,12 +130,10 @@ static void write_facts(const struct provider *p, const char *bullet, struct buf
              p->path != NULL ? p->path : "<create_path>");
     buf_addf(out, "%sauthentication: %s\n", bullet, provider_auth_words(p));
     buf_addf(out, "%sorder key: %s\n", bullet,
-             p->order_key_pointer != NULL ? p->order_key_pointer
-                                          : "by configuration (`key_pointer`)");
+             p->order_key_pointer != NULL ? p->order_key_pointer : "by configuration (`key_pointer`)");
     buf_addf(out, "%slook-up: %s\n", bullet, provider_lookup_words(p));
     if (p->default_rate > 0)
-        buf_addf(out, "%srate by default: %g/s, burst %u\n", bullet, p->default_rate,
-                 p->default_burst);
+        buf_addf(out, "%srate by default: %g/s, burst %u\n", bullet, p->default_rate, p->default_burst);
     buf_addf(out, "%sdocument: %s\n", bullet, p->seed);
 }
 
@@ -145,9 +141,12 @@ void provider_write_text(const struct provider *p, struct buf *out) {
     buf_addf(out, "%s: %s\n\n", p->name, p->title);
     write_facts(p, "  ", out);
     if (p->fields == NULL) {
-        buf_add_str(out, "\n  Any JSON object is an order, unless fields_file says more. The keys of its accounts:\n\n");
+        buf_add_str(
+            out,
+            "\n  Any JSON object is an order, unless fields_file says more. The keys of its accounts:\n\n");
         config_help_http_json(out);
-        buf_add_str(out, "\n  docs/providers.md shows six well-known APIs; `dray try ACCOUNT FILE --dry-run` the request that comes of it.\n");
+        buf_add_str(out, "\n  docs/providers.md shows six well-known APIs; `dray try ACCOUNT FILE --dry-run` "
+                         "the request that comes of it.\n");
         return;
     }
     buf_add_char(out, '\n');

@@ -114,7 +114,8 @@ static void push_all(struct push *p, struct outcome_of_push *out) {
 
 /* ---- what is said at the end ---- */
 
-static void print_json(struct push *p, const struct outcome_of_push *out, const char *error, uint64_t resume) {
+static void print_json(struct push *p, const struct outcome_of_push *out, const char *error,
+                       uint64_t resume) {
     const struct sender *s = out != NULL ? &out->sender : NULL;
     struct push_end end = {
         .warned_lines = p->warned.list,
@@ -137,8 +138,7 @@ static int nothing_pushed(struct push *p, int code, const char *why) {
     return code;
 }
 
-static const char *reason(const struct push *p, const struct outcome_of_push *out,
-                          char text[static 1024]) {
+static const char *reason(const struct push *p, const struct outcome_of_push *out, char text[static 1024]) {
     const struct sender *s = &out->sender;
     if (s->state != SEND_FINE)
         snprintf(text, 1024, "%s", s->err.text);
@@ -148,8 +148,7 @@ static const char *reason(const struct push *p, const struct outcome_of_push *ou
     else if (out->interrupted)
         snprintf(text, 1024, "interrupted");
     else
-        snprintf(text, 1024, "%s could not be read any further: %s", p->source.name,
-                 strerror(errno));
+        snprintf(text, 1024, "%s could not be read any further: %s", p->source.name, strerror(errno));
     return text;
 }
 
@@ -168,8 +167,8 @@ static int report_broken(struct push *p, const struct outcome_of_push *out) {
     if (s->through > 0)
         fprintf(stderr, ", those up to line %" PRIu64, s->through);
     if (s->state == SEND_UNSURE)
-        fprintf(stderr, "; whether the %u of lines %" PRIu64 " to %" PRIu64 " were is not known",
-                s->count, s->first, s->last);
+        fprintf(stderr, "; whether the %u of lines %" PRIu64 " to %" PRIu64 " were is not known", s->count,
+                s->first, s->last);
     fprintf(stderr, ".\nThe rest: --from %" PRIu64 "%s\n", resume,
             s->state == SEND_UNSURE
                 ? " (a job that is pushed twice does not order twice: its order key is the same)"
@@ -184,8 +183,7 @@ static int report_done(struct push *p, const struct outcome_of_push *out) {
         return EXIT_FINE;
     }
     struct span key = s->keys.key[KEY_JOBS];
-    printf("pushed %" PRIu64 " job%s to %.*s", s->pushed, s->pushed == 1 ? "" : "s", (int)key.len,
-           key.ptr);
+    printf("pushed %" PRIu64 " job%s to %.*s", s->pushed, s->pushed == 1 ? "" : "s", (int)key.len, key.ptr);
     if (p->invalid > 0)
         printf(", skipped %" PRIu64 " with faults", p->invalid);
     putchar('\n');
@@ -342,32 +340,30 @@ static int run(const struct verb *self, int argc, char **argv) {
 
 const struct verb verb_push = {
     .name = "push",
-    .arguments =
-        "QUEUE [FILE] [--orders] [--skip-invalid] [--dry-run] [--from LINE] [-c FILE] [--json]",
+    .arguments = "QUEUE [FILE] [--orders] [--skip-invalid] [--dry-run] [--from LINE] [-c FILE] [--json]",
     .summary = "check jobs and push them on a queue",
-    .help =
-        "FILE (or stdin) holds one job a line: {\"id\":…,\"order\":{…}}. Every line is checked as "
-        "a\n"
-        "worker would, by the accounts of the configuration, before anything is pushed. With a "
-        "fault\n"
-        "nothing is pushed: all faults are printed with their lines, exit 1. Warnings name what breaks\n"
-        "no rule and looks like a mistake (a member nearly known, an order without a key of its own).\n"
-        "\n"
-        "  --orders         a line is the order itself; its own key becomes the job's id\n"
-        "  --account NAME   with --orders: the account; else the queue's default\n"
-        "  --skip-invalid   push the lines that have no fault\n"
-        "  --dry-run        only check\n"
-        "  --from LINE      begin at that line: to go on after a push that broke\n"
-        "  -c, --config FILE\n"
-        "  --json           "
-        "{\"queue\",\"invalid_lines\":[{\"line\",\"fault_count\",\"faults\"}],\n"
-        "                   \"warned_lines\":[{\"line\",\"warnings\"}],\"jobs\",\"invalid\",\n"
-        "                   \"pushed\",\"unsure\",\"resume_line\",\"error\",\"ok\"}\n"
-        "\n"
-        "When the connection breaks, it is made again for up to 20 s, and each batch goes in "
-        "exactly\n"
-        "once. Where that fails, the last line says how many jobs surely were pushed and where to "
-        "go\n"
-        "on. Exit 3 when Redis is out of reach from the start.\n",
+    .help = "FILE (or stdin) holds one job a line: {\"id\":…,\"order\":{…}}. Every line is checked as "
+            "a\n"
+            "worker would, by the accounts of the configuration, before anything is pushed. With a "
+            "fault\n"
+            "nothing is pushed: all faults are printed with their lines, exit 1. Warnings name what breaks\n"
+            "no rule and looks like a mistake (a member nearly known, an order without a key of its own).\n"
+            "\n"
+            "  --orders         a line is the order itself; its own key becomes the job's id\n"
+            "  --account NAME   with --orders: the account; else the queue's default\n"
+            "  --skip-invalid   push the lines that have no fault\n"
+            "  --dry-run        only check\n"
+            "  --from LINE      begin at that line: to go on after a push that broke\n"
+            "  -c, --config FILE\n"
+            "  --json           "
+            "{\"queue\",\"invalid_lines\":[{\"line\",\"fault_count\",\"faults\"}],\n"
+            "                   \"warned_lines\":[{\"line\",\"warnings\"}],\"jobs\",\"invalid\",\n"
+            "                   \"pushed\",\"unsure\",\"resume_line\",\"error\",\"ok\"}\n"
+            "\n"
+            "When the connection breaks, it is made again for up to 20 s, and each batch goes in "
+            "exactly\n"
+            "once. Where that fails, the last line says how many jobs surely were pushed and where to "
+            "go\n"
+            "on. Exit 3 when Redis is out of reach from the start.\n",
     .run = run,
 };

@@ -105,8 +105,7 @@ struct sender {
 };
 
 /* Takes the connection. 0, or -1 out of memory. sender_deinit() in both cases. */
-int sender_init(struct sender *s, const struct config *config, const char *queue,
-                redisContext *redis);
+int sender_init(struct sender *s, const struct config *config, const char *queue, redisContext *redis);
 void sender_deinit(struct sender *s);
 /* Sends when the batch is full. */
 enum send_state sender_add(struct sender *s, struct span job, uint64_t line);

@@ -53,8 +53,7 @@ static bool wrap_order(struct checker *c, struct span order, uint64_t now_unix_m
     uint32_t node = a != NULL ? provider_order_key(a->provider, a, &c->doc, 0, &pointer) : JSON_NONE;
     bool string = node != JSON_NONE && json_type(&c->doc, node) == JSON_STRING;
     if (!string && (node == JSON_NONE || !c->doc.nodes[node].integer)) {
-        faults_add(&c->faults, "id",
-                   "the order has no key of its own%s%s, which --orders takes for the id",
+        faults_add(&c->faults, "id", "the order has no key of its own%s%s, which --orders takes for the id",
                    pointer != NULL ? " at " : "", pointer != NULL ? pointer : "");
         return false;
     }

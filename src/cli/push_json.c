@@ -14,7 +14,8 @@ static bool print(const char *before, cJSON *part, size_t from, const char *afte
 }
 
 void push_json_begin(const char *queue) {
-    printf("{\"queue\":\"%s\",\"invalid_lines\":[", queue); /* a name holds nothing to escape: dray/account.h */
+    /* a name holds nothing to escape: dray/account.h */
+    printf("{\"queue\":\"%s\",\"invalid_lines\":[", queue);
 }
 
 bool push_json_line(bool first, uint64_t line, const struct faults *faults) {

@@ -30,8 +30,7 @@ static const char script[] = "local m = redis.call('GET', KEYS[2]) or '' "
                              "redis.call('SET', KEYS[2], ARGV[2], 'EX', " MARKER_TTL_S ") "
                              "return n";
 
-int sender_init(struct sender *s, const struct config *config, const char *queue,
-                redisContext *redis) {
+int sender_init(struct sender *s, const struct config *config, const char *queue, redisContext *redis) {
     struct rng rng;
     *s = (struct sender){.config = config, .redis = redis};
     buf_init(&s->values, COMMAND_MAX);
@@ -131,8 +130,7 @@ static enum answer send_once(struct sender *s, bool unsure) {
     } else if (reply->type == REDIS_REPLY_STRING) {
         read_marker(s, reply->str);
     } else {
-        const char *error =
-            reply->type == REDIS_REPLY_ERROR ? reply->str : "an answer of another kind";
+        const char *error = reply->type == REDIS_REPLY_ERROR ? reply->str : "an answer of another kind";
         err_set(&s->err, "Redis: %s", error);
         if (is_passing(error))
             answer = PASSING;

@@ -11,8 +11,7 @@
 static FILE *temporary_file(struct err *err) {
     const char *dir = getenv("TMPDIR");
     char path[4096];
-    int n = snprintf(path, sizeof(path), "%s/dray-push-XXXXXX",
-                     dir != NULL && *dir != '\0' ? dir : "/tmp");
+    int n = snprintf(path, sizeof(path), "%s/dray-push-XXXXXX", dir != NULL && *dir != '\0' ? dir : "/tmp");
     int fd = n > 0 && (size_t)n < sizeof(path) ? mkostemp(path, O_CLOEXEC) : -1;
     if (fd < 0) {
         err_set(err, "can't make a temporary file for stdin (TMPDIR names another directory): %s",
@@ -37,9 +36,8 @@ static int spool(FILE *from, FILE *to, struct err *err) {
     if (ferror(from))
         return err_set(err, "stdin: %s", strerror(errno));
     if (ferror(to) || fflush(to) != 0)
-        return err_set(
-            err, "stdin can't be kept in a temporary file (TMPDIR names another directory): %s",
-            strerror(errno));
+        return err_set(err, "stdin can't be kept in a temporary file (TMPDIR names another directory): %s",
+                       strerror(errno));
     return 0;
 }
 

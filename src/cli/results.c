@@ -26,9 +26,8 @@
 static const struct timespec retry_gap = {.tv_nsec = 250000000};
 
 /* Removes one from `printing`, and puts it back where it was taken from; 0 where another did. */
-static const char give_back[] =
-    "if redis.call('LREM', KEYS[1], -1, ARGV[1]) == 0 then return 0 end "
-    "return redis.call('RPUSH', KEYS[2], ARGV[1])";
+static const char give_back[] = "if redis.call('LREM', KEYS[1], -1, ARGV[1]) == 0 then return 0 end "
+                                "return redis.call('RPUSH', KEYS[2], ARGV[1])";
 
 struct reader {
     const struct verb *verb;
@@ -36,8 +35,8 @@ struct reader {
     redisContext *redis;
     char from[512], printing[528]; /* keys */
     bool wait;
-    uint64_t left; /* results still to print */
-    bool printed;  /* `last` was printed and is not yet removed */
+    uint64_t left;         /* results still to print */
+    bool printed;          /* `last` was printed and is not yet removed */
     struct buf last, line; /* as it stands in Redis; as it is printed */
     struct buf shown;      /* on a terminal: the line, escaped */
     struct err err;
@@ -80,8 +79,7 @@ static enum step recover(struct reader *r) {
 static enum step remove_printed(struct reader *r) {
     if (!r->printed)
         return STEP_DONE;
-    redisReply *reply =
-        redisCommand(r->redis, "LREM %s -1 %b", r->printing, r->last.data, r->last.len);
+    redisReply *reply = redisCommand(r->redis, "LREM %s -1 %b", r->printing, r->last.data, r->last.len);
     enum step step = check_reply(r, reply);
     freeReplyObject(reply);
     if (step == STEP_DONE)
@@ -92,9 +90,8 @@ static enum step remove_printed(struct reader *r) {
 /* Moves the next result to `printing` and into r->last. */
 static enum step take(struct reader *r) {
     redisReply *reply =
-        r->wait
-            ? redisCommand(r->redis, "BLMOVE %s %s RIGHT LEFT %d", r->from, r->printing, BLOCK_S)
-            : redisCommand(r->redis, "LMOVE %s %s RIGHT LEFT", r->from, r->printing);
+        r->wait ? redisCommand(r->redis, "BLMOVE %s %s RIGHT LEFT %d", r->from, r->printing, BLOCK_S)
+                : redisCommand(r->redis, "LMOVE %s %s RIGHT LEFT", r->from, r->printing);
     enum step step = check_reply(r, reply);
     if (step == STEP_DONE) {
         buf_reset(&r->last);
@@ -110,8 +107,8 @@ static enum step take(struct reader *r) {
 
 /* The result that could not be printed goes back. Returns what to say of it. */
 static const char *put_back(struct reader *r) {
-    redisReply *reply = redisCommand(r->redis, "EVAL %s 2 %s %s %b", give_back, r->printing,
-                                     r->from, r->last.data, r->last.len);
+    redisReply *reply = redisCommand(r->redis, "EVAL %s 2 %s %s %b", give_back, r->printing, r->from,
+                                     r->last.data, r->last.len);
     bool back = reply != NULL && reply->type == REDIS_REPLY_INTEGER;
     freeReplyObject(reply);
     return back ? "it was put back" : "the next `dray results` will print it";
@@ -153,7 +150,8 @@ static void write_line(struct span result, struct buf *line) {
             from = i += skip;
             continue;
         }
-        if (inside && c == '\\' && i + 1 < result.len && result.ptr[i + 1] != '\n' && result.ptr[i + 1] != '\r')
+        if (inside && c == '\\' && i + 1 < result.len && result.ptr[i + 1] != '\n' &&
+            result.ptr[i + 1] != '\r')
             i++;
         else if (c == '"')
             inside = !inside;
@@ -198,8 +196,7 @@ static enum step one_result(struct reader *r) {
 }
 
 static bool connect_once(struct reader *r) {
-    const struct timeval limit = {.tv_sec =
-                                      BLOCK_S + r->config->redis.command_timeout_ms / 1000 + 1};
+    const struct timeval limit = {.tv_sec = BLOCK_S + r->config->redis.command_timeout_ms / 1000 + 1};
     if (r->redis != NULL)
         redisFree(r->redis);
     r->redis = redis_connect_sync_key(&r->config->redis, r->from, &r->err);
@@ -224,8 +221,7 @@ static enum step connect_again(struct reader *r) {
 
 static int read_results(struct reader *r) {
     enum step step = recover(r);
-    while (step == STEP_DONE || step == STEP_BROKEN ||
-           (step == STEP_EMPTY && r->wait && r->left > 0)) {
+    while (step == STEP_DONE || step == STEP_BROKEN || (step == STEP_EMPTY && r->wait && r->left > 0)) {
         if (step == STEP_BROKEN && connect_again(r) != STEP_DONE)
             break;
         if (cli_interrupted && !r->printed)
@@ -238,8 +234,7 @@ static int read_results(struct reader *r) {
 
 static void warn_of_unknown_queue(const struct config *config, const char *queue) {
     if (config->queue_count > 0 && config_queue(config, queue) == NULL)
-        fprintf(stderr, "dray results: no account of the configuration names a queue '%s'\n",
-                queue);
+        fprintf(stderr, "dray results: no account of the configuration names a queue '%s'\n", queue);
 }
 
 static int run_reader(struct reader *r, const char *queue) {

@@ -41,8 +41,7 @@ static void on_stopped(void *arg, int exit_code) {
 /* The second TERM or INT ends at once: the lease runs out and others recover what is left. */
 static void end(struct program *p) {
     if (p->ending) {
-        log_msg(LOG_WARN, "ended_at_once",
-                "a second signal; what is in flight is left to recovery");
+        log_msg(LOG_WARN, "ended_at_once", "a second signal; what is in flight is left to recovery");
         log_stop();
         _exit(EXIT_FAILED);
     }
@@ -98,7 +97,8 @@ static void raise_file_limit(uint32_t needed) {
     setrlimit(RLIMIT_NOFILE, &limit);
     if (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < needed + 64)
         log_msg(LOG_WARN, "file_limit",
-                "the limit of open files is %llu, max_inflight and the admin server want %u: raise it (ulimit -n, "
+                "the limit of open files is %llu, max_inflight and the admin server want %u: raise it "
+                "(ulimit -n, "
                 "LimitNOFILE=)",
                 (unsigned long long)limit.rlim_cur, needed + 64);
 }

@@ -113,8 +113,7 @@ static int read_listen(struct arguments *a, const char *text, struct err *err) {
     return 0;
 }
 
-static int read_number(uint64_t *n, const char *name, const char *text, uint64_t max,
-                       struct err *err) {
+static int read_number(uint64_t *n, const char *name, const char *text, uint64_t max, struct err *err) {
     char *end;
     unsigned long long v = strtoull(text, &end, 10);
     if (text[0] < '0' || text[0] > '9' || *end != '\0' || v > max)
@@ -161,8 +160,7 @@ static int read_option(struct arguments *a, int c, const char *name, struct err 
 static void print_start(const struct arguments *a, const struct sandbox *s) {
     const char *host = a->sandbox.host == NULL ? "0.0.0.0" : a->sandbox.host;
     bool v6 = strchr(host, ':') != NULL;
-    printf("sandbox listening on http://%s%s%s:%u\n", v6 ? "[" : "", host, v6 ? "]" : "",
-           sandbox_port(s));
+    printf("sandbox listening on http://%s%s%s:%u\n", v6 ? "[" : "", host, v6 ? "]" : "", sandbox_port(s));
     if (!a->quiet)
         puts("`dray sandbox --help` lists its paths and magic order keys; SIGINT or SIGTERM ends "
              "it.");

@@ -39,8 +39,7 @@ void session_close(struct session *s) {
 }
 
 static bool name_ok(const char *name) {
-    static const char allowed[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
     size_t n = strlen(name);
     return n > 0 && n <= NAME_MAX_LEN && strspn(name, allowed) == n;
 }
@@ -84,8 +83,9 @@ static int known_queue(struct session *s, const char *queue) {
     nearest_init(&nearest, queue);
     for (uint32_t i = 0; i < s->config->queue_count; i++)
         nearest_try(&nearest, s->config->queues[i].name);
-    s->code = cli_usage(s->verb, "no queue '%s' is configured, and Redis has nothing of one%s; --force takes it as it is",
-                        queue, nearest_hint(&nearest, hint));
+    s->code = cli_usage(
+        s->verb, "no queue '%s' is configured, and Redis has nothing of one%s; --force takes it as it is",
+        queue, nearest_hint(&nearest, hint));
     return -1;
 }
 
@@ -105,7 +105,8 @@ int session_account(struct session *s, const char *queue, const char *account) {
     for (uint32_t i = 0; i < s->config->account_count; i++)
         if (strcmp(s->config->accounts[i]->queue, queue) == 0)
             nearest_try(&nearest, s->config->accounts[i]->name);
-    s->code = cli_usage(s->verb, "queue %s has no account '%s'%s", queue, account, nearest_hint(&nearest, hint));
+    s->code =
+        cli_usage(s->verb, "queue %s has no account '%s'%s", queue, account, nearest_hint(&nearest, hint));
     return -1;
 }
 
@@ -148,9 +149,8 @@ int session_send(struct session *s) {
 }
 
 static redisReply *broken(struct session *s) {
-    s->code =
-        cli_fail(s->verb, "Redis: %s; what was done stays done, the command may be given again",
-                 s->redis->errstr);
+    s->code = cli_fail(s->verb, "Redis: %s; what was done stays done, the command may be given again",
+                       s->redis->errstr);
     return NULL;
 }
 
@@ -180,8 +180,7 @@ redisReply *session_call(struct session *s, enum script_id script) {
     if (session_send(s) < 0)
         return NULL;
     redisReply *reply = read_reply(s);
-    if (reply == NULL || reply->type != REDIS_REPLY_ERROR ||
-        strncmp(reply->str, "NOSCRIPT", 8) != 0)
+    if (reply == NULL || reply->type != REDIS_REPLY_ERROR || strncmp(reply->str, "NOSCRIPT", 8) != 0)
         return checked(s, reply);
     freeReplyObject(reply);
     reply = session_command(s, "SCRIPT LOAD %b", scripts[script].text, scripts[script].len);

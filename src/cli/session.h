@@ -15,7 +15,7 @@ struct session {
     bool force;     /* --force: a queue that nobody configured and Redis does not know is taken as it is */
     struct buf cmd; /* the command being written */
     struct err *refusal; /* where set, an error reply is put there and not printed */
-    int code;       /* why session_open or a call failed, for the caller to return */
+    int code;            /* why session_open or a call failed, for the caller to return */
 };
 
 /* Loads the configuration and connects; of `s` only `force` must be set. 0, or -1 with a message printed and `code`

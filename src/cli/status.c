@@ -36,8 +36,8 @@ static struct span text_of(const redisReply *r) {
 
 /* Of what has waited longest: queued, for its account, or past its time. -1: nothing does, or nobody says since when. */
 static int64_t oldest_age(struct json_doc *doc, const redisReply *r, int64_t now_ms) {
-    uint64_t since[] = {job_enqueued_ms(doc, text_of(r->element[4])), record_since_ms(doc, text_of(r->element[8])),
-                        strtoull(r->element[9]->str, NULL, 10)};
+    uint64_t since[] = {job_enqueued_ms(doc, text_of(r->element[4])),
+                        record_since_ms(doc, text_of(r->element[8])), strtoull(r->element[9]->str, NULL, 10)};
     uint64_t first = 0;
     for (size_t i = 0; i < sizeof(since) / sizeof(since[0]); i++)
         if (since[i] > 0 && (first == 0 || since[i] < first))
@@ -101,7 +101,8 @@ static void fill(struct status *st, size_t i, const redisReply *r, struct snapsh
     }
     *last = n->sample;
     const struct queue_config *q = config_queue(st->s.config, st->queues[i]);
-    if (q != NULL && q->results_high_water > 0 && (uint64_t)snapshot_number(n, "results") >= q->results_high_water)
+    if (q != NULL && q->results_high_water > 0 &&
+        (uint64_t)snapshot_number(n, "results") >= q->results_high_water)
         n->high_water = q->results_high_water;
     n->redis_full = trouble_redis_full(&st->s);
 }
@@ -249,8 +250,7 @@ static int choose_queues(struct status *st, char **named, int count) {
     return -1;
 }
 
-static int run_status(const struct verb *self, struct status *st, const char *path, char **named,
-                      int count) {
+static int run_status(const struct verb *self, struct status *st, const char *path, char **named, int count) {
     json_init(&st->doc, UINT32_MAX);
     buf_init(&st->out, OUT_MAX);
     int code = session_open(&st->s, self, path) < 0 ? st->s.code : choose_queues(st, named, count);
@@ -265,12 +265,10 @@ static int run_status(const struct verb *self, struct status *st, const char *pa
 }
 
 static int run(const struct verb *self, int argc, char **argv) {
-    static const struct option longs[] = {{"config", required_argument, NULL, 'c'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {"watch", no_argument, NULL, 'w'},
-                                          {"force", no_argument, NULL, 'F'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {
+        {"config", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'},
+        {"watch", no_argument, NULL, 'w'},        {"force", no_argument, NULL, 'F'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
     struct status st = {.json = false};
     const char *path = NULL;
     optind = 1;
@@ -291,9 +289,11 @@ const struct verb verb_status = {
     .summary = "show queues, accounts and workers",
     .help =
         "Accounts say what keeps them, those in trouble first: held (refused credentials), breaker_open,\n"
-        "paused_by_provider, paused_by_operator, limited (their rate or concurrency). `oldest` is the age of what "
+        "paused_by_provider, paused_by_operator, limited (their rate or concurrency). `oldest` is the age of "
+        "what "
         "has\n"
-        "waited longest, queued, for its account or past its time; of a queued job where its producer gave enqueued_at.\n"
+        "waited longest, queued, for its account or past its time; of a queued job where its producer gave "
+        "enqueued_at.\n"
         "\n"
         "  --watch   redraw every second until interrupted, as much as the terminal has rows for (with\n"
         "            --json: a line a second)\n"

@@ -15,7 +15,8 @@ static double rounded(double v) {
 static void add_pause(cJSON *o, const char *pause) {
     const char *reason;
     int64_t till = pause_parts(pause, &reason);
-    cJSON *paused = pause[0] != '\0' ? cJSON_AddObjectToObject(o, "paused") : cJSON_AddNullToObject(o, "paused");
+    cJSON *paused =
+        pause[0] != '\0' ? cJSON_AddObjectToObject(o, "paused") : cJSON_AddNullToObject(o, "paused");
     if (pause[0] == '\0')
         return;
     tree_add_i64(paused, "until", till);

@@ -78,7 +78,8 @@ static void add_why(struct buf *out, const struct snapshot *s, const struct acco
         add_wait(out, s, a, "BREAKER OPEN: the provider fails");
         return;
     case ACCOUNT_LIMITED:
-        buf_add_str(out, a->limit > 0 && a->conc >= a->limit ? "limited: at its concurrency" : "limited: at its rate");
+        buf_add_str(out, a->limit > 0 && a->conc >= a->limit ? "limited: at its concurrency"
+                                                             : "limited: at its rate");
         return;
     case ACCOUNT_OK:
         buf_add_str(out, "ok");
@@ -98,16 +99,14 @@ static void add_accounts(struct buf *out, const struct snapshot *s) {
     struct account_view a;
     char under_way[48], tokens[64], fails[48];
     if (snapshot_accounts(s) > 0)
-        buf_addf(out, "  %-24s %9s %12s %18s %8s  state\n", "account", "waiting", "under way",
-                 "tokens", "failures");
+        buf_addf(out, "  %-24s %9s %12s %18s %8s  state\n", "account", "waiting", "under way", "tokens",
+                 "failures");
     for (size_t i = 0; i < snapshot_accounts(s); i++) {
         snapshot_account(s, i, &a);
-        snprintf(under_way, sizeof(under_way), a.limit > 0 ? "%lld of %lld" : "%lld", a.conc,
-                 a.limit);
-        snprintf(tokens, sizeof(tokens), a.rate > 0 ? "%.0f of %lld, %g/s" : "no limit", a.tokens,
-                 a.burst, a.rate);
-        snprintf(fails, sizeof(fails), a.failures > 0 ? "%lld of %lld" : "%lld", a.fails,
-                 a.failures);
+        snprintf(under_way, sizeof(under_way), a.limit > 0 ? "%lld of %lld" : "%lld", a.conc, a.limit);
+        snprintf(tokens, sizeof(tokens), a.rate > 0 ? "%.0f of %lld, %g/s" : "no limit", a.tokens, a.burst,
+                 a.rate);
+        snprintf(fails, sizeof(fails), a.failures > 0 ? "%lld of %lld" : "%lld", a.fails, a.failures);
         buf_addf(out, "  %-24s %9lld %12s %18s %8s  ", a.name, a.waiting, under_way, tokens, fails);
         add_why(out, s, &a);
         add_token(out, s, &a);
@@ -125,15 +124,14 @@ static void add_workers(struct buf *out, const struct snapshot *s) {
         buf_add_str(out, "  NO WORKER\n");
         return;
     }
-    buf_addf(out, "  %-32s %-20s %-9s %9s %10s  lease\n", "worker", "host", "version", "in flight",
-             "up");
+    buf_addf(out, "  %-32s %-20s %-9s %9s %10s  lease\n", "worker", "host", "version", "in flight", "up");
     for (size_t i = 0; i < snapshot_workers(s); i++) {
         struct buf up;
         buf_init(&up, 64);
         snapshot_worker(s, i, &w);
         add_age(&up, w.uptime_ms);
-        buf_addf(out, "  %-32s %-20s %-9s %9" PRId64 " %10s  ", w.name, w.host, w.version,
-                 w.inflight, buf_cstr(&up));
+        buf_addf(out, "  %-32s %-20s %-9s %9" PRId64 " %10s  ", w.name, w.host, w.version, w.inflight,
+                 buf_cstr(&up));
         buf_deinit(&up);
         if (w.lease_left_ms > 0)
             add_age(out, w.lease_left_ms);
@@ -163,14 +161,16 @@ void status_text(const struct snapshot *s, struct buf *out) {
     buf_add_str(out, "\n ");
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
         buf_addf(out, " %s %" PRId64 "  ", sizes[i], snapshot_number(s, sizes[i]));
-    buf_addf(out, " in flight %" PRId64 "   dead %" PRId64 "   results %" PRId64 "   oldest ",
-             inflight, snapshot_number(s, "dead"), snapshot_number(s, "results"));
+    buf_addf(out, " in flight %" PRId64 "   dead %" PRId64 "   results %" PRId64 "   oldest ", inflight,
+             snapshot_number(s, "dead"), snapshot_number(s, "results"));
     add_age(out, s->oldest_ms);
     add_rate(out, "in", s->in_per_s);
     add_rate(out, "out", s->out_per_s);
     buf_add_char(out, '\n');
     if (s->high_water > 0)
-        buf_addf(out, "  RESULTS FULL: results_high_water (%" PRIu64 ") is reached; nothing is claimed until they are consumed\n",
+        buf_addf(out,
+                 "  RESULTS FULL: results_high_water (%" PRIu64
+                 ") is reached; nothing is claimed until they are consumed\n",
                  s->high_water);
     if (s->redis_full)
         buf_add_str(out, "  REDIS IS FULL: nothing is pushed or claimed until it has memory again\n");

@@ -9,17 +9,18 @@ static const struct {
     enum queue_key key;
     const char *type;
 } kinds[] = {
-    {KEY_JOBS, "list"},      {KEY_TAKEN, "list"},   {KEY_RESULTS, "list"},     {KEY_DEAD, "zset"},
-    {KEY_DEAD_ENTRIES, "hash"}, {KEY_DELAYED, "zset"}, {KEY_WAITING, "zset"},  {KEY_GATES, "zset"},
-    {KEY_PARKED, "hash"},    {KEY_ACCOUNTS, "hash"}, {KEY_LIMITS, "hash"},     {KEY_PAUSES, "hash"},
-    {KEY_STATS, "hash"},     {KEY_WORKERS, "zset"}, {KEY_WORKERS_INFO, "hash"},
+    {KEY_JOBS, "list"},         {KEY_TAKEN, "list"},    {KEY_RESULTS, "list"},      {KEY_DEAD, "zset"},
+    {KEY_DEAD_ENTRIES, "hash"}, {KEY_DELAYED, "zset"},  {KEY_WAITING, "zset"},      {KEY_GATES, "zset"},
+    {KEY_PARKED, "hash"},       {KEY_ACCOUNTS, "hash"}, {KEY_LIMITS, "hash"},       {KEY_PAUSES, "hash"},
+    {KEY_STATS, "hash"},        {KEY_WORKERS, "zset"},  {KEY_WORKERS_INFO, "hash"},
 };
 
 void trouble_wrong_keys(struct session *s, struct buf *out) {
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         struct span key = s->keys.key[kinds[i].key];
         redisReply *r = redisCommand(s->redis, "TYPE %b", key.ptr, key.len);
-        if (r != NULL && r->type == REDIS_REPLY_STATUS && strcmp(r->str, "none") != 0 && strcmp(r->str, kinds[i].type) != 0) {
+        if (r != NULL && r->type == REDIS_REPLY_STATUS && strcmp(r->str, "none") != 0 &&
+            strcmp(r->str, kinds[i].type) != 0) {
             buf_add_str(out, out->len > 0 ? "; " : "");
             buf_add_span(out, key);
             buf_addf(out, " holds a %s where dray keeps a %s; rename it", r->str, kinds[i].type);

@@ -34,8 +34,8 @@ static void read_account(const struct snapshot *s, size_t i, struct account_view
     double ts;
     char probe[64] = "-";
     *a = (struct account_view){.name = part[0]->str, .pause = part[3]->str, .mode = 'n'};
-    sscanf(part[1]->str, "%lf %lf %lld %lld %c %lld %lld %63s %lld %63s", &a->tokens, &ts,
-           &a->conc, &a->fails, &a->mode, &a->till, &a->cool, probe, &a->refused, a->code);
+    sscanf(part[1]->str, "%lf %lf %lld %lld %c %lld %lld %63s %lld %63s", &a->tokens, &ts, &a->conc,
+           &a->fails, &a->mode, &a->till, &a->cool, probe, &a->refused, a->code);
     if (strcmp(a->code, "-") == 0)
         a->code[0] = '\0';
     sscanf(part[2]->str, "%lf %lld %lld %lld", &a->rate, &a->burst, &a->limit, &a->failures);
@@ -133,7 +133,8 @@ static size_t *places(size_t count) {
 bool snapshot_init(struct snapshot *s) {
     s->accounts = places(snapshot_accounts(s));
     s->workers = places(snapshot_workers(s));
-    s->infos = calloc(snapshot_workers(s) + 1, sizeof(cJSON *)); /* NULL where a worker's words are no JSON */
+    /* NULL where a worker's words are no JSON */
+    s->infos = calloc(snapshot_workers(s) + 1, sizeof(cJSON *));
     if (s->accounts == NULL || s->workers == NULL || s->infos == NULL)
         return false;
     for (size_t i = 0; i < snapshot_workers(s); i++) {

@@ -18,8 +18,8 @@
 #include "queue/order_hash.h"
 #include "worker/worker.h"
 
-#define ORDER_MAX  (64u << 20) /* bytes */
-#define START_MS   20000       /* for Redis to let the worker in */
+#define ORDER_MAX (64u << 20) /* bytes */
+#define START_MS  20000       /* for Redis to let the worker in */
 
 struct options {
     const char *config, *key;
@@ -38,8 +38,11 @@ static void wrap(struct attempt *a, const char *key) {
     while (order.len > 0 && strchr(" \t\r\n", order.ptr[order.len - 1]) != NULL)
         order.len--;
     order_hash(order, hash);
-    buf_addf(&a->job, "{\"id\":\"try-%s\",\"account\":\"%s\",\"reply_to\":\"%s:{%s}:try:%016" PRIx64 "\",\"enqueued_at\":%" PRIu64, hash,
-             a->account->name, a->config->redis_prefix, a->account->queue, clock_boot_ns(), clock_unix_ms());
+    buf_addf(&a->job,
+             "{\"id\":\"try-%s\",\"account\":\"%s\",\"reply_to\":\"%s:{%s}:try:%016" PRIx64
+             "\",\"enqueued_at\":%" PRIu64,
+             hash, a->account->name, a->config->redis_prefix, a->account->queue, clock_boot_ns(),
+             clock_unix_ms());
     if (key != NULL) {
         buf_add_str(&a->job, ",\"order_key\":");
         buf_add_json_str(&a->job, span_str(key));
@@ -64,8 +67,8 @@ static int read_order(struct attempt *a, const char *path, const char *key) {
     }
     wrap(a, key);
     snprintf(tag, sizeof(tag), "{%s}", a->account->queue);
-    envelope_parse(&a->envelope, &a->doc, buf_span(&a->job), find_account, a, tag, &a->decoded, &a->faults, &a->warnings,
-                   &account);
+    envelope_parse(&a->envelope, &a->doc, buf_span(&a->job), find_account, a, tag, &a->decoded, &a->faults,
+                   &a->warnings, &account);
     uint64_t most = config_queue(a->config, a->account->queue)->max_job_bytes;
     if (a->job.len > most)
         faults_add(&a->faults, "", "must be at most %" PRIu64 " bytes (max_job_bytes)", most);
@@ -143,7 +146,11 @@ static int send_order(struct attempt *a) {
     uv_timer_init(&p.loop, &p.start);
     p.start.data = &p;
     uv_timer_start(&p.start, on_start_over, START_MS, 0);
-    a->trial = (struct trial){.queue = a->account->queue, .account = a->account->name, .job = buf_span(&a->job), .answered = on_answered, .arg = a};
+    a->trial = (struct trial){.queue = a->account->queue,
+                              .account = a->account->name,
+                              .job = buf_span(&a->job),
+                              .answered = on_answered,
+                              .arg = a};
     p.worker = worker_try(&p.loop, a->config, &a->trial, on_stopped, &p, &a->err);
     if (p.worker == NULL)
         return EXIT_FAILED;
@@ -181,7 +188,8 @@ static void clean_up(struct attempt *a, const char *config_path) {
 }
 
 static int print(const struct attempt *a, struct buf *out) {
-    bool ok = buf_ok(out) && fwrite(out->data != NULL ? out->data : "", 1, out->len, stdout) == out->len && fflush(stdout) == 0;
+    bool ok = buf_ok(out) && fwrite(out->data != NULL ? out->data : "", 1, out->len, stdout) == out->len &&
+              fflush(stdout) == 0;
     buf_reset(out);
     return ok ? 0 : cli_fail(a->verb, "the output could not be written");
 }
@@ -274,14 +282,15 @@ const struct verb verb_try = {
     .name = "try",
     .arguments = "QUEUE|ACCOUNT FILE [--dry-run] [--key KEY] [--json] [-c FILE]",
     .summary = "send one order now, outside the queue, and show everything",
-    .help = "FILE holds one order, as for `validate`; `-` reads it from stdin. A queue stands for its default\n"
-            "account. Shown are the request with its secrets hidden, the answer, and what it means.\n"
-            "The order goes through the ledger as any other: a key that was created before is not\n"
-            "sent again, and an unknown outcome becomes a dead letter. Nothing is tried twice.\n"
-            "Exit 0: the order exists (created, or a duplicate); 1: it does not, or nobody knows.\n"
-            "\n"
-            "  --dry-run    show the request and send nothing; needs no Redis\n"
-            "  --key KEY    the order key, in place of the order's own\n"
-            "  --json       one object: request, answer, verdict, code, message, order_ids, dead_id\n",
+    .help =
+        "FILE holds one order, as for `validate`; `-` reads it from stdin. A queue stands for its default\n"
+        "account. Shown are the request with its secrets hidden, the answer, and what it means.\n"
+        "The order goes through the ledger as any other: a key that was created before is not\n"
+        "sent again, and an unknown outcome becomes a dead letter. Nothing is tried twice.\n"
+        "Exit 0: the order exists (created, or a duplicate); 1: it does not, or nobody knows.\n"
+        "\n"
+        "  --dry-run    show the request and send nothing; needs no Redis\n"
+        "  --key KEY    the order key, in place of the order's own\n"
+        "  --json       one object: request, answer, verdict, code, message, order_ids, dead_id\n",
     .run = run,
 };

@@ -20,7 +20,8 @@ struct attempt {
     struct err err;
     /* what was seen */
     struct buf answer, type, ids; /* ids: a JSON array's elements */
-    cJSON *shown;                 /* --json: what is printed at the end; NULL when it was, or without --json */
+    /* --json: what is printed at the end; NULL when it was, or without --json */
+    cJSON *shown;
     bool asked, answered, sent;
     long status;
     uint64_t ms;

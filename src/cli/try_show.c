@@ -11,7 +11,8 @@
 
 /* Header names whose value is a secret, wherever it stands. */
 static bool sounds_secret(const char *name, size_t n) {
-    static const char *const words[] = {"key", "token", "auth", "secret", "pass", "sign", "cookie", "session"};
+    static const char *const words[] = {"key",  "token", "auth",   "secret",
+                                        "pass", "sign",  "cookie", "session"};
     char lower[128] = "";
     for (size_t i = 0; i < n && i + 1 < sizeof(lower); i++)
         lower[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] + 32 : name[i]);
@@ -65,8 +66,8 @@ static void add_header(const struct attempt *a, const char *line, line_fn fn, vo
     buf_deinit(&text);
 }
 
-static void add_headers(const struct attempt *a, const struct target_spec *spec, const struct request_parts *parts, line_fn fn,
-                        void *out) {
+static void add_headers(const struct attempt *a, const struct target_spec *spec,
+                        const struct request_parts *parts, line_fn fn, void *out) {
     char line[512];
     if (spec->options.bearer != NULL)
         fn(out, SPAN_LIT("Authorization: Bearer (hidden)"));
@@ -76,7 +77,8 @@ static void add_headers(const struct attempt *a, const struct target_spec *spec,
         add_header(a, *h, fn, out);
     if (parts->header != NULL)
         add_header(a, parts->header, fn, out);
-    snprintf(line, sizeof(line), "User-Agent: %s", spec->options.user_agent != NULL ? spec->options.user_agent : "");
+    snprintf(line, sizeof(line), "User-Agent: %s",
+             spec->options.user_agent != NULL ? spec->options.user_agent : "");
     if (spec->options.user_agent != NULL)
         fn(out, span_str(line));
     snprintf(line, sizeof(line), "Content-Length: %zu", parts->body.len);
@@ -99,8 +101,8 @@ static void add_body(struct buf *out, struct span body) {
     }
 }
 
-static void write_request(const struct attempt *a, const struct target_spec *spec, const struct request_parts *parts,
-                          struct buf *out) {
+static void write_request(const struct attempt *a, const struct target_spec *spec,
+                          const struct request_parts *parts, struct buf *out) {
     const char *method = spec->options.method == HTTP_PUT ? "PUT" : "POST";
     if (!a->json) {
         buf_addf(out, "%s ", method);
@@ -154,13 +156,15 @@ static const char *advice(const struct attempt *a) {
     case VERDICT_REJECTED:
         return "the provider said no; nothing was created, the key is free again";
     case VERDICT_HOLD:
-        return "the provider refuses the account; nothing was created. A worker would hold the account until it works";
+        return "the provider refuses the account; nothing was created. A worker would hold the account until "
+               "it works";
     case VERDICT_PAUSE:
         return "the provider asks to wait; nothing was created. A worker would send it again later";
     case VERDICT_RETRY:
         return "nothing was created. A worker would send it again";
     default:
-        return "the order may exist: look at the provider, then `dray dead resolve` it. Nobody sends it again before that";
+        return "the order may exist: look at the provider, then `dray dead resolve` it. Nobody sends it "
+               "again before that";
     }
 }
 
@@ -251,7 +255,8 @@ static void end_text(struct attempt *a, const char *ids, struct buf *out) {
     if (a->trial.dead_id[0] != '\0' && strcmp(a->trial.reason, "unknown_outcome") == 0)
         buf_addf(out, "dead letter: %s in queue %s\n", a->trial.dead_id, a->account->queue);
     if (a->asked && !a->trial.settled)
-        buf_add_str(out, "Redis did not take the outcome: the key stays as being sent, and becomes unknown\n");
+        buf_add_str(out,
+                    "Redis did not take the outcome: the key stays as being sent, and becomes unknown\n");
 }
 
 static cJSON *answer_of(const struct attempt *a) {
@@ -270,7 +275,10 @@ static void end_json(struct attempt *a, const char *ids, struct buf *out) {
     cJSON_AddItemToObject(o, "answer", answer_of(a));
     cJSON_AddBoolToObject(o, "sent", a->sent);
     tree_add_u64(o, "ms", a->ms);
-    cJSON_AddStringToObject(o, "verdict", a->asked ? verdict_name(a->verdict) : is_duplicate(a) ? "duplicate" : "not_sent");
+    cJSON_AddStringToObject(o, "verdict",
+                            a->asked          ? verdict_name(a->verdict)
+                            : is_duplicate(a) ? "duplicate"
+                                              : "not_sent");
     tree_add_text(o, "code", span_str(a->code));
     struct buf line;
     buf_init(&line, 4096);

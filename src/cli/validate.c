@@ -80,8 +80,7 @@ static int run(const struct verb *self, int argc, char **argv) {
         return cli_usage(self, "PROVIDER and FILE are expected");
     const struct provider *p = provider_find(argv[optind]);
     if (p == NULL)
-        return cli_usage(self, "there is no provider '%s'; `dray providers` lists them",
-                         argv[optind]);
+        return cli_usage(self, "there is no provider '%s'; `dray providers` lists them", argv[optind]);
     return validate(self, &o, p, argv[optind + 1]);
 }
 

@@ -27,8 +27,7 @@ static bool key_applies(struct draft *s, struct section *section, const struct k
     if (p != NULL && strcmp(p->name, "http-json") == 0)
         return true;
     if (p != NULL && draft_setting(section, key)->where != NULL)
-        draft_fault(s, section, key, "belongs to provider http-json; this account's is %s",
-                    p->name);
+        draft_fault(s, section, key, "belongs to provider http-json; this account's is %s", p->name);
     return false;
 }
 
@@ -113,7 +112,8 @@ static void apply_fields(struct draft *s, struct section *section, struct accoun
     struct http_json_options *o = &a->http_json;
     struct err err = {""};
     if (o->fields_file != NULL && fields_read(o->fields_file, mem, &o->fields, &o->field_count, &err) != 0)
-        draft_fault(s, section, table_key(SECTION_ACCOUNT, "fields_file"), "%s: %s", o->fields_file, err.text);
+        draft_fault(s, section, table_key(SECTION_ACCOUNT, "fields_file"), "%s: %s", o->fields_file,
+                    err.text);
 }
 
 /* NULL: refused, and reported. */
@@ -178,16 +178,15 @@ static void build_redis(struct config_full *full, struct section *section) {
     struct err err = {""};
     if (setting->text == NULL && setting->where != NULL)
         return; /* reported */
-    if (redis_options_parse(&url, setting->text != NULL ? setting->text : key->def,
-                            &full->redis_storage, &err) != 0) {
+    if (redis_options_parse(&url, setting->text != NULL ? setting->text : key->def, &full->redis_storage,
+                            &err) != 0) {
         draft_fault(s, section, key, "%s", err.text);
         return;
     }
     if (url.username != NULL && o->username != NULL)
         draft_fault(s, section, table_key(SECTION_REDIS, "username"), "`url` names a user too");
     if (url.password != NULL && (is_set(section, "password") || is_set(section, "password_file")))
-        draft_fault(s, section, key,
-                    "holds a password, and `password` or `password_file` is set too");
+        draft_fault(s, section, key, "holds a password, and `password` or `password_file` is set too");
     o->unix_path = url.unix_path;
     o->host = url.host;
     o->port = url.port;

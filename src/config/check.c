@@ -33,18 +33,16 @@ static void check_lease(struct draft *s, const struct config *c, struct section 
                     "living worker's jobs would be recovered",
                     duration(c->lease_ms / 3, limit), duration(c->lease_ms, lease));
     if (c->min_replicas > 0 && c->min_replicas_timeout_ms > c->lease_ms / 6)
-        draft_fault(
-            s, redis, table_key(SECTION_REDIS, "min_replicas_timeout"),
-            "must be at most %s, a sixth of the lease of %s: waiting must not hold up the beat",
-            duration(c->lease_ms / 6, limit), duration(c->lease_ms, lease));
+        draft_fault(s, redis, table_key(SECTION_REDIS, "min_replicas_timeout"),
+                    "must be at most %s, a sixth of the lease of %s: waiting must not hold up the beat",
+                    duration(c->lease_ms / 6, limit), duration(c->lease_ms, lease));
 }
 
 static bool is_set(struct section *section, const char *name) {
     return draft_setting(section, table_key(section->kind, name))->where != NULL;
 }
 
-static void check_pair(struct draft *s, struct section *section, const char *one,
-                       const char *other) {
+static void check_pair(struct draft *s, struct section *section, const char *one, const char *other) {
     if (is_set(section, one) != is_set(section, other))
         draft_fault(s, section, table_key(section->kind, is_set(section, one) ? one : other),
                     "`%s` and `%s` go together", one, other);
@@ -58,7 +56,9 @@ static void check_redis(struct draft *s, const struct redis_options *o, struct s
                     "rediss:// needs hiredis 1.0 or newer with SSL; this build has hiredis %d.%d without",
                     HIREDIS_MAJOR, HIREDIS_MINOR);
     if ((o->sentinel_username != NULL || o->sentinel_password != NULL) && o->sentinels == NULL)
-        draft_fault(s, redis, table_key(SECTION_REDIS, o->sentinel_username != NULL ? "sentinel_username" : "sentinel_password"),
+        draft_fault(s, redis,
+                    table_key(SECTION_REDIS,
+                              o->sentinel_username != NULL ? "sentinel_username" : "sentinel_password"),
                     "is not used: no `sentinels` are given");
     if (o->sentinel_username != NULL && o->sentinel_password == NULL)
         draft_fault(s, redis, table_key(SECTION_REDIS, "sentinel_username"), "needs `sentinel_password` too");
@@ -75,12 +75,12 @@ static void check_admin(struct draft *s, const struct config *c, struct section 
     uint32_t port = 0;
     if (c->admin_listen == NULL || !split_host_port(c->admin_listen, &host, &port))
         return; /* off, or reported */
-    bool has_token = is_set(admin, "token") || is_set(admin, "token_file") ||
-                     is_set(admin, "operators_file");
+    bool has_token = is_set(admin, "token") || is_set(admin, "token_file") || is_set(admin, "operators_file");
     if (!has_token && !host_is_loopback(host.ptr, host.len))
-        draft_fault(s, admin, table_key(SECTION_ADMIN, "listen"),
-                    "%s is reached from other hosts: that needs a `token` (or `token_file`, or `operators_file`)",
-                    c->admin_listen);
+        draft_fault(
+            s, admin, table_key(SECTION_ADMIN, "listen"),
+            "%s is reached from other hosts: that needs a `token` (or `token_file`, or `operators_file`)",
+            c->admin_listen);
 }
 
 static void check_trace(struct draft *s, const struct config *c, struct section *trace) {
@@ -97,7 +97,8 @@ static void check_trace(struct draft *s, const struct config *c, struct section 
     if (n <= HEADER_NAME_MAX)
         memcpy(name, c->trace_header, n);
     if (c->trace_header[n] != ':' || !header_name_valid(name) || !header_value_valid(c->trace_header + n))
-        draft_fault(s, trace, table_key(SECTION_TRACE, is_set(trace, "header_file") ? "header_file" : "header"),
+        draft_fault(s, trace,
+                    table_key(SECTION_TRACE, is_set(trace, "header_file") ? "header_file" : "header"),
                     "is no header line: it must be `Name: value`");
 }
 
@@ -121,23 +122,25 @@ static void check_apart(struct draft *s, struct section *section, const char *na
     for (code_list r = other; r != NULL && *r != NULL; r++)
         for (code_list j = list; j != NULL && *j != NULL; j++)
             if (strcmp(*r, *j) == 0)
-                draft_fault(s, section, table_key(SECTION_ACCOUNT, name), "%s stands in `%s` too", quoted(*j, q),
-                            other_name);
+                draft_fault(s, section, table_key(SECTION_ACCOUNT, name), "%s stands in `%s` too",
+                            quoted(*j, q), other_name);
 }
 
 static void check_codes(struct draft *s, struct section *section, const struct account *a) {
     const struct {
         const char *name;
         code_list codes;
-    } lists[] = {{"retry_codes", a->retry_codes}, {"reject_codes", a->reject_codes}, {"unknown_codes", a->unknown_codes},
-                 {"hold_codes", a->hold_codes},   {"pause_codes", a->pause_codes},   {"duplicate_codes", a->duplicate_codes}};
+    } lists[] = {{"retry_codes", a->retry_codes},     {"reject_codes", a->reject_codes},
+                 {"unknown_codes", a->unknown_codes}, {"hold_codes", a->hold_codes},
+                 {"pause_codes", a->pause_codes},     {"duplicate_codes", a->duplicate_codes}};
     for (size_t i = 1; i < sizeof(lists) / sizeof(lists[0]); i++)
         for (size_t k = 0; k < i; k++)
             check_apart(s, section, lists[i].name, lists[i].codes, lists[k].name, lists[k].codes);
 }
 
 static bool has_length(const struct field *row) {
-    return row->type == FIELD_STRING || row->type == FIELD_STRING_OR_INTEGER || row->type == FIELD_STRING_ARRAY;
+    return row->type == FIELD_STRING || row->type == FIELD_STRING_OR_INTEGER ||
+           row->type == FIELD_STRING_ARRAY;
 }
 
 /* The paths of `list` (each up to its ':') are rows of the provider's table that have a length. */
@@ -158,14 +161,12 @@ static void check_paths(struct draft *s, struct section *section, const struct a
 void check_limits(struct draft *s, struct section *section, const struct account *a) {
     char one[TIMEFMT_SIZE], other[TIMEFMT_SIZE];
     if (a->backoff_base_ms > 0 && a->backoff_cap_ms > 0 && a->backoff_cap_ms < a->backoff_base_ms)
-        draft_fault(s, section, table_key(SECTION_ACCOUNT, "backoff_cap"),
-                    "%s is below `backoff_base`, %s", duration(a->backoff_cap_ms, one),
-                    duration(a->backoff_base_ms, other));
+        draft_fault(s, section, table_key(SECTION_ACCOUNT, "backoff_cap"), "%s is below `backoff_base`, %s",
+                    duration(a->backoff_cap_ms, one), duration(a->backoff_base_ms, other));
     if (a->max_age_ms > 0 && a->ledger_ttl_ms > 0 && a->ledger_ttl_ms < a->max_age_ms)
-        draft_fault(
-            s, section, table_key(SECTION_ACCOUNT, "ledger_ttl"),
-            "%s is below `max_age`, %s: an order's key would be forgotten while its job lives",
-            duration(a->ledger_ttl_ms, one), duration(a->max_age_ms, other));
+        draft_fault(s, section, table_key(SECTION_ACCOUNT, "ledger_ttl"),
+                    "%s is below `max_age`, %s: an order's key would be forgotten while its job lives",
+                    duration(a->ledger_ttl_ms, one), duration(a->max_age_ms, other));
     check_codes(s, section, a);
     check_paths(s, section, a, "allow_empty", a->allow_empty);
     check_paths(s, section, a, "max_length", a->max_length);

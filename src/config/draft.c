@@ -36,8 +36,8 @@ static bool make_room(struct draft *s) {
     return true;
 }
 
-struct section *draft_add(struct draft *s, enum section_kind kind, const char *name,
-                          const char *where, uint32_t line) {
+struct section *draft_add(struct draft *s, enum section_kind kind, const char *name, const char *where,
+                          uint32_t line) {
     if (s->count >= SECTIONS_MAX) {
         if (!s->failed)
             faults_line(s->faults, "more than %u sections", SECTIONS_MAX);
@@ -46,8 +46,7 @@ struct section *draft_add(struct draft *s, enum section_kind kind, const char *n
     }
     struct section *section = arena_alloc(&s->mem, sizeof(*section));
     char *copy = arena_copy(&s->mem, name, strlen(name));
-    struct setting *settings =
-        arena_alloc(&s->mem, section_infos[kind].key_count * sizeof(struct setting));
+    struct setting *settings = arena_alloc(&s->mem, section_infos[kind].key_count * sizeof(struct setting));
     if (section == NULL || copy == NULL || settings == NULL || !make_room(s)) {
         draft_out_of_memory(s);
         return NULL;
@@ -85,8 +84,7 @@ static void drop_twins(struct draft *s) {
             s->index[s->indexed++] = section;
             continue;
         }
-        draft_fault(s, section, NULL, "this section stands already at %s:%u", first->where,
-                    first->line);
+        draft_fault(s, section, NULL, "this section stands already at %s:%u", first->where, first->line);
         section->twin = true;
     }
     size_t kept = 0;
@@ -165,8 +163,8 @@ bool draft_set(struct draft *s, struct section *section, const struct key *key, 
         draft_fault(s, section, key, "is empty: give a value or leave the key out");
         return false;
     }
-    setting->text = key->type == &type_file ? draft_path(s, text, where, line)
-                                            : arena_copy(&s->mem, text, strlen(text));
+    setting->text =
+        key->type == &type_file ? draft_path(s, text, where, line) : arena_copy(&s->mem, text, strlen(text));
     if (setting->text == NULL)
         draft_out_of_memory(s);
     return setting->text != NULL;

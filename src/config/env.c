@@ -115,8 +115,8 @@ static void add_matches(const struct environment *e, const char *rest, size_t n,
 }
 
 /* "SHOP_HEADER_X_STORE", "SHOP_HEADER_FILE_X_KEY": the header's name is what follows. */
-static void match_own_name(const struct environment *e, const char *rest, const struct key *key, const char *suffix,
-                           struct match *m) {
+static void match_own_name(const struct environment *e, const char *rest, const struct key *key,
+                           const char *suffix, struct match *m) {
     size_t n = strlen(suffix);
     for (const char *at = rest; (at = strchr(at, '_')) != NULL; at++) {
         if (strncmp(at + 1, suffix, n) != 0 || at[1 + n] != '_' || at[2 + n] == '\0')
@@ -145,7 +145,8 @@ static struct match match_named(const struct environment *e, enum section_kind k
 }
 
 /* X_STORE_ID is the header X-STORE-ID: names know no case, and an underscore is not in use there. */
-static void assign_named(struct environment *e, const struct match *m, const char *variable, const char *value) {
+static void assign_named(struct environment *e, const struct match *m, const char *variable,
+                         const char *value) {
     char name[VARIABLE_MAX];
     size_t n = 0;
     for (; m->own[n] != '\0' && n + 1 < sizeof(name); n++)
@@ -161,8 +162,7 @@ static void assign_named(struct environment *e, const struct match *m, const cha
 static void try_words(struct nearest *near, char out[static VARIABLE_MAX], const char *section,
                       const char *name, const char *key) {
     char candidate[VARIABLE_MAX], upper[VARIABLE_MAX];
-    snprintf(candidate, sizeof(candidate), "DRAY_%s_%s%s%s", section, name,
-             *name != '\0' ? "_" : "", key);
+    snprintf(candidate, sizeof(candidate), "DRAY_%s_%s%s%s", section, name, *name != '\0' ? "_" : "", key);
     upper_name(candidate, upper, sizeof(upper));
     const char *before = near->best;
     near->best = NULL;
@@ -195,24 +195,21 @@ static void unknown_variable(struct draft *s, const char *variable) {
             try_words(&near, best, info->name, s->index[i]->name, info->keys[k].name);
         tried += info->named;
     }
-    bool named =
-        strncmp(variable, "DRAY_ACCOUNT_", 13) == 0 || strncmp(variable, "DRAY_QUEUE_", 11) == 0;
-    faults_line(named && s->partial ? s->warnings : s->faults, "%s: there is no such setting%s%s",
-                variable, nearest_hint(&near, hint),
-                near.best == NULL && named
-                    ? " (an account must be named in a file or in DRAY_ACCOUNTS=name,…)"
-                    : "");
+    bool named = strncmp(variable, "DRAY_ACCOUNT_", 13) == 0 || strncmp(variable, "DRAY_QUEUE_", 11) == 0;
+    faults_line(
+        named && s->partial ? s->warnings : s->faults, "%s: there is no such setting%s%s", variable,
+        nearest_hint(&near, hint),
+        near.best == NULL && named ? " (an account must be named in a file or in DRAY_ACCOUNTS=name,…)" : "");
 }
 
 /* Sets what `DRAY_<KIND>_…` says; false when no section and key fit. */
-static bool apply_named(struct environment *e, enum section_kind kind, const char *variable,
-                        const char *rest, const char *value) {
+static bool apply_named(struct environment *e, enum section_kind kind, const char *variable, const char *rest,
+                        const char *value) {
     struct match m = match_named(e, kind, rest);
     if (m.found == 0)
         return false;
     if (m.found > 1)
-        faults_line(e->draft->faults,
-                    "%s: fits both [%s %s] and [%s %s]: rename one of them, or use a file",
+        faults_line(e->draft->faults, "%s: fits both [%s %s] and [%s %s]: rename one of them, or use a file",
                     variable, section_infos[kind].name, m.section->name, section_infos[kind].name,
                     m.other->name);
     else if (m.own != NULL)
@@ -222,8 +219,7 @@ static bool apply_named(struct environment *e, enum section_kind kind, const cha
     return true;
 }
 
-static bool apply_global(struct environment *e, const char *variable, const char *rest,
-                         const char *value) {
+static bool apply_global(struct environment *e, const char *variable, const char *rest, const char *value) {
     for (int kind = 0; kind < SECTION_KINDS; kind++) {
         const struct section_info *info = &section_infos[kind];
         char prefix[16], name[64];
@@ -272,12 +268,10 @@ static void apply(struct environment *e, enum pass pass, const char *variable, c
         if (strcmp(rest, "ACCOUNTS") == 0)
             add_accounts(s, value);
     } else if (pass == PASS_ACCOUNTS && account) {
-        if (!apply_named(e, SECTION_ACCOUNT, variable, rest + 8, value) &&
-            !is_service_link(variable, value))
+        if (!apply_named(e, SECTION_ACCOUNT, variable, rest + 8, value) && !is_service_link(variable, value))
             unknown_variable(s, variable);
     } else if (pass == PASS_QUEUES && queue) {
-        if (!apply_named(e, SECTION_QUEUE, variable, rest + 6, value) &&
-            !is_service_link(variable, value))
+        if (!apply_named(e, SECTION_QUEUE, variable, rest + 6, value) && !is_service_link(variable, value))
             unknown_variable(s, variable);
     } else if (pass == PASS_REST && !account && !queue && strcmp(rest, "ACCOUNTS") != 0 &&
                strcmp(rest, "CONFIG") != 0) {

@@ -41,13 +41,12 @@ void faults_line(struct config_faults *f, const char *format, ...) {
 
 /* "dray.ini:12: " or "DRAY_ACCOUNT_SHOP_RATE: ". */
 static size_t write_where(char *out, size_t size, const char *where, uint32_t line) {
-    int n =
-        line > 0 ? snprintf(out, size, "%s:%u: ", where, line) : snprintf(out, size, "%s: ", where);
+    int n = line > 0 ? snprintf(out, size, "%s:%u: ", where, line) : snprintf(out, size, "%s: ", where);
     return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
 }
 
-static void write_prefix(const struct draft *s, const struct section *section,
-                         const struct key *key, char *out, size_t size) {
+static void write_prefix(const struct draft *s, const struct section *section, const struct key *key,
+                         char *out, size_t size) {
     const struct section_info *info = &section_infos[section->kind];
     const struct setting *set = key != NULL ? &section->settings[key - info->keys] : NULL;
     size_t n;
@@ -65,8 +64,8 @@ static bool only_warns(const struct draft *s, const struct section *section) {
     return s->partial && section_infos[section->kind].named;
 }
 
-void draft_fault(struct draft *s, const struct section *section, const struct key *key,
-                 const char *format, ...) {
+void draft_fault(struct draft *s, const struct section *section, const struct key *key, const char *format,
+                 ...) {
     char prefix[512];
     write_prefix(s, section, key, prefix, sizeof(prefix));
     va_list ap;
@@ -75,8 +74,8 @@ void draft_fault(struct draft *s, const struct section *section, const struct ke
     va_end(ap);
 }
 
-void draft_warn(struct draft *s, const struct section *section, const struct key *key,
-                const char *format, ...) {
+void draft_warn(struct draft *s, const struct section *section, const struct key *key, const char *format,
+                ...) {
     char prefix[512];
     write_prefix(s, section, key, prefix, sizeof(prefix));
     va_list ap;
@@ -116,8 +115,7 @@ static size_t edit_distance(const char *a, size_t na, const char *b, size_t nb) 
             int best = before[j - 1] + !same;
             best = before[j] + 1 < best ? before[j] + 1 : best;
             best = now[j - 1] + 1 < best ? now[j - 1] + 1 : best;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-                older[j - 2] + 1 < best)
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && older[j - 2] + 1 < best)
                 best = older[j - 2] + 1;
             now[j] = (uint8_t)best;
         }

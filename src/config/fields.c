@@ -41,12 +41,14 @@ struct reader {
 static const struct {
     const char *name;
     enum field_type type;
-} types[] = {{"string", FIELD_STRING}, {"integer", FIELD_INTEGER}, {"number", FIELD_NUMBER}, {"boolean", FIELD_BOOLEAN},
-             {"object", FIELD_OBJECT}, {"array", FIELD_ARRAY},     {"any", FIELD_ANY}};
+} types[] = {{"string", FIELD_STRING},   {"integer", FIELD_INTEGER}, {"number", FIELD_NUMBER},
+             {"boolean", FIELD_BOOLEAN}, {"object", FIELD_OBJECT},   {"array", FIELD_ARRAY},
+             {"any", FIELD_ANY}};
 
 static int bad(struct reader *r, const char *rule, const char *what) {
     char q[QUOTED_SIZE];
-    return err_set(r->err, "line %u: %s%s%s", r->line, what != NULL ? quoted(what, q) : "", what != NULL ? " " : "", rule);
+    return err_set(r->err, "line %u: %s%s%s", r->line, what != NULL ? quoted(what, q) : "",
+                   what != NULL ? " " : "", rule);
 }
 
 /* The child of that name, made where it is missing. NULL: no memory, or too many. */
@@ -60,7 +62,8 @@ static struct node *child(struct reader *r, struct node *parent, const char *nam
     char *copy = arena_copy(r->mem, name, len);
     if (n == NULL || copy == NULL)
         return NULL;
-    n->field = (struct field){.name = copy, .name_len = (uint16_t)len, .type = FIELD_OBJECT, .flags = FIELD_NULLABLE, .note = ""};
+    n->field = (struct field){
+        .name = copy, .name_len = (uint16_t)len, .type = FIELD_OBJECT, .flags = FIELD_NULLABLE, .note = ""};
     *(parent->last != NULL ? &parent->last->next : &parent->first) = n;
     parent->last = n;
     parent->count++;
@@ -85,7 +88,8 @@ static struct node *walk(struct reader *r, const char *whole, bool *list) {
         }
         at = child(r, at, path, len);
         if (at == NULL) {
-            err_set(r->err, "line %u: more than %d fields of one object, or %d in all", r->line, FIELDS_MAX, ROWS_MAX);
+            err_set(r->err, "line %u: more than %d fields of one object, or %d in all", r->line, FIELDS_MAX,
+                    ROWS_MAX);
             return NULL;
         }
         if (*rest == '\0') {
@@ -108,8 +112,8 @@ static struct node *walk(struct reader *r, const char *whole, bool *list) {
 
 static bool take_number(const char *word, const char *name, uint64_t max, uint64_t *value) {
     size_t n = strlen(name);
-    if (strncmp(word, name, n) != 0 || word[n] == '\0' || strspn(word + n, "0123456789") != strlen(word + n) ||
-        strlen(word + n) > 18)
+    if (strncmp(word, name, n) != 0 || word[n] == '\0' ||
+        strspn(word + n, "0123456789") != strlen(word + n) || strlen(word + n) > 18)
         return false;
     *value = strtoull(word + n, NULL, 10);
     return *value <= max;
@@ -144,7 +148,8 @@ static int set_type(struct reader *r, struct node *n, const char *word, bool lis
         return bad(r, "can't be said of the elements of a list: string and object can", word);
     if (list)
         type = type == FIELD_STRING ? FIELD_STRING_ARRAY : FIELD_ARRAY;
-    bool parent = n->first != NULL, fits = !parent || type == FIELD_ARRAY || (type == FIELD_OBJECT && n->field.type == FIELD_OBJECT);
+    bool parent = n->first != NULL,
+         fits = !parent || type == FIELD_ARRAY || (type == FIELD_OBJECT && n->field.type == FIELD_OBJECT);
     if (!fits)
         return bad(r, "is not what the paths of other lines say of this field", word);
     n->field.type = type;
@@ -182,7 +187,9 @@ static int read_line(struct reader *r, char *line) {
         n->field.flags &= ~(unsigned)FIELD_NONEMPTY;
     if ((n->field.max > 0 && !text && n->field.type != FIELD_INTEGER) ||
         (n->field.has_min && n->field.type != FIELD_INTEGER && n->field.type != FIELD_NUMBER))
-        return bad(r, "has a bound that its type does not know: max is of strings and integers, min of numbers", words[0]);
+        return bad(r,
+                   "has a bound that its type does not know: max is of strings and integers, min of numbers",
+                   words[0]);
     return 0;
 }
 
@@ -201,7 +208,8 @@ static const struct field *rows_of(struct arena *mem, const struct node *parent)
     return rows;
 }
 
-int fields_read(const char *path, struct arena *mem, const struct field **fields, uint32_t *count, struct err *err) {
+int fields_read(const char *path, struct arena *mem, const struct field **fields, uint32_t *count,
+                struct err *err) {
     struct buf text = {0};
     struct reader r = {.mem = mem, .err = err};
     int rc = config_read_file(path, FILE_MAX_BYTES, &text, err);

@@ -97,17 +97,15 @@ static const char *heading_name(struct reader *r, const struct ini_item *item, i
     }
     const struct section_info *info = &section_infos[*kind];
     char q[QUOTED_SIZE];
-    struct config_faults *faults =
-        r->draft->partial && info->named ? r->draft->warnings : r->draft->faults;
+    struct config_faults *faults = r->draft->partial && info->named ? r->draft->warnings : r->draft->faults;
     if (!info->named && *name != '\0')
-        faults_line(faults, "%s:%u: [%s]: this section has no name", r->path, item->line,
-                    info->name);
+        faults_line(faults, "%s:%u: [%s]: this section has no name", r->path, item->line, info->name);
     else if (info->named && *name == '\0')
-        faults_line(faults, "%s:%u: [%s]: the name is missing: [%s NAME]", r->path, item->line,
-                    info->name, info->name);
+        faults_line(faults, "%s:%u: [%s]: the name is missing: [%s NAME]", r->path, item->line, info->name,
+                    info->name);
     else if (info->named && !name_valid(name))
-        faults_line(faults, "%s:%u: [%s]: %s is no name (" NAME_RULE ")", r->path, item->line,
-                    info->name, quoted(name, q));
+        faults_line(faults, "%s:%u: [%s]: %s is no name (" NAME_RULE ")", r->path, item->line, info->name,
+                    quoted(name, q));
     else if (r->accounts_only && !info->named)
         faults_line(faults,
                     "%s:%u: [%s]: belongs into the main file; accounts.d holds [account NAME] "
@@ -141,8 +139,7 @@ static void unknown_key(struct reader *r, const struct ini_item *item) {
                  section_infos[kind].named ? " NAME" : "");
         near.best = hint;
     }
-    struct config_faults *faults =
-        r->draft->partial && info->named ? r->draft->warnings : r->draft->faults;
+    struct config_faults *faults = r->draft->partial && info->named ? r->draft->warnings : r->draft->faults;
     faults_line(faults, "%s:%u: [%s%s%s] there is no key %s%s", r->path, item->line, info->name,
                 info->named ? " " : "", r->section->name, quoted(item->name, q),
                 near.best == hint ? hint : nearest_hint(&near, hint));
@@ -151,8 +148,7 @@ static void unknown_key(struct reader *r, const struct ini_item *item) {
 static void on_pair(struct reader *r, const struct ini_item *item) {
     if (r->section == NULL) {
         if (!r->refused)
-            faults_line(r->draft->faults, "%s:%u: a key before the first [section]", r->path,
-                        item->line);
+            faults_line(r->draft->faults, "%s:%u: a key before the first [section]", r->path, item->line);
         return;
     }
     const char *own;
@@ -170,8 +166,8 @@ static void on_pair(struct reader *r, const struct ini_item *item) {
     if (before->where != NULL) {
         const struct section_info *info = &section_infos[r->section->kind];
         faults_line(r->draft->partial && info->named ? r->draft->warnings : r->draft->faults,
-                    "%s:%u: [%s%s%s] %s: stands already in line %u", r->path, item->line,
-                    info->name, info->named ? " " : "", r->section->name, key->name, before->line);
+                    "%s:%u: [%s%s%s] %s: stands already in line %u", r->path, item->line, info->name,
+                    info->named ? " " : "", r->section->name, key->name, before->line);
         return;
     }
     draft_set(r->draft, r->section, key, item->value, r->path, item->line);
@@ -220,8 +216,7 @@ static void load_directory(struct draft *s, const char *path) {
     struct dirent **entries = NULL;
     const char *slash = strrchr(path, '/');
     char dir[4096], file[4096 + 256 + 1];
-    int n = snprintf(dir, sizeof(dir), "%.*saccounts.d",
-                     slash != NULL ? (int)(slash - path) + 1 : 0, path);
+    int n = snprintf(dir, sizeof(dir), "%.*saccounts.d", slash != NULL ? (int)(slash - path) + 1 : 0, path);
     if (n < 0 || (size_t)n >= sizeof(dir))
         return;
     int count = scandir(dir, &entries, is_ini, by_bytes);

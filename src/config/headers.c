@@ -9,8 +9,8 @@
 #include "dray/provider.h"
 
 /* Those of dray itself, and of a key that says more. */
-static const char *const reserved[] = {"host",       "content-length", "transfer-encoding", "connection",
-                                       "traceparent", "user-agent",     "expect",            NULL};
+static const char *const reserved[] = {
+    "host", "content-length", "transfer-encoding", "connection", "traceparent", "user-agent", "expect", NULL};
 
 const struct key *table_named_key(enum section_kind kind, const char *text, const char **own) {
     const struct section_info *info = &section_infos[kind];
@@ -73,7 +73,8 @@ void draft_set_named(struct draft *s, struct section *section, const struct key 
         }
     }
     char *copy = arena_copy(&s->mem, name, strlen(name));
-    const char *value = key->type == &type_file ? draft_path(s, text, where, line) : arena_copy(&s->mem, text, strlen(text));
+    const char *value =
+        key->type == &type_file ? draft_path(s, text, where, line) : arena_copy(&s->mem, text, strlen(text));
     if (n == NULL || copy == NULL || value == NULL) {
         draft_out_of_memory(s);
         return;

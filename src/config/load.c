@@ -33,12 +33,10 @@ static void require_accounts(struct draft *s) {
         if (s->sections[i]->kind == SECTION_ACCOUNT)
             return;
     if (s->path != NULL)
-        faults_line(s->faults, "%s: no account: the least is [account NAME] with `provider`",
-                    s->path);
+        faults_line(s->faults, "%s: no account: the least is [account NAME] with `provider`", s->path);
     else
-        faults_line(s->faults,
-                    "no configuration: there is neither ./dray.ini nor /etc/dray/dray.ini, and "
-                    "the environment has no DRAY_ACCOUNTS; -c FILE names another file");
+        faults_line(s->faults, "no configuration: there is neither ./dray.ini nor /etc/dray/dray.ini, and "
+                               "the environment has no DRAY_ACCOUNTS; -c FILE names another file");
 }
 
 static void fill(struct config_full *full, const char *path, char *const *env) {
@@ -129,15 +127,14 @@ static int compare_account(const void *name, const void *account) {
 }
 
 const struct queue_config *config_queue(const struct config *c, const char *name) {
-    return c->queue_count == 0 ? NULL
-                               : bsearch(name, c->queues, c->queue_count,
-                                         sizeof(struct queue_config), compare_queue);
+    return c->queue_count == 0
+               ? NULL
+               : bsearch(name, c->queues, c->queue_count, sizeof(struct queue_config), compare_queue);
 }
 
 const struct account *config_account(const struct config *c, const char *name) {
-    struct account **found = c->account_count == 0
-                                 ? NULL
-                                 : bsearch(name, c->accounts, c->account_count,
-                                           sizeof(struct account *), compare_account);
+    struct account **found = c->account_count == 0 ? NULL
+                                                   : bsearch(name, c->accounts, c->account_count,
+                                                             sizeof(struct account *), compare_account);
     return found != NULL ? *found : NULL;
 }

@@ -70,7 +70,11 @@ static void read_line(const struct reading *r, char *text, uint32_t line) {
 void load_operators(struct config_full *full) {
     struct draft *s = &full->draft;
     struct section *section = draft_find(s, SECTION_ADMIN, "");
-    struct reading r = {.s = s, .section = section, .key = table_key(SECTION_ADMIN, "operators_file"), .c = &full->c, .mem = &full->mem};
+    struct reading r = {.s = s,
+                        .section = section,
+                        .key = table_key(SECTION_ADMIN, "operators_file"),
+                        .c = &full->c,
+                        .mem = &full->mem};
     struct buf text = {0};
     struct err err = {""};
     r.path = full->c.admin_operators_file;

@@ -79,8 +79,7 @@ static const struct account *pick_default(struct draft *s, struct section *secti
     return NULL;
 }
 
-static void build_queue(struct config_full *full, struct section *section,
-                        const struct group *all) {
+static void build_queue(struct config_full *full, struct section *section, const struct group *all) {
     struct draft *s = &full->draft;
     struct queue_config *q = &full->c.queues[full->c.queue_count];
     struct group members = find_members(all, section->name);

@@ -71,7 +71,8 @@ const char *secret_resolve(struct draft *s, struct section *section, const struc
     const char *secret = secret_read(file->text, mem, &err);
     char q[QUOTED_SIZE];
     if (secret == NULL && s->before_start && is_to_come(file->text)) {
-        draft_warn(s, section, key + 1, "%s is handed over when the unit starts; not read now", quoted(file->text, q));
+        draft_warn(s, section, key + 1, "%s is handed over when the unit starts; not read now",
+                   quoted(file->text, q));
         return arena_copy(mem, "placeholder", strlen("placeholder"));
     }
     if (secret == NULL) {

@@ -125,7 +125,8 @@ static void show_keys(struct show *s, const struct section *section, const void 
 }
 
 /* `parent`: where the section goes, in JSON. */
-static void show_section(struct show *s, enum section_kind kind, const char *name, const void *base, cJSON *parent) {
+static void show_section(struct show *s, enum section_kind kind, const char *name, const void *base,
+                         cJSON *parent) {
     const struct section_info *info = &section_infos[kind];
     const struct section *section = draft_find(&s->full->draft, kind, name);
     cJSON *in = NULL;
@@ -134,7 +135,8 @@ static void show_section(struct show *s, enum section_kind kind, const char *nam
     if (s->tree != NULL)
         in = cJSON_AddObjectToObject(parent, info->named ? name : info->name);
     else
-        buf_addf(s->out, "%s[%s%s%s]\n", kind == SECTION_REDIS ? "" : "\n", info->name, info->named ? " " : "", name);
+        buf_addf(s->out, "%s[%s%s%s]\n", kind == SECTION_REDIS ? "" : "\n", info->name,
+                 info->named ? " " : "", name);
     show_keys(s, section, base, in);
 }
 

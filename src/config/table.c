@@ -39,9 +39,8 @@ static const struct key redis_keys[] = {
     {.name = "sentinels",
      .type = &type_endpoints,
      CONFIG(redis.sentinels),
-     .help =
-         "Sentinels that know the master; together with `sentinel_master`. The host in `url` is "
-         "then not used."},
+     .help = "Sentinels that know the master; together with `sentinel_master`. The host in `url` is "
+             "then not used."},
     {.name = "sentinel_master",
      .type = &type_text,
      .max = 256,
@@ -65,8 +64,7 @@ static const struct key redis_keys[] = {
      MS(10, MINUTE),
      .def = "1s",
      CONFIG(min_replicas_timeout_ms),
-     .help =
-         "How long to wait for them before the order is put back. At most a sixth of the lease."},
+     .help = "How long to wait for them before the order is put back. At most a sixth of the lease."},
     {.name = "connect_timeout",
      MS(100, MINUTE),
      .def = "5s",
@@ -83,8 +81,10 @@ static const struct key redis_keys[] = {
      COUNT(0, 65536),
      .def = "65536",
      CONFIG(pickup_connections),
-     .help = "Queues of a worker that may have a connection of their own, on which Redis hands out a job at once; "
-             "the others' jobs are asked for over the worker's one connection, once a second at least. Where Redis "
+     .help = "Queues of a worker that may have a connection of their own, on which Redis hands out a job at "
+             "once; "
+             "the others' jobs are asked for over the worker's one connection, once a second at least. Where "
+             "Redis "
              "takes no more clients the worker does with fewer by itself."},
     {.name = "prefix",
      .type = &type_prefix,
@@ -103,9 +103,8 @@ static const struct key worker_keys[] = {
      MS(SECOND, 10 * MINUTE),
      .def = "15s",
      CONFIG(lease_ms),
-     .help =
-         "A worker that was not heard of for so long is taken for dead and its jobs are recovered. "
-         "It is renewed three times as often."},
+     .help = "A worker that was not heard of for so long is taken for dead and its jobs are recovered. "
+             "It is renewed three times as often."},
     {.name = "drain_timeout",
      MS(0, HOUR),
      .def = "25s",
@@ -152,14 +151,16 @@ static const struct key admin_keys[] = {
      MS(10 * SECOND, DAY),
      .def = "5m",
      CONFIG(liveness_after_ms),
-     .help = "When nothing could be claimed for so long although Redis answers (a replica, a refused password, a missing "
+     .help = "When nothing could be claimed for so long although Redis answers (a replica, a refused "
+             "password, a missing "
              "right), `/healthz` fails, so that whatever supervises the worker starts it anew."},
     SECRET("token", CONFIG(admin_token), "Bearer token of `/api/v1/`."),
     SECRET_FILE("token", CONFIG(admin_token_file)),
     {.name = "operators_file",
      .type = &type_file,
      CONFIG(admin_operators_file),
-     .help = "A file with a line for each operator: a name, a blank, a token of their own (16 characters or more), which does "
+     .help = "A file with a line for each operator: a name, a blank, a token of their own (16 characters or "
+             "more), which does "
              "what `token` does; the log says whose it was. Read again by a reload."},
 };
 
@@ -167,12 +168,14 @@ static const struct key trace_keys[] = {
     {.name = "endpoint",
      .type = &type_base_url,
      CONFIG(trace_endpoint),
-     .help = "Where spans are sent by OTLP/HTTP in JSON, such as `http://127.0.0.1:4318/v1/traces`; `/v1/traces` is "
+     .help = "Where spans are sent by OTLP/HTTP in JSON, such as `http://127.0.0.1:4318/v1/traces`; "
+             "`/v1/traces` is "
              "added where there is no path.",
      .default_help = "nothing is traced"},
     SECRET("token", CONFIG(trace_token), "Bearer token for the endpoint."),
     SECRET_FILE("token", CONFIG(trace_token_file)),
-    SECRET("header", CONFIG(trace_header), "One header line for the endpoint, `Name: value`, such as an API key."),
+    SECRET("header", CONFIG(trace_header),
+           "One header line for the endpoint, `Name: value`, such as an API key."),
     SECRET_FILE("header", CONFIG(trace_header_file)),
     {.name = "tls_ca",
      .type = &type_file,
@@ -231,8 +234,7 @@ static const struct key queue_keys[] = {
 const struct section_info section_infos[SECTION_KINDS] = {
     [SECTION_REDIS] = {"redis", false, ROWS(redis_keys), "Where the queues are."},
     [SECTION_WORKER] = {"worker", false, ROWS(worker_keys), "The process that sends orders."},
-    [SECTION_ADMIN] = {"admin", false, ROWS(admin_keys),
-                       "Health, metrics and dashboard over HTTP."},
+    [SECTION_ADMIN] = {"admin", false, ROWS(admin_keys), "Health, metrics and dashboard over HTTP."},
     [SECTION_TRACE] = {"trace", false, ROWS(trace_keys),
                        "OpenTelemetry spans of each order. Changes need a restart."},
     [SECTION_QUEUE] = {"queue", true, ROWS(queue_keys),

@@ -37,8 +37,7 @@ struct key_type {
     const char *name; /* in the documentation: "duration" */
     /* Reads `text` into `field` (of key->size bytes; NULL where the key is unstored). Strings are
      * kept in `mem`. 0, or -1 and the rule that `text` breaks. */
-    int (*parse)(const struct key *key, const char *text, void *field, struct arena *mem,
-                 struct err *err);
+    int (*parse)(const struct key *key, const char *text, void *field, struct arena *mem, struct err *err);
     /* Writes the field's value; nothing where it is not set. */
     void (*format)(const struct key *key, const void *field, struct buf *out);
     bool bounded; /* min and max count */
@@ -65,10 +64,10 @@ struct section_info {
 };
 
 extern const struct section_info section_infos[SECTION_KINDS];
-extern const struct key_type type_text, type_secret, type_file, type_name, type_count,
-    type_duration, type_size, type_rate, type_choice, type_choice_text, type_bool, type_codes,
-    type_endpoints, type_base_url, type_proxy, type_redis_url, type_listen, type_pointer, type_path,
-    type_pointers, type_paths, type_lengths, type_time, type_header, type_line, type_prefix, type_provider, type_share;
+extern const struct key_type type_text, type_secret, type_file, type_name, type_count, type_duration,
+    type_size, type_rate, type_choice, type_choice_text, type_bool, type_codes, type_endpoints, type_base_url,
+    type_proxy, type_redis_url, type_listen, type_pointer, type_path, type_pointers, type_paths, type_lengths,
+    type_time, type_header, type_line, type_prefix, type_provider, type_share;
 
 #define HEADER_NAME_MAX 100 /* bytes */
 bool header_name_valid(const char *name);
@@ -81,8 +80,7 @@ void type_format_text(const struct key *key, const void *field, struct buf *out)
 /* One element of a list: 0, or -1 and its rule. */
 typedef int (*element_fn)(const char *element, struct err *err);
 /* A comma-separated list into a NULL-terminated array of strings. */
-int type_parse_list(const char *text, void *field, struct arena *mem, element_fn check,
-                    struct err *err);
+int type_parse_list(const char *text, void *field, struct arena *mem, element_fn check, struct err *err);
 void type_format_list(const struct key *key, const void *field, struct buf *out);
 
 /* The key's row, or NULL. */
@@ -142,14 +140,14 @@ struct draft {
     const char *path;                        /* the main file, or NULL */
     bool partial;
     bool before_start; /* what a service manager hands over need not be there yet */
-    bool failed; /* out of memory: already reported */
+    bool failed;       /* out of memory: already reported */
 };
 
 void draft_init(struct draft *s, struct config_faults *faults, struct config_faults *warnings);
 void draft_deinit(struct draft *s);
 /* NULL: reported. */
-struct section *draft_add(struct draft *s, enum section_kind kind, const char *name,
-                          const char *where, uint32_t line);
+struct section *draft_add(struct draft *s, enum section_kind kind, const char *name, const char *where,
+                          uint32_t line);
 /* Sorts; reports sections that stand twice and drops the later one. */
 void draft_index(struct draft *s);
 struct section *draft_find(const struct draft *s, enum section_kind kind, const char *name);
@@ -169,15 +167,14 @@ struct setting *draft_setting(struct section *section, const struct key *key);
 
 /* "dray.ini:12: [account shop] rate: …". In a partial load, what is wrong with queues and accounts
  * only warns. `key` may be NULL. */
-void draft_fault(struct draft *s, const struct section *section, const struct key *key,
-                 const char *format, ...) __attribute__((format(printf, 4, 5)));
-void draft_warn(struct draft *s, const struct section *section, const struct key *key,
-                const char *format, ...) __attribute__((format(printf, 4, 5)));
+void draft_fault(struct draft *s, const struct section *section, const struct key *key, const char *format,
+                 ...) __attribute__((format(printf, 4, 5)));
+void draft_warn(struct draft *s, const struct section *section, const struct key *key, const char *format,
+                ...) __attribute__((format(printf, 4, 5)));
 void draft_out_of_memory(struct draft *s);
 
 /* A line in the list; past its maximum it is only counted. */
-void faults_line(struct config_faults *f, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void faults_line(struct config_faults *f, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void faults_vline(struct config_faults *f, const char *prefix, const char *format, va_list ap)
     __attribute__((format(printf, 3, 0)));
 
@@ -211,7 +208,8 @@ const char *secret_resolve(struct draft *s, struct section *section, const struc
 /* One secret from its file, checked. NULL and `err` (without the path). */
 char *secret_read(const char *path, struct arena *mem, struct err *err);
 /* fields.c: a table of an order's fields, in `mem`. 0, or -1 and `err` (without the path). */
-int fields_read(const char *path, struct arena *mem, const struct field **fields, uint32_t *count, struct err *err);
+int fields_read(const char *path, struct arena *mem, const struct field **fields, uint32_t *count,
+                struct err *err);
 /* headers.c: an account's headers, with what their files hold. Faults are reported. */
 void apply_headers(struct draft *s, struct section *section, struct account *a, struct arena *mem);
 

@@ -27,9 +27,8 @@ const struct key account_keys[] = {
      .type = &type_base_url,
      .flags = KEY_FROM_PROVIDER,
      ACCOUNT(base_url),
-     .help =
-         "The provider's origin, with a path prefix if it has one; the provider's whole path is "
-         "appended.",
+     .help = "The provider's origin, with a path prefix if it has one; the provider's whole path is "
+             "appended.",
      .default_help = "the provider's; `s2` and `http-json` have none"},
     SECRET("token", ACCOUNT(token), "Bearer token (or the value of `auth_header`)."),
     SECRET_FILE("token", ACCOUNT(token_file)),
@@ -52,7 +51,8 @@ const struct key account_keys[] = {
      .choices = validation_choices,
      .def = "strict",
      ACCOUNT(validation),
-     .help = "An order that breaks its document's table: `strict` refuses it, `lenient` only warns of lengths and "
+     .help = "An order that breaks its document's table: `strict` refuses it, `lenient` only warns of "
+             "lengths and "
              "emptiness (in the log and in the result), `off` leaves all to the provider."},
     {.name = "allow_empty",
      .type = &type_paths,
@@ -61,7 +61,8 @@ const struct key account_keys[] = {
     {.name = "max_length",
      .type = &type_lengths,
      ACCOUNT(max_length),
-     .help = "Other maximum lengths than the document's, such as `orderAddresses.recipient:64`, in characters."},
+     .help =
+         "Other maximum lengths than the document's, such as `orderAddresses.recipient:64`, in characters."},
     {.name = "rate",
      .type = &type_rate,
      .max = 100000,
@@ -94,25 +95,30 @@ const struct key account_keys[] = {
      MS(0, 30 * SECOND),
      .def = "2s",
      ACCOUNT(idle_reuse_ms),
-     .help = "A connection that has been idle for longer carries no request; 0: none is used twice. Less where the "
+     .help = "A connection that has been idle for longer carries no request; 0: none is used twice. Less "
+             "where the "
              "server keeps it for less: its `Keep-Alive: timeout=`, or what its closes taught."},
     {.name = "repeated_ids",
      .type = &type_bool,
      .def = "no",
      ACCOUNT(repeated_ids),
-     .help = "Whether the provider may answer several orders with one order id, as where it merges them. Otherwise an "
-             "id that another order was told within ten minutes is another order's answer: the outcome is unknown."},
+     .help = "Whether the provider may answer several orders with one order id, as where it merges them. "
+             "Otherwise an "
+             "id that another order was told within ten minutes is another order's answer: the outcome is "
+             "unknown."},
     {.name = "max_attempts",
      COUNT(1, 100),
      .def = "25",
      ACCOUNT(max_attempts),
-     .help = "After so many the job dies as `exhausted`; what was never sent and 429 do not count. A job may lower "
+     .help = "After so many the job dies as `exhausted`; what was never sent and 429 do not count. A job may "
+             "lower "
              "it for itself."},
     {.name = "backoff_base",
      MS(10, HOUR),
      .def = "1s",
      ACCOUNT(backoff_base_ms),
-     .help = "Attempt n + 1 waits a random time up to `backoff_base` * 2^n; from `backoff_cap` on, at least half of "
+     .help = "Attempt n + 1 waits a random time up to `backoff_base` * 2^n; from `backoff_cap` on, at least "
+             "half of "
              "it."},
     {.name = "backoff_cap",
      MS(10, DAY),
@@ -143,7 +149,8 @@ const struct key account_keys[] = {
      .choices = lookup_choices,
      .def = "auto",
      ACCOUNT(lookup),
-     .help = "Whether orders are looked up at all: `auto` where the provider documents how today; `yes` also where it "
+     .help = "Whether orders are looked up at all: `auto` where the provider documents how today; `yes` also "
+             "where it "
              "was withdrawn (`kakaclo-custom`)."},
     {.name = "on_absent",
      .type = &type_choice,
@@ -169,7 +176,8 @@ const struct key account_keys[] = {
      MS(0, DAY),
      .def = "2m",
      ACCOUNT(absent_window_ms),
-     .help = "Between the two times that an exact look-up must say that it has no such order, before that counts."},
+     .help = "Between the two times that an exact look-up must say that it has no such order, before that "
+             "counts."},
     {.name = "retry_codes",
      .type = &type_codes,
      ACCOUNT(retry_codes),
@@ -183,8 +191,9 @@ const struct key account_keys[] = {
     {.name = "unknown_codes",
      .type = &type_codes,
      ACCOUNT(unknown_codes),
-     .help = "Codes after which the order may exist all the same: `on_unknown` decides, and it is not sent again "
-             "blindly."},
+     .help =
+         "Codes after which the order may exist all the same: `on_unknown` decides, and it is not sent again "
+         "blindly."},
     {.name = "hold_codes",
      .type = &type_codes,
      ACCOUNT(hold_codes),
@@ -196,7 +205,8 @@ const struct key account_keys[] = {
     {.name = "duplicate_codes",
      .type = &type_codes,
      ACCOUNT(duplicate_codes),
-     .help = "Codes that say that the order exists, as 409 does: it is looked up; found, it is a `duplicate`."},
+     .help =
+         "Codes that say that the order exists, as 409 does: it is looked up; found, it is a `duplicate`."},
     {.name = "retry_after_cap",
      MS(0, DAY),
      .def = "1h",
@@ -212,13 +222,15 @@ const struct key account_keys[] = {
      MS(0, DAY),
      .def = "30s",
      ACCOUNT(breaker_cooldown_ms),
-     .help = "Until the first probe after the breaker opened or the account was refused; each probe that fails doubles "
+     .help = "Until the first probe after the breaker opened or the account was refused; each probe that "
+             "fails doubles "
              "it, up to 16 times. Also the longest pause after a 429 that names no time."},
     {.name = "reject_limit",
      COUNT(0, 10000),
      .def = "20",
      ACCOUNT(reject_limit),
-     .help = "So many orders in a row that the provider refuses with one and the same code, none created between, hold "
+     .help = "So many orders in a row that the provider refuses with one and the same code, none created "
+             "between, hold "
              "the account: the rest stays queued, one probes until one is created; 0 is never."},
     {.name = "ca_file",
      .type = &type_file,
@@ -242,7 +254,8 @@ const struct key account_keys[] = {
      .type = &type_path,
      .flags = KEY_HTTP_JSON,
      ACCOUNT(http_json.create_path),
-     .help = "Appended to `base_url`, with its query: where orders are sent. `{key}` stands for the order key, `{account}` for "
+     .help = "Appended to `base_url`, with its query: where orders are sent. `{key}` stands for the order "
+             "key, `{account}` for "
              "the account's name, both percent-encoded."},
     {.name = "auth",
      .type = &type_choice_text,
@@ -275,8 +288,7 @@ const struct key account_keys[] = {
      .max = 1024,
      .flags = KEY_HTTP_JSON,
      ACCOUNT(http_json.success_value),
-     .help =
-         "What stands at `success_pointer`: a string's text, or another value as it is written.",
+     .help = "What stands at `success_pointer`: a string's text, or another value as it is written.",
      .default_help = "anything"},
     {.name = "id_pointer",
      .type = &type_pointer,
@@ -310,7 +322,8 @@ const struct key account_keys[] = {
      .type = &type_path,
      .flags = KEY_HTTP_JSON,
      ACCOUNT(http_json.lookup_path),
-     .help = "Path and query of a GET that finds an order; `{key}` stands for the order key, `{account}` for the account's "
+     .help = "Path and query of a GET that finds an order; `{key}` stands for the order key, `{account}` for "
+             "the account's "
              "name.",
      .default_help = "no look-up"},
     {.name = "lookup_items_pointer",
@@ -334,7 +347,8 @@ const struct key account_keys[] = {
      .def = "404",
      .flags = KEY_HTTP_JSON,
      ACCOUNT(http_json.lookup_absent_status),
-     .help = "The provider's own \"no such order\": the status of that answer, and what its JSON must hold …"},
+     .help =
+         "The provider's own \"no such order\": the status of that answer, and what its JSON must hold …"},
     {.name = "lookup_absent_pointer",
      .type = &type_pointer,
      .flags = KEY_HTTP_JSON | KEY_MAY_BE_EMPTY,

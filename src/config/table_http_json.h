@@ -1,13 +1,14 @@
 /* More rows of [account NAME]: what real APIs ask of http-json. Only for table_account.c, in the middle of its table. */
 #ifdef DRAY_CONFIG_HTTP_JSON_ROWS
-    {.name = "method",
-     .type = &type_choice_text,
-     .choices = method_choices,
-     .def = "POST",
-     .flags = KEY_HTTP_JSON,
-     ACCOUNT(http_json.method),
-     .help = "How an order is sent. `PUT` is for APIs whose path names the order (`{key}` in `create_path`); it is repeated no "
-             "more than a POST is."},
+{.name = "method",
+ .type = &type_choice_text,
+ .choices = method_choices,
+ .def = "POST",
+ .flags = KEY_HTTP_JSON,
+ ACCOUNT(http_json.method),
+ .help = "How an order is sent. `PUT` is for APIs whose path names the order (`{key}` in `create_path`); it "
+         "is repeated no "
+         "more than a POST is."},
     {.name = "wrap",
      .type = &type_choice_text,
      .choices = wrap_choices,
@@ -20,25 +21,29 @@
      .max = 64,
      .flags = KEY_HTTP_JSON,
      ACCOUNT(http_json.auth_prefix),
-     .help = "Stands before `token`, with a space between unless it ends in `=` or `:` (`Token`, `ShippoToken`). For `auth = "
+     .help = "Stands before `token`, with a space between unless it ends in `=` or `:` (`Token`, "
+             "`ShippoToken`). For `auth = "
              "bearer` it takes the place of `Bearer`.",
      .default_help = "`Bearer` for `auth = bearer`; nothing for `header`"},
     {.name = "header",
      .type = &type_header,
      .flags = KEY_HTTP_JSON | KEY_NAMED | KEY_UNSTORED,
      UNSTORED,
-     .help = "`header NAME = value`, as often as needed, at most 32: sent with every request. In the environment "
-             "`DRAY_ACCOUNT_SHOP_HEADER_X_STORE_ID` is the header `X-STORE-ID`."},
+     .help =
+         "`header NAME = value`, as often as needed, at most 32: sent with every request. In the environment "
+         "`DRAY_ACCOUNT_SHOP_HEADER_X_STORE_ID` is the header `X-STORE-ID`."},
     {.name = "header_file",
      .type = &type_file,
      .flags = KEY_HTTP_JSON | KEY_NAMED | KEY_UNSTORED,
      UNSTORED,
-     .help = "`header_file NAME = path`: the same with a value that is secret, as the `_file` of other secrets."},
+     .help =
+         "`header_file NAME = path`: the same with a value that is secret, as the `_file` of other secrets."},
     {.name = "idempotency_header",
      .type = &type_header,
      .flags = KEY_HTTP_JSON,
      ACCOUNT(http_json.idempotency_header),
-     .help = "Sent with each order, for APIs that take an order only once under it: `Idempotency-Key`. dray relies on it for "
+     .help = "Sent with each order, for APIs that take an order only once under it: `Idempotency-Key`. dray "
+             "relies on it for "
              "nothing: an unclear outcome stays unclear."},
     {.name = "idempotency_value",
      .type = &type_choice_text,
@@ -46,25 +51,29 @@
      .def = "key",
      .flags = KEY_HTTP_JSON,
      ACCOUNT(http_json.idempotency_value),
-     .help = "`key` is the order key (percent-encoded where it holds other than visible ASCII, or `%`); `hash` the first 32 hex "
+     .help = "`key` is the order key (percent-encoded where it holds other than visible ASCII, or `%`); "
+             "`hash` the first 32 hex "
              "digits of its SHA-256."},
     {.name = "reject_pointer",
      .type = &type_pointers,
      .flags = KEY_HTTP_JSON,
      ACCOUNT(http_json.reject_pointers),
-     .help = "In a 2xx answer: where one of these leads to something other than `null`, `false`, `0` or what is empty, the "
+     .help = "In a 2xx answer: where one of these leads to something other than `null`, `false`, `0` or what "
+             "is empty, the "
              "provider says no. An answer that says no and yes at once is unclear."},
     {.name = "error_code_pointer",
      .type = &type_pointers,
      .flags = KEY_HTTP_JSON,
      ACCOUNT(http_json.error_code_pointers),
-     .help = "In the answer: the provider's error code; the first pointer that leads to a text or number. Its older name, for "
+     .help = "In the answer: the provider's error code; the first pointer that leads to a text or number. "
+             "Its older name, for "
              "one pointer, is `code_pointer`."},
     {.name = "retry_after_header",
      .type = &type_header,
      .flags = KEY_HTTP_JSON,
      ACCOUNT(http_json.retry_after_header),
-     .help = "Read where an answer 429 has no `Retry-After`: seconds, an HTTP date, or a moment in Unix seconds (`X-Rate-Limit-Reset`)."},
+     .help = "Read where an answer 429 has no `Retry-After`: seconds, an HTTP date, or a moment in Unix "
+             "seconds (`X-Rate-Limit-Reset`)."},
     {.name = "client_cert",
      .type = &type_file,
      .flags = KEY_HTTP_JSON,
@@ -79,7 +88,8 @@
      .type = &type_file,
      .flags = KEY_HTTP_JSON,
      ACCOUNT(http_json.fields_file),
-     .help = "A table of an order's fields, a line each: path, type, and of `required`, `empty`, `max=N`, `min=N` what holds "
+     .help = "A table of an order's fields, a line each: path, type, and of `required`, `empty`, `max=N`, "
+             "`min=N` what holds "
              "(docs/providers.md). Orders are checked by it before they are sent.",
      .default_help = "any JSON object is an order"},
     {.name = "token_url",
@@ -93,7 +103,8 @@
      .flags = KEY_HTTP_JSON,
      ACCOUNT(http_json.client_id),
      .help = "For `auth = oauth2`: the client."},
-    SECRET_OF_HTTP_JSON("client_secret", ACCOUNT(http_json.client_secret), "For `auth = oauth2`: the client's secret."),
+    SECRET_OF_HTTP_JSON("client_secret", ACCOUNT(http_json.client_secret),
+                        "For `auth = oauth2`: the client's secret."),
     SECRET_FILE_OF_HTTP_JSON("client_secret", ACCOUNT(http_json.client_secret_file)),
     SECRET_OF_HTTP_JSON("refresh_token", ACCOUNT(http_json.refresh_token),
                         "For `auth = oauth2`: a refresh token, in place of the client's own credentials."),
@@ -110,19 +121,22 @@
      .def = "basic",
      .flags = KEY_HTTP_JSON,
      ACCOUNT(http_json.token_auth),
-     .help = "For `auth = oauth2`: `basic` shows the client's credentials as HTTP Basic, `body` in the form."},
+     .help =
+         "For `auth = oauth2`: `basic` shows the client's credentials as HTTP Basic, `body` in the form."},
     {.name = "token_params",
      .type = &type_line,
      .max = 1024,
      .flags = KEY_HTTP_JSON,
      ACCOUNT(http_json.token_params),
-     .help = "For `auth = oauth2`: more of the form, encoded already (`audience=https%3A%2F%2Fapi.example`)."},
+     .help =
+         "For `auth = oauth2`: more of the form, encoded already (`audience=https%3A%2F%2Fapi.example`)."},
     {.name = "lookup_page_param",
      .type = &type_line,
      .max = 64,
      .flags = KEY_HTTP_JSON,
      ACCOUNT(http_json.lookup_page_param),
-     .help = "The parameter of the look-up's query that numbers its pages (`page`). Pages are read until the order is found, up to "
+     .help = "The parameter of the look-up's query that numbers its pages (`page`). Pages are read until the "
+             "order is found, up to "
              "200.",
      .default_help = "one page"},
     {.name = "lookup_page_first",
@@ -135,7 +149,9 @@
      .type = &type_pointer,
      .flags = KEY_HTTP_JSON,
      ACCOUNT(http_json.lookup_next_pointer),
-     .help = "In the look-up's answer: something there (not `null`, `false`, `0` or empty) means that there is another page, such as "
-             "a link. Without `lookup_page_param` an order that is not on the first of several pages is neither found nor absent.",
+     .help = "In the look-up's answer: something there (not `null`, `false`, `0` or empty) means that there "
+             "is another page, such as "
+             "a link. Without `lookup_page_param` an order that is not on the first of several pages is "
+             "neither found nor absent.",
      .default_help = "an empty page is the last"},
 #endif

@@ -18,24 +18,23 @@
 #define DAY    (24 * HOUR)
 
 /* clang-format off: one row, one paragraph */
-#define SECRET(base, member, what)                                                                 \
+#define SECRET(base, member, what)                                                                           \
     { .name = base, .type = &type_secret, .max = 65536, .flags = KEY_SECRET, member, .help = what }
-#define SECRET_FILE(base, member)                                                                  \
-    {                                                                                              \
-        .name = base "_file", .type = &type_file, .flags = KEY_SECRET_FILE, member,                \
-        .help =                                                                                    \
-            "A file that holds the `" base "`, at most 64 KiB; a newline at its end is dropped. "  \
-            "Not together with `" base "`."                                                        \
+#define SECRET_FILE(base, member)                                                                            \
+    {                                                                                                        \
+        .name = base "_file", .type = &type_file, .flags = KEY_SECRET_FILE, member,                          \
+        .help = "A file that holds the `" base "`, at most 64 KiB; a newline at its end is dropped. "        \
+                "Not together with `" base "`."                                                              \
     }
-#define SECRET_OF_HTTP_JSON(base, member, what)                                                    \
-    {                                                                                              \
-        .name = base, .type = &type_secret, .max = 65536, .flags = KEY_SECRET | KEY_HTTP_JSON,     \
-        member, .help = what                                                                       \
+#define SECRET_OF_HTTP_JSON(base, member, what)                                                              \
+    {                                                                                                        \
+        .name = base, .type = &type_secret, .max = 65536, .flags = KEY_SECRET | KEY_HTTP_JSON, member,       \
+        .help = what                                                                                         \
     }
-#define SECRET_FILE_OF_HTTP_JSON(base, member)                                                     \
-    {                                                                                              \
-        .name = base "_file", .type = &type_file, .flags = KEY_SECRET_FILE | KEY_HTTP_JSON,        \
-        member, .help = "A file that holds the `" base "`. Not together with `" base "`."          \
+#define SECRET_FILE_OF_HTTP_JSON(base, member)                                                               \
+    {                                                                                                        \
+        .name = base "_file", .type = &type_file, .flags = KEY_SECRET_FILE | KEY_HTTP_JSON, member,          \
+        .help = "A file that holds the `" base "`. Not together with `" base "`."                            \
     }
 /* clang-format on */
 

@@ -84,8 +84,7 @@ static int parse_count(const struct key *key, const char *text, void *field, str
         return err_set(err, "%s is not a whole number", quoted(text, q));
     uint64_t value = strtoull(text, NULL, 10);
     if (value < key->min || value > key->max)
-        return err_set(err, "%s is out of bounds: from %" PRIu64 " to %" PRIu64, text, key->min,
-                       key->max);
+        return err_set(err, "%s is out of bounds: from %" PRIu64 " to %" PRIu64, text, key->min, key->max);
     set_number(key, field, value);
     return 0;
 }
@@ -100,8 +99,7 @@ static int parse_duration(const struct key *key, const char *text, void *field, 
     char q[QUOTED_SIZE], low[TIMEFMT_SIZE], high[TIMEFMT_SIZE];
     uint64_t ms = 0;
     if (strcmp(text, "0") != 0 && duration_parse(span_str(text), &ms) != 0)
-        return err_set(err, "%s is not a duration (such as 500ms, 5s, 2m, 24h, 7d)",
-                       quoted(text, q));
+        return err_set(err, "%s is not a duration (such as 500ms, 5s, 2m, 24h, 7d)", quoted(text, q));
     if (ms < key->min || ms > key->max) {
         duration_format(key->min, low);
         duration_format(key->max, high);
@@ -134,8 +132,8 @@ static int parse_size(const struct key *key, const char *text, void *field, stru
     if (size_parse(span_str(text), &bytes) != 0)
         return err_set(err, "%s is not a size (such as 262144, 256K, 1M)", quoted(text, q));
     if (bytes < key->min || bytes > key->max)
-        return err_set(err, "%s is out of bounds: from %" PRIu64 "K to %" PRIu64 "K",
-                       quoted(text, q), key->min >> 10, key->max >> 10);
+        return err_set(err, "%s is out of bounds: from %" PRIu64 "K to %" PRIu64 "K", quoted(text, q),
+                       key->min >> 10, key->max >> 10);
     set_number(key, field, bytes);
     return 0;
 }
@@ -150,11 +148,9 @@ static int parse_rate(const struct key *key, const char *text, void *field, stru
     char q[QUOTED_SIZE];
     double rate = 0;
     if (rate_parse(span_str(text), &rate) != 0)
-        return err_set(err, "%s is not a rate (such as 2/s, 100/m, 3600/h; 0 is no limit)",
-                       quoted(text, q));
+        return err_set(err, "%s is not a rate (such as 2/s, 100/m, 3600/h; 0 is no limit)", quoted(text, q));
     if (rate > (double)key->max)
-        return err_set(err, "%s is out of bounds: at most %" PRIu64 "/s", quoted(text, q),
-                       key->max);
+        return err_set(err, "%s is out of bounds: at most %" PRIu64 "/s", quoted(text, q), key->max);
     if (field != NULL)
         *(double *)field = rate;
     return 0;
@@ -210,8 +206,8 @@ static void format_choice(const struct key *key, const void *field, struct buf *
     buf_add_str(out, key->choices[get_number(key, field)]);
 }
 
-static int parse_choice_text(const struct key *key, const char *text, void *field,
-                             struct arena *mem, struct err *err) {
+static int parse_choice_text(const struct key *key, const char *text, void *field, struct arena *mem,
+                             struct err *err) {
     return choice_index(key, text, err) < 0 ? -1 : type_set_text(field, text, mem, err);
 }
 

@@ -50,8 +50,7 @@ struct span url_host(const char *url) {
     }
     if (n > 0 && start[0] == '[') {
         const char *end = memchr(start, ']', n);
-        return end != NULL ? (struct span){start, (size_t)(end + 1 - start)}
-                           : (struct span){NULL, 0};
+        return end != NULL ? (struct span){start, (size_t)(end + 1 - start)} : (struct span){NULL, 0};
     }
     const char *colon = memchr(start, ':', n);
     return (struct span){start, colon != NULL ? (size_t)(colon - start) : n};
@@ -62,8 +61,7 @@ void mask_url(const char *url, struct buf *out) {
     const char *slash = start != NULL ? start + 3 + strcspn(start + 3, "/?#") : NULL;
     const char *at = strrchr(url, '@');
     /* A password may hold a '/': then everything up to the last '@' goes. */
-    if (start == NULL || at == NULL ||
-        (slash != NULL && at > slash && strchr(slash, '@') == NULL)) {
+    if (start == NULL || at == NULL || (slash != NULL && at > slash && strchr(slash, '@') == NULL)) {
         buf_add_str(out, url);
         return;
     }
@@ -82,8 +80,7 @@ static int parse_file(const struct key *key, const char *text, void *field, stru
 
 static bool plain_url_chars(const char *s) {
     for (; *s != '\0'; s++)
-        if ((unsigned char)*s <= 0x20 || (unsigned char)*s >= 0x7f ||
-            strchr("\"<>\\^`{|}", *s) != NULL)
+        if ((unsigned char)*s <= 0x20 || (unsigned char)*s >= 0x7f || strchr("\"<>\\^`{|}", *s) != NULL)
             return false;
     return true;
 }
@@ -199,8 +196,7 @@ static int parse_path(const struct key *key, const char *text, void *field, stru
     if (*text != '/')
         return err_set(err, "must start with '/'");
     for (const char *p = text; *p != '\0'; p++)
-        if ((unsigned char)*p <= 0x20 || (unsigned char)*p >= 0x7f ||
-            strchr("\"<>\\^`|#", *p) != NULL)
+        if ((unsigned char)*p <= 0x20 || (unsigned char)*p >= 0x7f || strchr("\"<>\\^`|#", *p) != NULL)
             return err_set(err, "holds a character that must be percent-encoded");
     for (const char *p = strchr(text, '{'); p != NULL; p = strchr(p + 1, '{'))
         if (strncmp(p, "{key}", 5) != 0 && strncmp(p, "{account}", 9) != 0)
@@ -226,8 +222,7 @@ static int parse_header(const struct key *key, const char *text, void *field, st
                         struct err *err) {
     (void)key;
     static const char *const ours[] = {
-        "host", "content-length", "content-type", "transfer-encoding", "connection", "traceparent",
-        NULL};
+        "host", "content-length", "content-type", "transfer-encoding", "connection", "traceparent", NULL};
     char q[QUOTED_SIZE];
     if (!header_name_valid(text))
         return err_set(err, "%s is not a header's name", quoted(text, q));
@@ -253,8 +248,7 @@ static int parse_prefix(const struct key *key, const char *text, void *field, st
     (void)key;
     char q[QUOTED_SIZE];
     size_t n = strlen(text);
-    bool chars =
-        strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-") == n;
+    bool chars = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-") == n;
     if (n == 0 || n > 64 || !chars)
         return err_set(err, "%s is no prefix (1 to 64 letters, digits, '_', '.', ':' or '-')",
                        quoted(text, q));
@@ -270,8 +264,7 @@ static size_t count_elements(const char *text) {
     return n;
 }
 
-int type_parse_list(const char *text, void *field, struct arena *mem, element_fn check,
-                    struct err *err) {
+int type_parse_list(const char *text, void *field, struct arena *mem, element_fn check, struct err *err) {
     if (count_elements(text) > LIST_MAX)
         return err_set(err, "has more than %d elements", LIST_MAX);
     const char **list = arena_alloc(mem, (count_elements(text) + 1) * sizeof(char *));
@@ -312,8 +305,7 @@ static int check_code(const char *code, struct err *err) {
     if (strncmp(code, "http:", 5) != 0)
         return 0;
     const char *status = code + 5;
-    if (strlen(status) != 3 || strspn(status, "0123456789") != 3 || status[0] < '1' ||
-        status[0] > '5')
+    if (strlen(status) != 3 || strspn(status, "0123456789") != 3 || status[0] < '1' || status[0] > '5')
         return err_set(err, "%s is no HTTP status (such as http:503)", quoted(code, q));
     return 0;
 }

@@ -11,7 +11,7 @@
 
 #include "io/http_internal.h"
 
-#define RESTARTS     4          /* connections that one request may find unfit, each before anything was sent */
+#define RESTARTS     4 /* connections that one request may find unfit, each before anything was sent */
 #define EXPECT_ABOVE (1u << 20) /* bytes of a body from which libcurl would ask "100-continue" */
 
 #define OWN_LINE_MAX 2048 /* bytes of a request's own header line */
@@ -28,8 +28,7 @@ static struct curl_slist *own_headers(struct http_call *c, const struct http_req
     static const char name[] = "traceparent: ";
     static char expect[] = "Expect:";
     struct curl_slist *head = c->bound->headers;
-    if (r->traceparent != NULL &&
-        is_header_value(r->traceparent, sizeof(c->traceparent) - sizeof(name))) {
+    if (r->traceparent != NULL && is_header_value(r->traceparent, sizeof(c->traceparent) - sizeof(name))) {
         memcpy(c->traceparent, name, sizeof(name) - 1);
         strcpy(c->traceparent + sizeof(name) - 1, r->traceparent);
         c->own[0] = (struct curl_slist){c->traceparent, head};
@@ -49,15 +48,15 @@ static struct curl_slist *own_headers(struct http_call *c, const struct http_req
 static CURLcode set_url(struct http_call *c, const char *query) {
     if (query != NULL) {
         c->url = curl_url_dup(c->bound->url);
-        if (c->url == NULL ||
-            curl_url_set(c->url, CURLUPART_QUERY, query, CURLU_APPENDQUERY) != CURLUE_OK)
+        if (c->url == NULL || curl_url_set(c->url, CURLUPART_QUERY, query, CURLU_APPENDQUERY) != CURLUE_OK)
             return CURLE_OUT_OF_MEMORY;
     }
     return curl_easy_setopt(c->easy, CURLOPT_CURLU, query != NULL ? c->url : c->bound->url);
 }
 
 static CURLcode set_request(struct http_call *c, const struct http_request *r) {
-    if (r->header != NULL && (!is_header_value(r->header, OWN_LINE_MAX) || (c->own_line = strdup(r->header)) == NULL))
+    if (r->header != NULL &&
+        (!is_header_value(r->header, OWN_LINE_MAX) || (c->own_line = strdup(r->header)) == NULL))
         return CURLE_OUT_OF_MEMORY;
     struct curl_slist *headers = own_headers(c, r);
     if (c->headers == NULL || r->query != NULL) {

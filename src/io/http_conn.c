@@ -16,8 +16,8 @@
 static struct http_conn *find(struct http_pool *pool, const char *ip, int port, int local_port) {
     struct http_conn *k;
     LIST_FOREACH(k, &pool->conns[local_port % HTTP_CONN_BUCKETS], bucket_link)
-        if (k->local_port == local_port && k->port == port && strcmp(k->ip, ip) == 0)
-            return k;
+    if (k->local_port == local_port && k->port == port && strcmp(k->ip, ip) == 0)
+        return k;
     return NULL;
 }
 
@@ -38,8 +38,14 @@ static struct http_conn *note(struct http_call *c, const char *ip, int port, int
         struct http_conn *k = http_socket_conn(c->pool, fd);
         if (k == NULL || k->bound || local_port_of(fd) != local_port)
             continue;
-        *k = (struct http_conn){.pool = c->pool, .multi = c->multi, .host = c->bound->where, .fd = fd,
-                                .serial = k->serial, .bound = true, .port = port, .local_port = local_port,
+        *k = (struct http_conn){.pool = c->pool,
+                                .multi = c->multi,
+                                .host = c->bound->where,
+                                .fd = fd,
+                                .serial = k->serial,
+                                .bound = true,
+                                .port = port,
+                                .local_port = local_port,
                                 .idle_since_ms = http_now_ms()};
         strncpy(k->ip, ip, sizeof(k->ip) - 1);
         strcpy(k->owner, c->bound->owner);

@@ -16,11 +16,11 @@
 
 #include "io/http_internal.h"
 
-#define FLOOR_MS       250
-#define MARGIN_MS      50
-#define RELAX_MS       60000 /* without a further close, `closed_ms` doubles */
-#define CLOSED_MAX_MS  60000 /* above, it is forgotten */
-#define LOOKED_AT      32    /* idle connections that one request looks at */
+#define FLOOR_MS      250
+#define MARGIN_MS     50
+#define RELAX_MS      60000 /* without a further close, `closed_ms` doubles */
+#define CLOSED_MAX_MS 60000 /* above, it is forgotten */
+#define LOOKED_AT     32    /* idle connections that one request looks at */
 
 uint64_t http_now_ms(void) {
     return uv_hrtime() / 1000000;
@@ -46,8 +46,8 @@ struct http_host *http_idle_host(struct http_pool *pool, const struct http_targe
         buf_addf(&name, " through a proxy");
     const char *text = buf_cstr(&name);
     LIST_FOREACH(h, &pool->hosts, link)
-        if (strcmp(h->name, text) == 0)
-            break;
+    if (strcmp(h->name, text) == 0)
+        break;
     if (h == NULL && buf_ok(&name))
         h = host_new(pool, text, strlen(text));
     buf_deinit(&name);

@@ -9,14 +9,13 @@
 
 #include "dray/http.h"
 
-#define HTTP_PER_MULTI     64 /* libcurl 7.88 walks a CURLM's connections to a host on each request */
-#define HTTP_SPARE_ANSWERS 64
-#define HTTP_SPARE_ANSWER_MAX                                                                      \
-    (64u << 10) /* bytes; a larger answer's memory is given back at once */
-#define HTTP_TRACEPARENT_MAX 128
-#define HTTP_OPENED          8   /* sockets opened for a request that are remembered, the last ones */
-#define HTTP_CONN_BUCKETS    256 /* by local port */
-#define HTTP_OWNER_MAX       64  /* characters of a target's owner */
+#define HTTP_PER_MULTI        64 /* libcurl 7.88 walks a CURLM's connections to a host on each request */
+#define HTTP_SPARE_ANSWERS    64
+#define HTTP_SPARE_ANSWER_MAX (64u << 10) /* bytes; a larger answer's memory is given back at once */
+#define HTTP_TRACEPARENT_MAX  128
+#define HTTP_OPENED           8   /* sockets opened for a request that are remembered, the last ones */
+#define HTTP_CONN_BUCKETS     256 /* by local port */
+#define HTTP_OWNER_MAX        64  /* characters of a target's owner */
 
 /* What is known of a host (and the proxy before it) about how long it keeps idle connections. */
 struct http_host {
@@ -44,11 +43,11 @@ struct http_conn {
     bool used;        /* it has carried a request */
     int port, local_port;
     char ip[INET6_ADDRSTRLEN];
-    bool goaway;          /* HTTP/2: the peer takes no stream above `last_stream` */
+    bool goaway; /* HTTP/2: the peer takes no stream above `last_stream` */
     uint32_t last_stream;
     void *ssl; /* SSL *, libcurl's; NULL: plain, or opaque */
     uint64_t idle_since_ms;
-    uint64_t keep_ms; /* what the server's Keep-Alive header promised; 0: nothing */
+    uint64_t keep_ms;               /* what the server's Keep-Alive header promised; 0: nothing */
     char owner[HTTP_OWNER_MAX + 1]; /* of the last request */
     LIST_ENTRY(http_conn) bucket_link;
     TAILQ_ENTRY(http_conn) idle_link;
@@ -93,15 +92,15 @@ struct http_call {
     bool opened;      /* a socket, for this request */
     bool let_go;      /* libcurl was allowed to write this request on a connection */
     bool too_large, replay_refused, guard_refused, unresolved;
-    bool unfit;       /* the connection that libcurl chose was not to be used: another is taken */
-    bool fresh;       /* `easy` must take a new connection */
-    bool reused;      /* the connection had carried requests before */
-    bool early;       /* an answer came before the peer had the whole request */
-    bool refused;     /* HTTP/2: the peer says that it did nothing with it */
-    bool stood;       /* its HTTP/2 connection was there when libcurl wanted to send it again */
-    bool listens;     /* `easy` tells its verbose text */
-    uint32_t stream;  /* HTTP/2; 0: not known */
-    bool says_close;  /* the answer says that the peer closes */
+    bool unfit;      /* the connection that libcurl chose was not to be used: another is taken */
+    bool fresh;      /* `easy` must take a new connection */
+    bool reused;     /* the connection had carried requests before */
+    bool early;      /* an answer came before the peer had the whole request */
+    bool refused;    /* HTTP/2: the peer says that it did nothing with it */
+    bool stood;      /* its HTTP/2 connection was there when libcurl wanted to send it again */
+    bool listens;    /* `easy` tells its verbose text */
+    uint32_t stream; /* HTTP/2; 0: not known */
+    bool says_close; /* the answer says that the peer closes */
     uint32_t restarts;
     struct http_conn *conn; /* while its serial is `conn_serial`; NULL: none yet */
     uint32_t conn_serial;
@@ -128,7 +127,7 @@ struct http_target {
     CURLU *url;
     char *host, *port; /* of the URL */
     struct curl_slist *headers;
-    char *ca_file, *proxy; /* NULL: the system's; none */
+    char *ca_file, *proxy;                                     /* NULL: the system's; none */
     char *client_cert, *client_key, *user_agent, *wait_header; /* NULL: none */
     long connect_timeout_ms, request_timeout_ms;
     uint64_t idle_reuse_ms;  /* 0: each request on a connection of its own */
@@ -158,7 +157,8 @@ struct http_pool {
     bool closing;
     void (*closed)(void *arg);
     void *closed_arg;
-    bool looks_itself; /* libcurl 8 reads what waits on a kept connection and closes it without a word: look first */
+    /* libcurl 8 reads what waits on a kept connection and closes it without a word: look first */
+    bool looks_itself;
     http_stray_fn on_stray;
     void *stray_arg;
     LIST_HEAD(, http_conn) conns[HTTP_CONN_BUCKETS];
@@ -176,7 +176,7 @@ int http_socket_event(CURL *easy, curl_socket_t fd, int what, void *multi, void 
 /* http_conn.c: connections, and who is on them */
 /* Whether this request may be written on the connection that libcurl chose; then the call is on it. */
 bool http_conn_fit(struct http_call *c, const char *ip, int port, int local_port);
-void http_conn_done(struct http_call *c, CURLcode code); /* the call has left libcurl, or is about to */
+void http_conn_done(struct http_call *c, CURLcode code);  /* the call has left libcurl, or is about to */
 void http_conn_stirred(struct http_conn *k, bool *watch); /* it can be read, and carries nothing */
 void http_conn_gone(struct http_conn *k);                 /* it is about to be closed */
 void http_conn_spoil(struct http_conn *k);                /* nothing is sent on it any more */
@@ -185,28 +185,31 @@ bool http_conn_holds(const struct http_call *c);
 
 /* http_silence.c */
 enum http_look { LOOK_SILENT, LOOK_TALKS, LOOK_CLOSED };
-void http_silence_learn(struct http_call *c, struct http_conn *k); /* a new connection: how it is to be looked at */
+/* a new connection: how it is to be looked at */
+void http_silence_learn(struct http_call *c, struct http_conn *k);
 enum http_look http_silence(const struct http_conn *k);
 void http_silence_stray(struct http_conn *k); /* it talks though nobody asked: told and counted */
 size_t http_on_header(char *line, size_t size, size_t n, void *call);
 
 /* http_refused.c: HTTP/2 streams that the peer did nothing with */
-void http_refused_listen(struct http_call *c);  /* it is about to be written on an HTTP/2 connection */
-void http_refused_replay(struct http_call *c);  /* libcurl wants to send it again: sets `refused` */
+void http_refused_listen(struct http_call *c);      /* it is about to be written on an HTTP/2 connection */
+void http_refused_replay(struct http_call *c);      /* libcurl wants to send it again: sets `refused` */
 bool http_refused_above(const struct http_call *c); /* its stream is above what the peer's GOAWAY takes */
 
 /* http_idle.c: how long a connection may have been idle */
 uint64_t http_now_ms(void);
-struct http_host *http_idle_host(struct http_pool *pool, const struct http_target *t); /* NULL: out of memory */
+/* NULL: out of memory */
+struct http_host *http_idle_host(struct http_pool *pool, const struct http_target *t);
 void http_idle_free(struct http_pool *pool);
 bool http_idle_allows(const struct http_conn *k, const struct http_target *t, uint64_t now_ms);
-void http_idle_closed(struct http_host *h, uint64_t idle_ms); /* the peer closed one that was idle so long */
+/* the peer closed one that was idle so long */
+void http_idle_closed(struct http_host *h, uint64_t idle_ms);
 /* Whether the call must take a new connection; those that are too old for any are closed. */
 bool http_idle_none(const struct http_call *c);
 
 curl_socket_t http_socket_open(struct http_multi *m, const struct curl_sockaddr *address);
 int http_socket_close(void *pool, curl_socket_t fd);
-void http_socket_keep(struct http_pool *pool, curl_socket_t fd); /* watched while it is idle */
+void http_socket_keep(struct http_pool *pool, curl_socket_t fd);              /* watched while it is idle */
 struct http_conn *http_socket_conn(struct http_pool *pool, curl_socket_t fd); /* NULL: no such socket */
 void http_socket_close_handles(struct http_pool *pool);
 
@@ -226,7 +229,6 @@ long http_request_size(const struct http_call *c);
 void http_call_finish(struct http_call *c, CURLcode code, bool cancelled);
 
 /* http_outcome.c: what is known about a call that libcurl has let go of. */
-void http_outcome(const struct http_call *c, CURLcode code, bool cancelled,
-                  struct http_exchange *x);
+void http_outcome(const struct http_call *c, CURLcode code, bool cancelled, struct http_exchange *x);
 
 #endif

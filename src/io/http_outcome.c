@@ -81,8 +81,7 @@ static long proxy_status(const struct http_call *c) {
     return status / 100 == 2 ? 0 : status;
 }
 
-void http_outcome(const struct http_call *c, CURLcode code, bool cancelled,
-                  struct http_exchange *x) {
+void http_outcome(const struct http_call *c, CURLcode code, bool cancelled, struct http_exchange *x) {
     bool sent = c->let_go && http_request_size(c) > c->size_before;
     *x = (struct http_exchange){
         .sent = sent,

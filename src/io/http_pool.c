@@ -14,7 +14,7 @@
 #include "io/http_internal.h"
 
 #define ROUNDS 4 /* times that each CURLM may come up in one turn of the loop */
-#define SPARE_CONNECTIONS                                                                          \
+#define SPARE_CONNECTIONS                                                                                    \
     16L /* kept per CURLM beyond those in use: other hosts, a burst's rest                         \
          */
 

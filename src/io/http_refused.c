@@ -31,11 +31,13 @@ static int on_text(CURL *easy, curl_infotype type, char *text, size_t n, void *a
     (void)easy;
     if (type != CURLINFO_TEXT)
         return 0;
-    if (memmem(text, n, "GOAWAY", 6) != NULL && number_behind(text, n, "last_stream=", &number) && http_conn_holds(c)) {
+    if (memmem(text, n, "GOAWAY", 6) != NULL && number_behind(text, n, "last_stream=", &number) &&
+        http_conn_holds(c)) {
         c->conn->goaway = true;
         c->conn->last_stream = number;
     } else if (number_behind(text, n, "Using Stream ID: ", &number) ||
-               (memmem(text, n, "OPENED stream", 13) != NULL && number_behind(text, n, "[HTTP/2] [", &number))) {
+               (memmem(text, n, "OPENED stream", 13) != NULL &&
+                number_behind(text, n, "[HTTP/2] [", &number))) {
         c->stream = number;
     } else if (memmem(text, n, "retrying a fresh connect", 24) != NULL) {
         c->stood = http_conn_holds(c) && http_silence(c->conn) != LOOK_CLOSED; /* libcurl closes it next */

@@ -32,8 +32,8 @@ static bool same_openssl(void) {
 
 static void *ssl_of(struct http_call *c) {
     struct curl_tlssessioninfo *info = NULL;
-    if (!same_openssl() || curl_easy_getinfo(c->easy, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK || info == NULL ||
-        info->backend != CURLSSLBACKEND_OPENSSL)
+    if (!same_openssl() || curl_easy_getinfo(c->easy, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK ||
+        info == NULL || info->backend != CURLSSLBACKEND_OPENSSL)
         return NULL;
     return info->internals;
 }

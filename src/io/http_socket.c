@@ -105,15 +105,13 @@ int http_socket_event(CURL *easy, curl_socket_t fd, int what, void *multi, void 
     }
     s->multi = m;
     s->active = true;
-    s->want =
-        ((what & CURL_POLL_IN) ? UV_READABLE : 0) | ((what & CURL_POLL_OUT) ? UV_WRITABLE : 0);
+    s->want = ((what & CURL_POLL_IN) ? UV_READABLE : 0) | ((what & CURL_POLL_OUT) ? UV_WRITABLE : 0);
     watch(s, s->want);
     return 0;
 }
 
 curl_socket_t http_socket_open(struct http_multi *m, const struct curl_sockaddr *address) {
-    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                    address->protocol);
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->protocol);
     if (fd < 0)
         return CURL_SOCKET_BAD;
     struct http_socket *s = find_or_add(m->pool, fd);

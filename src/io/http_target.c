@@ -64,8 +64,7 @@ static void add_base64(struct buf *out, const char *data, size_t n) {
     }
 }
 
-static int add_authorization(struct http_target *t, const struct http_target_options *o,
-                             struct err *err) {
+static int add_authorization(struct http_target *t, const struct http_target_options *o, struct err *err) {
     if (o->bearer == NULL && o->basic_user == NULL)
         return 0;
     const char *password = o->basic_password != NULL ? o->basic_password : "";
@@ -104,8 +103,7 @@ static int set_url(struct http_target *t, const char *url, struct err *err) {
     if (rc == CURLUE_OK)
         rc = curl_url_get(t->url, CURLUPART_SCHEME, &part, 0);
     if (rc != CURLUE_OK)
-        return err_set(err, "URL: %s; it must be like https://host[:port]/path",
-                       curl_url_strerror(rc));
+        return err_set(err, "URL: %s; it must be like https://host[:port]/path", curl_url_strerror(rc));
     t->tls = strcmp(part, "https") == 0;
     bool known = t->tls || strcmp(part, "http") == 0;
     curl_free(part);
@@ -136,11 +134,13 @@ static int set_text(char **copy, const char *text, struct err *err) {
 static int set_files(struct http_target *t, const struct http_target_options *o, struct err *err) {
     if (set_file(&t->ca_file, o->ca_file, "ca_file", err) < 0 ||
         set_file(&t->client_cert, o->client_cert, "client_cert", err) < 0 ||
-        set_file(&t->client_key, o->client_key, "client_key", err) < 0 || set_text(&t->proxy, o->proxy, err) < 0)
+        set_file(&t->client_key, o->client_key, "client_key", err) < 0 ||
+        set_text(&t->proxy, o->proxy, err) < 0)
         return -1;
     if (o->user_agent != NULL && has_control(o->user_agent))
         return err_set(err, "HTTP: the user agent holds a control character");
-    return set_text(&t->user_agent, o->user_agent, err) < 0 ? -1 : set_text(&t->wait_header, o->wait_header, err);
+    return set_text(&t->user_agent, o->user_agent, err) < 0 ? -1
+                                                            : set_text(&t->wait_header, o->wait_header, err);
 }
 
 static int set_host(struct http_target *t, struct http_pool *pool, struct err *err) {
@@ -162,8 +162,8 @@ static void target_free(struct http_target *t) {
     free(t);
 }
 
-struct http_target *http_target_new(struct http_pool *pool,
-                                    const struct http_target_options *options, struct err *err) {
+struct http_target *http_target_new(struct http_pool *pool, const struct http_target_options *options,
+                                    struct err *err) {
     struct http_target *t = calloc(1, sizeof(*t));
     if (t == NULL) {
         err_set(err, "HTTP: out of memory");
@@ -176,10 +176,13 @@ struct http_target *http_target_new(struct http_pool *pool,
         options->connect_timeout_ms > 0 ? options->connect_timeout_ms : CONNECT_TIMEOUT_MS;
     t->request_timeout_ms =
         options->request_timeout_ms > 0 ? options->request_timeout_ms : REQUEST_TIMEOUT_MS;
-    t->idle_reuse_ms = options->no_reuse ? 0 : options->idle_reuse_ms > 0 ? options->idle_reuse_ms : IDLE_REUSE_MS;
+    t->idle_reuse_ms = options->no_reuse            ? 0
+                       : options->idle_reuse_ms > 0 ? options->idle_reuse_ms
+                                                    : IDLE_REUSE_MS;
     snprintf(t->owner, sizeof(t->owner), "%s", options->owner != NULL ? options->owner : "");
     if (set_url(t, options->url, err) == 0 && add_headers(t, options->headers, err) == 0 &&
-        add_authorization(t, options, err) == 0 && set_files(t, options, err) == 0 && set_host(t, pool, err) == 0)
+        add_authorization(t, options, err) == 0 && set_files(t, options, err) == 0 &&
+        set_host(t, pool, err) == 0)
         return t;
     target_free(t);
     return NULL;
@@ -191,10 +194,11 @@ static bool same(const char *a, const char *b) {
 
 bool http_target_alike(const struct http_target *a, const struct http_target *b) {
     return a->method == b->method && a->connect_timeout_ms == b->connect_timeout_ms &&
-           a->request_timeout_ms == b->request_timeout_ms && (a->idle_reuse_ms == 0) == (b->idle_reuse_ms == 0) &&
-           same(a->port, b->port) && same(a->host, b->host) &&
-           same(a->ca_file, b->ca_file) && same(a->proxy, b->proxy) && same(a->client_cert, b->client_cert) &&
-           same(a->client_key, b->client_key) && same(a->user_agent, b->user_agent);
+           a->request_timeout_ms == b->request_timeout_ms &&
+           (a->idle_reuse_ms == 0) == (b->idle_reuse_ms == 0) && same(a->port, b->port) &&
+           same(a->host, b->host) && same(a->ca_file, b->ca_file) && same(a->proxy, b->proxy) &&
+           same(a->client_cert, b->client_cert) && same(a->client_key, b->client_key) &&
+           same(a->user_agent, b->user_agent);
 }
 
 /* Handles that still have its options go to the front of the pool's idle ones: they are to be

@@ -15,8 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static int make_address(const char *name, struct sockaddr_un *address, socklen_t *len,
-                        struct err *err) {
+static int make_address(const char *name, struct sockaddr_un *address, socklen_t *len, struct err *err) {
     size_t n = strlen(name);
     if (name[0] != '/' && name[0] != '@')
         return err_set(err, "NOTIFY_SOCKET is neither a path nor an abstract name (`@…`)");

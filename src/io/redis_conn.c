@@ -29,8 +29,8 @@
 #include "io/redis_sentinel.h"
 #include "io/redis_tls.h"
 
-#define SENTINELS_PLACE    "the sentinels"
-#define STABLE_MS          1000 /* a connection that was UP for so long starts the backoff anew */
+#define SENTINELS_PLACE "the sentinels"
+#define STABLE_MS       1000 /* a connection that was UP for so long starts the backoff anew */
 
 struct redis_conn {
     uv_loop_t *loop;
@@ -139,8 +139,8 @@ static void on_lost(void *arg, const char *reason) {
 
 static void on_error_reply(void *arg, const char *text) {
     struct redis_conn *c = arg;
-    if (c->state == REDIS_UP && (redis_reason_is_moved(text) ||
-                                 redis_standstill_goes_on(&c->standstill, text, uv_now(c->loop))))
+    if (c->state == REDIS_UP &&
+        (redis_reason_is_moved(text) || redis_standstill_goes_on(&c->standstill, text, uv_now(c->loop))))
         redis_link_break(c->link, text);
 }
 
@@ -166,7 +166,8 @@ static void on_greeting_timeout(uv_timer_t *timer) {
     struct redis_conn *c = timer->data;
     char text[96];
     snprintf(text, sizeof(text), "no answer to the greeting within %u ms%s",
-             (unsigned)redis_connect_timeout(c->options), c->tls != NULL ? "; does this port speak TLS?" : "");
+             (unsigned)redis_connect_timeout(c->options),
+             c->tls != NULL ? "; does this port speak TLS?" : "");
     redis_link_stop(c->link);
     on_lost(c, text);
 }
@@ -191,7 +192,8 @@ static void on_dialed(void *arg, int fd, const char *reason) {
 }
 
 static void dial(struct redis_conn *c) {
-    c->dial = redis_dial_start(c->loop, &c->address, &c->served, redis_connect_timeout(c->options), on_dialed, c);
+    c->dial =
+        redis_dial_start(c->loop, &c->address, &c->served, redis_connect_timeout(c->options), on_dialed, c);
     if (c->dial == NULL)
         down(c, "out of memory");
 }
@@ -250,9 +252,8 @@ static int init_handles(struct redis_conn *c) {
     return 0;
 }
 
-struct redis_conn *redis_conn_new(uv_loop_t *loop, const struct redis_options *options,
-                                  struct rng *rng, redis_state_fn on_state, void *arg,
-                                  struct err *err) {
+struct redis_conn *redis_conn_new(uv_loop_t *loop, const struct redis_options *options, struct rng *rng,
+                                  redis_state_fn on_state, void *arg, struct err *err) {
     if (redis_options_check(options, err) != 0)
         return NULL;
     struct redis_conn *c = calloc(1, sizeof(*c));
@@ -326,8 +327,7 @@ static void refuse(struct redis_conn *c, redis_reply_fn done, void *arg) {
         uv_idle_start(c->idle, on_idle);
 }
 
-void redis_send(struct redis_conn *c, struct span resp, uint32_t block_ms, redis_reply_fn done,
-                void *arg) {
+void redis_send(struct redis_conn *c, struct span resp, uint32_t block_ms, redis_reply_fn done, void *arg) {
     if (c->state == REDIS_UP)
         redis_link_send(c->link, resp, block_ms, done, arg);
     else

@@ -41,14 +41,14 @@ struct redis_dial {
     redis_dial_fn done;
     void *arg;
     uv_timer_t *timer;
-    struct lookup *lookup;         /* or NULL */
-    struct sockaddr_storage last;  /* to be tried last; family 0: none */
-    struct addrinfo *found;        /* or NULL */
+    struct lookup *lookup;                           /* or NULL */
+    struct sockaddr_storage last;                    /* to be tried last; family 0: none */
+    struct addrinfo *found;                          /* or NULL */
     const struct addrinfo *order[ADDRESSES_MAX + 1]; /* of `found`, as they are tried, up to NULL */
-    size_t at;                     /* in `order` */
-    const struct addrinfo *trying; /* order[at]; NULL for a Unix socket */
-    bool named;                    /* the host is a name, so reasons tell the address */
-    uv_poll_t *poll;               /* or NULL */
+    size_t at;                                       /* in `order` */
+    const struct addrinfo *trying;                   /* order[at]; NULL for a Unix socket */
+    bool named;                                      /* the host is a name, so reasons tell the address */
+    uv_poll_t *poll;                                 /* or NULL */
     int fd;
     char reason[256];
 };
@@ -106,8 +106,7 @@ static void note_timeout(struct redis_dial *d, const char *what) {
 }
 
 static void set_options(int fd, int family) {
-    int one = 1, idle = KEEPALIVE_IDLE_S, interval = KEEPALIVE_INTERVAL_S,
-        probes = KEEPALIVE_PROBES;
+    int one = 1, idle = KEEPALIVE_IDLE_S, interval = KEEPALIVE_INTERVAL_S, probes = KEEPALIVE_PROBES;
     if (family == AF_UNIX)
         return;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
@@ -261,8 +260,7 @@ static void on_lookup(uv_getaddrinfo_t *req, int status, struct addrinfo *found)
     }
     d->lookup = NULL;
     if (status != 0) {
-        snprintf(d->reason, sizeof(d->reason), "cannot resolve %s: %s", d->address.host,
-                 uv_strerror(status));
+        snprintf(d->reason, sizeof(d->reason), "cannot resolve %s: %s", d->address.host, uv_strerror(status));
         fail(d);
         return;
     }
@@ -303,9 +301,8 @@ static void on_start(uv_timer_t *timer) {
     }
     char port[8];
     snprintf(port, sizeof(port), "%u", (unsigned)d->address.port);
-    const struct addrinfo numeric = {.ai_family = AF_UNSPEC,
-                                     .ai_socktype = SOCK_STREAM,
-                                     .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+    const struct addrinfo numeric = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
     struct addrinfo *found = NULL;
     if (getaddrinfo(d->address.host, port, &numeric, &found) != 0)
         look_up(d, port);

@@ -27,8 +27,8 @@ static void on_required(void *arg, const redisReply *reply, const char *error) {
 /* Whether an error to CLIENT SETNAME or PING says that this server can't serve us now. All others
  * (NOPERM, a renamed command, MISCONF, BUSY) are left for the caller's own commands to meet. */
 static bool is_refusal(const char *text) {
-    static const char *const prefixes[] = {
-        "NOAUTH", "LOADING", "MASTERDOWN", "ERR max number of clients", "DENIED", NULL};
+    static const char *const prefixes[] = {"NOAUTH", "LOADING", "MASTERDOWN", "ERR max number of clients",
+                                           "DENIED", NULL};
     for (size_t i = 0; prefixes[i] != NULL; i++) {
         if (strncmp(text, prefixes[i], strlen(prefixes[i])) == 0)
             return true;
@@ -46,8 +46,7 @@ static void on_optional(void *arg, const redisReply *reply, const char *error) {
 static const char *hello_value(const redisReply *r, const char *name) {
     for (size_t i = 0; i + 1 < r->elements; i += 2) {
         const redisReply *n = r->element[i], *v = r->element[i + 1];
-        if (n->type == REDIS_REPLY_STRING && v->type == REDIS_REPLY_STRING &&
-            strcmp(n->str, name) == 0)
+        if (n->type == REDIS_REPLY_STRING && v->type == REDIS_REPLY_STRING && strcmp(n->str, name) == 0)
             return v->str;
     }
     return "";
@@ -75,8 +74,7 @@ static void on_last(void *arg, const redisReply *reply, const char *error) {
         decide(arg, "");
 }
 
-static void say(struct redis_handshake *h, struct redis_link *l, struct buf *b,
-                redis_reply_fn done) {
+static void say(struct redis_handshake *h, struct redis_link *l, struct buf *b, redis_reply_fn done) {
     if (buf_ok(b))
         redis_link_send(l, buf_span(b), 0, done, h);
     else
@@ -84,8 +82,7 @@ static void say(struct redis_handshake *h, struct redis_link *l, struct buf *b,
     buf_reset(b);
 }
 
-void redis_handshake_send(struct redis_handshake *h, struct redis_link *l,
-                          const struct redis_options *o) {
+void redis_handshake_send(struct redis_handshake *h, struct redis_link *l, const struct redis_options *o) {
     struct buf b;
     buf_init(&b, 64 * 1024);
     h->decided = false;

@@ -15,7 +15,6 @@ struct redis_handshake {
     bool decided;
     enum redis_server_kind kind; /* as HELLO says, where it does */
 };
-void redis_handshake_send(struct redis_handshake *h, struct redis_link *l,
-                          const struct redis_options *o);
+void redis_handshake_send(struct redis_handshake *h, struct redis_link *l, const struct redis_options *o);
 
 #endif

@@ -215,8 +215,8 @@ void redis_link_send(struct redis_link *l, struct span resp, uint32_t block_ms, 
     send_pending(l, resp, (struct redis_pending){.done = done, .arg = arg, .block_ms = block_ms});
 }
 
-void redis_link_send_group(struct redis_link *l, struct span resp, uint32_t before,
-                           redis_reply_fn done, void *arg) {
+void redis_link_send_group(struct redis_link *l, struct span resp, uint32_t before, redis_reply_fn done,
+                           void *arg) {
     send_pending(l, resp, (struct redis_pending){.done = done, .arg = arg, .before = before});
 }
 
@@ -339,9 +339,8 @@ static int init_handles(struct redis_link *l) {
     return 0;
 }
 
-struct redis_link *redis_link_new(uv_loop_t *loop, int fd, const struct redis_tls *tls,
-                                  const char *host, const struct redis_link_owner *owner,
-                                  struct err *err) {
+struct redis_link *redis_link_new(uv_loop_t *loop, int fd, const struct redis_tls *tls, const char *host,
+                                  const struct redis_link_owner *owner, struct err *err) {
     struct redis_link *l = calloc(1, sizeof(*l));
     redisContext *ctx = redisConnectFd(fd);
     if (l == NULL || ctx == NULL || ctx->err != 0) {

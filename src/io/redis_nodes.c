@@ -18,7 +18,8 @@ static struct redis_node *informant(struct redis_router *r);
 
 struct redis_node *redis_node_of(struct redis_router *r, uint16_t slot) {
     struct redis_node *n = r->slots[slot % REDIS_SLOTS];
-    if (n == NULL && r->unmapped && r->nodes[0]->conn != NULL && redis_conn_state(r->nodes[0]->conn) != REDIS_UP)
+    if (n == NULL && r->unmapped && r->nodes[0]->conn != NULL &&
+        redis_conn_state(r->nodes[0]->conn) != REDIS_UP)
         n = informant(r); /* which knows where */
     return n != NULL ? n : r->nodes[0];
 }
@@ -30,8 +31,7 @@ static void forget_slots(struct redis_router *r, const struct redis_node *n) {
             r->slots[slot] = NULL;
 }
 
-static void tell(struct redis_router *r, struct redis_node *n, enum redis_state state,
-                 const char *reason) {
+static void tell(struct redis_router *r, struct redis_node *n, enum redis_state state, const char *reason) {
     if (r->on_state != NULL && !r->closing)
         r->on_state(r->arg, state, redis_conn_place(n->conn), reason);
 }
@@ -120,8 +120,7 @@ int redis_node_new_seed(struct redis_router *r, struct err *err) {
 struct redis_node *redis_node_get(struct redis_router *r, const char *host, uint16_t port) {
     for (size_t i = 0; i < r->node_count; i++) {
         const struct redis_options *o = &r->nodes[i]->options;
-        if (o->unix_path == NULL && o->host != NULL && o->port == port &&
-            strcmp(o->host, host) == 0)
+        if (o->unix_path == NULL && o->host != NULL && o->port == port && strcmp(o->host, host) == 0)
             return r->nodes[i];
     }
     return node_new(r, host, port);
@@ -173,15 +172,14 @@ static bool is_string(const redisReply *r) {
 
 /* [first, last, [host, port, …], …]. A node that does not know its own address leaves it empty:
  * then it is the informant's. */
-static void read_range(struct redis_router *r, const redisReply *range,
-                       const struct redis_node *from) {
+static void read_range(struct redis_router *r, const redisReply *range, const struct redis_node *from) {
     if (range->type != REDIS_REPLY_ARRAY || range->elements < 3)
         return;
     const redisReply *first = range->element[0], *last = range->element[1];
     const redisReply *master = range->element[2];
-    if (first->type != REDIS_REPLY_INTEGER || last->type != REDIS_REPLY_INTEGER ||
-        first->integer < 0 || last->integer >= REDIS_SLOTS || master->type != REDIS_REPLY_ARRAY ||
-        master->elements < 2 || master->element[1]->type != REDIS_REPLY_INTEGER)
+    if (first->type != REDIS_REPLY_INTEGER || last->type != REDIS_REPLY_INTEGER || first->integer < 0 ||
+        last->integer >= REDIS_SLOTS || master->type != REDIS_REPLY_ARRAY || master->elements < 2 ||
+        master->element[1]->type != REDIS_REPLY_INTEGER)
         return;
     const redisReply *name = master->element[0];
     const char *host = is_string(name) && name->len > 0 ? name->str : from->options.host;
@@ -194,8 +192,7 @@ static void read_range(struct redis_router *r, const redisReply *range,
         r->slots[slot] = n;
 }
 
-static void read_map(struct redis_router *r, const redisReply *reply,
-                     const struct redis_node *from) {
+static void read_map(struct redis_router *r, const redisReply *reply, const struct redis_node *from) {
     r->mode = REDIS_MODE_CLUSTER;
     memset(r->slots, 0, sizeof(r->slots));
     for (size_t i = 0; i < reply->elements; i++)
@@ -223,7 +220,8 @@ static void on_map(struct redis_router *r, const redisReply *reply, const struct
         read_map(r, reply, from);
     else if (from->seed && r->mode != REDIS_MODE_CLUSTER)
         r->mode = may_be_cluster(reply, from) ? REDIS_MODE_CLUSTER : REDIS_MODE_SINGLE;
-    r->unmapped = r->mode == REDIS_MODE_CLUSTER && reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOPERM", 6) == 0;
+    r->unmapped = r->mode == REDIS_MODE_CLUSTER && reply->type == REDIS_REPLY_ERROR &&
+                  strncmp(reply->str, "NOPERM", 6) == 0;
     if (r->mode == REDIS_MODE_CLUSTER && any_down(r)) { /* a failover may be under way */
         r->refresh_at = uv_now(r->loop) + WATCH_MS;
         r->stale = true;
@@ -270,10 +268,8 @@ static struct redis_node *informant(struct redis_router *r) {
 
 /* Of `by`, the node that `n` is connected to; NULL while it has no connection to it. */
 static struct redis_node *same_node(struct redis_router *by, const struct redis_node *n) {
-    struct redis_node *peer =
-        n->seed ? by->nodes[0] : redis_node_get(by, n->options.host, n->options.port);
-    if (peer == NULL || redis_node_connect(peer, NULL) != 0 ||
-        redis_conn_state(peer->conn) != REDIS_UP ||
+    struct redis_node *peer = n->seed ? by->nodes[0] : redis_node_get(by, n->options.host, n->options.port);
+    if (peer == NULL || redis_node_connect(peer, NULL) != 0 || redis_conn_state(peer->conn) != REDIS_UP ||
         strcmp(redis_conn_place(peer->conn), redis_conn_place(n->conn)) != 0)
         return NULL; /* not yet, or Sentinel has named another master since */
     return peer;

@@ -9,8 +9,7 @@
 
 bool redis_reason_is_auth(const char *reason) {
     static const char *const prefixes[] = {
-        "NOAUTH", "WRONGPASS", "ERR AUTH", "ERR invalid password", "ERR Client sent AUTH",
-        "NOPERM", NULL};
+        "NOAUTH", "WRONGPASS", "ERR AUTH", "ERR invalid password", "ERR Client sent AUTH", "NOPERM", NULL};
     for (size_t i = 0; prefixes[i] != NULL; i++) {
         if (strncmp(reason, prefixes[i], strlen(prefixes[i])) == 0)
             return true;

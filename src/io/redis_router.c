@@ -149,8 +149,7 @@ static bool redirect(struct redis_call *call, const char *text) {
 /* With a wait, the call goes on elsewhere only after WAIT's answer, which belongs to it. */
 static void on_first_reply(struct redis_call *call, const redisReply *reply, const char *error) {
     static const char *const elsewhere[] = {"MOVED ", "ASK ", "TRYAGAIN", NULL};
-    for (size_t i = 0; reply != NULL && reply->type == REDIS_REPLY_ERROR && elsewhere[i] != NULL;
-         i++) {
+    for (size_t i = 0; reply != NULL && reply->type == REDIS_REPLY_ERROR && elsewhere[i] != NULL; i++) {
         if (strncmp(reply->str, elsewhere[i], strlen(elsewhere[i])) != 0)
             continue;
         call->redirection = strdup(reply->str);
@@ -224,8 +223,8 @@ bool redis_router_is_single(const struct redis_router *r) {
     return r->mode == REDIS_MODE_SINGLE && !r->closing;
 }
 
-void redis_router_send_group(struct redis_router *r, struct span resp, uint32_t before,
-                             redis_reply_fn done, void *arg) {
+void redis_router_send_group(struct redis_router *r, struct span resp, uint32_t before, redis_reply_fn done,
+                             void *arg) {
     redis_send_group(r->nodes[0]->conn, resp, before, done, arg);
 }
 
@@ -312,9 +311,8 @@ struct redis_stats redis_router_stats(const struct redis_router *r) {
 
 /* --- life --- */
 
-struct redis_router *redis_router_new(uv_loop_t *loop, const struct redis_options *options,
-                                      struct rng *rng, redis_router_state_fn on_state, void *arg,
-                                      struct err *err) {
+struct redis_router *redis_router_new(uv_loop_t *loop, const struct redis_options *options, struct rng *rng,
+                                      redis_router_state_fn on_state, void *arg, struct err *err) {
     struct redis_router *r = calloc(1, sizeof(*r));
     uv_timer_t *tick = malloc(sizeof(*tick));
     if (r == NULL || tick == NULL) {

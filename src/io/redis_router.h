@@ -18,10 +18,10 @@ struct redis_call {
     uint32_t block_ms;
     uint16_t slot;
     uint8_t redirections;
-    bool asking; /* the next try is preceded by ASKING */
-    struct redis_wait wait;  /* .waited NULL: none */
-    bool answered;           /* with a wait: `done` was called */
-    char *redirection;       /* with a wait: the error, kept until WAIT is answered too */
+    bool asking;            /* the next try is preceded by ASKING */
+    struct redis_wait wait; /* .waited NULL: none */
+    bool answered;          /* with a wait: `done` was called */
+    char *redirection;      /* with a wait: the error, kept until WAIT is answered too */
     size_t len;
     char resp[];
 };
@@ -54,13 +54,14 @@ struct redis_router {
     struct redis_node **nodes; /* [0] is the seed */
     size_t node_count, node_cap;
     struct redis_node *slots[REDIS_SLOTS]; /* NULL: not known */
-    bool unmapped;                         /* the user may not ask for the map: MOVED tells each slot's node */
-    bool refreshing;                       /* CLUSTER SLOTS is under way */
-    bool stale;                            /* … or is to be asked again */
-    uint64_t refresh_at;                   /* ms, loop time: not before */
-    uv_timer_t *tick;                      /* TRYAGAIN, and the next look at the slots */
-    struct redis_calls later;              /* until the tick */
-    struct redis_stats gone;               /* of connections that were closed */
+    /* the user may not ask for the map: MOVED tells each slot's node */
+    bool unmapped;
+    bool refreshing;          /* CLUSTER SLOTS is under way */
+    bool stale;               /* … or is to be asked again */
+    uint64_t refresh_at;      /* ms, loop time: not before */
+    uv_timer_t *tick;         /* TRYAGAIN, and the next look at the slots */
+    struct redis_calls later; /* until the tick */
+    struct redis_stats gone;  /* of connections that were closed */
     bool closing;
     size_t open; /* connections whose `closed` is owed while closing */
     void (*closed)(void *arg);

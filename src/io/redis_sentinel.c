@@ -132,8 +132,7 @@ static void on_reply(void *arg, const redisReply *reply, const char *error) {
     else if (reply->type == REDIS_REPLY_ERROR)
         snprintf(text, sizeof(text), "%s%s", reply->str, hint(s, reply->str));
     else
-        snprintf(text, sizeof(text), "does not know a master named %s",
-                 s->options->sentinel_master);
+        snprintf(text, sizeof(text), "does not know a master named %s", s->options->sentinel_master);
     redis_link_break(s->link, text);
 }
 
@@ -183,8 +182,8 @@ static int ask_next(struct redis_sentinel *s) {
 }
 
 struct redis_sentinel *redis_sentinel_ask(uv_loop_t *loop, const struct redis_options *o,
-                                          const struct redis_tls *tls, size_t *first,
-                                          redis_sentinel_fn done, void *arg) {
+                                          const struct redis_tls *tls, size_t *first, redis_sentinel_fn done,
+                                          void *arg) {
     struct redis_sentinel *s = calloc(1, sizeof(*s));
     if (s == NULL)
         return NULL;

@@ -96,13 +96,13 @@ static int read_moved(const char *text, struct redis_options *o, char host[stati
     return o->host != NULL ? 0 : -1;
 }
 
-redisContext *redis_sync_follow(redisContext *ctx, const struct redis_options *options,
-                                const char *key, struct err *err) {
+redisContext *redis_sync_follow(redisContext *ctx, const struct redis_options *options, const char *key,
+                                struct err *err) {
     redisReply *reply = redisCommand(ctx, "TYPE %s", key);
     struct redis_options node = *options;
     char host[256];
-    bool moved = reply != NULL && reply->type == REDIS_REPLY_ERROR &&
-                 read_moved(reply->str, &node, host) == 0;
+    bool moved =
+        reply != NULL && reply->type == REDIS_REPLY_ERROR && read_moved(reply->str, &node, host) == 0;
     freeReplyObject(reply);
     if (!moved)
         return ctx; /* any other answer is the caller's to meet */
@@ -110,8 +110,7 @@ redisContext *redis_sync_follow(redisContext *ctx, const struct redis_options *o
     return redis_connect_sync(&node, err);
 }
 
-redisContext *redis_connect_sync_key(const struct redis_options *options, const char *key,
-                                     struct err *err) {
+redisContext *redis_connect_sync_key(const struct redis_options *options, const char *key, struct err *err) {
     redisContext *ctx = redis_connect_sync(options, err);
     return ctx != NULL ? redis_sync_follow(ctx, options, key, err) : NULL;
 }

@@ -43,8 +43,7 @@ static int load_certificate(SSL_CTX *ctx, const struct redis_options *o, struct 
     if (o->tls_cert == NULL || o->tls_key == NULL)
         return err_set(err, "TLS: tls_cert and tls_key must both be given, or neither");
     if (SSL_CTX_use_certificate_chain_file(ctx, o->tls_cert) != 1)
-        return err_set(err, "TLS: the certificate in %s (tls_cert): %s", o->tls_cert,
-                       openssl_reason());
+        return err_set(err, "TLS: the certificate in %s (tls_cert): %s", o->tls_cert, openssl_reason());
     if (SSL_CTX_use_PrivateKey_file(ctx, o->tls_key, SSL_FILETYPE_PEM) != 1 ||
         SSL_CTX_check_private_key(ctx) != 1)
         return err_set(err, "TLS: the key in %s (tls_key): %s", o->tls_key, openssl_reason());

@@ -69,8 +69,7 @@ static struct span cut(struct span *s, char c) {
     return before;
 }
 
-static int parse_userinfo(struct redis_options *o, struct span info, struct buf *storage,
-                          struct err *err) {
+static int parse_userinfo(struct redis_options *o, struct span info, struct buf *storage, struct err *err) {
     struct span password = info;
     struct span user = cut(&password, ':');
     if (user.len > 0 && (o->username = decode(storage, user)) == NULL)
@@ -138,8 +137,7 @@ static int split_host_port(struct span text, struct span *host, uint16_t *port) 
     return 0;
 }
 
-int redis_split_host_port(const char *text, uint16_t default_port, char *host, size_t size,
-                          uint16_t *port) {
+int redis_split_host_port(const char *text, uint16_t default_port, char *host, size_t size, uint16_t *port) {
     struct span h;
     *port = default_port;
     if (split_host_port(span_str(text), &h, port) != 0 || h.len >= size)
@@ -159,8 +157,7 @@ static int parse_authority(struct redis_options *o, struct span authority, struc
     if (rc != HOST_BAD && (o->host = decode(storage, host)) == NULL)
         rc = HOST_BAD; /* a zone such as %eth0, which a URL writes %25eth0 */
     if (rc == HOST_BAD)
-        return fail(
-            err, "the host is not a name, an IPv4 address or an IPv6 address in [ ]" ENCODE_HINT);
+        return fail(err, "the host is not a name, an IPv4 address or an IPv6 address in [ ]" ENCODE_HINT);
     if (rc == PORT_BAD)
         return fail(err, "the port is not a number from 1 to 65535" ENCODE_HINT);
     return 0;
@@ -185,8 +182,7 @@ static int parse_query(struct redis_options *o, struct span query, struct err *e
     return 0;
 }
 
-static int parse_unix(struct redis_options *o, struct span path, struct buf *storage,
-                      struct err *err) {
+static int parse_unix(struct redis_options *o, struct span path, struct buf *storage, struct err *err) {
     const char *slash = memchr(path.ptr, '/', path.len);
     size_t authority_len = slash != NULL ? (size_t)(slash - path.ptr) : path.len;
     const char *at = memrchr(path.ptr, '@', authority_len);
@@ -205,8 +201,7 @@ static int parse_unix(struct redis_options *o, struct span path, struct buf *sto
     return 0;
 }
 
-static int parse_tcp(struct redis_options *o, struct span rest, struct buf *storage,
-                     struct err *err) {
+static int parse_tcp(struct redis_options *o, struct span rest, struct buf *storage, struct err *err) {
     struct span path = rest;
     struct span authority = cut(&path, '/');
     if (path.len > 0 && parse_database(o, path, err) != 0)
@@ -218,21 +213,18 @@ static int unknown_scheme(const char *url, struct err *err) {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+.-";
     size_t n = strspn(url, letters);
     if (n > 0 && n <= SCHEME_MAX && strncmp(url + n, "://", 3) == 0)
-        return err_set(
-            err,
-            "Redis URL: the scheme %.*s:// is not known; use redis://, rediss:// (TLS) or "
-            "unix://",
-            (int)n, url);
+        return err_set(err,
+                       "Redis URL: the scheme %.*s:// is not known; use redis://, rediss:// (TLS) or "
+                       "unix://",
+                       (int)n, url);
     return fail(err, "it must begin with redis://, rediss:// (TLS) or unix://");
 }
 
-int redis_options_parse(struct redis_options *o, const char *url, struct buf *storage,
-                        struct err *err) {
+int redis_options_parse(struct redis_options *o, const char *url, struct buf *storage, struct err *err) {
     static const struct {
         const char *prefix;
         bool tls, is_unix;
-    } schemes[] = {
-        {"redis://", false, false}, {"rediss://", true, false}, {"unix://", false, true}};
+    } schemes[] = {{"redis://", false, false}, {"rediss://", true, false}, {"unix://", false, true}};
     for (size_t i = 0; i < sizeof(schemes) / sizeof(*schemes); i++) {
         size_t n = strlen(schemes[i].prefix);
         if (strncasecmp(url, schemes[i].prefix, n) != 0)
@@ -249,8 +241,7 @@ int redis_options_parse(struct redis_options *o, const char *url, struct buf *st
         o->tls = schemes[i].tls;
         if (parse_query(o, query, err) != 0)
             return -1;
-        return schemes[i].is_unix ? parse_unix(o, rest, storage, err)
-                                  : parse_tcp(o, rest, storage, err);
+        return schemes[i].is_unix ? parse_unix(o, rest, storage, err) : parse_tcp(o, rest, storage, err);
     }
     return unknown_scheme(url, err);
 }

@@ -20,15 +20,17 @@ static const struct status_row {
     enum verdict verdict;
     bool free;
 } status_table[] = {
-    {200, 299, VERDICT_CREATED, false}, /* the module decides */
+    {200, 299, VERDICT_CREATED, false},  /* the module decides */
     {307, 308, VERDICT_REJECTED, false}, /* "repeat it over there": a POST is never redirected */
-    {401, 401, VERDICT_HOLD, false},     {403, 403, VERDICT_HOLD, false},
+    {401, 401, VERDICT_HOLD, false},
+    {403, 403, VERDICT_HOLD, false},
     {404, 404, VERDICT_RETRY, false}, /* "could be available again in the future" (VU) */
     {407, 407, VERDICT_HOLD, false},
     {408, 408, VERDICT_UNKNOWN, false}, /* somebody gave up waiting, perhaps for what lies behind */
     {409, 409, VERDICT_LOOKUP, false},
     {421, 421, VERDICT_RETRY, true}, /* not the server for this host */
-    {425, 425, VERDICT_RETRY, false},    {429, 429, VERDICT_PAUSE, true},
+    {425, 425, VERDICT_RETRY, false},
+    {429, 429, VERDICT_PAUSE, true},
     {499, 499, VERDICT_UNKNOWN, false},
     {400, 499, VERDICT_REJECTED, false},
     {503, 503, VERDICT_RETRY, false},
@@ -75,8 +77,7 @@ static void set_proxy_refuses(struct outcome *out, long status) {
 static bool judge_transport(const struct http_exchange *x, struct outcome *out) {
     const char *error = x->error != NULL ? x->error : "";
     if (x->guard_refused)
-        outcome_set(out, VERDICT_RETRY, "lease_lost",
-                    "the lease ran out before the order was sent");
+        outcome_set(out, VERDICT_RETRY, "lease_lost", "the lease ran out before the order was sent");
     else if (x->early && x->sent)
         outcome_set(out, VERDICT_UNKNOWN, "early_answer",
                     "an answer came before the provider had the whole order: it may be another one's");
@@ -111,15 +112,15 @@ static void judge_status(long status, struct outcome *out) {
 static void set_pause(const struct account *account, const struct http_exchange *x, uint64_t now_unix_ms,
                       struct outcome *out) {
     uint64_t ms;
-    out->retry_after_told = x->retry_after.ptr != NULL && retry_after_parse(x->retry_after, now_unix_ms, &ms) == 0;
+    out->retry_after_told =
+        x->retry_after.ptr != NULL && retry_after_parse(x->retry_after, now_unix_ms, &ms) == 0;
     if (!out->retry_after_told)
         ms = account->backoff_base_ms;
     out->retry_after_ms = ms < account->retry_after_cap_ms ? ms : account->retry_after_cap_ms;
 }
 
 /* Code and words of an error answer: the module's reading, or what most APIs call them. */
-static void read_error(const struct account *account, const struct json_doc *doc,
-                       struct outcome *out) {
+static void read_error(const struct account *account, const struct json_doc *doc, struct outcome *out) {
     if (account->provider->read_error != NULL)
         account->provider->read_error(account, doc, out);
     else
@@ -151,8 +152,8 @@ static void judge_success(const struct account *account, const struct envelope *
     struct err err = {""};
     if (!parse_body(x, doc, &err)) {
         outcome_set(out, VERDICT_UNKNOWN, "unreadable_answer", "");
-        snprintf(out->message, sizeof(out->message), "HTTP %ld, but the answer is not JSON: %s",
-                 x->status, err.text);
+        snprintf(out->message, sizeof(out->message), "HTTP %ld, but the answer is not JSON: %s", x->status,
+                 err.text);
         return;
     }
     bool repeated = false;
@@ -160,7 +161,8 @@ static void judge_success(const struct account *account, const struct envelope *
     account->provider->read_success(account, envelope, doc, out);
     doc->repeated = NULL;
     if (repeated) /* whichever of the two was meant */
-        outcome_set(out, VERDICT_UNKNOWN, "unreadable_answer", "a name that decides stands twice in the answer");
+        outcome_set(out, VERDICT_UNKNOWN, "unreadable_answer",
+                    "a name that decides stands twice in the answer");
     if (out->verdict == VERDICT_REJECTED)
         codes_apply(account, out->code, out);
     if (out->verdict == VERDICT_PAUSE)
@@ -173,7 +175,8 @@ static void judge_success(const struct account *account, const struct envelope *
 }
 
 /* 503: looked up before it is sent again where that can prove something. */
-static void judge_unavailable(const struct account *account, const struct http_exchange *x, struct outcome *out) {
+static void judge_unavailable(const struct account *account, const struct http_exchange *x,
+                              struct outcome *out) {
     bool exact = provider_lookup_kind(account) == LOOKUP_EXACT;
     if (x->retry_after.ptr != NULL) {
         out->verdict = VERDICT_PAUSE;
@@ -184,8 +187,8 @@ static void judge_unavailable(const struct account *account, const struct http_e
 }
 
 /* Verdict, code and message of an answer that is no 2xx. */
-static void judge_error(const struct account *account, const struct http_exchange *x,
-                        uint64_t now_unix_ms, struct json_doc *doc, struct outcome *out) {
+static void judge_error(const struct account *account, const struct http_exchange *x, uint64_t now_unix_ms,
+                        struct json_doc *doc, struct outcome *out) {
     char http_code[32];
     judge_status(x->status, out);
     if (x->status == 503)
@@ -207,8 +210,8 @@ static void judge_error(const struct account *account, const struct http_exchang
 }
 
 void classify_create(const struct account *account, const struct envelope *envelope,
-                     const struct http_exchange *exchange, uint64_t now_unix_ms,
-                     struct json_doc *doc, struct outcome *out) {
+                     const struct http_exchange *exchange, uint64_t now_unix_ms, struct json_doc *doc,
+                     struct outcome *out) {
     outcome_clear(out, exchange->status);
     if (judge_transport(exchange, out))
         return;
@@ -228,27 +231,31 @@ static bool is_html(const struct http_exchange *x) {
 }
 
 /* A 2xx that is no answer to the look-up may still be the provider's word that the account must wait. */
-static void read_lookup_error(const struct account *account, const struct http_exchange *x, uint64_t now_unix_ms,
-                              struct json_doc *doc, struct outcome *out) {
+static void read_lookup_error(const struct account *account, const struct http_exchange *x,
+                              uint64_t now_unix_ms, struct json_doc *doc, struct outcome *out) {
     struct outcome told = *out;
     told.code[0] = '\0';
     read_error_once(account, doc, &told);
-    if (!codes_apply(account, told.code, &told) || (told.verdict != VERDICT_HOLD && told.verdict != VERDICT_PAUSE))
+    if (!codes_apply(account, told.code, &told) ||
+        (told.verdict != VERDICT_HOLD && told.verdict != VERDICT_PAUSE))
         return;
     *out = told;
     if (out->verdict == VERDICT_PAUSE)
         set_pause(account, x, now_unix_ms, out);
 }
 
-static bool read_lookup(const struct account *account, const struct envelope *envelope, const struct http_exchange *x,
-                        uint64_t now_unix_ms, struct json_doc *doc, struct lookup_cursor *cursor, struct outcome *out) {
+static bool read_lookup(const struct account *account, const struct envelope *envelope,
+                        const struct http_exchange *x, uint64_t now_unix_ms, struct json_doc *doc,
+                        struct lookup_cursor *cursor, struct outcome *out) {
     bool repeated = false, parsed = parse_body(x, doc, NULL);
     if (parsed)
         doc->repeated = &repeated;
-    bool more = account->provider->read_lookup(account, envelope, x->status, parsed ? doc : NULL, cursor, out);
+    bool more =
+        account->provider->read_lookup(account, envelope, x->status, parsed ? doc : NULL, cursor, out);
     doc->repeated = NULL;
     if (repeated) {
-        outcome_set(out, VERDICT_RETRY, "lookup_unreadable", "a name that decides stands twice in the answer");
+        outcome_set(out, VERDICT_RETRY, "lookup_unreadable",
+                    "a name that decides stands twice in the answer");
         more = false;
     }
     if (out->verdict != VERDICT_CREATED) {
@@ -261,8 +268,8 @@ static bool read_lookup(const struct account *account, const struct envelope *en
 }
 
 bool classify_lookup(const struct account *account, const struct envelope *envelope,
-                     const struct http_exchange *exchange, uint64_t now_unix_ms,
-                     struct json_doc *doc, struct lookup_cursor *cursor, struct outcome *out) {
+                     const struct http_exchange *exchange, uint64_t now_unix_ms, struct json_doc *doc,
+                     struct lookup_cursor *cursor, struct outcome *out) {
     const struct provider *p = account->provider;
     long status = exchange->status;
     outcome_clear(out, status);
@@ -276,7 +283,8 @@ bool classify_lookup(const struct account *account, const struct envelope *envel
         outcome_set(out, VERDICT_UNKNOWN, "no_lookup", "the provider has no look-up");
         return false;
     }
-    if (status / 100 == 2 || (status == 404 && !is_html(exchange)) || status == (long)account->http_json.lookup_absent_status)
+    if (status / 100 == 2 || (status == 404 && !is_html(exchange)) ||
+        status == (long)account->http_json.lookup_absent_status)
         return read_lookup(account, envelope, exchange, now_unix_ms, doc, cursor, out);
     judge_error(account, exchange, now_unix_ms, doc, out);
     out->free = out->free || status >= 500 || status == 408 || status == 425; /* nobody looked */

@@ -7,11 +7,9 @@
 
 const char *verdict_name(enum verdict v) {
     static const char *const names[] = {
-        [VERDICT_CREATED] = "created",   [VERDICT_DUPLICATE] = "duplicate",
-        [VERDICT_REJECTED] = "rejected", [VERDICT_RETRY] = "retry",
-        [VERDICT_PAUSE] = "pause",       [VERDICT_HOLD] = "hold",
-        [VERDICT_UNKNOWN] = "unknown",   [VERDICT_LOOKUP] = "lookup",
-        [VERDICT_ABSENT] = "absent",
+        [VERDICT_CREATED] = "created", [VERDICT_DUPLICATE] = "duplicate", [VERDICT_REJECTED] = "rejected",
+        [VERDICT_RETRY] = "retry",     [VERDICT_PAUSE] = "pause",         [VERDICT_HOLD] = "hold",
+        [VERDICT_UNKNOWN] = "unknown", [VERDICT_LOOKUP] = "lookup",       [VERDICT_ABSENT] = "absent",
     };
     return names[v];
 }
@@ -65,8 +63,7 @@ void outcome_message_node(struct outcome *out, const struct json_doc *doc, uint3
         return;
     }
     buf_init(&decoded, HTTP_ANSWER_MAX);
-    outcome_message(out, json_decode(doc, node, &decoded) == 0 ? buf_span(&decoded)
-                                                               : json_inner(doc, node));
+    outcome_message(out, json_decode(doc, node, &decoded) == 0 ? buf_span(&decoded) : json_inner(doc, node));
     buf_deinit(&decoded);
 }
 

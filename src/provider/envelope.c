@@ -27,7 +27,7 @@ enum part {
     PARTS,
 };
 
-#define NAME(text)                                                                                 \
+#define NAME(text)                                                                                           \
     { (text), sizeof(text) - 1 }
 
 static const struct span part_names[PARTS] = {
@@ -173,9 +173,9 @@ static void unknown_account(const struct reader *r, const char *name) {
     fault(r, PART_ACCOUNT, rule);
 }
 
-static const struct account *
-read_account(struct reader *r, const struct account *(*find)(void *arg, const char *name),
-             void *arg) {
+static const struct account *read_account(struct reader *r,
+                                          const struct account *(*find)(void *arg, const char *name),
+                                          void *arg) {
     char name[NAME_MAX_LEN + 1];
     uint32_t node = r->node[PART_ACCOUNT];
     if (node == JSON_NONE) {
@@ -235,8 +235,7 @@ static void read_max_attempts(struct reader *r) {
 static bool has_hash_tag(struct span key, const char *hash_tag) {
     size_t len = strlen(hash_tag);
     const char *open = memchr(key.ptr, '{', key.len);
-    return open != NULL && (size_t)(key.ptr + key.len - open) >= len &&
-           memcmp(open, hash_tag, len) == 0;
+    return open != NULL && (size_t)(key.ptr + key.len - open) >= len && memcmp(open, hash_tag, len) == 0;
 }
 
 static void read_reply_to(struct reader *r, const char *hash_tag) {
@@ -266,8 +265,7 @@ static bool traceparent_valid(struct span t) {
     const char *s = t.ptr;
     if (t.len < 55 || s[2] != '-' || s[35] != '-' || s[52] != '-')
         return false;
-    if (!lower_hex(s, 2) || !lower_hex(s + 3, 32) || !lower_hex(s + 36, 16) ||
-        !lower_hex(s + 53, 2))
+    if (!lower_hex(s, 2) || !lower_hex(s + 3, 32) || !lower_hex(s + 36, 16) || !lower_hex(s + 53, 2))
         return false;
     if (memcmp(s, "ff", 2) == 0 || memcmp(s + 3, zeros, 32) == 0 || memcmp(s + 36, zeros, 16) == 0)
         return false;
@@ -349,8 +347,8 @@ static void check_key(struct reader *r, const struct account *account) {
 }
 
 static const struct account *read_parts(struct reader *r,
-                                        const struct account *(*find)(void *arg, const char *name),
-                                        void *arg, const char *hash_tag) {
+                                        const struct account *(*find)(void *arg, const char *name), void *arg,
+                                        const char *hash_tag) {
     struct span id = read_id(r);
     read_order(r);
     const struct account *account = read_account(r, find, arg);
@@ -362,8 +360,7 @@ static const struct account *read_parts(struct reader *r,
     read_traceparent(r);
     read_meta(r);
     if (account != NULL && r->e->order.ptr != NULL)
-        provider_validate(account->provider, account, r->doc, r->node[PART_ORDER], r->faults,
-                          r->warnings);
+        provider_validate(account->provider, account, r->doc, r->node[PART_ORDER], r->faults, r->warnings);
     if (account != NULL)
         read_provider_key(r, account);
     read_order_key(r, id);
@@ -373,8 +370,8 @@ static const struct account *read_parts(struct reader *r,
 }
 
 uint32_t envelope_parse(struct envelope *e, struct json_doc *doc, struct span raw,
-                        const struct account *(*find_account)(void *arg, const char *name),
-                        void *arg, const char *hash_tag, struct buf *scratch, struct faults *faults,
+                        const struct account *(*find_account)(void *arg, const char *name), void *arg,
+                        const char *hash_tag, struct buf *scratch, struct faults *faults,
                         struct faults *warnings, const struct account **account) {
     struct reader r = {.e = e, .doc = doc, .scratch = scratch, .faults = faults, .warnings = warnings};
     struct err err = {""};

@@ -34,13 +34,13 @@ static bool read_parts(const struct json_doc *answer, uint32_t data, struct outc
 /* `data` is a number, a string, an array of them or of objects, or {"kkOrderIds":…} (a 2022 page; v1's
  * table says kkOrderId). */
 static bool read_ids(const struct json_doc *answer, uint32_t data, struct outcome *out) {
-    uint32_t first = data != JSON_NONE && json_type(answer, data) == JSON_ARRAY ? json_first(answer, data) : JSON_NONE;
+    uint32_t first =
+        data != JSON_NONE && json_type(answer, data) == JSON_ARRAY ? json_first(answer, data) : JSON_NONE;
     if (first != JSON_NONE && json_type(answer, first) == JSON_OBJECT)
         return read_parts(answer, data, out);
     if (data != JSON_NONE && json_type(answer, data) == JSON_OBJECT) {
         uint32_t ids = json_get(answer, data, "kkOrderIds");
-        return outcome_add_ids(out, answer,
-                               ids != JSON_NONE ? ids : json_get(answer, data, "kkOrderId"));
+        return outcome_add_ids(out, answer, ids != JSON_NONE ? ids : json_get(answer, data, "kkOrderId"));
     }
     return outcome_add_ids(out, answer, data);
 }

@@ -20,16 +20,15 @@ void kakaclo_read_success(const struct account *account, const struct envelope *
 /* kakaclo_lookup.c: v1's and v2's order list, and custom's search. */
 int kakaclo_build_lookup(const struct account *account, const struct envelope *envelope,
                          const struct lookup_cursor *cursor, struct buf *url);
-bool kakaclo_read_lookup(const struct account *account, const struct envelope *envelope,
-                         long http_status, const struct json_doc *answer,
-                         struct lookup_cursor *cursor, struct outcome *out);
+bool kakaclo_read_lookup(const struct account *account, const struct envelope *envelope, long http_status,
+                         const struct json_doc *answer, struct lookup_cursor *cursor, struct outcome *out);
 int kakaclo_custom_build_lookup(const struct account *account, const struct envelope *envelope,
                                 const struct lookup_cursor *cursor, struct buf *url);
 int kakaclo_custom_build_lookup_body(const struct account *account, const struct envelope *envelope,
                                      const struct lookup_cursor *cursor, struct buf *body);
 bool kakaclo_custom_read_lookup(const struct account *account, const struct envelope *envelope,
-                                long http_status, const struct json_doc *answer,
-                                struct lookup_cursor *cursor, struct outcome *out);
+                                long http_status, const struct json_doc *answer, struct lookup_cursor *cursor,
+                                struct outcome *out);
 
 #define KAKACLO_LAG_MS (10 * 60 * 1000) /* "queries lag by up to ten minutes" */
 

@@ -3,16 +3,14 @@
 #include "provider/kakaclo.h"
 
 static const struct field address[] = {
-    {FIELD("country"), .type = FIELD_STRING, .flags = REQUIRED, .max = 50,
-     .note = "Receiving country"},
+    {FIELD("country"), .type = FIELD_STRING, .flags = REQUIRED, .max = 50, .note = "Receiving country"},
     {FIELD("city"), .type = FIELD_STRING, .flags = REQUIRED, .max = 100, .note = "Receiving city"},
     {FIELD("phone"), .type = FIELD_STRING_OR_INTEGER, .flags = REQUIRED, .max = 32,
      .note = "int[32], but the sample is 07 82 24 67 93: either is taken"},
     {FIELD("recipient"), .type = FIELD_STRING, .flags = REQUIRED, .max = 100, .note = "recipient"},
     {FIELD("street1"), .type = FIELD_STRING, .flags = REQUIRED, .max = 100, .note = "street1"},
     {FIELD("street2"), .type = FIELD_STRING, .flags = OPTIONAL, .max = 100, .note = ""},
-    {FIELD("province"), .type = FIELD_STRING, .flags = REQUIRED, .max = 50,
-     .note = "Receiving province"},
+    {FIELD("province"), .type = FIELD_STRING, .flags = REQUIRED, .max = 50, .note = "Receiving province"},
     {FIELD("zip"), .type = FIELD_STRING, .flags = REQUIRED, .max = 50, .note = "post code"},
 };
 
@@ -26,23 +24,19 @@ static const struct field item[] = {
     {FIELD("remark"), .type = FIELD_STRING, .flags = OPTIONAL, .max = 100, .note = "Order remark"},
     {FIELD("color"), .type = FIELD_STRING, .flags = REQUIRED, .max = 50, .note = "Specific color"},
     {FIELD("size"), .type = FIELD_STRING, .flags = REQUIRED, .max = 50, .note = "Specific size"},
-    {FIELD("print"), .type = FIELD_STRING, .flags = OPTIONAL, .max = 100,
-     .note = "Printing content"},
+    {FIELD("print"), .type = FIELD_STRING, .flags = OPTIONAL, .max = 100, .note = "Printing content"},
     {FIELD("material"), .type = FIELD_STRING, .flags = OPTIONAL, .max = 100,
      .note = "Specific material name"},
     {FIELD("printUniQueCode"), .type = FIELD_STRING, .flags = OPTIONAL, .max = 100,
      .note = "Print content ('##' separated)"},
-    {FIELD("customerBarcode"), .type = FIELD_STRING, .flags = OPTIONAL, .max = 100,
-     .note = "Unique code"},
+    {FIELD("customerBarcode"), .type = FIELD_STRING, .flags = OPTIONAL, .max = 100, .note = "Unique code"},
     {FIELD("uniqueCodeType"), .type = FIELD_STRING, .flags = OPTIONAL, .max = 100,
      .note = "1-barcode 2-QR code 3-double code 4-plain text; not enforced"},
 };
 
 static const struct field order[] = {
-    {FIELD("productName"), .type = FIELD_STRING, .flags = REQUIRED, .max = 200,
-     .note = "Product name"},
-    {FIELD("mainImageUrl"), .type = FIELD_STRING, .flags = REQUIRED, .max = 200,
-     .note = "product image url"},
+    {FIELD("productName"), .type = FIELD_STRING, .flags = REQUIRED, .max = 200, .note = "Product name"},
+    {FIELD("mainImageUrl"), .type = FIELD_STRING, .flags = REQUIRED, .max = 200, .note = "product image url"},
     {FIELD("customOrderId"), .type = FIELD_STRING, .flags = OPTIONAL | FIELD_ORDER_KEY, .max = 40,
      .note = "custom order id"},
     {FIELD("channelType"), .type = FIELD_STRING, .flags = OPTIONAL, .max = 20,

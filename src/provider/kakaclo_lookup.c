@@ -30,7 +30,8 @@ int kakaclo_build_lookup(const struct account *account, const struct envelope *e
     rfc3339_format((cursor->window_from_ms - SLACK_MS) / 1000 * 1000, from);
     rfc3339_format((cursor->window_to_ms + SLACK_MS + 999) / 1000 * 1000, to);
     buf_addf(url, "%s?createStartTime=%.19sZ&createEndTime=%.19sZ&pageNumber=%u&pageSize=%u",
-             account->provider == &provider_kakaclo_v1 ? "/openapi/v1/order/orders" : "/openapi/v2/order/orders",
+             account->provider == &provider_kakaclo_v1 ? "/openapi/v1/order/orders"
+                                                       : "/openapi/v2/order/orders",
              from, to, swapped ? PAGE_SIZE : page, swapped ? page : PAGE_SIZE);
     return buf_ok(url) ? 0 : -1;
 }
@@ -73,7 +74,8 @@ static bool collect(const struct envelope *envelope, const struct json_doc *answ
 
 /* A page without an order, though there are some: the server did not understand which page was meant. */
 static void page_is_empty(struct outcome *out) {
-    outcome_set(out, VERDICT_RETRY, "lookup_empty_page", "a page of the look-up is empty, though there are orders");
+    outcome_set(out, VERDICT_RETRY, "lookup_empty_page",
+                "a page of the look-up is empty, though there are orders");
 }
 
 static bool says(const struct json_doc *answer, const char *pointer, int64_t value) {
@@ -93,9 +95,8 @@ static bool reads_swapped(const struct lookup_cursor *cursor, const struct json_
     return cursor->page == 0 && items == 0 && total != UINT64_MAX && total > 0;
 }
 
-bool kakaclo_read_lookup(const struct account *account, const struct envelope *envelope,
-                         long http_status, const struct json_doc *answer,
-                         struct lookup_cursor *cursor, struct outcome *out) {
+bool kakaclo_read_lookup(const struct account *account, const struct envelope *envelope, long http_status,
+                         const struct json_doc *answer, struct lookup_cursor *cursor, struct outcome *out) {
     uint64_t total;
     (void)account;
     uint32_t list = read_list(http_status, answer, &total, out);
@@ -137,8 +138,8 @@ int kakaclo_custom_build_lookup_body(const struct account *account, const struct
 }
 
 bool kakaclo_custom_read_lookup(const struct account *account, const struct envelope *envelope,
-                                long http_status, const struct json_doc *answer,
-                                struct lookup_cursor *cursor, struct outcome *out) {
+                                long http_status, const struct json_doc *answer, struct lookup_cursor *cursor,
+                                struct outcome *out) {
     uint64_t total;
     (void)account;
     uint32_t list = read_list(http_status, answer, &total, out);

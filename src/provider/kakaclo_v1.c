@@ -5,10 +5,8 @@
 static const struct field address[] = {
     {FIELD("country"), .type = FIELD_STRING, .flags = REQUIRED, .max = 32,
      .note = "Shipping country shortcode required FR,US"},
-    {FIELD("city"), .type = FIELD_STRING, .flags = OPTIONAL, .max = 64,
-     .note = "address city optional"},
-    {FIELD("phone"), .type = FIELD_STRING, .flags = REQUIRED, .max = 64,
-     .note = "address phone required"},
+    {FIELD("city"), .type = FIELD_STRING, .flags = OPTIONAL, .max = 64, .note = "address city optional"},
+    {FIELD("phone"), .type = FIELD_STRING, .flags = REQUIRED, .max = 64, .note = "address phone required"},
     {FIELD("recipient"), .type = FIELD_STRING, .flags = REQUIRED, .max = 32,
      .note = "address recipient required"},
     {FIELD("street1"), .type = FIELD_STRING, .flags = OPTIONAL, .max = 64,
@@ -17,12 +15,9 @@ static const struct field address[] = {
      .note = "address street2 optional"},
     {FIELD("province"), .type = FIELD_STRING, .flags = REQUIRED, .max = 32,
      .note = "address province required"},
-    {FIELD("zip"), .type = FIELD_STRING, .flags = OPTIONAL, .max = 32,
-     .note = "address zip optional"},
-    {FIELD("ioss"), .type = FIELD_STRING, .flags = OPTIONAL, .max = 32,
-     .note = "address ioss optional"},
-    {FIELD("vat"), .type = FIELD_STRING, .flags = OPTIONAL, .max = 32,
-     .note = "address vat optional"},
+    {FIELD("zip"), .type = FIELD_STRING, .flags = OPTIONAL, .max = 32, .note = "address zip optional"},
+    {FIELD("ioss"), .type = FIELD_STRING, .flags = OPTIONAL, .max = 32, .note = "address ioss optional"},
+    {FIELD("vat"), .type = FIELD_STRING, .flags = OPTIONAL, .max = 32, .note = "address vat optional"},
 };
 
 static const struct field item[] = {
@@ -40,8 +35,8 @@ static const struct field order[] = {
      .note = "Order Items Properties"},
     {FIELD("CustomOrderNumber"), ALIAS("customOrderId"), .type = FIELD_STRING,
      .flags = OPTIONAL | FIELD_ORDER_KEY | FIELD_BOTH_OK, .note = "in the example only"},
-    {FIELD("SalePlatform"), ALIAS("salePlatform"), .type = FIELD_STRING,
-     .flags = OPTIONAL | FIELD_BOTH_OK, .note = "in the example only"},
+    {FIELD("SalePlatform"), ALIAS("salePlatform"), .type = FIELD_STRING, .flags = OPTIONAL | FIELD_BOTH_OK,
+     .note = "in the example only"},
 };
 
 const struct provider provider_kakaclo_v1 = {

@@ -53,28 +53,25 @@ static bool same_word(const char *a, size_t na, const char *b, size_t nb) {
 
 static bool is_name(const struct field *row, struct span name) {
     return (row->name_len == name.len && memcmp(row->name, name.ptr, name.len) == 0) ||
-           (row->alias_len == name.len && name.len > 0 &&
-            memcmp(row->alias, name.ptr, name.len) == 0);
+           (row->alias_len == name.len && name.len > 0 && memcmp(row->alias, name.ptr, name.len) == 0);
 }
 
 /* The row that the member is, or else (`*near`) the one that it looks like; NULL: neither. */
-static const struct field *find(const struct field *rows, uint32_t count, struct span name,
-                                bool *near) {
+static const struct field *find(const struct field *rows, uint32_t count, struct span name, bool *near) {
     const struct field *alike = NULL;
     for (uint32_t i = 0; i < count; i++) {
         if (is_name(&rows[i], name))
             return &rows[i];
         if (same_word(rows[i].name, rows[i].name_len, name.ptr, name.len) ||
-            (rows[i].alias != NULL &&
-             same_word(rows[i].alias, rows[i].alias_len, name.ptr, name.len)))
+            (rows[i].alias != NULL && same_word(rows[i].alias, rows[i].alias_len, name.ptr, name.len)))
             alike = &rows[i];
     }
     *near = alike != NULL;
     return alike;
 }
 
-static void look(const struct walk *w, const struct place *here, const struct field *rows,
-                 uint32_t count, uint32_t node);
+static void look(const struct walk *w, const struct place *here, const struct field *rows, uint32_t count,
+                 uint32_t node);
 
 static void look_inside(const struct walk *w, const struct place *here, const struct field *row,
                         uint32_t node) {
@@ -86,14 +83,13 @@ static void look_inside(const struct walk *w, const struct place *here, const st
     if (json_type(doc, node) != JSON_ARRAY)
         return;
     struct place element = {.up = here};
-    for (uint32_t k = json_first(doc, node); k != JSON_NONE;
-         k = json_next(doc, node, k), element.index++)
+    for (uint32_t k = json_first(doc, node); k != JSON_NONE; k = json_next(doc, node, k), element.index++)
         if (json_type(doc, k) == JSON_OBJECT)
             look(w, &element, row->members, row->member_count, k);
 }
 
-static void look(const struct walk *w, const struct place *here, const struct field *rows,
-                 uint32_t count, uint32_t node) {
+static void look(const struct walk *w, const struct place *here, const struct field *rows, uint32_t count,
+                 uint32_t node) {
     const struct json_doc *doc = w->doc;
     for (uint32_t k = json_first(doc, node); k != JSON_NONE; k = json_next(doc, node, k)) {
         bool near = false;
@@ -107,8 +103,8 @@ static void look(const struct walk *w, const struct place *here, const struct fi
     }
 }
 
-void provider_look_alikes(const struct provider *p, const struct account *account,
-                          const struct json_doc *doc, uint32_t order, struct faults *warnings) {
+void provider_look_alikes(const struct provider *p, const struct account *account, const struct json_doc *doc,
+                          uint32_t order, struct faults *warnings) {
     const struct walk w = {.doc = doc, .faults = warnings};
     const struct place root = {.name = SPAN_LIT("order")};
     const char *pointer;
@@ -145,8 +141,7 @@ static bool begins_with_a_member(struct span text) {
     return p < end && *p == ':';
 }
 
-void faults_add_not_json(struct faults *faults, const char *path, struct span text,
-                         const struct err *err) {
+void faults_add_not_json(struct faults *faults, const char *path, struct span text, const struct err *err) {
     faults_add(faults, path, "is not JSON: %s%s", err->text,
                begins_with_a_member(text) ? " (it begins with a member: the { before it is "
                                             "missing, as in the example of VU's document)"

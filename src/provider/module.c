@@ -13,25 +13,26 @@ static bool sent_bare(const struct account *account) {
 
 int require_token(const struct account *account, struct err *err) {
     if (account->token != NULL && strncasecmp(account->token, "Bearer ", 7) == 0 && !sent_bare(account))
-        return err_set(err, "account %s: the token begins with `Bearer `, which dray puts before it: give what comes behind",
-                       account->name);
+        return err_set(
+            err,
+            "account %s: the token begins with `Bearer `, which dray puts before it: give what comes behind",
+            account->name);
     if (account->token != NULL || account->token_file != NULL)
         return 0;
-    return err_set(err, "account %s: %s needs token or token_file", account->name,
-                   account->provider->name);
+    return err_set(err, "account %s: %s needs token or token_file", account->name, account->provider->name);
 }
 
 int require_key_and_secret(const struct account *account, struct err *err) {
     if ((account->key != NULL || account->key_file != NULL) &&
         (account->secret != NULL || account->secret_file != NULL))
         return 0;
-    return err_set(err, "account %s: %s needs key and secret (or key_file and secret_file)",
-                   account->name, account->provider->name);
+    return err_set(err, "account %s: %s needs key and secret (or key_file and secret_file)", account->name,
+                   account->provider->name);
 }
 
 static bool blank(uint32_t c) {
-    return c == ' ' || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200f) || c == 0x2028 || c == 0x2029 ||
-           c == 0x202f || c == 0x205f || c == 0x2060 || c == 0x3000 || c == 0xfeff;
+    return c == ' ' || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200f) || c == 0x2028 ||
+           c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x2060 || c == 0x3000 || c == 0xfeff;
 }
 
 /* No id: nothing but blanks, or a control character in it. `text` is valid UTF-8. */
@@ -115,8 +116,8 @@ bool node_is(const struct json_doc *doc, uint32_t node, struct span text) {
 void add_percent_encoded(struct buf *out, struct span text) {
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.ptr[i];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                     c == '-' || c == '.' || c == '_' || c == '~';
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                     c == '.' || c == '_' || c == '~';
         if (plain)
             buf_add_char(out, (char)c);
         else
@@ -124,11 +125,12 @@ void add_percent_encoded(struct buf *out, struct span text) {
     }
 }
 
-bool lookup_next_page(struct lookup_cursor *cursor, uint32_t items, uint32_t page_size,
-                      uint64_t total, struct outcome *out) {
+bool lookup_next_page(struct lookup_cursor *cursor, uint32_t items, uint32_t page_size, uint64_t total,
+                      struct outcome *out) {
     cursor->seen += items;
     if (items == 0 && total != UINT64_MAX && cursor->seen < total) {
-        outcome_set(out, VERDICT_RETRY, "lookup_incomplete", "the look-up's page is empty, yet it counts more orders");
+        outcome_set(out, VERDICT_RETRY, "lookup_incomplete",
+                    "the look-up's page is empty, yet it counts more orders");
         return false;
     }
     /* A short page is the last one only where no total is told: a server may cap its pages. */
@@ -138,8 +140,7 @@ bool lookup_next_page(struct lookup_cursor *cursor, uint32_t items, uint32_t pag
         return false;
     }
     if (++cursor->page >= LOOKUP_PAGES_MAX) {
-        outcome_set(out, VERDICT_UNKNOWN, "lookup_too_long",
-                    "the look-up has more pages than dray reads");
+        outcome_set(out, VERDICT_UNKNOWN, "lookup_too_long", "the look-up has more pages than dray reads");
         return false;
     }
     return true;

@@ -18,8 +18,8 @@
 
 #define LOOKUP_PAGES_MAX 200 /* pages of one look-up; more is inconclusive */
 
-extern const struct provider provider_kakaclo_v1, provider_kakaclo_v2, provider_kakaclo_custom,
-    provider_s2, provider_vu, provider_http_json;
+extern const struct provider provider_kakaclo_v1, provider_kakaclo_v2, provider_kakaclo_custom, provider_s2,
+    provider_vu, provider_http_json;
 
 /* check_account's parts: "account shop: token (or token_file) is required by kakaclo-v2". */
 int require_token(const struct account *account, struct err *err);
@@ -49,7 +49,7 @@ void add_percent_encoded(struct buf *out, struct span text);
 /* The look-up's page was read in full and did not hold the order: is there another one? Advances
  * the cursor; sets ABSENT at the end and UNKNOWN past LOOKUP_PAGES_MAX. `total` UINT64_MAX: not
  * told. */
-bool lookup_next_page(struct lookup_cursor *cursor, uint32_t items, uint32_t page_size,
-                      uint64_t total, struct outcome *out);
+bool lookup_next_page(struct lookup_cursor *cursor, uint32_t items, uint32_t page_size, uint64_t total,
+                      struct outcome *out);
 
 #endif

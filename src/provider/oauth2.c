@@ -17,11 +17,12 @@ static void add_pair(struct buf *out, const char *name, const char *value) {
 }
 
 bool oauth2_is_used(const struct account *a) {
-    return a->provider->auth == AUTH_CONFIGURED && a->http_json.auth != NULL && strcmp(a->http_json.auth, "oauth2") == 0;
+    return a->provider->auth == AUTH_CONFIGURED && a->http_json.auth != NULL &&
+           strcmp(a->http_json.auth, "oauth2") == 0;
 }
 
-int oauth2_request(const struct account *a, const char *refresh_token, struct target_spec *spec, struct buf *body,
-                   struct err *err) {
+int oauth2_request(const struct account *a, const char *refresh_token, struct target_spec *spec,
+                   struct buf *body, struct err *err) {
     const struct http_json_options *o = &a->http_json;
     bool in_body = o->token_auth != NULL && strcmp(o->token_auth, "body") == 0;
     *spec = (struct target_spec){.options = {.method = HTTP_POST,
@@ -77,7 +78,8 @@ static struct span text_at(const struct json_doc *doc, const char *name) {
 void oauth2_read(const struct http_exchange *x, struct json_doc *doc, struct oauth2_answer *out) {
     int64_t seconds = 0;
     *out = (struct oauth2_answer){.error = "token_unavailable"};
-    bool parsed = x->answered && json_parse(doc, x->body.ptr != NULL ? x->body.ptr : "", x->body.len, NULL) == 0 &&
+    bool parsed = x->answered &&
+                  json_parse(doc, x->body.ptr != NULL ? x->body.ptr : "", x->body.len, NULL) == 0 &&
                   json_type(doc, 0) == JSON_OBJECT;
     if (x->answered && (x->status == 400 || x->status == 401 || x->status == 403)) {
         out->refused = true;
@@ -92,7 +94,8 @@ void oauth2_read(const struct http_exchange *x, struct json_doc *doc, struct oau
     out->refresh_token = text_at(doc, "refresh_token");
     uint32_t node = json_get(doc, 0, "expires_in");
     struct span text = node != JSON_NONE ? json_scalar(doc, node) : (struct span){NULL, 0};
-    for (size_t i = 0; i < text.len && text.ptr[i] >= '0' && text.ptr[i] <= '9' && seconds < LIFETIME_MAX_S; i++)
+    for (size_t i = 0; i < text.len && text.ptr[i] >= '0' && text.ptr[i] <= '9' && seconds < LIFETIME_MAX_S;
+         i++)
         seconds = seconds * 10 + (text.ptr[i] - '0'); /* also the text "3600", as some write it */
     out->lifetime_ms = (uint64_t)(seconds < LIFETIME_MAX_S ? seconds : LIFETIME_MAX_S) * 1000;
 }

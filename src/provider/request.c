@@ -23,7 +23,8 @@ int path_expand(const char *path, const char *account, struct span key, struct b
             in_path = false;
         if (strncmp(path, KEY_MARK, strlen(KEY_MARK)) == 0) {
             const char *after = path + strlen(KEY_MARK);
-            bool alone = out->len > 0 && out->data[out->len - 1] == '/' && (*after == '/' || *after == '?' || *after == '\0');
+            bool alone = out->len > 0 && out->data[out->len - 1] == '/' &&
+                         (*after == '/' || *after == '?' || *after == '\0');
             if (key.len == 0 || (in_path && alone && is_dots(key)))
                 return -1;
             add_percent_encoded(out, key);
@@ -74,7 +75,8 @@ static void add_header(const struct account *a, struct span key, struct buf *out
     buf_add_char(out, '\0');
 }
 
-int request_build(const struct account *a, const struct envelope *e, struct buf *out, struct request_parts *parts) {
+int request_build(const struct account *a, const struct envelope *e, struct buf *out,
+                  struct request_parts *parts) {
     size_t path = 0, header = 0, body = 0;
     *parts = (struct request_parts){.body = e->order};
     buf_reset(out);

@@ -27,9 +27,8 @@ static size_t table_path(const struct place *here, char out[static PATH_SIZE]) {
     if (here->up == NULL)
         return 0;
     size_t used = table_path(here->up, out), room = PATH_SIZE - used;
-    int n = here->row == NULL
-                ? snprintf(out + used, room, "[]")
-                : snprintf(out + used, room, "%s%s", used > 0 ? "." : "", here->row->name);
+    int n = here->row == NULL ? snprintf(out + used, room, "[]")
+                              : snprintf(out + used, room, "%s%s", used > 0 ? "." : "", here->row->name);
     return n < 0 || (size_t)n >= room ? PATH_SIZE - 1 : used + (size_t)n;
 }
 
@@ -71,8 +70,7 @@ bool rule_may_be_empty(const struct walk *w, const struct place *here) {
 }
 
 /* The row's maximum, or the one that the account sets for its path. */
-static uint32_t length_limit(const struct walk *w, const struct place *here,
-                             const struct field *row) {
+static uint32_t length_limit(const struct walk *w, const struct place *here, const struct field *row) {
     code_list limits = w->account != NULL ? w->account->max_length : NULL;
     char path[PATH_SIZE];
     if (limits == NULL)
@@ -132,8 +130,7 @@ void rule_fault_type(const struct walk *w, const struct place *here, const struc
         [JSON_NULL] = "null",       [JSON_FALSE] = "a boolean", [JSON_TRUE] = "a boolean",
         [JSON_NUMBER] = "a number", [JSON_STRING] = "a string", [JSON_ARRAY] = "an array",
         [JSON_OBJECT] = "an object"};
-    if (node->type == JSON_NUMBER &&
-        (row->type == FIELD_INTEGER || row->type == FIELD_STRING_OR_INTEGER))
+    if (node->type == JSON_NUMBER && (row->type == FIELD_INTEGER || row->type == FIELD_STRING_OR_INTEGER))
         rule_fault(w, here, "must be %s, without fraction or exponent", type_words(row->type));
     else
         rule_fault(w, here, "must be %s, not %s", type_words(row->type), seen[node->type]);
@@ -154,8 +151,7 @@ static void check_allowed(const struct walk *w, const struct place *here, const 
     char text[NAME_SIZE], words[256];
     int len = json_copy(w->doc, node, text, sizeof(text));
     for (size_t i = 0; len >= 0 && row->allowed[i] != NULL; i++) {
-        if (row->allowed_nocase ? strcasecmp(text, row->allowed[i]) == 0
-                                : strcmp(text, row->allowed[i]) == 0)
+        if (row->allowed_nocase ? strcasecmp(text, row->allowed[i]) == 0 : strcmp(text, row->allowed[i]) == 0)
             return;
     }
     allowed_words(row, words);
@@ -188,8 +184,7 @@ static bool is_space(const unsigned char *s, size_t n, int end) {
     if (s[end > 0 ? 0 : n - 1] <= ' ' || s[end > 0 ? 0 : n - 1] == 0x7f)
         return true;
     const unsigned char *three = n >= 3 ? (end > 0 ? s : s + n - 3) : NULL;
-    if (three != NULL && three[0] == 0xe2 && three[1] == 0x80 && three[2] >= 0x80 &&
-        three[2] <= 0x8b)
+    if (three != NULL && three[0] == 0xe2 && three[1] == 0x80 && three[2] >= 0x80 && three[2] <= 0x8b)
         return true; /* U+2000 to U+200B */
     for (size_t i = 0; i < sizeof(wide) / sizeof(wide[0]); i++) {
         size_t len = strlen(wide[i]);
@@ -227,8 +222,7 @@ static bool check_length(const struct walk *w, const struct place *here, const s
     return length > 0 || ((row->flags & (FIELD_NONEMPTY | FIELD_EMPTY_OK)) == 0);
 }
 
-void rule_string(const struct walk *w, const struct place *here, const struct field *row,
-                 uint32_t node) {
+void rule_string(const struct walk *w, const struct place *here, const struct field *row, uint32_t node) {
     if (!check_length(w, here, row, w->doc->nodes[node].count))
         return;
     if (row->allowed != NULL)
@@ -251,8 +245,7 @@ static int compare(const struct walk *w, uint32_t node, int64_t limit) {
     return json_raw(w->doc, node).ptr[0] == '-' ? -1 : 1;
 }
 
-void rule_number(const struct walk *w, const struct place *here, const struct field *row,
-                 uint32_t node) {
+void rule_number(const struct walk *w, const struct place *here, const struct field *row, uint32_t node) {
     if (row->type == FIELD_STRING_OR_INTEGER) {
         uint32_t max = length_limit(w, here, row);
         if (max > 0 && json_raw(w->doc, node).len > max)

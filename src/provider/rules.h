@@ -33,10 +33,8 @@ bool rule_type_fits(const struct json_node *node, enum field_type type);
 void rule_fault_type(const struct walk *w, const struct place *here, const struct field *row,
                      const struct json_node *node);
 /* The value's type fits; what else its row asks for. */
-void rule_string(const struct walk *w, const struct place *here, const struct field *row,
-                 uint32_t node);
-void rule_number(const struct walk *w, const struct place *here, const struct field *row,
-                 uint32_t node);
+void rule_string(const struct walk *w, const struct place *here, const struct field *row, uint32_t node);
+void rule_number(const struct walk *w, const struct place *here, const struct field *row, uint32_t node);
 /* The array or string may be empty here although its row says no. */
 bool rule_may_be_empty(const struct walk *w, const struct place *here);
 

@@ -42,8 +42,7 @@ static const struct field attachment[] = {
 };
 
 static const struct field order[] = {
-    {FIELD("accountId"), .type = FIELD_STRING, .flags = REQUIRED,
-     .note = "Get it from List Account API."},
+    {FIELD("accountId"), .type = FIELD_STRING, .flags = REQUIRED, .note = "Get it from List Account API."},
     {FIELD("channelOrderId"), .type = FIELD_STRING, .flags = REQUIRED | FIELD_ORDER_KEY | FIELD_TRIMMED,
      .note = "Channel Order Id"},
     {FIELD("channelOrderIdAlt"), .type = FIELD_STRING, .flags = OPTIONAL,
@@ -58,8 +57,8 @@ static const struct field order[] = {
      .note = "Optional. Pass null if there is no value."},
     {FIELD("meta"), .type = FIELD_OBJECT_OR_ARRAY, .flags = FIELD_REQUIRED,
      .note = "Pass an empty object {} or an empty array [] if there is no value."},
-    {FIELD("channelOrderDate"), .type = FIELD_STRING,
-     .flags = REQUIRED | FIELD_DATETIME | FIELD_UTC, .note = "OffsetDateTime string, Must be in UTC time."},
+    {FIELD("channelOrderDate"), .type = FIELD_STRING, .flags = REQUIRED | FIELD_DATETIME | FIELD_UTC,
+     .note = "OffsetDateTime string, Must be in UTC time."},
     {FIELD("currencyId"), .type = FIELD_STRING, .flags = REQUIRED, .note = "Currency time."},
     {FIELD("items"), ALIAS("item"), .type = FIELD_ARRAY, .flags = REQUIRED, MEMBERS(item),
      .note = "the table says item, the example items"},
@@ -72,11 +71,10 @@ static int check_account(const struct account *account, struct err *err) {
         return err_set(err, "account %s: s2 needs organization (its X-S2-Organization header)",
                        account->name);
     if (account->base_url == NULL)
-        return err_set(
-            err,
-            "account %s: s2 needs base_url (sandbox: https://api.s2sell.io; S2 tells you "
-            "the production host)",
-            account->name);
+        return err_set(err,
+                       "account %s: s2 needs base_url (sandbox: https://api.s2sell.io; S2 tells you "
+                       "the production host)",
+                       account->name);
     return require_token(account, err);
 }
 
@@ -121,8 +119,7 @@ static int build_lookup(const struct account *account, const struct envelope *en
 
 /* The first item of the page that is our order, or JSON_NONE. A channelOrderId is unique in its
  * sales channel only, so that an item that names another account is another shop's order. */
-static uint32_t find_order(const struct envelope *envelope, const struct json_doc *answer,
-                           uint32_t items) {
+static uint32_t find_order(const struct envelope *envelope, const struct json_doc *answer, uint32_t items) {
     struct json_doc sent;
     uint32_t found = JSON_NONE;
     json_init(&sent, UINT32_MAX);
@@ -131,8 +128,8 @@ static uint32_t find_order(const struct envelope *envelope, const struct json_do
     for (uint32_t i = json_first(answer, items); i != JSON_NONE && found == JSON_NONE;
          i = json_next(answer, items, i)) {
         uint32_t theirs = json_pointer(answer, i, "/account/id");
-        bool other = ours != JSON_NONE && theirs != JSON_NONE &&
-                     !node_is(answer, theirs, json_inner(&sent, ours));
+        bool other =
+            ours != JSON_NONE && theirs != JSON_NONE && !node_is(answer, theirs, json_inner(&sent, ours));
         if (!other && is_our_order(envelope, answer, i))
             found = i;
     }
@@ -140,9 +137,8 @@ static uint32_t find_order(const struct envelope *envelope, const struct json_do
     return found;
 }
 
-static bool read_lookup(const struct account *account, const struct envelope *envelope,
-                        long http_status, const struct json_doc *answer,
-                        struct lookup_cursor *cursor, struct outcome *out) {
+static bool read_lookup(const struct account *account, const struct envelope *envelope, long http_status,
+                        const struct json_doc *answer, struct lookup_cursor *cursor, struct outcome *out) {
     (void)account;
     uint32_t items = JSON_NONE;
     if (http_status / 100 == 2 && answer != NULL)

@@ -32,15 +32,13 @@ static int check_base_url(const struct account *account, const char *url, struct
         return err_set(err, "account %s: base_url must start with http:// or https:// and a host",
                        account->name);
     if (strpbrk(url, "?#") != NULL)
-        return err_set(err, "account %s: base_url must have no query and no fragment",
-                       account->name);
+        return err_set(err, "account %s: base_url must have no query and no fragment", account->name);
     if (memchr(host, '@', strcspn(host, "/")) != NULL)
         return err_set(err, "account %s: base_url must hold no credentials; use key and secret",
                        account->name);
     for (const unsigned char *c = (const unsigned char *)url; *c != '\0'; c++)
         if (*c <= ' ' || *c >= 0x7f)
-            return err_set(err, "account %s: base_url must be plain ASCII without spaces",
-                           account->name);
+            return err_set(err, "account %s: base_url must be plain ASCII without spaces", account->name);
     return 0;
 }
 
@@ -71,8 +69,7 @@ static int add_url(struct target_spec *spec, const struct account *account, cons
     return 0;
 }
 
-static const char *const create_headers[] = {"Content-Type: application/json",
-                                             "Accept: application/json"};
+static const char *const create_headers[] = {"Content-Type: application/json", "Accept: application/json"};
 
 /* The one header that has the account's words in it, or none. */
 static int add_own_header(struct target_spec *spec, const struct account *account, const char *name,
@@ -97,7 +94,8 @@ static int set_bearer(struct target_spec *spec, const struct account *account, s
 }
 
 /* The token behind its prefix: "Token abc", "Token token=abc". */
-static int add_prefixed(struct target_spec *spec, const struct account *account, const char *name, struct err *err) {
+static int add_prefixed(struct target_spec *spec, const struct account *account, const char *name,
+                        struct err *err) {
     const char *prefix = account->http_json.auth_prefix, *token = account->token;
     size_t len = strlen(prefix);
     const char *space = len > 0 && strchr("=: ", prefix[len - 1]) == NULL ? " " : "";
@@ -121,19 +119,20 @@ static int set_basic(struct target_spec *spec, const struct account *account, st
     return 0;
 }
 
-static int set_configured(struct target_spec *spec, const struct account *account,
-                          struct err *err) {
+static int set_configured(struct target_spec *spec, const struct account *account, struct err *err) {
     const struct http_json_options *o = &account->http_json;
     const char *auth = o->auth != NULL ? o->auth : "";
-    if (strcmp(auth, "bearer") == 0 || strcmp(auth, "oauth2") == 0) /* of the latter the worker brings the token */
-        return o->auth_prefix != NULL ? add_prefixed(spec, account, "Authorization", err) : set_bearer(spec, account, err);
+    if (strcmp(auth, "bearer") == 0 ||
+        strcmp(auth, "oauth2") == 0) /* of the latter the worker brings the token */
+        return o->auth_prefix != NULL ? add_prefixed(spec, account, "Authorization", err)
+                                      : set_bearer(spec, account, err);
     if (strcmp(auth, "basic") == 0)
         return set_basic(spec, account, err);
     if (strcmp(auth, "header") == 0 && o->auth_prefix != NULL)
         return add_prefixed(spec, account, o->auth_header != NULL ? o->auth_header : "", err);
     if (strcmp(auth, "header") == 0)
-        return add_own_header(spec, account, o->auth_header != NULL ? o->auth_header : "",
-                              account->token, "token", err);
+        return add_own_header(spec, account, o->auth_header != NULL ? o->auth_header : "", account->token,
+                              "token", err);
     if (strcmp(auth, "none") == 0)
         return 0;
     return err_set(err, "account %s: auth must be bearer, basic, header, oauth2 or none", account->name);
@@ -148,8 +147,7 @@ static int set_auth(struct target_spec *spec, const struct account *account, str
     case AUTH_BEARER_ORGANIZATION:
         if (set_bearer(spec, account, err) != 0)
             return -1;
-        return add_own_header(spec, account, "X-S2-Organization", account->organization,
-                              "organization", err);
+        return add_own_header(spec, account, "X-S2-Organization", account->organization, "organization", err);
     case AUTH_BASIC:
         return set_basic(spec, account, err);
     case AUTH_CONFIGURED:
@@ -167,7 +165,8 @@ static bool said(const struct account *account, const char *name) {
 }
 
 /* What the account says comes in the place of dray's own. `own`: where the credentials' line starts in the text. */
-static void add_headers(struct target_spec *spec, const struct account *account, enum http_method method, size_t own) {
+static void add_headers(struct target_spec *spec, const struct account *account, enum http_method method,
+                        size_t own) {
     size_t n = 0;
     if (method != HTTP_GET && !said(account, "Content-Type"))
         spec->headers[n++] = create_headers[0];
@@ -182,8 +181,8 @@ static void add_headers(struct target_spec *spec, const struct account *account,
     spec->options.headers = spec->headers;
 }
 
-int target_spec_init(struct target_spec *spec, const struct account *account,
-                     enum http_method method, const char *path, struct err *err) {
+int target_spec_init(struct target_spec *spec, const struct account *account, enum http_method method,
+                     const char *path, struct err *err) {
     *spec = (struct target_spec){.options = {.method = method,
                                              .ca_file = account->ca_file,
                                              .client_cert = account->http_json.client_cert,

@@ -14,13 +14,11 @@ static void check_array(const struct walk *w, const struct place *here, const st
                         uint32_t node) {
     const struct json_doc *doc = w->doc;
     struct place element = {.up = here};
-    if (doc->nodes[node].count == 0 && (row->flags & FIELD_NONEMPTY) != 0 &&
-        !rule_may_be_empty(w, here))
+    if (doc->nodes[node].count == 0 && (row->flags & FIELD_NONEMPTY) != 0 && !rule_may_be_empty(w, here))
         rule_fault(w, here, "must not be empty");
     if (row->type == FIELD_ARRAY && row->members == NULL)
         return;
-    struct field each = {.type = row->type == FIELD_ARRAY ? FIELD_OBJECT : FIELD_STRING,
-                         .max = row->max};
+    struct field each = {.type = row->type == FIELD_ARRAY ? FIELD_OBJECT : FIELD_STRING, .max = row->max};
     uint32_t end = doc->nodes[node].next;
     for (uint32_t k = node + 1; k < end; k = doc->nodes[k].next, element.index++) {
         if (!rule_type_fits(&doc->nodes[k], each.type))
@@ -58,8 +56,8 @@ static bool names(const struct field *row, const char *name, size_t len) {
 }
 
 /* The row of member name `node`, looked for from `first` on and around; `count`: there is none. */
-static uint32_t find_row(const struct json_doc *doc, const struct field *rows, uint32_t count,
-                         uint32_t first, uint32_t node) {
+static uint32_t find_row(const struct json_doc *doc, const struct field *rows, uint32_t count, uint32_t first,
+                         uint32_t node) {
     char decoded[NAME_SIZE];
     struct span name = json_inner(doc, node);
     if (doc->nodes[node].escaped) {
@@ -97,8 +95,8 @@ static bool same_text(const struct json_doc *doc, uint32_t one, uint32_t other) 
 }
 
 /* Member name `again` is of a row that an earlier member of object `node` has given already. */
-static void check_twice(const struct walk *w, const struct place *here, const struct field *rows,
-                        uint32_t i, uint32_t node, uint32_t again) {
+static void check_twice(const struct walk *w, const struct place *here, const struct field *rows, uint32_t i,
+                        uint32_t node, uint32_t again) {
     const struct json_doc *doc = w->doc;
     const struct field *row = &rows[i];
     bool renamed = (row->flags & FIELD_BOTH_OK) != 0, differs = false;

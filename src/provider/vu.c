@@ -24,30 +24,23 @@ static const struct field address[] = {
     {FIELD("phone"), .type = FIELD_STRING, .flags = OPTIONAL,
      .note = "Phone number with optional formatting"},
     {FIELD("postal_code"), .type = FIELD_STRING, .flags = REQUIRED, .note = "Postal/ZIP code"},
-    {FIELD("state_region"), .type = FIELD_STRING, .flags = REQUIRED,
-     .note = "State/province/region code"},
+    {FIELD("state_region"), .type = FIELD_STRING, .flags = REQUIRED, .note = "State/province/region code"},
 };
 
 static const struct field line[] = {
-    {FIELD("custom_attributes"), .type = FIELD_OBJECT, .flags = OPTIONAL,
-     .note = "Line item custom data"},
+    {FIELD("custom_attributes"), .type = FIELD_OBJECT, .flags = OPTIONAL, .note = "Line item custom data"},
     {FIELD("customer_requested_date"), .type = FIELD_STRING, .flags = OPTIONAL,
      .note = "Requested delivery date; the format is not documented"},
-    {FIELD("factory_code"), .type = FIELD_STRING, .flags = OPTIONAL,
-     .note = "Manufacturing facility code"},
-    {FIELD("line_reference"), .type = FIELD_STRING, .flags = OPTIONAL,
-     .note = "External reference"},
+    {FIELD("factory_code"), .type = FIELD_STRING, .flags = OPTIONAL, .note = "Manufacturing facility code"},
+    {FIELD("line_reference"), .type = FIELD_STRING, .flags = OPTIONAL, .note = "External reference"},
     {FIELD("price"), .type = FIELD_NUMBER, .flags = FIELD_REQUIRED,
      .note = "Unit price; Integer in the table, but VU's own answers show decimals"},
-    {FIELD("product_description"), .type = FIELD_STRING, .flags = REQUIRED,
-     .note = "Product description"},
+    {FIELD("product_description"), .type = FIELD_STRING, .flags = REQUIRED, .note = "Product description"},
     {FIELD("quantity"), .type = FIELD_INTEGER, .flags = FIELD_REQUIRED, AT_LEAST(1),
      .note = "Order quantity"},
-    {FIELD("recipe_token"), .type = FIELD_STRING, .flags = REQUIRED,
-     .note = "Customization reference"},
+    {FIELD("recipe_token"), .type = FIELD_STRING, .flags = REQUIRED, .note = "Customization reference"},
     {FIELD("sku"), .type = FIELD_STRING, .flags = REQUIRED, .note = "Product SKU"},
-    {FIELD("tags"), .type = FIELD_ARRAY, .flags = OPTIONAL,
-     .note = "Line item tags. this array an be empty"},
+    {FIELD("tags"), .type = FIELD_ARRAY, .flags = OPTIONAL, .note = "Line item tags. this array an be empty"},
     {FIELD("upc"), .type = FIELD_STRING, .flags = OPTIONAL, .note = "Product UPC"},
 };
 
@@ -56,21 +49,17 @@ static const struct field body[] = {
      .note = "\"Unique identifier for the sold-to account\", a copy's error; the example is USD"},
     {FIELD("custom_attributes"), .type = FIELD_OBJECT, .flags = OPTIONAL,
      .note = "Key-value pairs of custom data. this can be empty"},
-    {FIELD("note"), .type = FIELD_STRING, .flags = OPTIONAL,
-     .note = "Order notes. this can be empty"},
+    {FIELD("note"), .type = FIELD_STRING, .flags = OPTIONAL, .note = "Order notes. this can be empty"},
     {FIELD("order_date"), .type = FIELD_STRING, .flags = REQUIRED | FIELD_DATETIME | FIELD_ISO8601,
      .note = "ISO 8601 datetime"},
-    {FIELD("order_lines"), .type = FIELD_ARRAY, .flags = REQUIRED, MEMBERS(line),
-     .note = "Order line items"},
+    {FIELD("order_lines"), .type = FIELD_ARRAY, .flags = REQUIRED, MEMBERS(line), .note = "Order line items"},
     {FIELD("order_number"), .type = FIELD_STRING, .flags = REQUIRED | FIELD_ORDER_KEY | FIELD_TRIMMED,
      .note = "Unique order identifier"},
     {FIELD("purchase_order_number"), .type = FIELD_STRING, .flags = OPTIONAL,
      .note = "PO reference number. this can be empty"},
-    {FIELD("sales_order_number"), .type = FIELD_STRING, .flags = OPTIONAL,
-     .note = "in the example only"},
+    {FIELD("sales_order_number"), .type = FIELD_STRING, .flags = OPTIONAL, .note = "in the example only"},
     {FIELD("ship_method_carrier"), .type = FIELD_STRING, .flags = REQUIRED, .note = "Carrier code"},
-    {FIELD("ship_method_code"), .type = FIELD_STRING, .flags = REQUIRED,
-     .note = "Service level code"},
+    {FIELD("ship_method_code"), .type = FIELD_STRING, .flags = REQUIRED, .note = "Service level code"},
     {FIELD("ship_method_description"), .type = FIELD_STRING, .flags = REQUIRED,
      .note = "Service description"},
     {FIELD("sales_channel"), .type = FIELD_STRING, .flags = REQUIRED, .allowed = sales_channels,
@@ -101,15 +90,14 @@ static void validate(const struct json_doc *doc, uint32_t node, struct faults *f
 }
 
 /* Takes {"order":{"id":…}}; an order of another number is not ours. */
-static void take_order(const struct envelope *envelope, const struct json_doc *answer,
-                       const char *code, struct outcome *out) {
+static void take_order(const struct envelope *envelope, const struct json_doc *answer, const char *code,
+                       struct outcome *out) {
     uint32_t found = json_get(answer, 0, "order");
     uint32_t id = json_get(answer, found, "id");
     uint32_t number = json_get(answer, found, "order_number");
     if (number != JSON_NONE && !node_is(answer, number, envelope->provider_key)) {
         outcome_other_order(out, answer, id, "order_number");
-    } else if (id == JSON_NONE || json_type(answer, id) == JSON_ARRAY ||
-               !outcome_add_ids(out, answer, id)) {
+    } else if (id == JSON_NONE || json_type(answer, id) == JSON_ARRAY || !outcome_add_ids(out, answer, id)) {
         outcome_set(out, VERDICT_UNKNOWN, "no_order_id", "the answer carries no order id");
     } else {
         outcome_set(out, VERDICT_CREATED, code, "");
@@ -136,8 +124,7 @@ static bool says_taken(const struct json_doc *answer, uint32_t node) {
 }
 
 /* 422 with {"errors":{"order_number":…}}, a text or a list of them. */
-static void read_error(const struct account *account, const struct json_doc *answer,
-                       struct outcome *out) {
+static void read_error(const struct account *account, const struct json_doc *answer, struct outcome *out) {
     (void)account;
     outcome_read_error(out, answer);
     uint32_t number = json_pointer(answer, 0, "/errors/order_number");
@@ -164,9 +151,8 @@ static int build_lookup(const struct account *account, const struct envelope *en
     return buf_ok(url) ? 0 : -1;
 }
 
-static bool read_lookup(const struct account *account, const struct envelope *envelope,
-                        long http_status, const struct json_doc *answer,
-                        struct lookup_cursor *cursor, struct outcome *out) {
+static bool read_lookup(const struct account *account, const struct envelope *envelope, long http_status,
+                        const struct json_doc *answer, struct lookup_cursor *cursor, struct outcome *out) {
     (void)account, (void)cursor;
     uint32_t errors = answer != NULL ? json_get(answer, 0, "errors") : JSON_NONE;
     if (http_status == 404 && errors != JSON_NONE && json_type(answer, errors) != JSON_NULL)

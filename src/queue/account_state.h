@@ -16,7 +16,8 @@ enum account_state {
 };
 
 /* `mode` and `until_ms` as its gate has them (queue/gate.h); `now_ms` by Redis's clock. */
-enum account_state account_state(char mode, uint64_t until_ms, bool paused_by_operator, uint64_t waiting, uint64_t now_ms);
+enum account_state account_state(char mode, uint64_t until_ms, bool paused_by_operator, uint64_t waiting,
+                                 uint64_t now_ms);
 /* "held", "breaker_open", "paused_by_provider", "paused_by_operator", "limited", "ok". */
 const char *account_state_name(enum account_state state);
 

@@ -8,10 +8,12 @@
 
 /* All that an item may add to. From BUF_TOKENS on they are columns: arguments that go out as they stand. */
 enum { BUF_KEYS, BUF_MORE_KEYS, BUF_ACCOUNTS, BUF_TOKENS, BUF_FIRSTS, BUF_LEDGERS, BUF_EXTRAS, BUF_COUNT };
-#define BUFS(b)                                                                                                        \
-    {[BUF_KEYS] = &(b)->keys,     [BUF_MORE_KEYS] = &(b)->more_keys, [BUF_ACCOUNTS] = &(b)->accounts,                   \
-     [BUF_TOKENS] = &(b)->tokens, [BUF_FIRSTS] = &(b)->firsts,       [BUF_LEDGERS] = &(b)->ledgers,                     \
-     [BUF_EXTRAS] = &(b)->extras}
+#define BUFS(b)                                                                                              \
+    {                                                                                                        \
+        [BUF_KEYS] = &(b)->keys, [BUF_MORE_KEYS] = &(b)->more_keys, [BUF_ACCOUNTS] = &(b)->accounts,         \
+        [BUF_TOKENS] = &(b)->tokens, [BUF_FIRSTS] = &(b)->firsts, [BUF_LEDGERS] = &(b)->ledgers,             \
+        [BUF_EXTRAS] = &(b)->extras                                                                          \
+    }
 
 static const char op_letters[SETTLE_OPS] = {
     [SETTLE_DONE] = 'O', [SETTLE_DEAD] = 'D', [SETTLE_RETRY] = 'R', [SETTLE_WAIT] = 'W', [SETTLE_BACK] = 'B',
@@ -65,8 +67,8 @@ void batch_reset(struct batch *b) {
 }
 
 bool batch_full(const struct batch *b) {
-    return b->count == BATCH_ITEMS || b->firsts.len + b->extras.len >= BATCH_BYTES || distinct_full(&b->limits) ||
-           distinct_full(&b->ops);
+    return b->count == BATCH_ITEMS || b->firsts.len + b->extras.len >= BATCH_BYTES ||
+           distinct_full(&b->limits) || distinct_full(&b->ops);
 }
 
 /* Where a batch ended before an item was added. */
@@ -98,8 +100,8 @@ static uint64_t number_of(const char *token) {
     return n;
 }
 
-static void count_item(struct batch *b, void *item, const struct batch_run *of, struct batch_run *run, struct span account,
-                       const char *token) {
+static void count_item(struct batch *b, void *item, const struct batch_run *of, struct batch_run *run,
+                       struct span account, const char *token) {
     uint64_t number = number_of(token);
     if (run == NULL) {
         run = &b->runs[b->run_count++];
@@ -172,7 +174,8 @@ bool batch_add_begin(struct batch *b, void *item, const struct beginning *begin)
     if (!commit(b, item, &mark, ok, &run, span_str(begin->account), begin->token))
         return false;
     count_bundle(b, begin->token, begin->bundle, begin->which);
-    b->plain &= begin->kind == 'P' && begin->token[strlen(begin->token) - 1] != 'g'; /* g: it has passed its gate */
+    /* g: it has passed its gate */
+    b->plain &= begin->kind == 'P' && begin->token[strlen(begin->token) - 1] != 'g';
     return true;
 }
 
@@ -207,8 +210,8 @@ static void add_or_empty(struct buf *args, struct span s) {
 /* An order that was created, and taught nothing about its account. */
 static bool is_plain(const struct settlement *s) {
     return s->op == SETTLE_DONE && s->gate == 's' && (s->claim == CLAIM_BEGUN || s->claim == CLAIM_COUNTED) &&
-           s->counter != NULL && s->account != NULL && s->result.len > 0 && s->results_key.ptr == NULL && s->gate_ms == 0 &&
-           s->ledger_key.ptr != NULL && s->ledger.len > 1 && s->ledger.ptr[0] == 'C';
+           s->counter != NULL && s->account != NULL && s->result.len > 0 && s->results_key.ptr == NULL &&
+           s->gate_ms == 0 && s->ledger_key.ptr != NULL && s->ledger.len > 1 && s->ledger.ptr[0] == 'C';
 }
 
 bool batch_add_settlement(struct batch *b, void *item, const struct queue_keys *k, const char *token,

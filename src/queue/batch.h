@@ -8,10 +8,10 @@
 #include "queue/call.h"
 #include "queue/distinct.h"
 
-#define BATCH_ITEMS 255        /* a run's length is one byte */
-#define BATCH_BYTES (4u << 20) /* a batch is full past this; one item always fits */
+#define BATCH_ITEMS  255        /* a run's length is one byte */
+#define BATCH_BYTES  (4u << 20) /* a batch is full past this; one item always fits */
 #define BATCH_OP_MAX 128
-#define TOKEN_SIZE  24
+#define TOKEN_SIZE   24
 
 enum batch_kind { BATCH_BEGIN, BATCH_SETTLE };
 
@@ -22,7 +22,7 @@ int settle_op_parse(struct span name); /* -1: none */
 
 /* What the worker knows of a claim of its own: settle.lua does not look it up. */
 enum claim_state {
-    CLAIM_HELD = 'n',    /* never begun */
+    CLAIM_HELD = 'n', /* never begun */
     CLAIM_BEGUN = 'b',
     CLAIM_COUNTED = 'c', /* begun, and counted as one of its account's requests */
     CLAIM_UNSURE = '?',  /* begun perhaps: then it is looked up */
@@ -31,10 +31,10 @@ enum claim_state {
 /* One job to begin, as src/queue/lua/begin.lua describes it. */
 struct beginning {
     const char *token;
-    char kind;             /* P to send the order, L to look it up */
+    char kind; /* P to send the order, L to look it up */
     const char *account;
-    struct span limits;    /* of the account, packed (limits_pack); absent: not known */
-    const char *hash;      /* of the order's bytes, 32 hex digits */
+    struct span limits; /* of the account, packed (limits_pack); absent: not known */
+    const char *hash;   /* of the order's bytes, 32 hex digits */
     const char *worker;
     struct span ledger_key; /* the whole key */
     uint8_t bundle;         /* where the claim's text lies; 0: in no bundle, or in one that is not known */
@@ -45,18 +45,18 @@ struct beginning {
 struct settlement {
     enum settle_op op;
     enum claim_state claim;
-    const char *counter;   /* statistics: "created" …; NULL: none */
-    const char *account;   /* NULL: not known */
-    struct span limits;    /* of the account, packed; absent: not known */
-    char gate;             /* gate effect: s l r f t p h - (learn.lua) */
-    uint64_t gate_ms;      /* for p; 0: the answer named no time */
-    const char *gate_code; /* for r and h; NULL: none */
-    uint64_t due_ms;       /* retry, wait: from now */
-    const char *dead_id;   /* dead */
-    struct span body;      /* retry, wait: state, space, header JSON; dead: the entry */
-    struct span result;    /* absent: none */
+    const char *counter;     /* statistics: "created" …; NULL: none */
+    const char *account;     /* NULL: not known */
+    struct span limits;      /* of the account, packed; absent: not known */
+    char gate;               /* gate effect: s l r f t p h - (learn.lua) */
+    uint64_t gate_ms;        /* for p; 0: the answer named no time */
+    const char *gate_code;   /* for r and h; NULL: none */
+    uint64_t due_ms;         /* retry, wait: from now */
+    const char *dead_id;     /* dead */
+    struct span body;        /* retry, wait: state, space, header JSON; dead: the entry */
+    struct span result;      /* absent: none */
     struct span results_key; /* absent: the queue's */
-    struct span ledger;    /* absent: leave; "D": delete; else the new value */
+    struct span ledger;      /* absent: leave; "D": delete; else the new value */
     struct span ledger_key;  /* the whole key; absent: none */
     uint8_t bundle;          /* as a beginning's */
     uint16_t which;
@@ -64,7 +64,8 @@ struct settlement {
 
 /* Neighbours that share account, limits, and kind or op. */
 struct batch_run {
-    uint8_t count, limits, what; /* limits, op: places in the batch's; 0: no limits known; what of a begin: its kind */
+    /* limits, op: places in the batch's; 0: no limits known; what of a begin: its kind */
+    uint8_t count, limits, what;
 };
 
 /* What the scripts take per item stands in columns, each as RESP: a script hands a whole column on without
@@ -77,15 +78,15 @@ struct batch {
     struct buf keys, more_keys;
     struct buf accounts; /* of the runs */
     struct buf tokens;
-    struct buf firsts;   /* ledger entries; results */
-    struct buf ledgers;  /* settle only */
-    struct buf extras;   /* settle only: two for each item that is neither done nor handed back */
+    struct buf firsts;  /* ledger entries; results */
+    struct buf ledgers; /* settle only */
+    struct buf extras;  /* settle only: two for each item that is neither done nor handed back */
     struct distinct limits, ops;
     struct batch_run runs[BATCH_ITEMS];
     uint32_t run_count;
-    uint32_t more_count;  /* further results lists */
-    uint32_t extra_count; /* items that have extras */
-    size_t last_account;      /* how long the last run's is */
+    uint32_t more_count;       /* further results lists */
+    uint32_t extra_count;      /* items that have extras */
+    size_t last_account;       /* how long the last run's is */
     struct bundle_set bundles; /* where texts may lie that Redis may need */
     struct bundle_set of;      /* bundles that items are of */
     uint32_t bundled;          /* so many items */
@@ -93,18 +94,18 @@ struct batch {
         uint8_t bundle; /* 0: none */
         uint16_t which;
     } places[BATCH_ITEMS]; /* of the items: as they were added */
-    struct buf op;            /* scratch */
-    uint64_t lowest; /* the lowest number of a token; UINT64_MAX: of an empty batch */
+    struct buf op;         /* scratch */
+    uint64_t lowest;       /* the lowest number of a token; UINT64_MAX: of an empty batch */
     double jitter;
-    bool dies;     /* one of them is dead */
-    bool stray;    /* of one the limits of its account are not known, or they may be old: Redis's count */
-    bool doubtful; /* of one it is not known what became of its claim */
-    bool plain;    /* each is of the kind that most are: what calm.lua takes */
-    bool sent;     /* once at least */
+    bool dies;        /* one of them is dead */
+    bool stray;       /* of one the limits of its account are not known, or they may be old: Redis's count */
+    bool doubtful;    /* of one it is not known what became of its claim */
+    bool plain;       /* each is of the kind that most are: what calm.lua takes */
+    bool sent;        /* once at least */
     uint64_t sent_ns; /* boot clock, the first time */
-    bool repeated; /* the last time it was sent was not the first */
-    bool waits;    /* WAIT's answer is still to come */
-    bool answered; /* … and the script's came */
+    bool repeated;    /* the last time it was sent was not the first */
+    bool waits;       /* WAIT's answer is still to come */
+    bool answered;    /* … and the script's came */
 };
 
 struct batch *batch_new(enum batch_kind kind); /* NULL: out of memory */
@@ -126,7 +127,8 @@ struct batch_reader {
     char token[TOKEN_SIZE], account[BATCH_OP_MAX], op[BATCH_OP_MAX], dead_id[128];
 };
 void batch_reader_init(struct batch_reader *r, const struct batch *b);
-bool batch_read(struct batch_reader *r, const struct queue_keys *k, struct settlement *s); /* false: no more */
+/* false: no more */
+bool batch_read(struct batch_reader *r, const struct queue_keys *k, struct settlement *s);
 
 /* The next argument of a column, from "$" on, as it goes out; absent at its end. */
 struct span batch_next(struct span *column);

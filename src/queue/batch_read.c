@@ -120,8 +120,8 @@ static struct span present(struct span s) {
 bool batch_read(struct batch_reader *r, const struct queue_keys *k, struct settlement *s) {
     *s = (struct settlement){.op = SETTLE_DONE, .claim = CLAIM_UNSURE};
     if (!next_bulk(&r->keys, &s->ledger_key) || !next_text(&r->tokens, r->token, sizeof(r->token)) ||
-        !read_run(r, s) || !next_bulk(&r->results, &s->result) ||
-        !next_bulk(&r->ledgers, &s->ledger) || !read_extras(r, s))
+        !read_run(r, s) || !next_bulk(&r->results, &s->result) || !next_bulk(&r->ledgers, &s->ledger) ||
+        !read_extras(r, s))
         return false;
     s->result = present(s->result);
     s->ledger = present(s->ledger);

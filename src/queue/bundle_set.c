@@ -53,7 +53,8 @@ void bundle_key_write(uint8_t n, const struct queue_keys *k, struct span worker,
     buf_add(cmd, "\r\n", 2);
 }
 
-void bundle_set_write(const struct bundle_set *s, const struct queue_keys *k, struct span worker, struct buf *cmd) {
+void bundle_set_write(const struct bundle_set *s, const struct queue_keys *k, struct span worker,
+                      struct buf *cmd) {
     for (size_t i = 0; i < WORDS; i++)
         for (uint64_t left = s->bits[i]; left != 0; left &= left - 1)
             bundle_key_write((uint8_t)(64 * i + (size_t)__builtin_ctzll(left)), k, worker, cmd);

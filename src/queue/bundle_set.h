@@ -15,12 +15,14 @@ bool token_is_bundled(struct span token);
 
 void bundle_set_add(struct bundle_set *s, uint8_t n); /* 0 adds nothing */
 bool bundle_set_has(const struct bundle_set *s, uint8_t n);
-void bundle_set_fill(struct bundle_set *s);           /* all, but 0 */
+void bundle_set_fill(struct bundle_set *s); /* all, but 0 */
 void bundle_set_join(struct bundle_set *s, const struct bundle_set *other);
 size_t bundle_set_count(const struct bundle_set *s);
-void bundle_set_bytes(const struct bundle_set *s, struct buf *out); /* appends a byte for each, its number */
+/* appends a byte for each, its number */
+void bundle_set_bytes(const struct bundle_set *s, struct buf *out);
 /* Appends a bundle's key, or theirs, to a command, as RESP. `worker`: whose they are. */
 void bundle_key_write(uint8_t n, const struct queue_keys *k, struct span worker, struct buf *cmd);
-void bundle_set_write(const struct bundle_set *s, const struct queue_keys *k, struct span worker, struct buf *cmd);
+void bundle_set_write(const struct bundle_set *s, const struct queue_keys *k, struct span worker,
+                      struct buf *cmd);
 
 #endif

@@ -13,7 +13,7 @@ struct call {
     struct buf cmd;
     enum script_id script;
     uint16_t slot;
-    bool again; /* sent as EVAL */
+    bool again;             /* sent as EVAL */
     struct redis_wait wait; /* .waited NULL: none */
     bool resend;            /* as EVAL, once WAIT is answered */
     queue_reply_fn done;
@@ -179,7 +179,8 @@ bool queue_may_exec(const struct queue_caller *c) {
     return redis_router_is_single(c->router);
 }
 
-void queue_exec(struct queue_caller *c, const struct buf *cmd, uint32_t before, queue_reply_fn done, void *arg) {
+void queue_exec(struct queue_caller *c, const struct buf *cmd, uint32_t before, queue_reply_fn done,
+                void *arg) {
     if (!buf_ok(cmd))
         abort();
     redis_router_send_group(c->router, buf_span(cmd), before, done, arg);

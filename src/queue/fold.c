@@ -17,7 +17,8 @@ static bool in_order(const struct batch *begin, uint8_t n) {
 
 static bool is_counted(struct span limits) {
     static const char zero[8];
-    return limits.len < PACKED_CONCURRENCY + sizeof(zero) || memcmp(limits.ptr + PACKED_CONCURRENCY, zero, sizeof(zero)) != 0;
+    return limits.len < PACKED_CONCURRENCY + sizeof(zero) ||
+           memcmp(limits.ptr + PACKED_CONCURRENCY, zero, sizeof(zero)) != 0;
 }
 
 bool fold_may(const struct batch *begin) {

@@ -37,8 +37,8 @@ static bool read_text(struct span stored, struct gate *gate) {
     memcpy(text, stored.ptr, stored.len);
     text[stored.len] = '\0';
     unsigned long long refused = 0;
-    int n = sscanf(text, "%lf %lf %llu %llu %c %lf %*s %*s %llu %63s", &gate->tokens, &at, &concurrency, &failures,
-                   &gate->mode, &until, &refused, gate->code);
+    int n = sscanf(text, "%lf %lf %llu %llu %c %lf %*s %*s %llu %63s", &gate->tokens, &at, &concurrency,
+                   &failures, &gate->mode, &until, &refused, gate->code);
     if (n < 6)
         return false;
     if (n < 8 || strcmp(gate->code, "-") == 0)
@@ -53,8 +53,9 @@ static bool read_text(struct span stored, struct gate *gate) {
 
 bool gate_read(struct span stored, struct gate *gate) {
     *gate = (struct gate){.mode = 'n'};
-    bool ok = stored.ptr != NULL && (stored.len == PACKED_SIZE && stored.ptr[0] == 1 ? read_packed(stored.ptr, gate)
-                                                                                      : read_text(stored, gate));
+    bool ok =
+        stored.ptr != NULL && (stored.len == PACKED_SIZE && stored.ptr[0] == 1 ? read_packed(stored.ptr, gate)
+                                                                               : read_text(stored, gate));
     if (!ok)
         *gate = (struct gate){.mode = 'n'};
     return ok;

@@ -25,7 +25,7 @@ enum queue_key {
     KEY_CONTROLS,
     KEY_INFLIGHT, /* the last three are this worker's own */
     KEY_CLAIMS,
-    KEY_BUNDLE,   /* with a colon and a number behind it (bundle.lua) */
+    KEY_BUNDLE, /* with a colon and a number behind it (bundle.lua) */
     KEY_COUNT,
 };
 
@@ -36,8 +36,8 @@ struct queue_keys {
     uint16_t slot;                   /* of every key here, in a cluster */
     struct buf text;                 /* where the spans below point */
     struct span key[KEY_COUNT];
-    struct span bulk[KEY_COUNT];     /* the same as RESP bulk strings */
-    struct span order_prefix;        /* "dray:{queue}:order:" */
+    struct span bulk[KEY_COUNT]; /* the same as RESP bulk strings */
+    struct span order_prefix;    /* "dray:{queue}:order:" */
 };
 
 /* `worker` may be NULL where the worker's own keys are not used. 0, or -1 out of memory or names too

@@ -5,9 +5,8 @@
 
 #include "queue/order_hash.h"
 
-#define TEXT_MAX (512u << 20)
-#define HISTORY_MAX                                                                                \
-    (64u << 10) /* bytes of old attempts that a retried job carries; the last ones stay */
+#define TEXT_MAX    (512u << 20)
+#define HISTORY_MAX (64u << 10) /* bytes of old attempts that a retried job carries; the last ones stay */
 
 void letter_init(struct letter *l) {
     memset(l, 0, sizeof(*l));
@@ -53,8 +52,8 @@ void letter_read(struct letter *l, struct span id, struct span raw) {
     struct buf text = l->text;
     *l = (struct letter){.doc = doc, .job_doc = job_doc, .text = text, .id = id, .raw = raw};
     buf_reset(&l->text);
-    l->readable = json_parse(&l->doc, raw.ptr, raw.len, NULL) == 0 &&
-                  json_type(&l->doc, 0) == JSON_OBJECT && buf_reserve(&l->text, raw.len + 16);
+    l->readable = json_parse(&l->doc, raw.ptr, raw.len, NULL) == 0 && json_type(&l->doc, 0) == JSON_OBJECT &&
+                  buf_reserve(&l->text, raw.len + 16);
     if (!l->readable)
         return;
     uint32_t error = json_get(&l->doc, 0, "error"), died = json_get(&l->doc, 0, "died_at");
@@ -75,8 +74,7 @@ void letter_read(struct letter *l, struct span id, struct span raw) {
 bool letter_is_unknown(const struct letter *l) {
     if (span_is(l->reason, "poison"))
         return true;
-    return span_is(l->reason, "unknown_outcome") &&
-           !(l->code.ptr != NULL && span_is(l->code, "key_unknown"));
+    return span_is(l->reason, "unknown_outcome") && !(l->code.ptr != NULL && span_is(l->code, "key_unknown"));
 }
 
 /* The last attempts that fit into HISTORY_MAX. */

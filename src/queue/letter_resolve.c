@@ -21,8 +21,8 @@ static struct span job_raw(const struct letter *l, const char *name) {
 }
 
 /* The result envelope, as worker/render.c writes one. */
-static void write_result(const struct letter *l, const struct queue_keys *keys,
-                         const char *provider, struct span id, uint64_t now, struct buf *out) {
+static void write_result(const struct letter *l, const struct queue_keys *keys, const char *provider,
+                         struct span id, uint64_t now, struct buf *out) {
     buf_add_str(out, "{\"id\":\"");
     buf_add_span(out, l->job_id);
     buf_add_str(out, "\",\"status\":\"created\"");
@@ -33,10 +33,10 @@ static void write_result(const struct letter *l, const struct queue_keys *keys,
     add_text(out, "order_id", id);
     buf_add_str(out, ",\"order_ids\":[");
     buf_add_json_str(out, id);
-    buf_addf(
-        out,
-        "],\"order\":null,\"parts\":[],\"error\":null,\"warnings\":[],\"attempts\":%u,\"http_status\":null,\"enqueued_at\":",
-        l->attempt_count);
+    buf_addf(out,
+             "],\"order\":null,\"parts\":[],\"error\":null,\"warnings\":[],\"attempts\":%u,\"http_status\":"
+             "null,\"enqueued_at\":",
+             l->attempt_count);
     struct span enqueued = job_raw(l, "enqueued_at");
     buf_add_span(out, enqueued.len > 0 && enqueued.ptr[0] != '"' ? enqueued : SPAN_LIT("null"));
     buf_addf(out, ",\"finished_at\":%llu,\"duration_ms\":0,\"meta\":", (unsigned long long)now);
@@ -45,22 +45,19 @@ static void write_result(const struct letter *l, const struct queue_keys *keys,
 }
 
 /* The job's own results list, if it names one that it may. */
-static void add_results_key(const struct letter *l, const struct queue_keys *keys,
-                            struct buf *cmd) {
+static void add_results_key(const struct letter *l, const struct queue_keys *keys, struct buf *cmd) {
     struct buf key;
     buf_init(&key, 4096);
     uint32_t node = l->job_doc.count > 0 ? json_get(&l->job_doc, 0, "reply_to") : JSON_NONE;
     bool own = node != JSON_NONE && json_decode(&l->job_doc, node, &key) == 0 &&
-               strstr(buf_cstr(&key), keys->hash_tag) != NULL &&
-               !queue_keys_owns(keys, buf_span(&key));
+               strstr(buf_cstr(&key), keys->hash_tag) != NULL && !queue_keys_owns(keys, buf_span(&key));
     redis_resp_arg(cmd, own ? buf_span(&key) : keys->key[KEY_RESULTS]);
     buf_deinit(&key);
 }
 
 void letter_resolve(struct letter *l, const struct queue_keys *keys, const char *provider,
                     struct span order_id, uint64_t now_ms, struct buf *cmd) {
-    static const enum queue_key fixed[] = {KEY_DEAD, KEY_DEAD_ENTRIES, KEY_STATS, KEY_LIMITS,
-                                           KEY_RESULTS};
+    static const enum queue_key fixed[] = {KEY_DEAD, KEY_DEAD_ENTRIES, KEY_STATS, KEY_LIMITS, KEY_RESULTS};
     struct buf text;
     char hash[33];
     bool hashed = letter_order_hash(l, hash);

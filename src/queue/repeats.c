@@ -72,5 +72,6 @@ bool batch_accounts_repeat(const struct batch *settle, const struct batch *begin
         return false;
     memset(t.places, 0, sizeof(t.places));
     t.count = 0;
-    return add_all(&t, &settle->accounts, settle->run_count) || add_all(&t, &begin->accounts, begin->run_count);
+    return add_all(&t, &settle->accounts, settle->run_count) ||
+           add_all(&t, &begin->accounts, begin->run_count);
 }

@@ -8,9 +8,10 @@
 
 #define HEAD 6 /* arguments before those of bundles and the limits */
 
-static const enum queue_key fixed[] = {KEY_JOBS,    KEY_RESULTS, KEY_DEAD,  KEY_DEAD_ENTRIES, KEY_DELAYED, KEY_PARKED,
-                                       KEY_WAITING, KEY_GATES,   KEY_ACCOUNTS, KEY_LIMITS,    KEY_PAUSES,  KEY_WORKERS,
-                                       KEY_STATS,   KEY_TAKEN,   KEY_INFLIGHT, KEY_CLAIMS,    KEY_UNWELL};
+static const enum queue_key fixed[] = {KEY_JOBS,   KEY_RESULTS, KEY_DEAD,  KEY_DEAD_ENTRIES, KEY_DELAYED,
+                                       KEY_PARKED, KEY_WAITING, KEY_GATES, KEY_ACCOUNTS,     KEY_LIMITS,
+                                       KEY_PAUSES, KEY_WORKERS, KEY_STATS, KEY_TAKEN,        KEY_INFLIGHT,
+                                       KEY_CLAIMS, KEY_UNWELL};
 #define FIXED (sizeof(fixed) / sizeof(fixed[0]))
 
 uint64_t turn_number(uint64_t last, uint64_t now_us) {
@@ -34,8 +35,8 @@ void turn_pack_double(struct buf *out, double v) {
 void turn_pack_limits(const struct turn_limits *l, struct buf *out) {
     buf_add_char(out, 1);
     turn_pack_double(out, l->rate);
-    const uint64_t rest[] = {l->burst, l->concurrency, l->breaker_failures, l->breaker_cooldown_ms, l->probe_ms,
-                             l->reject_limit};
+    const uint64_t rest[] = {l->burst,    l->concurrency, l->breaker_failures, l->breaker_cooldown_ms,
+                             l->probe_ms, l->reject_limit};
     for (size_t i = 0; i < sizeof(rest) / sizeof(rest[0]); i++)
         turn_pack_double(out, (double)rest[i]);
     buf_add_u64(out, l->ledger_ttl_ms);
@@ -44,8 +45,8 @@ void turn_pack_limits(const struct turn_limits *l, struct buf *out) {
 /* The batches of a turn; an empty one in place of one that is missing. */
 struct parts {
     const struct batch *settle, *begin;
-    uint32_t limits;                /* different ones of both */
-    struct bundle_set bundles;      /* that the script may touch */
+    uint32_t limits;                        /* different ones of both */
+    struct bundle_set bundles;              /* that the script may touch */
     uint8_t begin_limits[DISTINCT_MAX + 1]; /* where the begins' limits are among them, from 1 on */
 };
 
@@ -53,7 +54,8 @@ static const struct batch none = {.lowest = UINT64_MAX, .plain = true};
 
 /* Most accounts have the same limits: they are sent once. */
 static struct parts parts_of(const struct turn *t) {
-    struct parts p = {.settle = t->settle != NULL ? t->settle : &none, .begin = t->begin != NULL ? t->begin : &none};
+    struct parts p = {.settle = t->settle != NULL ? t->settle : &none,
+                      .begin = t->begin != NULL ? t->begin : &none};
     p.limits = p.settle->limits.count;
     p.bundles = p.settle->bundles;
     bundle_set_join(&p.bundles, &p.begin->bundles);
@@ -70,7 +72,8 @@ static struct parts parts_of(const struct turn *t) {
     return p;
 }
 
-static void write_keys(const struct turn *t, const struct parts *p, struct buf *cmd, const struct queue_keys *k) {
+static void write_keys(const struct turn *t, const struct parts *p, struct buf *cmd,
+                       const struct queue_keys *k) {
     for (size_t i = 0; i < FIXED; i++)
         queue_cmd_key(cmd, k, fixed[i]);
     struct span begins = buf_span(&p->begin->keys);
@@ -86,13 +89,14 @@ static bool is_doubtful(const struct batch *settle, const struct batch *begin) {
 }
 
 static bool is_calm(const struct turn *t, const struct batch *settle, const struct batch *begin) {
-    return t->calm && settle->plain && begin->plain && !is_doubtful(settle, begin) && !settle->stray && !begin->stray &&
-           !settle->repeated && (!t->claims || t->claim_n > 0) && settle->count + begin->count + t->claims + t->ended_n > 0 &&
-           !batch_keys_repeat(settle, begin);
+    return t->calm && settle->plain && begin->plain && !is_doubtful(settle, begin) && !settle->stray &&
+           !begin->stray && !settle->repeated && (!t->claims || t->claim_n > 0) &&
+           settle->count + begin->count + t->claims + t->ended_n > 0 && !batch_keys_repeat(settle, begin);
 }
 
 bool turn_may_go_ahead(const struct turn *t) {
-    const struct batch *settle = t->settle != NULL ? t->settle : &none, *begin = t->begin != NULL ? t->begin : &none;
+    const struct batch *settle = t->settle != NULL ? t->settle : &none,
+                       *begin = t->begin != NULL ? t->begin : &none;
     return settle->count + begin->count > 0 && !settle->sent && !begin->sent && is_calm(t, settle, begin);
 }
 
@@ -117,10 +121,17 @@ static unsigned bits_of(const struct turn *t, const struct batch *settle, const 
     return all;
 }
 
-static void write_numbers(const struct turn *t, const struct parts *p, struct buf *cmd, const struct queue_keys *k) {
+static void write_numbers(const struct turn *t, const struct parts *p, struct buf *cmd,
+                          const struct queue_keys *k) {
     const struct batch *settle = p->settle, *begin = p->begin;
-    const size_t counts[] = {settle->count, settle->run_count, begin->count,      begin->run_count,
-                             p->limits,     settle->ops.count, t->first_pop > 0 ? t->first_pop : 1, k->order_prefix.len};
+    const size_t counts[] = {settle->count,
+                             settle->run_count,
+                             begin->count,
+                             begin->run_count,
+                             p->limits,
+                             settle->ops.count,
+                             t->first_pop > 0 ? t->first_pop : 1,
+                             k->order_prefix.len};
     uint64_t lowest = settle->lowest < begin->lowest ? settle->lowest : begin->lowest;
     if (t->ended_n > 0 && t->ended_lowest < lowest)
         lowest = t->ended_lowest;
@@ -133,8 +144,8 @@ static void write_numbers(const struct turn *t, const struct parts *p, struct bu
     turn_pack_u16(cmd, begin->bundled);
     buf_add_char(cmd, (char)begins_of);
     buf_add_char(cmd, (char)settles_of);
-    const uint64_t numbers[] = {t->number, t->answered, t->highest, lowest, t->claims ? t->claim_n : 0, t->claim_bytes,
-                                t->high_water};
+    const uint64_t numbers[] = {t->number,      t->answered,  t->highest, lowest, t->claims ? t->claim_n : 0,
+                                t->claim_bytes, t->high_water};
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         turn_pack_double(cmd, (double)numbers[i]);
     bundle_set_bytes(&begin->of, cmd);
@@ -151,12 +162,14 @@ static void write_runs(const struct parts *p, struct buf *cmd) {
     }
     for (uint32_t i = 0; i < p->begin->run_count; i++) {
         const struct batch_run *run = &p->begin->runs[i];
-        buf_add(cmd, (const char[]){(char)run->count, (char)p->begin_limits[run->limits], (char)run->what}, 3);
+        buf_add(cmd, (const char[]){(char)run->count, (char)p->begin_limits[run->limits], (char)run->what},
+                3);
     }
     buf_add(cmd, "\r\n", 2);
 }
 
-static void write_head(const struct turn *t, const struct parts *p, struct buf *cmd, const struct queue_keys *k) {
+static void write_head(const struct turn *t, const struct parts *p, struct buf *cmd,
+                       const struct queue_keys *k) {
     char jitter[16];
     snprintf(jitter, sizeof(jitter), "%.3f", p->settle->jitter);
     redis_resp_str(cmd, k->worker);
@@ -186,7 +199,8 @@ static void mark_sent(struct batch *b) {
 }
 
 /* undo.lua, as a text: it is there where turn.lua is not. */
-static void write_undo(const struct turn *t, const struct batch *settle, struct buf *cmd, const struct queue_keys *k) {
+static void write_undo(const struct turn *t, const struct batch *settle, struct buf *cmd,
+                       const struct queue_keys *k) {
     const struct script *undo = &scripts[SCRIPT_UNDO];
     struct span results = buf_span(&settle->firsts);
     redis_resp_begin(cmd, 10 + (t->begins_folded ? 2 + bundle_set_count(&t->begin->of) : 0));
@@ -233,10 +247,10 @@ static void write_columns(const struct turn *t, const struct parts *p, struct bu
 
 uint32_t turn_write(const struct turn *t, struct buf *cmd, const struct queue_keys *k) {
     const struct parts p = parts_of(t);
-    size_t keys = FIXED + (t->ahead ? 0 : p.settle->count) + p.settle->more_count + (t->begins_folded ? 1 : p.begin->count) +
-                  bundle_set_count(&p.bundles);
-    size_t args = HEAD + bundle_set_count(&p.begin->of) + p.limits + p.settle->ops.count + p.settle->run_count + p.begin->run_count +
-                  column_args(t, &p);
+    size_t keys = FIXED + (t->ahead ? 0 : p.settle->count) + p.settle->more_count +
+                  (t->begins_folded ? 1 : p.begin->count) + bundle_set_count(&p.bundles);
+    size_t args = HEAD + bundle_set_count(&p.begin->of) + p.limits + p.settle->ops.count +
+                  p.settle->run_count + p.begin->run_count + column_args(t, &p);
     uint32_t before = 0;
     buf_reset(cmd);
     if (t->ahead) {
@@ -276,7 +290,8 @@ enum turn_ahead turn_read_ahead(const redisReply **reply) {
         return TURN_AGAIN; /* which will say why */
     if (all == NULL || all->type != REDIS_REPLY_ARRAY || all->elements < 2)
         return TURN_UNKNOWN;
-    const redisReply *script = *reply = all->element[all->elements - 2], *undone = all->element[all->elements - 1];
+    const redisReply *script = *reply = all->element[all->elements - 2],
+                     *undone = all->element[all->elements - 1];
     if (undone->type != REDIS_REPLY_INTEGER)
         return TURN_UNKNOWN;
     if (undone->integer == 1)
@@ -296,7 +311,8 @@ static bool part_ok(const redisReply *part) {
 
 const char *turn_begin_refused(const redisReply *reply) {
     const redisReply *begun = reply->element[TURN_BEGUN];
-    return part_ok(begun) && begun->element[0]->len == 0 && begun->elements > 1 ? begun->element[1]->str : NULL;
+    return part_ok(begun) && begun->element[0]->len == 0 && begun->elements > 1 ? begun->element[1]->str
+                                                                                : NULL;
 }
 
 bool turn_unfolded(const redisReply *reply) {
@@ -304,8 +320,9 @@ bool turn_unfolded(const redisReply *reply) {
 }
 
 bool turn_reply_ok(const struct turn *t, const redisReply *reply) {
-    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements < TURN_PARTS || reply->elements > TURN_PARTS + 1 ||
-        reply->element[TURN_NOW]->type != REDIS_REPLY_STRING || reply->element[TURN_NEXT]->type != REDIS_REPLY_STRING)
+    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements < TURN_PARTS ||
+        reply->elements > TURN_PARTS + 1 || reply->element[TURN_NOW]->type != REDIS_REPLY_STRING ||
+        reply->element[TURN_NEXT]->type != REDIS_REPLY_STRING)
         return false;
     const redisReply *settled = reply->element[TURN_SETTLED], *begun = reply->element[TURN_BEGUN];
     if (t->settle != NULL && (!part_ok(settled) || settled->element[0]->len != t->settle->count))
@@ -315,6 +332,7 @@ bool turn_reply_ok(const struct turn *t, const redisReply *reply) {
         return false;
     if (turn_unfolded(reply) && reply->element[TURN_PARTS]->type != REDIS_REPLY_STRING)
         return false;
-    const redisReply *claimed = reply->element[TURN_CLAIMED]; /* status; or that and why; or that, tokens and records */
+    /* status; or that and why; or that, tokens and records */
+    const redisReply *claimed = reply->element[TURN_CLAIMED];
     return !t->claims || (part_ok(claimed) && claimed->elements != 3);
 }

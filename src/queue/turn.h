@@ -9,21 +9,24 @@
 struct turn {
     struct batch *settle, *begin; /* NULL: nothing; they stay the caller's */
     bool claims;
-    uint32_t claim_n;         /* 0 only gives back what blocking pick-ups took */
-    size_t claim_bytes;       /* of records, at most; one job always fits */
-    uint64_t high_water;      /* of the results list; 0: none */
-    uint32_t first_pop;       /* how many jobs are taken off the list before anybody knows how long they are */
+    uint32_t claim_n;    /* 0 only gives back what blocking pick-ups took */
+    size_t claim_bytes;  /* of records, at most; one job always fits */
+    uint64_t high_water; /* of the results list; 0: none */
+    /* how many jobs are taken off the list before anybody knows how long they are */
+    uint32_t first_pop;
     uint64_t number;          /* this turn's: greater than any before it (turn_number) */
     uint64_t answered;        /* the greatest that was answered */
     uint64_t highest;         /* the greatest number of a claim that the worker knows of */
     uint8_t bundle;           /* which one a claim of many fresh jobs may make (bundle.lua); 0: none */
     uint8_t ended[ENDED_MAX]; /* bundles of which all claims have ended */
     size_t ended_n;
-    uint64_t ended_lowest;    /* the lowest number of a claim that was theirs */
-    bool calm;                /* nothing is known that would hold it up: calm.lua is worth a try */
-    bool ahead;               /* its results, or what begins, go ahead of it (turn_may_go_ahead) */
-    bool ends_folded;         /* then: what it settles are claims of folded bundles alone, and need not be named */
-    bool begins_folded;       /* then: what it begins are whole folded bundles: their ledger entries go ahead, too */
+    uint64_t ended_lowest; /* the lowest number of a claim that was theirs */
+    bool calm;             /* nothing is known that would hold it up: calm.lua is worth a try */
+    bool ahead;            /* its results, or what begins, go ahead of it (turn_may_go_ahead) */
+    /* then: what it settles are claims of folded bundles alone, and need not be named */
+    bool ends_folded;
+    /* then: what it begins are whole folded bundles: their ledger entries go ahead, too */
+    bool begins_folded;
     const char *limits_version; /* as the script `limits` said; NULL: not known */
 };
 

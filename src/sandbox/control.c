@@ -26,8 +26,10 @@ static cJSON *key_of(const struct sandbox *s, const struct tally_key *k) {
     cJSON_AddNumberToObject(o, "created", k->created);
     cJSON *ids = cJSON_AddArrayToObject(o, "ids");
     for (uint32_t i = k->first; i != TALLY_NONE; i = s->tally.orders[i].next) {
-        const struct tally_order *order = &s->tally.orders[i]; /* its id as in the create answer, always as a string */
-        cJSON_AddItemToArray(ids, form_id(endpoints[order->endpoint].write_id, tally_serial(&s->tally, i), order->created_ms));
+        /* its id as in the create answer, always as a string */
+        const struct tally_order *order = &s->tally.orders[i];
+        cJSON_AddItemToArray(
+            ids, form_id(endpoints[order->endpoint].write_id, tally_serial(&s->tally, i), order->created_ms));
     }
     return o;
 }
@@ -45,7 +47,8 @@ static bool matches(const struct sandbox *s, const struct filter *f, const struc
 }
 
 /* Adds up to `max` matching keys; returns how many there are. */
-static uint32_t add_keys(const struct sandbox *s, const struct filter *f, bool doubled_only, uint32_t max, cJSON *list) {
+static uint32_t add_keys(const struct sandbox *s, const struct filter *f, bool doubled_only, uint32_t max,
+                         cJSON *list) {
     uint32_t n = 0, skipped = 0;
     for (uint32_t i = 0; i < s->tally.key_count; i++) {
         const struct tally_key *k = &s->tally.keys[i];
@@ -93,7 +96,8 @@ static void get_arrivals(struct sandbox *s, const struct request *r, struct repl
     tree_add_u64(o, "count", c->arrival_count);
     cJSON *arrivals = cJSON_AddArrayToObject(o, "arrivals_ms");
     for (uint64_t i = c->arrival_count - kept; i < c->arrival_count; i++)
-        cJSON_AddItemToArray(arrivals, cJSON_CreateNumber(c->arrivals == NULL ? 0 : (double)c->arrivals[i % ARRIVALS_MAX]));
+        cJSON_AddItemToArray(
+            arrivals, cJSON_CreateNumber(c->arrivals == NULL ? 0 : (double)c->arrivals[i % ARRIVALS_MAX]));
     reply_tree(s, o);
 }
 
@@ -118,8 +122,7 @@ struct setting_walk {
     bool failed;
 };
 
-static enum MHD_Result set_one(void *arg, enum MHD_ValueKind kind, const char *name,
-                               const char *value) {
+static enum MHD_Result set_one(void *arg, enum MHD_ValueKind kind, const char *name, const char *value) {
     struct setting_walk *w = arg;
     (void)kind;
     if (strcmp(name, "account") == 0)

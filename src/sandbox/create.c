@@ -10,8 +10,8 @@
 
 #include "sandbox/create.h"
 
-void reply_error(struct sandbox *s, uint16_t endpoint, struct reply *reply, unsigned status,
-                 const char *code, const char *message) {
+void reply_error(struct sandbox *s, uint16_t endpoint, struct reply *reply, unsigned status, const char *code,
+                 const char *message) {
     reply->status = status;
     reply_tree(s, endpoints[endpoint].error(&s->rng, status, code, message));
 }
@@ -33,9 +33,8 @@ static void say_full(struct creation *c) {
                 "answered 507 until POST /_sandbox/reset (or a larger --remember, --memory)\n",
                 c->s->options.remember, (unsigned long long)c->s->options.memory);
     c->s->said_full = true;
-    creation_refuse(
-        c, 507, "full",
-        "the sandbox is full: POST /_sandbox/reset, or start it with a larger --remember");
+    creation_refuse(c, 507, "full",
+                    "the sandbox is full: POST /_sandbox/reset, or start it with a larger --remember");
 }
 
 bool reply_down(struct sandbox *s, uint16_t endpoint, uint16_t caller, struct reply *reply) {
@@ -43,8 +42,7 @@ bool reply_down(struct sandbox *s, uint16_t endpoint, uint16_t caller, struct re
     if (down == SANDBOX_DOWN_HANGUP)
         reply->kind = REPLY_HANGUP;
     else if (down != 0)
-        reply_error(s, endpoint, reply, down, down == 401 ? "unauthorized" : "status",
-                    "the sandbox is down");
+        reply_error(s, endpoint, reply, down, down == 401 ? "unauthorized" : "status", "the sandbox is down");
     return down != 0;
 }
 
@@ -52,9 +50,8 @@ bool reply_down(struct sandbox *s, uint16_t endpoint, uint16_t caller, struct re
 static struct span read_key(struct creation *c) {
     struct sandbox *s = c->s;
     const struct provider *module = s->modules[c->endpoint_index];
-    uint32_t node = c->endpoint->key_pointer != NULL
-                        ? json_pointer(&s->doc, 0, c->endpoint->key_pointer)
-                        : provider_order_key(module, NULL, &s->doc, 0, NULL);
+    uint32_t node = c->endpoint->key_pointer != NULL ? json_pointer(&s->doc, 0, c->endpoint->key_pointer)
+                                                     : provider_order_key(module, NULL, &s->doc, 0, NULL);
     buf_reset(&s->scratch);
     if (node == JSON_NONE || json_decode(&s->doc, node, &s->scratch) != 0 || s->scratch.len == 0)
         return (struct span){NULL, 0};
@@ -117,8 +114,7 @@ bool creation_make(struct creation *c, uint32_t count, bool counts, bool without
     struct span body = c->endpoint->keeps_body ? buf_span(&c->r->body) : (struct span){NULL, 0};
     if (c->endpoint_index > ENDPOINT_KAKACLO_V1)
         count = 1;
-    uint32_t order =
-        tally_order(&s->tally, c->key, c->caller, c->endpoint_index, body, count, c->now_ms);
+    uint32_t order = tally_order(&s->tally, c->key, c->caller, c->endpoint_index, body, count, c->now_ms);
     if (order == TALLY_NONE) {
         say_full(c);
         return false;
@@ -162,8 +158,7 @@ static bool handle_trouble(struct creation *c) {
 }
 
 static void create_or_refuse_repeat(struct creation *c) {
-    if (c->trouble->refuse_repeats && c->key != TALLY_NONE &&
-        c->s->tally.keys[c->key].first != TALLY_NONE)
+    if (c->trouble->refuse_repeats && c->key != TALLY_NONE && c->s->tally.keys[c->key].first != TALLY_NONE)
         creation_refuse(c, c->endpoint_index == ENDPOINT_VU ? 422 : 409, "exists",
                         "there is an order of this number");
     else
@@ -215,6 +210,5 @@ void create_handle(struct sandbox *s, struct request *r, uint16_t endpoint, stru
         fputs("hung up\n", s->options.log);
     else
         fprintf(s->options.log, "%u%s after %llu ms\n", reply->status,
-                reply->kind == REPLY_TRUNCATED ? " cut short" : "",
-                (unsigned long long)reply->delay_ms);
+                reply->kind == REPLY_TRUNCATED ? " cut short" : "", (unsigned long long)reply->delay_ms);
 }

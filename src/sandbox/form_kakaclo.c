@@ -51,7 +51,10 @@ cJSON *kakaclo_custom_created(const struct created *c) {
 cJSON *kakaclo_error(struct rng *rng, unsigned status, const char *code, const char *message) {
     cJSON *o = cJSON_CreateObject();
     (void)rng;
-    cJSON_AddNumberToObject(o, "code", strcmp(code, "rejected") == 0 ? 20001 : strcmp(code, "balance") == 0 ? 20017 : status);
+    cJSON_AddNumberToObject(o, "code",
+                            strcmp(code, "rejected") == 0  ? 20001
+                            : strcmp(code, "balance") == 0 ? 20017
+                                                           : status);
     tree_add_text(o, "message", span_str(message));
     return o;
 }

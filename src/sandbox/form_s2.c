@@ -10,8 +10,7 @@
 bool s2_serial(const char *id, uint64_t *serial) {
     unsigned long long n;
     int end = 0;
-    if (strlen(id) != 36 || sscanf(id, "5a9db0c5-ae52-4b0a-8f0c-%12llx%n", &n, &end) != 1 ||
-        end != 36)
+    if (strlen(id) != 36 || sscanf(id, "5a9db0c5-ae52-4b0a-8f0c-%12llx%n", &n, &end) != 1 || end != 36)
         return false;
     *serial = n;
     return true;
@@ -60,13 +59,24 @@ static void add_product(cJSON *o, const struct created *c, uint32_t item) {
                                             {"name", "\"Sandbox\""},
                                             {"nameNormalized", "\"sandbox\""},
                                             {"createdAt", "\"" SINCE "\""}};
-    static const struct fixed is[] = {
-        {"gtin", "\"7045557637838\""}, {"name", "\"Sandbox Product\""}, {"remarks", "\"\""},
-        {"imageMain", "\"\""},         {"packageLengthMm", "1500.0"},   {"packageWidthMm", "260.0"},
-        {"packageHeightMm", "810.0"},  {"shippingWeightKg", "35.0"},    {"caseUnit", "\"EACH\""},
-        {"casePack", "1"},             {"caseLengthMm", "0.0"},         {"caseWidthMm", "0.0"},
-        {"caseHeightMm", "0.0"},       {"caseWeightKg", "0.0"},         {"condition", "\"NEW\""},
-        {"serialNumberRequired", "false"}, {"expiryDateRequired", "false"}, {"unknown", "false"}};
+    static const struct fixed is[] = {{"gtin", "\"7045557637838\""},
+                                      {"name", "\"Sandbox Product\""},
+                                      {"remarks", "\"\""},
+                                      {"imageMain", "\"\""},
+                                      {"packageLengthMm", "1500.0"},
+                                      {"packageWidthMm", "260.0"},
+                                      {"packageHeightMm", "810.0"},
+                                      {"shippingWeightKg", "35.0"},
+                                      {"caseUnit", "\"EACH\""},
+                                      {"casePack", "1"},
+                                      {"caseLengthMm", "0.0"},
+                                      {"caseWidthMm", "0.0"},
+                                      {"caseHeightMm", "0.0"},
+                                      {"caseWeightKg", "0.0"},
+                                      {"condition", "\"NEW\""},
+                                      {"serialNumberRequired", "false"},
+                                      {"expiryDateRequired", "false"},
+                                      {"unknown", "false"}};
     cJSON *product = cJSON_AddObjectToObject(o, "product");
     form_member(product, "id", c->order, json_get(c->order, item, "productId"));
     add_organization(product, c->organization);
@@ -110,7 +120,8 @@ static void add_attachments(cJSON *o, const struct created *c) {
     for (uint32_t i = json_first(c->order, list); i != JSON_NONE; i = json_next(c->order, list, i)) {
         cJSON *one = cJSON_CreateObject();
         char id[64];
-        snprintf(id, sizeof id, "5eaf0698-d805-4318-%04x-%012llx", ++n & 0xffff, (unsigned long long)c->serial);
+        snprintf(id, sizeof id, "5eaf0698-d805-4318-%04x-%012llx", ++n & 0xffff,
+                 (unsigned long long)c->serial);
         cJSON_AddStringToObject(one, "id", id);
         form_copy(one, c->order, i, own);
         add_times(one, c);

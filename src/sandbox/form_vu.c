@@ -25,8 +25,7 @@ static void add_address(cJSON *o, const struct created *c, const char *name, uin
 
 static cJSON *line_of(const struct created *c, uint32_t node, uint64_t n) {
     static const char *const own[] = {
-        "id",           "product_id", "status", "estimated_arrival_date", "ex_factory_date",
-        "fulfillments", NULL};
+        "id", "product_id", "status", "estimated_arrival_date", "ex_factory_date", "fulfillments", NULL};
     cJSON *o = cJSON_CreateObject();
     form_copy(o, c->order, node, own);
     tree_add_u64(o, "id", (FIRST_ID + c->serial) * 100 + n);
@@ -67,9 +66,12 @@ cJSON *vu_error(struct rng *rng, unsigned status, const char *code, const char *
     cJSON *o = cJSON_CreateObject();
     (void)rng;
     if (status == 422 && strcmp(code, "exists") == 0)
-        cJSON_AddItemToObject(cJSON_AddObjectToObject(o, "errors"), "order_number", cJSON_CreateStringArray(taken, 1));
+        cJSON_AddItemToObject(cJSON_AddObjectToObject(o, "errors"), "order_number",
+                              cJSON_CreateStringArray(taken, 1));
     else
         tree_add_text(o, "errors",
-                      span_str(status == 401 ? "[API] Invalid API key or secret (unrecognized login or wrong password)" : message));
+                      span_str(status == 401
+                                   ? "[API] Invalid API key or secret (unrecognized login or wrong password)"
+                                   : message));
     return o;
 }

@@ -217,8 +217,8 @@ bool lookup_is_search(const char *path);
 void lookup_handle(struct sandbox *s, struct request *r, struct reply *reply);
 void control_handle(struct sandbox *s, struct request *r, struct reply *reply);
 /* An error in the endpoint's own form. */
-void reply_error(struct sandbox *s, uint16_t endpoint, struct reply *reply, unsigned status,
-                 const char *code, const char *message);
+void reply_error(struct sandbox *s, uint16_t endpoint, struct reply *reply, unsigned status, const char *code,
+                 const char *message);
 /* A web page, as gateways and firewalls answer. */
 void reply_page(struct sandbox *s, struct reply *reply, unsigned status, const char *text);
 /* spoil.c: changes the answer in `out`. */

@@ -63,8 +63,7 @@ static void vu_one(struct lookup *l) {
 
 static const char *below(const char *path, const char *folder) {
     size_t n = strlen(folder);
-    return strncmp(path, folder, n) == 0 && path[n] == '/' && path[n + 1] != '\0' ? path + n + 1
-                                                                                  : NULL;
+    return strncmp(path, folder, n) == 0 && path[n] == '/' && path[n + 1] != '\0' ? path + n + 1 : NULL;
 }
 
 bool lookup_is_search(const char *path) {
@@ -73,8 +72,7 @@ bool lookup_is_search(const char *path) {
 
 /* The endpoint that a look-up belongs to; endpoint_count: none. */
 static uint16_t endpoint_of(const char *path) {
-    static const uint16_t with_lookup[] = {ENDPOINT_KAKACLO_V2, ENDPOINT_S2, ENDPOINT_VU,
-                                           ENDPOINT_JSON};
+    static const uint16_t with_lookup[] = {ENDPOINT_KAKACLO_V2, ENDPOINT_S2, ENDPOINT_VU, ENDPOINT_JSON};
     if (lookup_is_search(path))
         return ENDPOINT_KAKACLO_CUSTOM;
     if (strcmp(path, "/openapi/v1/order/orders") == 0)

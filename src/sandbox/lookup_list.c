@@ -57,7 +57,8 @@ static cJSON *kakaclo_item(struct lookup *l, uint32_t order) {
                                            {"refundStatus", "NULL"}};
     const struct tally_order *of = &l->s->tally.orders[order];
     cJSON *o = cJSON_CreateObject();
-    cJSON_AddItemToObject(o, "id", form_id(kakaclo_write_id, tally_serial(&l->s->tally, order), of->created_ms));
+    cJSON_AddItemToObject(o, "id",
+                          form_id(kakaclo_write_id, tally_serial(&l->s->tally, order), of->created_ms));
     tree_add_text(o, "customOrderId", order_name(&l->s->tally, order));
     cJSON_AddNullToObject(o, "remark");
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
@@ -91,8 +92,7 @@ void lookup_list_kakaclo(struct lookup *l) {
     uint64_t number = number_of(l->r, "pageNumber", 1);
     const char *ids = query_value(l->r, "ids");
     if (!time_of(l->r, "createStartTime", &from) || !time_of(l->r, "createEndTime", &to)) {
-        lookup_fail(l, 400,
-                    "createStartTime, createEndTime: must be a time such as 2016-01-18T23:41:00Z");
+        lookup_fail(l, 400, "createStartTime, createEndTime: must be a time such as 2016-01-18T23:41:00Z");
         return;
     }
     if (size < 1 || size > 250 || number < 1 || number > UINT32_MAX) {
@@ -128,7 +128,8 @@ static cJSON *custom_item(struct lookup *l, uint32_t order) {
     const struct tally_order *of = &l->s->tally.orders[order];
     cJSON *o = cJSON_CreateObject();
     cJSON_AddNumberToObject(o, "id", order + 1);
-    cJSON_AddItemToObject(o, "demandNo", form_id(kakaclo_custom_write_id, tally_serial(&l->s->tally, order), of->created_ms));
+    cJSON_AddItemToObject(
+        o, "demandNo", form_id(kakaclo_custom_write_id, tally_serial(&l->s->tally, order), of->created_ms));
     cJSON_AddNumberToObject(o, "status", 2);
     tree_add_u64(o, "createDate", of->created_ms);
     tree_add_text(o, "customOrderId", order_name(&l->s->tally, order));
@@ -143,7 +144,8 @@ void lookup_search_kakaclo(struct lookup *l) {
         return;
     }
     int64_t number = member(l, "pageNumber", 1), size = member(l, "pageSize", 20);
-    uint64_t from = (uint64_t)member(l, "createDateGe", 0), to = (uint64_t)member(l, "createDateLe", INT64_MAX);
+    uint64_t from = (uint64_t)member(l, "createDateGe", 0),
+             to = (uint64_t)member(l, "createDateLe", INT64_MAX);
     if (size < 1 || size > 100 || number < 1) {
         lookup_fail(l, 400, "pageSize must be 1 to 100, pageNumber at least 1");
         return;
@@ -154,7 +156,8 @@ void lookup_search_kakaclo(struct lookup *l) {
     for (uint32_t i = 0; i < s->tally.order_count; i++) {
         const struct tally_order *o = &s->tally.orders[i];
         if (o->endpoint != ENDPOINT_KAKACLO_CUSTOM || o->caller != l->caller || o->created_ms < from ||
-            o->created_ms > to || o->created_ms > l->visible_until_ms || mislead_hides(l, o->key) || !on_page(&page))
+            o->created_ms > to || o->created_ms > l->visible_until_ms || mislead_hides(l, o->key) ||
+            !on_page(&page))
             continue;
         cJSON_AddItemToArray(list, custom_item(l, i));
     }
@@ -180,11 +183,10 @@ void lookup_list_by_term(struct lookup *l, const char *term, bool exactly) {
     for (uint32_t i = 0; i < s->tally.order_count; i++) {
         const struct tally_order *o = &s->tally.orders[i];
         struct span name = order_name(&s->tally, i);
-        if (o->endpoint != l->endpoint || o->caller != l->caller ||
-            o->created_ms > l->visible_until_ms)
+        if (o->endpoint != l->endpoint || o->caller != l->caller || o->created_ms > l->visible_until_ms)
             continue;
-        if (term != NULL && (exactly ? !span_is(name, term)
-                                     : memmem(name.ptr, name.len, term, strlen(term)) == NULL))
+        if (term != NULL &&
+            (exactly ? !span_is(name, term) : memmem(name.ptr, name.len, term, strlen(term)) == NULL))
             continue;
         if (mislead_hides(l, o->key) || !on_page(&page))
             continue;

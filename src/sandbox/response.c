@@ -53,8 +53,8 @@ struct MHD_Response *response_make(struct sandbox *s, const struct reply *reply)
 void response_keep_for_again(struct sandbox *s, struct request *r, const struct reply *reply) {
     struct buf bytes;
     buf_init(&bytes, BODY_MAX);
-    buf_addf(&bytes, "HTTP/1.1 %u OK\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n",
-             reply->status, reply->content_type, s->out.len);
+    buf_addf(&bytes, "HTTP/1.1 %u OK\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n", reply->status,
+             reply->content_type, s->out.len);
     buf_add_span(&bytes, buf_span(&s->out));
     if (buf_ok(&bytes) && (r->again = malloc(bytes.len)) != NULL)
         memcpy(r->again, bytes.data, bytes.len);

@@ -15,18 +15,17 @@
 
 /* How the sandbox misbehaves; the same for every caller, or for one caller's credentials. */
 struct sandbox_trouble {
-    uint64_t latency_min_ms,
-        latency_max_ms; /* of every answer of a provider, evenly between the two */
+    uint64_t latency_min_ms, latency_max_ms; /* of every answer of a provider, evenly between the two */
     double fail_rate;   /* share of POSTs answered 500, 502, 503 or 504; they create nothing */
     double hangup_rate; /* share closed without an answer; every second of them created the order */
     double slow_rate;   /* share answered only after slow_ms */
     uint64_t slow_ms;
     uint64_t index_lag_ms; /* from creation until look-ups that read an index see the order */
     bool refuse_repeats;   /* a key that has an order is answered 409 instead of creating another */
-    bool balance_spent; /* every order is refused with one code: the account's balance is too low */
+    bool balance_spent;    /* every order is refused with one code: the account's balance is too low */
     uint64_t token_ttl_ms; /* credentials are refused so long after their first request; 0: never */
-    uint64_t keep_ms;   /* idle connections are closed after this; 0: they stay */
-    unsigned down;      /* 0, an HTTP status, or SANDBOX_DOWN_HANGUP: every request of a provider */
+    uint64_t keep_ms;      /* idle connections are closed after this; 0: they stay */
+    unsigned down;         /* 0, an HTTP status, or SANDBOX_DOWN_HANGUP: every request of a provider */
 };
 
 struct sandbox_options {
@@ -56,8 +55,7 @@ void sandbox_options_init(struct sandbox_options *o);
 /* Sets one part of `t` by name, from a flag or from /_sandbox/set: "latency" "fail_rate"
  * "hangup_rate" "slow_rate" "slow" "index_lag" "repeats" "balance" "token_ttl" "keep_alive" "down". 0, or
  * -1 and `err`. */
-int sandbox_trouble_set(struct sandbox_trouble *t, const char *name, const char *value,
-                        struct err *err);
+int sandbox_trouble_set(struct sandbox_trouble *t, const char *name, const char *value, struct err *err);
 
 /* Listens and serves from a thread of its own. NULL and `err` where that is not possible. */
 struct sandbox *sandbox_start(const struct sandbox_options *options, struct err *err);

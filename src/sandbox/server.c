@@ -30,8 +30,8 @@ const char *header_value(const struct request *r, const char *name) {
     return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
 }
 
-static struct request *request_new(struct sandbox *s, struct MHD_Connection *connection,
-                                   const char *method, const char *path) {
+static struct request *request_new(struct sandbox *s, struct MHD_Connection *connection, const char *method,
+                                   const char *path) {
     struct request *r = s->free_requests;
     if (r != NULL)
         s->free_requests = r->next_free;
@@ -132,8 +132,8 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **l
 }
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *path,
-                                  const char *method, const char *version, const char *data,
-                                  size_t *size, void **state) {
+                                  const char *method, const char *version, const char *data, size_t *size,
+                                  void **state) {
     struct sandbox *s = arg;
     struct request *r = *state;
     (void)version;
@@ -228,8 +228,7 @@ static unsigned raise_connection_limit(void) {
 }
 
 static int listen_on(struct sandbox *s, struct err *err) {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | AI_PASSIVE},
-                    *a;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | AI_PASSIVE}, *a;
     char port[8];
     snprintf(port, sizeof port, "%u", s->options.port);
     int rc = getaddrinfo(s->options.host, port, &hints, &a);
@@ -260,10 +259,10 @@ static int start_daemon(struct sandbox *s, struct err *err) {
     if (fd < 0)
         return -1;
     s->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_SUPPRESS_DATE_NO_CLOCK,
-        0, NULL, NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED,
-        on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
-        MHD_OPTION_CONNECTION_LIMIT, raise_connection_limit(), MHD_OPTION_END);
+        MHD_USE_EPOLL | MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_SUPPRESS_DATE_NO_CLOCK, 0, NULL,
+        NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_CONNECTION_LIMIT, raise_connection_limit(),
+        MHD_OPTION_END);
     if (s->daemon == NULL) {
         close(fd);
         return err_set(err, "libmicrohttpd does not start");

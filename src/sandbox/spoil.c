@@ -91,8 +91,7 @@ static void swap(struct buf *out, struct span from, const char *to) {
     while (from.len > 0 && (hit = memmem(p, (size_t)(end - p), from.ptr, from.len)) != NULL) {
         const char *after = hit + from.len;
         bool quoted = hit > out->data && hit[-1] == '"' && after < end && *after == '"';
-        bool bare =
-            hit > out->data && hit[-1] == ':' && after < end && isalnum((unsigned char)*after) == 0;
+        bool bare = hit > out->data && hit[-1] == ':' && after < end && isalnum((unsigned char)*after) == 0;
         buf_add(&changed, p, (size_t)(hit - p));
         if (quoted)
             buf_add_str(&changed, to);

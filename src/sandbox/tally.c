@@ -18,8 +18,7 @@ struct arena_chunk {
 };
 
 static void *map_table(size_t bytes) {
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                   -1, 0);
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return p == MAP_FAILED ? NULL : p;
 }
 
@@ -105,8 +104,8 @@ static uint32_t find_slot(const struct tally *s, uint64_t hash, uint16_t caller,
     uint32_t slot = (uint32_t)hash & s->index_mask;
     for (; s->index[slot] != 0; slot = (slot + 1) & s->index_mask) {
         const struct tally_key *k = &s->keys[s->index[slot] - 1];
-        if (k->hash == hash && k->caller == caller && k->endpoint == endpoint &&
-            k->name_len == name.len && memcmp(k->name, name.ptr, name.len) == 0)
+        if (k->hash == hash && k->caller == caller && k->endpoint == endpoint && k->name_len == name.len &&
+            memcmp(k->name, name.ptr, name.len) == 0)
             break;
     }
     return slot;
@@ -147,8 +146,8 @@ static void link_order(struct tally *s, uint32_t key, uint32_t order) {
     k->last = order;
 }
 
-uint32_t tally_order(struct tally *s, uint32_t key, uint16_t caller, uint16_t endpoint,
-                     struct span body, uint32_t count, uint64_t now_ms) {
+uint32_t tally_order(struct tally *s, uint32_t key, uint16_t caller, uint16_t endpoint, struct span body,
+                     uint32_t count, uint64_t now_ms) {
     if (s->max - s->order_count < count)
         return TALLY_NONE;
     const char *kept = body.ptr != NULL ? keep(s, body) : NULL;

@@ -62,8 +62,8 @@ uint32_t tally_find(const struct tally *s, uint16_t caller, uint16_t endpoint, s
 /* Adds `count` orders of `key` (TALLY_NONE: without one). `body` is copied; absent: not kept.
  * Returns the first of them (the others follow it), or TALLY_NONE when the tally is full: nothing
  * is added. */
-uint32_t tally_order(struct tally *s, uint32_t key, uint16_t caller, uint16_t endpoint,
-                     struct span body, uint32_t count, uint64_t now_ms);
+uint32_t tally_order(struct tally *s, uint32_t key, uint16_t caller, uint16_t endpoint, struct span body,
+                     uint32_t count, uint64_t now_ms);
 
 /* An order's number, unique as long as the sandbox runs; and back (TALLY_NONE: no such order). */
 uint64_t tally_serial(const struct tally *s, uint32_t order);

@@ -63,11 +63,11 @@ static int set_range(struct sandbox_trouble *t, const char *value) {
     char low[32];
     size_t digits = strspn(value, "0123456789");
     const char *unit = dash + 1 + strspn(dash + 1, "0123456789");
-    int n = snprintf(low, sizeof low, "%.*s%s", (int)(dash - value), value,
-                     value + digits == dash ? unit : "");
+    int n =
+        snprintf(low, sizeof low, "%.*s%s", (int)(dash - value), value, value + digits == dash ? unit : "");
     uint64_t min, max;
-    if (n < 0 || (size_t)n >= sizeof low || set_wait(&min, span_str(low)) != 0 ||
-        set_wait(&max, high) != 0 || min > max)
+    if (n < 0 || (size_t)n >= sizeof low || set_wait(&min, span_str(low)) != 0 || set_wait(&max, high) != 0 ||
+        min > max)
         return -1;
     t->latency_min_ms = min;
     t->latency_max_ms = max;
@@ -97,14 +97,11 @@ static int set_down(unsigned *down, const char *value) {
     return 0;
 }
 
-static int set_one(const struct setting *s, struct sandbox_trouble *t, const char *value,
-                   struct err *err) {
+static int set_one(const struct setting *s, struct sandbox_trouble *t, const char *value, struct err *err) {
     void *field = (char *)t + s->offset;
     switch (s->kind) {
     case RATE:
-        return set_rate(field, value) == 0
-                   ? 0
-                   : err_set(err, "%s: must be a number from 0 to 1", s->name);
+        return set_rate(field, value) == 0 ? 0 : err_set(err, "%s: must be a number from 0 to 1", s->name);
     case WAIT:
         return set_wait(field, span_str(value)) == 0
                    ? 0
@@ -112,8 +109,7 @@ static int set_one(const struct setting *s, struct sandbox_trouble *t, const cha
     case RANGE:
         return set_range(t, value) == 0
                    ? 0
-                   : err_set(err, "%s: must be a duration or a range, such as 50ms or 50-150ms",
-                             s->name);
+                   : err_set(err, "%s: must be a duration or a range, such as 50ms or 50-150ms", s->name);
     case REPEATS:
         return set_one_of_two(field, value, "create", "refuse") == 0
                    ? 0
@@ -125,14 +121,12 @@ static int set_one(const struct setting *s, struct sandbox_trouble *t, const cha
     case DOWN:
         return set_down(field, value) == 0
                    ? 0
-                   : err_set(err, "%s: must be 0, 1, 'hangup', or a status from 300 to 599",
-                             s->name);
+                   : err_set(err, "%s: must be 0, 1, 'hangup', or a status from 300 to 599", s->name);
     }
     return -1;
 }
 
-int sandbox_trouble_set(struct sandbox_trouble *t, const char *name, const char *value,
-                        struct err *err) {
+int sandbox_trouble_set(struct sandbox_trouble *t, const char *name, const char *value, struct err *err) {
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
         if (strcmp(settings[i].name, name) == 0)
             return set_one(&settings[i], t, value, err);

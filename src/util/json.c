@@ -41,8 +41,7 @@ void json_deinit(struct json_doc *doc) {
 static bool grow(const struct parser *ps, place at) {
     struct json_doc *doc = ps->doc;
     if (doc->count >= doc->max) {
-        err_set(ps->err, "at byte %zu: more than %u values and names", (size_t)(at - ps->text),
-                doc->max);
+        err_set(ps->err, "at byte %zu: more than %u values and names", (size_t)(at - ps->text), doc->max);
         return false;
     }
     uint64_t cap = doc->cap > 0 ? (uint64_t)doc->cap * 2 : FIRST_NODES;
@@ -64,8 +63,7 @@ static inline struct json_node *add_node(const struct parser *ps, place at, enum
     if (doc->count == doc->cap && !grow(ps, at))
         return NULL;
     struct json_node *node = &doc->nodes[doc->count++];
-    *node = (struct json_node){
-        .start = (uint32_t)(at - ps->text), .next = doc->count, .type = (uint8_t)type};
+    *node = (struct json_node){.start = (uint32_t)(at - ps->text), .next = doc->count, .type = (uint8_t)type};
     return node;
 }
 

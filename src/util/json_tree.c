@@ -32,7 +32,9 @@ cJSON *tree_text(struct span s) {
         buf_add_span(&text, s);
     else
         buf_add_json_str(&text, s);
-    cJSON *item = !buf_ok(&text) ? NULL : plain ? cJSON_CreateString(buf_cstr(&text)) : cJSON_CreateRaw(buf_cstr(&text));
+    cJSON *item = !buf_ok(&text) ? NULL
+                  : plain        ? cJSON_CreateString(buf_cstr(&text))
+                                 : cJSON_CreateRaw(buf_cstr(&text));
     buf_deinit(&text);
     return item;
 }

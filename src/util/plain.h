@@ -21,7 +21,8 @@ static inline const unsigned char *plain_run(const unsigned char *p, const unsig
         uint64_t word;
         memcpy(&word, p, sizeof(word));
         uint64_t quote = word ^ PLAIN_LOW * '"', slash = word ^ PLAIN_LOW * '\\';
-        uint64_t odd = (word | (word - PLAIN_LOW * 0x20) | (quote - PLAIN_LOW) | (slash - PLAIN_LOW)) & PLAIN_HIGH;
+        uint64_t odd =
+            (word | (word - PLAIN_LOW * 0x20) | (quote - PLAIN_LOW) | (slash - PLAIN_LOW)) & PLAIN_HIGH;
         if (odd != 0) {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
             return p + __builtin_ctzll(odd) / 8;

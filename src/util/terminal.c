@@ -19,7 +19,8 @@ static uint32_t code_point(const unsigned char *s, size_t n) {
 
 /* Unicode's Bidi_Control, and the line breaks that are no C0. */
 static bool is_trick(uint32_t c) {
-    return c == 0x061c || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+    return c == 0x061c || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
+           (c >= 0x2066 && c <= 0x2069);
 }
 
 static bool is_escaped(uint32_t c, enum foreign how) {

@@ -12,8 +12,9 @@
 
 /* How much is escaped. */
 enum foreign {
-    FOREIGN_LINE,     /* a pipe: C0 and DEL only, so that one line stays one line */
-    FOREIGN_TERMINAL, /* C0, DEL, C1, bidirectional controls, line and paragraph separators, bytes that are no UTF-8 */
+    FOREIGN_LINE, /* a pipe: C0 and DEL only, so that one line stays one line */
+    /* C0, DEL, C1, bidirectional controls, line and paragraph separators, bytes that are no UTF-8 */
+    FOREIGN_TERMINAL,
 };
 
 /* FOREIGN_TERMINAL where `fd` is one. */

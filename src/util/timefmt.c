@@ -8,8 +8,7 @@ static int take_number(struct span *s, uint64_t *value) {
     uint64_t v = 0;
     size_t i = 0;
     for (; i < s->len && s->ptr[i] >= '0' && s->ptr[i] <= '9'; i++)
-        if (__builtin_mul_overflow(v, 10u, &v) ||
-            __builtin_add_overflow(v, (uint64_t)(s->ptr[i] - '0'), &v))
+        if (__builtin_mul_overflow(v, 10u, &v) || __builtin_add_overflow(v, (uint64_t)(s->ptr[i] - '0'), &v))
             return -1;
     if (i == 0)
         return -1;

@@ -63,7 +63,7 @@ static void begin(struct order *o) {
                                   .which = bundle_which(o)};
     if (b != NULL && batch_add_begin(b, o, &beginning)) {
         bundle_set_add(&b->bundles, o->bundle); /* it may have to wait */
-        o->claim = CLAIM_UNSURE; /* until it is answered */
+        o->claim = CLAIM_UNSURE;                /* until it is answered */
         order_move(o, ORDER_BEGINNING);
         return;
     }
@@ -110,8 +110,11 @@ static bool read_record(struct order *o, struct span token, struct span record, 
     }
     if (w->tracer != NULL)
         trace_claimed(o);
-    struct admission a = {.past = &o->past, .envelope = &o->envelope, .account = o->account,
-                          .faults = w->faults.count, .now_ms = clock_unix_ms()};
+    struct admission a = {.past = &o->past,
+                          .envelope = &o->envelope,
+                          .account = o->account,
+                          .faults = w->faults.count,
+                          .now_ms = clock_unix_ms()};
     o->begun_unix_ms = a.now_ms;
     bool goes = life_admit(&a, &w->rng, d);
     if (goes && o->warnings.len > 0 && o->past.attempts == 0 && o->past.phase == PHASE_SEND)
@@ -141,7 +144,8 @@ static void on_picked(void *arg, const redisReply *r, const char *error) {
     struct lane *lane = o->lane;
     lane->claim_out = lane->picking = false;
     if (r == NULL) {
-        lane->claim_lost = lane->worker->trial == NULL; /* else nobody gives it back: it must not get into the queue */
+        /* else nobody gives it back: it must not get into the queue */
+        lane->claim_lost = lane->worker->trial == NULL;
         order_move(o, ORDER_FREE);
         if (lane->worker->trial != NULL)
             trial_unanswered(lane->worker);
@@ -163,7 +167,8 @@ static void on_picked(void *arg, const redisReply *r, const char *error) {
     set_token(o, (struct span){r->element[0]->str, r->element[0]->len});
     const redisReply *text = r->element[1]; /* the letter, then what is said beside it */
     lane_turn_answered(lane, o->turn);
-    struct answer answer = {text->len > 0 ? text->str[0] : 'L', {text->str + 1, text->len > 0 ? text->len - 1 : 0}};
+    struct answer answer = {text->len > 0 ? text->str[0] : 'L',
+                            {text->str + 1, text->len > 0 ? text->len - 1 : 0}};
     if (trial_waits_for_replicas(o, answer.letter == 'C' ? CLAIM_COUNTED : CLAIM_BEGUN))
         return;
     dispatch_one(o, &answer);
@@ -171,8 +176,9 @@ static void on_picked(void *arg, const redisReply *r, const char *error) {
 }
 
 bool admit_picked(struct lane *lane, struct span text) {
-    static const enum queue_key keys[] = {KEY_WORKERS,  KEY_INFLIGHT, KEY_CLAIMS, KEY_PARKED, KEY_GATES,  KEY_ACCOUNTS,
-                                          KEY_LIMITS,   KEY_PAUSES,   KEY_STATS,  KEY_TAKEN,  KEY_DELAYED, KEY_JOBS};
+    static const enum queue_key keys[] = {KEY_WORKERS, KEY_INFLIGHT, KEY_CLAIMS,  KEY_PARKED,
+                                          KEY_GATES,   KEY_ACCOUNTS, KEY_LIMITS,  KEY_PAUSES,
+                                          KEY_STATS,   KEY_TAKEN,    KEY_DELAYED, KEY_JOBS};
     struct order *o = order_get(lane);
     struct decision d;
     if (o == NULL)

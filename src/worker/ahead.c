@@ -49,7 +49,8 @@ void turn_go_ahead(struct lane *lane, struct turn *turn) {
     turn->begins_folded = turn->ahead && begins_folded;
 }
 
-enum turn_ahead ahead_answered(struct lane *lane, const struct turn *turn, const redisReply **reply, const char **error) {
+enum turn_ahead ahead_answered(struct lane *lane, const struct turn *turn, const redisReply **reply,
+                               const char **error) {
     enum turn_ahead what = turn_read_ahead(reply);
     if (what == TURN_RAN)
         return what;

@@ -23,7 +23,8 @@ static const char *refusal(const struct lane *lane, uint64_t now_ns) {
 
 void lane_note_barred(struct lane *lane, uint64_t now_ns) {
     const struct worker *w = lane->worker;
-    bool wants = (w->mode == WORKER_RUNNING || w->mode == WORKER_STARTING) && !lane->retiring && !spool_holds(lane);
+    bool wants =
+        (w->mode == WORKER_RUNNING || w->mode == WORKER_STARTING) && !lane->retiring && !spool_holds(lane);
     if (!wants || refusal(lane, now_ns) == NULL)
         lane->barred_since_ns = 0;
     else if (lane->barred_since_ns == 0)

@@ -15,8 +15,8 @@
 
 #define MS_NS 1000000ull
 /* How many jobs a claim takes off the list before it knows how long they are, while they have been short. */
-#define FIRST_POP 32
-#define SHORT_JOB (64u << 10)
+#define FIRST_POP     32
+#define SHORT_JOB     (64u << 10)
 #define GATHER_ENOUGH 32 /* orders; a turn of so many is large enough */
 
 /* A turn that is under way. */
@@ -160,7 +160,8 @@ void lane_flush(struct lane *lane) {
         return;
     /* WAIT holds up what comes behind it, so a begin that waits for replicas goes alone, and last. */
     bool waits = lane->begin != NULL && lane->begin->count > 0 && replicas_wanted(lane, lane->begin);
-    struct turn turn = {.settle = take_filled(&lane->settle), .begin = waits ? NULL : take_filled(&lane->begin)};
+    struct turn turn = {.settle = take_filled(&lane->settle),
+                        .begin = waits ? NULL : take_filled(&lane->begin)};
     uint32_t n = lane_claim_due(lane, clock_boot_ns());
     if (n > 0) {
         turn.claims = lane->claim_out = true;
@@ -190,7 +191,8 @@ void lane_unanswered(struct lane *lane, struct batch *b) {
 static void refused(struct lane *lane, const char *what, const char *error) {
     log_redis_error(lane, what, error);
     lane->failures++;
-    lane->resend_at_ns = clock_boot_ns() + (50 + backoff_ms(100, 5000, lane->failures, &lane->worker->rng)) * MS_NS;
+    lane->resend_at_ns =
+        clock_boot_ns() + (50 + backoff_ms(100, 5000, lane->failures, &lane->worker->rng)) * MS_NS;
 }
 
 /* No answer, or none to the turn as a whole. */
@@ -255,8 +257,10 @@ static void done(struct lane *lane, const struct turn *turn, const redisReply *r
 
 /* Nothing was done of a turn that went ahead: its parts go out once more, as if for the first time. */
 static void send_again(struct lane *lane, const struct turn *turn) {
-    bool claims = turn->claims && lane->worker->mode == WORKER_RUNNING && !lane->retiring; /* that may have changed */
-    struct turn same = {.settle = turn->settle, .begin = turn->begin, .claims = claims, .claim_n = turn->claim_n};
+    /* that may have changed */
+    bool claims = turn->claims && lane->worker->mode == WORKER_RUNNING && !lane->retiring;
+    struct turn same = {
+        .settle = turn->settle, .begin = turn->begin, .claims = claims, .claim_n = turn->claim_n};
     bundles_unfolded(lane);
     if (same.settle != NULL)
         same.settle->sent = false;

@@ -20,10 +20,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define RECOVER_BATCH 200 /* jobs moved by one script call, so that Redis is not held up */
-#define EVICTION_BEATS 60    /* Redis is asked once in so many beats whether it may evict */
-#define MS_NS         1000000ull
-#define SEND_SLACK_MS 1000ull /* beyond connect_timeout: until a request that was begun leaves or does not */
+#define RECOVER_BATCH  200 /* jobs moved by one script call, so that Redis is not held up */
+#define EVICTION_BEATS 60  /* Redis is asked once in so many beats whether it may evict */
+#define MS_NS          1000000ull
+#define SEND_SLACK_MS  1000ull /* beyond connect_timeout: until a request that was begun leaves or does not */
 
 struct recovery {
     struct lane *lane;
@@ -35,7 +35,8 @@ bool order_may_send(void *arg) {
     const struct order *o = arg;
     const struct lane *lane = o->lane;
     uint64_t now = clock_boot_ns();
-    return o->lease_epoch == lane->lease_epoch && lane->leased && now < lane->lease_until_ns && now < o->send_by_ns;
+    return o->lease_epoch == lane->lease_epoch && lane->leased && now < lane->lease_until_ns &&
+           now < o->send_by_ns;
 }
 
 void order_set_deadline(struct order *o, uint64_t begun_ns) {
@@ -118,7 +119,8 @@ static void on_recovered(void *arg, const redisReply *r, const char *error) {
 }
 
 /* "P<account>:<order key>" to the ledger's key. */
-static void add_ledger_key(const struct lane *lane, const redisReply *begun, struct buf *cmd, struct buf *key) {
+static void add_ledger_key(const struct lane *lane, const redisReply *begun, struct buf *cmd,
+                           struct buf *key) {
     buf_reset(key);
     buf_add_span(key, lane->keys.order_prefix);
     buf_add(key, begun->str + 1, begun->len - 1);
@@ -144,10 +146,10 @@ static size_t pick_begun(const redisReply *r, size_t picked[static RECOVER_BATCH
 }
 
 /* `r`: token, begun or "", token, begun or "", … of the worker; `picked`: those that had begun. */
-static struct buf *recover_cmd(const struct lane *lane, const char *worker, uint32_t most, const redisReply *r,
-                               const size_t picked[], size_t begun) {
-    static const enum queue_key keys[] = {KEY_JOBS,     KEY_DELAYED, KEY_PARKED,  KEY_GATES, KEY_ACCOUNTS,
-                                          KEY_LIMITS,   KEY_WORKERS, KEY_WORKERS_INFO, KEY_STATS, KEY_UNWELL};
+static struct buf *recover_cmd(const struct lane *lane, const char *worker, uint32_t most,
+                               const redisReply *r, const size_t picked[], size_t begun) {
+    static const enum queue_key keys[] = {KEY_JOBS,   KEY_DELAYED, KEY_PARKED,       KEY_GATES, KEY_ACCOUNTS,
+                                          KEY_LIMITS, KEY_WORKERS, KEY_WORKERS_INFO, KEY_STATS, KEY_UNWELL};
     size_t fixed = sizeof(keys) / sizeof(keys[0]);
     struct buf *cmd = &lane->worker->text_cmd, *key = &lane->worker->text_path;
     buf_reset(cmd);
@@ -184,7 +186,8 @@ void lane_recover_own(struct lane *lane, const redisReply *claims, const size_t 
     if (log_begin(&l, LOG_WARN, "own_orders_unknown")) {
         log_str(&l, "queue", lane->config->name);
         log_u64(&l, "orders", begun);
-        log_str(&l, "message", "Redis holds them as being sent, this worker does not: did Redis lose its last writes?");
+        log_str(&l, "message",
+                "Redis holds them as being sent, this worker does not: did Redis lose its last writes?");
         log_end(&l);
     }
     lane->orphans_out = true;
@@ -237,7 +240,8 @@ static void leased(struct lane *lane, char how) {
     if (how == 'N' && lane->registered) {
         lane->lease_epoch++;
         log_msg(LOG_WARN, "lease_lost",
-                "queue %s: the lease ran out and others recovered this worker's orders; is the machine overloaded?",
+                "queue %s: the lease ran out and others recovered this worker's orders; is the machine "
+                "overloaded?",
                 lane->config->name);
     }
     lane->registered = true;
@@ -259,8 +263,10 @@ static void notice_clock(const struct lane *lane, uint64_t back_ms) {
         return;
     log_str(&l, "queue", lane->config->name);
     log_u64(&l, "back_ms", back_ms);
-    log_str(&l, "message", "Redis's clock went back; what was due by the old one is due earlier by as much: was its server's "
-                           "clock set, or does another server answer now?");
+    log_str(
+        &l, "message",
+        "Redis's clock went back; what was due by the old one is due earlier by as much: was its server's "
+        "clock set, or does another server answer now?");
     log_end(&l);
 }
 
@@ -288,9 +294,9 @@ static void on_beat(void *arg, const redisReply *r, const char *error) {
 }
 
 void lane_beat(struct lane *lane) {
-    static const enum queue_key keys[] = {KEY_WORKERS, KEY_WORKERS_INFO, KEY_DELAYED,
-                                          KEY_GATES,   KEY_TAKEN,        KEY_INFLIGHT, KEY_ACCOUNTS,
-                                          KEY_STATS,   KEY_CLAIMS,       KEY_PAUSES};
+    static const enum queue_key keys[] = {KEY_WORKERS, KEY_WORKERS_INFO, KEY_DELAYED,  KEY_GATES,
+                                          KEY_TAKEN,   KEY_INFLIGHT,     KEY_ACCOUNTS, KEY_STATS,
+                                          KEY_CLAIMS,  KEY_PAUSES};
     struct worker *w = lane->worker;
     if (lane->beat_out || lane->left || !lane_is_up(lane))
         return;

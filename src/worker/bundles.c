@@ -143,7 +143,8 @@ bool bundle_answered(struct lane *lane, uint8_t n, const redisReply *claimed) {
     struct bundle *b = &all->of[n];
     if (claimed == NULL || claimed->elements < 4 || strcmp(claimed->element[0]->str, "BUNDLE") != 0 ||
         claimed->element[2]->len >= sizeof(all->nonce)) {
-        become(b, claimed == NULL || strcmp(claimed->element[0]->str, "BUNDLE") != 0 ? BUNDLE_FREE : BUNDLE_LOST);
+        become(b, claimed == NULL || strcmp(claimed->element[0]->str, "BUNDLE") != 0 ? BUNDLE_FREE
+                                                                                     : BUNDLE_LOST);
         return false;
     }
     b->first = strtoull(claimed->element[1]->str, NULL, 10) + 1;

@@ -17,17 +17,18 @@
 
 #include "policy/backoff.h"
 
-#define EARLY_NS         50000000ull /* a pick-up that ends so long before its time was ended by somebody */
-#define PICKUP_SHARE     2   /* a blocking pick-up ends within lease / this, before Redis could think us dead */
-#define CLOSED_LOOK_NS   1000000000ull
-#define LONE_NS          2000000ull /* a pick-up that waited longer found a lone job, if Redis answers fast; pick.lua knows */
-#define CLAIM_MAX        512 /* jobs of one claim */
-#define CLAIM_HEAD       4   /* elements of a claim's answer before its records */
-#define SETTLING_FACTOR  4   /* claims pause while so many times the slots wait for Redis to settle */
-#define RECOVER_OWN_MAX  200 /* begun orphans of one look; there may be more */
-#define STIRS_MS         100 /* what comes later than that leaves turns alone until then */
-#define CLOCK_BACK_MS    1000 /* as beat.lua says: what is a step of Redis's clock */
-#define MS_NS            1000000ull
+#define EARLY_NS       50000000ull /* a pick-up that ends so long before its time was ended by somebody */
+#define PICKUP_SHARE   2 /* a blocking pick-up ends within lease / this, before Redis could think us dead */
+#define CLOSED_LOOK_NS 1000000000ull
+#define LONE_NS                                                                                              \
+    2000000ull /* a pick-up that waited longer found a lone job, if Redis answers fast; pick.lua knows */
+#define CLAIM_MAX       512  /* jobs of one claim */
+#define CLAIM_HEAD      4    /* elements of a claim's answer before its records */
+#define SETTLING_FACTOR 4    /* claims pause while so many times the slots wait for Redis to settle */
+#define RECOVER_OWN_MAX 200  /* begun orphans of one look; there may be more */
+#define STIRS_MS        100  /* what comes later than that leaves turns alone until then */
+#define CLOCK_BACK_MS   1000 /* as beat.lua says: what is a step of Redis's clock */
+#define MS_NS           1000000ull
 
 /* Jobs that an unanswered claim may still bring. */
 static uint32_t asked_for(const struct lane *lane) {
@@ -80,7 +81,7 @@ static void set_look(struct lane *lane, int64_t redis_now_ms, int64_t next_ms) {
     else if (next_ms > 0)
         at = now + (next_ms > redis_now_ms ? (uint64_t)(next_ms - redis_now_ms) : 1) * MS_NS;
     uint64_t soon = lane->look_at_ns != 0 && lane->look_at_ns < now + CLOSED_LOOK_NS ? lane->look_at_ns
-                                                                                    : now + CLOSED_LOOK_NS;
+                                                                                     : now + CLOSED_LOOK_NS;
     if (lane->closed != LANE_OPEN && (at == 0 || at > soon))
         at = soon;
     lane->look_at_ns = at;
@@ -197,9 +198,10 @@ void claim_unanswered(struct lane *lane, bool refused, const char *error) {
 
 static bool may_claim(const struct lane *lane, uint64_t now_ns) {
     const struct worker *w = lane->worker;
-    return w->mode == WORKER_RUNNING && w->trial == NULL && !lane->retiring && lane->leased && now_ns < lane->lease_until_ns && !lane->claim_out &&
-           !lane->claim_lost && !lane->orphans_out && lane->resend == NULL &&
-           now_ns >= lane->claim_not_before_ns && lane_is_up(lane) && !spool_holds(lane);
+    return w->mode == WORKER_RUNNING && w->trial == NULL && !lane->retiring && lane->leased &&
+           now_ns < lane->lease_until_ns && !lane->claim_out && !lane->claim_lost && !lane->orphans_out &&
+           lane->resend == NULL && now_ns >= lane->claim_not_before_ns && lane_is_up(lane) &&
+           !spool_holds(lane);
 }
 
 void lane_wake(struct lane *lane, uint64_t now_ns) {
@@ -257,8 +259,10 @@ static void picked_up(struct lane *lane, const redisReply *r, const char *error)
     }
     lane->worker->last_claim_ns = clock_boot_ns();
     lane_refuses_no_more(lane);
-    if (r->type != REDIS_REPLY_STRING) { /* nothing came; before its time: somebody says that there is work elsewhere */
-        lane->look_now |= clock_boot_ns() + EARLY_NS < lane->armed_ns + lane->worker->boot->lease_ms / PICKUP_SHARE * 1000000;
+    /* nothing came; before its time: somebody says that there is work elsewhere */
+    if (r->type != REDIS_REPLY_STRING) {
+        lane->look_now |= clock_boot_ns() + EARLY_NS <
+                          lane->armed_ns + lane->worker->boot->lease_ms / PICKUP_SHARE * 1000000;
         return;
     }
     if (lane->worker->mode == WORKER_QUIET)
@@ -278,7 +282,8 @@ void lane_block_if_idle(struct lane *lane) {
         return;
     uint64_t now = clock_boot_ns();
     bool blocks = pickup_blocks(lane);
-    if ((!blocks && lane->poll_at_ns != 0) || !may_claim(lane, now) || lane->closed != LANE_OPEN || free_slots(lane) == 0)
+    if ((!blocks && lane->poll_at_ns != 0) || !may_claim(lane, now) || lane->closed != LANE_OPEN ||
+        free_slots(lane) == 0)
         return;
     if (!blocks) {
         pickup_poll(lane, now);

@@ -37,7 +37,8 @@ void worker_close(struct worker *w) {
     }
     if (w->tracer != NULL) {
         w->open_handles++;
-        tracer_close(w->tracer, !w->spool_wanted, worker_closed_one, w); /* the spool does not wait for it */
+        /* the spool does not wait for it */
+        tracer_close(w->tracer, !w->spool_wanted, worker_closed_one, w);
     }
     for (uint32_t i = 0; i < w->lane_count; i++) {
         if (w->lanes[i]->blocker == NULL)

@@ -10,7 +10,7 @@
 
 #include "worker/lookup.h"
 
-#define REFRESH_MS   600000 /* a control is that old before a newer order takes its place */
+#define REFRESH_MS    600000         /* a control is that old before a newer order takes its place */
 #define READ_AGAIN_NS 10000000000ull /* Redis is asked for an account's controls at most so often */
 
 struct control {
@@ -38,7 +38,8 @@ static unsigned class_of(struct span key) {
             class |= i < key.len ? 1 : 0;
             class |= is_dots((struct span){key.ptr + from, i - from}) ? 2 : 0;
             from = i + 1;
-        } else if (c < 0x80 && strchr("-._~", c) == NULL && !(c >= '0' && c <= '9') && !((c | 32) >= 'a' && (c | 32) <= 'z')) {
+        } else if (c < 0x80 && strchr("-._~", c) == NULL && !(c >= '0' && c <= '9') &&
+                   !((c | 32) >= 'a' && (c | 32) <= 'z')) {
             class |= 4;
         } else if (c >= 0x80) {
             class |= 8;
@@ -86,7 +87,8 @@ void control_remember(struct order *o, uint64_t now_ms) {
         return;
     unsigned class = class_of(key);
     const struct control *c = port->controls.of != NULL ? port->controls.of[class] : NULL;
-    uint64_t refresh_ms = o->account->lookup_delay_ms * 2 > REFRESH_MS ? o->account->lookup_delay_ms * 2 : REFRESH_MS;
+    uint64_t refresh_ms =
+        o->account->lookup_delay_ms * 2 > REFRESH_MS ? o->account->lookup_delay_ms * 2 : REFRESH_MS;
     if (c != NULL && !c->distrusted && now_ms < c->created_ms + refresh_ms)
         return;
     set_control(port, class, key, now_ms, true);
@@ -149,8 +151,8 @@ static void write_control(struct lane *lane, const struct port *port, unsigned c
     int m = snprintf(value, sizeof(value), "%llu ", (unsigned long long)c->created_ms);
     memcpy(value + m, c->key, c->len);
     lane->asides++;
-    redis_router_command(lane->worker->redis, lane->keys.slot, on_written, lane, "HSET %b %b %b", key.ptr, key.len, field,
-                         (size_t)n, value, (size_t)m + c->len);
+    redis_router_command(lane->worker->redis, lane->keys.slot, on_written, lane, "HSET %b %b %b", key.ptr,
+                         key.len, field, (size_t)n, value, (size_t)m + c->len);
     c->dirty = false;
 }
 

@@ -36,7 +36,8 @@ static struct http_call *send_parts(struct order *o, struct http_request *reques
     if (parts.path == NULL)
         return http_send(w->http, o->port->create, request, on_answer, o);
     struct http_call *call = NULL;
-    if (target_spec_init(&spec, grant_account(o->port, &with), request_method(o->account), parts.path, &err) == 0) {
+    if (target_spec_init(&spec, grant_account(o->port, &with), request_method(o->account), parts.path,
+                         &err) == 0) {
         struct http_target *target = http_target_new(w->http, &spec.options, &err);
         if (target != NULL)
             call = http_send(w->http, target, request, on_answer, o);
@@ -58,11 +59,12 @@ static void send_now(struct order *o) {
     if (o->trace.on)
         trace_sends(o, traced);
     if (o->trace.on && n > 0)
-        memcpy(traceparent, traced, sizeof(traced)); /* of the request's span; a job without one sends none */
-    struct http_request request = {.body = o->envelope.order,
-                                   .traceparent = n > 0 ? traceparent : NULL,
-                                   .may_send = order_may_send};
-    o->call = o->port->plain ? http_send(w->http, o->port->create, &request, on_answer, o) : send_parts(o, &request);
+        /* of the request's span; a job without one sends none */
+        memcpy(traceparent, traced, sizeof(traced));
+    struct http_request request = {
+        .body = o->envelope.order, .traceparent = n > 0 ? traceparent : NULL, .may_send = order_may_send};
+    o->call = o->port->plain ? http_send(w->http, o->port->create, &request, on_answer, o)
+                             : send_parts(o, &request);
     if (o->call == NULL)
         order_hand_back(o, true);
 }
@@ -128,7 +130,8 @@ void dispatch_no_token(struct order *o, uint64_t pause_ms, const char *code) {
     o->waits_token = false;
     outcome_clear(&outcome, 0);
     outcome.retry_after_ms = pause_ms;
-    outcome_set(&outcome, pause_ms > 0 ? VERDICT_PAUSE : VERDICT_HOLD, code, "the token endpoint gave no access token; the worker's log says why");
+    outcome_set(&outcome, pause_ms > 0 ? VERDICT_PAUSE : VERDICT_HOLD, code,
+                "the token endpoint gave no access token; the worker's log says why");
     if (o->looking_up)
         order_not_looked_up(o, &outcome);
     else
@@ -148,8 +151,11 @@ static void conclude(struct order *o, const struct http_exchange *x, const struc
     log_attempt(o, outcome, &d, x->duration_us / 1000);
     if (w->trial != NULL)
         w->trial->answered(w->trial->arg, x, outcome);
-    settle(o, &(struct settle_context){.decision = &d, .outcome = outcome, .answer = x->body,
-                                       .ms = x->duration_us / 1000, .attempt = true});
+    settle(o, &(struct settle_context){.decision = &d,
+                                       .outcome = outcome,
+                                       .answer = x->body,
+                                       .ms = x->duration_us / 1000,
+                                       .attempt = true});
 }
 
 static void on_answer(void *arg, const struct http_exchange *x) {
@@ -174,7 +180,8 @@ static void point_at_first(const struct answer *a, struct decision *d, char mess
     const char *id = a->text.len > 0 ? memrchr(a->text.ptr, ' ', a->text.len) : NULL;
     if (a->letter != 'U' || id == NULL)
         return;
-    snprintf(message, 256, "%s: see dead letter %.*s", d->message, (int)(a->text.ptr + a->text.len - id - 1), id + 1);
+    snprintf(message, 256, "%s: see dead letter %.*s", d->message, (int)(a->text.ptr + a->text.len - id - 1),
+             id + 1);
     d->message = message;
 }
 

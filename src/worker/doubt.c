@@ -18,10 +18,10 @@
 
 #include <xxhash.h>
 
-#define DOUBT_IDS  4096 /* a power of two */
-#define DOUBT_MS   600000
+#define DOUBT_IDS   4096 /* a power of two */
+#define DOUBT_MS    600000
 #define DOUBT_HOSTS 64 /* a power of two */
-#define QUIET_NS   1000000000ull
+#define QUIET_NS    1000000000ull
 
 struct told_id {
     uint64_t id, order; /* hashes: of host and id; of account and key */
@@ -105,7 +105,8 @@ static void log_repeated(const struct order *o, struct span id, uint64_t ago_ms)
     log_span(&l, "order_id", id);
     log_u64(&l, "told_ms_ago", ago_ms);
     log_left_out(w, &l);
-    log_str(&l, "message", "the provider gave this order id to another order before: whose it is, is unknown");
+    log_str(&l, "message",
+            "the provider gave this order id to another order before: whose it is, is unknown");
     log_end(&l);
 }
 
@@ -124,7 +125,8 @@ static uint64_t told_before(struct worker *w, uint64_t id, uint64_t order, uint6
 
 static void log_stand_in(const struct order *o) {
     log_msg(LOG_WARN, "stand_in",
-            "account %s: its host answers every order with the same order id, and is believed; repeated_ids = yes says so",
+            "account %s: its host answers every order with the same order id, and is believed; repeated_ids "
+            "= yes says so",
             o->account->name);
 }
 
@@ -159,11 +161,13 @@ static void disbelieve(struct order *o, struct outcome *outcome, struct span id,
     log_repeated(o, id, ago_ms);
 }
 
-void doubt_ids(struct order *o, struct http_call *call, const struct http_exchange *x, struct outcome *outcome) {
+void doubt_ids(struct order *o, struct http_call *call, const struct http_exchange *x,
+               struct outcome *outcome) {
     struct worker *w = o->lane->worker;
     uint64_t now = clock_unix_ms();
     if (outcome->verdict == VERDICT_UNKNOWN && x->answered && x->status / 100 == 2)
-        http_doubt(call); /* neither yes nor no: it may be another request's, and so may be what comes behind it */
+        /* neither yes nor no: it may be another request's, and so may be what comes behind it */
+        http_doubt(call);
     if (outcome->verdict != VERDICT_CREATED || o->account->repeated_ids || o->port == NULL)
         return;
     if (w->told == NULL && (w->told = calloc(1, sizeof(struct told))) == NULL)

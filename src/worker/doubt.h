@@ -9,6 +9,7 @@ void doubt_stray(void *worker, const char *account, const char *host, size_t byt
 
 /* A 2xx that is no clear answer to this order ends its connection. Remembers the ids of an order that was just created. Where one of them was told for another order by the same host
  * a short time ago, the outcome becomes UNKNOWN, and the connection is not used again. */
-void doubt_ids(struct order *o, struct http_call *call, const struct http_exchange *x, struct outcome *outcome);
+void doubt_ids(struct order *o, struct http_call *call, const struct http_exchange *x,
+               struct outcome *outcome);
 
 #endif

@@ -17,7 +17,8 @@
 #define TEXT_MAX  (512u << 20)
 #define NODES_MAX (1u << 20)
 
-void find_write(struct buf *cmd, const struct queue_keys *keys, const redisReply *workers, const struct find_query *q) {
+void find_write(struct buf *cmd, const struct queue_keys *keys, const redisReply *workers,
+                const struct find_query *q) {
     static const enum queue_key fixed[] = {KEY_JOBS,   KEY_TAKEN, KEY_DELAYED,      KEY_WAITING,
                                            KEY_PARKED, KEY_DEAD,  KEY_DEAD_ENTRIES, KEY_RESULTS};
     static const enum queue_key own[] = {KEY_INFLIGHT, KEY_CLAIMS};
@@ -178,7 +179,8 @@ static const char *phase_name(enum phase phase) {
 }
 
 /* A record: what dray knows of the job, and the job. */
-static bool add_record(struct find_reader *r, cJSON *o, struct span record, const char *wanted, bool contents) {
+static bool add_record(struct find_reader *r, cJSON *o, struct span record, const char *wanted,
+                       bool contents) {
     struct past past;
     struct span raw;
     char *history = NULL;
@@ -197,7 +199,8 @@ static bool add_record(struct find_reader *r, cJSON *o, struct span record, cons
     return true;
 }
 
-static bool add_letter(struct find_reader *r, cJSON *o, struct span id, struct span text, const char *wanted, bool contents) {
+static bool add_letter(struct find_reader *r, cJSON *o, struct span id, struct span text, const char *wanted,
+                       bool contents) {
     struct letter *l = &r->letter;
     char *history = NULL;
     letter_read(l, id, text);
@@ -213,7 +216,8 @@ static bool add_letter(struct find_reader *r, cJSON *o, struct span id, struct s
     cJSON_AddNumberToObject(o, "attempts", l->attempt_count);
     if (contents)
         add_span(o, "message", l->message);
-    if (contents && l->attempts.ptr != NULL && asprintf(&history, "[%.*s]", (int)l->attempts.len, l->attempts.ptr) >= 0)
+    if (contents && l->attempts.ptr != NULL &&
+        asprintf(&history, "[%.*s]", (int)l->attempts.len, l->attempts.ptr) >= 0)
         cJSON_AddRawToObject(o, "history", history);
     free(history);
     return true;
@@ -247,7 +251,8 @@ static void add_claim(cJSON *o, struct span token, struct span detail) {
     char letter = detail.len > 0 ? detail.ptr[0] : '-';
     bool lookup = letter == 'l' || letter == 'L';
     cJSON_AddStringToObject(o, "doing", letter == '-' ? "claimed" : lookup ? "looking_up" : "sending");
-    add_span(o, "worker", detail.len > 2 ? (struct span){detail.ptr + 2, detail.len - 2} : (struct span){NULL, 0});
+    add_span(o, "worker",
+             detail.len > 2 ? (struct span){detail.ptr + 2, detail.len - 2} : (struct span){NULL, 0});
     add_span(o, "claim", token);
 }
 
@@ -256,8 +261,10 @@ static struct span part(const redisReply *reply, size_t i, size_t k) {
     return r->type == REDIS_REPLY_STRING ? (struct span){r->str, r->len} : SPAN_LIT("");
 }
 
-static bool fill(struct find_reader *r, cJSON *o, const redisReply *reply, size_t i, const char *wanted, bool contents) {
-    struct span place = part(reply, i, 0), name = part(reply, i, 1), detail = part(reply, i, 2), text = part(reply, i, 3);
+static bool fill(struct find_reader *r, cJSON *o, const redisReply *reply, size_t i, const char *wanted,
+                 bool contents) {
+    struct span place = part(reply, i, 0), name = part(reply, i, 1), detail = part(reply, i, 2),
+                text = part(reply, i, 3);
     switch (place.len > 0 ? place.ptr[0] : '\0') {
     case 'j':
     case 't':
@@ -287,7 +294,8 @@ static bool fill(struct find_reader *r, cJSON *o, const redisReply *reply, size_
     }
 }
 
-cJSON *find_item(struct find_reader *r, const redisReply *reply, size_t i, const char *wanted, bool contents) {
+cJSON *find_item(struct find_reader *r, const redisReply *reply, size_t i, const char *wanted,
+                 bool contents) {
     cJSON *o = cJSON_CreateObject();
     if (o != NULL && fill(r, o, reply, i, wanted, contents))
         return o;

@@ -25,7 +25,8 @@ struct find_query {
 /* What a text that holds the id or order key `wanted` must hold, however its writer escaped it; points into it. */
 struct span find_needle(const char *wanted);
 /* Writes the call of find.lua. `workers`: the reply to ZRANGE workers 0 -1. */
-void find_write(struct buf *cmd, const struct queue_keys *keys, const redisReply *workers, const struct find_query *q);
+void find_write(struct buf *cmd, const struct queue_keys *keys, const redisReply *workers,
+                const struct find_query *q);
 
 /* Reads replies; holds scratch. find_init / find_deinit. */
 struct find_reader {

@@ -15,10 +15,11 @@
 
 #include "worker/worker.h"
 
-#define S_NS      1000000000ull
-#define EARLY_NS  (5 * S_NS)  /* a token is not used in its last seconds (or tenth): clocks and networks differ */
-#define PAUSE_NS  S_NS        /* after a failure, before the endpoint is asked again; doubles, up to: */
-#define LATER_NS  (30 * S_NS) /* also while there still is a token */
+#define S_NS 1000000000ull
+#define EARLY_NS                                                                                             \
+    (5 * S_NS)        /* a token is not used in its last seconds (or tenth): clocks and networks differ */
+#define PAUSE_NS S_NS /* after a failure, before the endpoint is asked again; doubles, up to: */
+#define LATER_NS (30 * S_NS) /* also while there still is a token */
 
 struct grant {
     char *token;         /* NULL: none */
@@ -29,7 +30,7 @@ struct grant {
     struct http_call *call;           /* a fetch under way */
     struct buf body;
     const char *failed; /* why the last fetch did; NULL: it did not */
-    uint32_t failures; /* in a row */
+    uint32_t failures;  /* in a row */
     bool refused;
 };
 
@@ -46,14 +47,16 @@ static bool same(const char *a, const char *b) {
 
 bool grant_same_credentials(const struct account *a, const struct account *b) {
     const struct http_json_options *x = &a->http_json, *y = &b->http_json;
-    return same(x->token_url, y->token_url) && same(x->client_id, y->client_id) && same(x->client_secret, y->client_secret) &&
-           same(x->scope, y->scope) && same(x->refresh_token, y->refresh_token) && same(x->token_params, y->token_params) &&
+    return same(x->token_url, y->token_url) && same(x->client_id, y->client_id) &&
+           same(x->client_secret, y->client_secret) && same(x->scope, y->scope) &&
+           same(x->refresh_token, y->refresh_token) && same(x->token_params, y->token_params) &&
            same(x->auth, y->auth);
 }
 
 bool grant_new(struct port *port, const struct port *before) {
     struct grant *g = calloc(1, sizeof(*g));
-    const struct grant *old = before != NULL && grant_same_credentials(before->account, port->account) ? before->grant : NULL;
+    const struct grant *old =
+        before != NULL && grant_same_credentials(before->account, port->account) ? before->grant : NULL;
     if (g == NULL)
         return false;
     port->grant = g;
@@ -140,18 +143,23 @@ static void fail(struct port *port, const struct http_exchange *x, const struct 
     struct grant *g = port->grant;
     bool has = is_good(g, clock_boot_ns());
     uint64_t pause = PAUSE_NS << (g->failures < 5 ? g->failures++ : 5);
-    g->not_before_ns = answer->refused && !has ? 0 : clock_boot_ns() + (has || pause > LATER_NS ? LATER_NS : pause);
+    g->not_before_ns =
+        answer->refused && !has ? 0 : clock_boot_ns() + (has || pause > LATER_NS ? LATER_NS : pause);
     g->failed = answer->error;
     g->refused = answer->refused;
     if (x->cancelled) /* the worker ends */
         return;
     log_msg(LOG_WARN, answer->error, "account %s: the token endpoint %s (HTTP %ld)", port->account->name,
-            answer->refused ? "refuses" : x->answered ? "gave no token" : "does not answer", x->status);
+            answer->refused ? "refuses"
+            : x->answered   ? "gave no token"
+                            : "does not answer",
+            x->status);
 }
 
 static void no_token(struct order *o) {
     const struct grant *g = o->port->grant;
-    uint64_t now = clock_boot_ns(), pause_ms = g->not_before_ns > now ? (g->not_before_ns - now) / 1000000 : 0;
+    uint64_t now = clock_boot_ns(),
+             pause_ms = g->not_before_ns > now ? (g->not_before_ns - now) / 1000000 : 0;
     dispatch_no_token(o, g->refused ? 0 : pause_ms + 1, g->failed != NULL ? g->failed : "token_unavailable");
 }
 
@@ -185,7 +193,8 @@ static void fetch(struct port *port) {
     struct grant *g = port->grant;
     struct target_spec spec;
     struct err err;
-    const char *refresh = g->refresh_token != NULL ? g->refresh_token : port->account->http_json.refresh_token;
+    const char *refresh =
+        g->refresh_token != NULL ? g->refresh_token : port->account->http_json.refresh_token;
     if (g->call != NULL)
         return;
     if (oauth2_request(port->account, refresh, &spec, &g->body, &err) == 0) {

@@ -17,7 +17,8 @@ struct lane *lane_new(struct worker *w, const struct queue_config *config, struc
     lane->worker = w;
     lane->config = config;
     lane->look_now = true;
-    if (queue_keys_init(&lane->keys, w->boot->redis_prefix, config->name, w->id) < 0 || bundles_init(lane) < 0)
+    if (queue_keys_init(&lane->keys, w->boot->redis_prefix, config->name, w->id) < 0 ||
+        bundles_init(lane) < 0)
         err_set(err, "queue %s: out of memory", config->name);
     else if (lane_set_ports(lane, err) == 0)
         return lane;

@@ -123,7 +123,8 @@ bool life_admit(const struct admission *a, struct rng *rng, struct decision *d) 
         return false;
     }
     if (a->past->phase != PHASE_SEND && a->past->recoveries >= POISON_RECOVERIES) {
-        life_die(d, "poison", "recovered_too_often", "three workers died while they sent or looked up this order");
+        life_die(d, "poison", "recovered_too_often",
+                 "three workers died while they sent or looked up this order");
         d->ledger = LEDGER_UNKNOWN;
         return false;
     }
@@ -156,10 +157,12 @@ void life_refused(const struct past *past, char letter, struct rng *rng, struct 
         return;
     case 'K':
         life_die(d, "rejected", "key_conflict",
-            "this order key was used for an order of other bytes (white space counts); use a new order key, or push the same text");
+                 "this order key was used for an order of other bytes (white space counts); use a new order "
+                 "key, or push the same text");
         return;
     case 'U':
-        life_die(d, "unknown_outcome", "key_unknown", "an earlier order with this key has an unknown outcome");
+        life_die(d, "unknown_outcome", "key_unknown",
+                 "an earlier order with this key has an unknown outcome");
         return;
     default:
         d->due_ms = BUSY_DELAY_MS / 2 + rng_below(rng, BUSY_DELAY_MS);
@@ -216,7 +219,11 @@ static void gate_of(const struct http_exchange *x, const struct outcome *o, stru
 static void held(struct decision *d, const struct http_exchange *x, const struct outcome *o) {
     d->ledger = LEDGER_DROP;
     if (x->answered && o->http_status != 407 && ++d->past.refused >= REFUSALS_MAX) {
-        life_die(d, "rejected", o->http_status == 401 ? "http_401" : o->http_status == 403 ? "http_403" : o->code, NULL);
+        life_die(d, "rejected",
+                 o->http_status == 401   ? "http_401"
+                 : o->http_status == 403 ? "http_403"
+                                         : o->code,
+                 NULL);
         d->gate = '-';
         return;
     }
@@ -225,7 +232,8 @@ static void held(struct decision *d, const struct http_exchange *x, const struct
 }
 
 void life_answered(const struct past *past, const struct account *account, uint32_t max_attempts,
-                   const struct http_exchange *x, const struct outcome *o, uint64_t now_ms, struct rng *rng, struct decision *d) {
+                   const struct http_exchange *x, const struct outcome *o, uint64_t now_ms, struct rng *rng,
+                   struct decision *d) {
     if (!x->sent && (x->cancelled || x->guard_refused)) {
         life_hand_back(past, true, d);
         return;
@@ -265,7 +273,8 @@ void life_answered(const struct past *past, const struct account *account, uint3
             life_send_again(d, account, max_attempts, o->retry_after_ms, now_ms, rng);
         else
             look_up(d, PHASE_LOOKUP_RETRY, span_str(o->message),
-                    o->retry_after_ms > account->lookup_delay_ms ? o->retry_after_ms : account->lookup_delay_ms);
+                    o->retry_after_ms > account->lookup_delay_ms ? o->retry_after_ms
+                                                                 : account->lookup_delay_ms);
         return;
     case VERDICT_LOOKUP:
         if (!has_lookup(account))

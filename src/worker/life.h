@@ -6,11 +6,13 @@
 #include "dray/clock.h"
 #include "worker/order.h"
 
-#define REFUSALS_MAX      3      /* an order that is refused as its account's so often, others going through, is refused itself */
-#define POISON_RECOVERIES 3      /* a job that took so many workers down is not tried again */
-#define ACCOUNT_MISSING_MS 60000 /* until a job that may exist is looked at again, its account being unknown */
-#define CONTROL_TIME_MS 30000    /* a control counts for so long at least after what it controls */
-#define BUSY_DELAY_MS     1000   /* how long a job waits whose key is under way elsewhere, about */
+#define REFUSALS_MAX                                                                                         \
+    3 /* an order that is refused as its account's so often, others going through, is refused itself */
+#define POISON_RECOVERIES 3 /* a job that took so many workers down is not tried again */
+#define ACCOUNT_MISSING_MS                                                                                   \
+    60000                     /* until a job that may exist is looked at again, its account being unknown */
+#define CONTROL_TIME_MS 30000 /* a control counts for so long at least after what it controls */
+#define BUSY_DELAY_MS   1000  /* how long a job waits whose key is under way elsewhere, about */
 
 enum ledger_change {
     LEDGER_KEEP,

@@ -28,12 +28,15 @@ static void give_up(struct decision *d, const char *code, const char *message) {
 static void absent(struct decision *d, const struct account *a, uint32_t max_attempts, bool proven,
                    uint64_t now_ms, struct rng *rng) {
     if (d->past.phase == PHASE_LOOKUP_DUPLICATE && !proven) {
-        life_unknown_for_good(d, "conflict", "the provider says the order exists, its look-up does not show it");
+        life_unknown_for_good(d, "conflict",
+                              "the provider says the order exists, its look-up does not show it");
     } else if (d->past.phase == PHASE_LOOKUP_DUPLICATE) {
-        life_die(d, "rejected", "conflict", "the provider refused the order as existing, yet it does not exist");
+        life_die(d, "rejected", "conflict",
+                 "the provider refused the order as existing, yet it does not exist");
         d->ledger = LEDGER_DROP;
     } else if (a->on_absent == ON_ABSENT_HOLD) {
-        give_up(d, "lookup_absent", "a look-up does not show the order; on_absent = hold. To the order itself");
+        give_up(d, "lookup_absent",
+                "a look-up does not show the order; on_absent = hold. To the order itself");
     } else {
         life_send_again(d, a, max_attempts, 0, now_ms, rng);
     }
@@ -48,10 +51,11 @@ static void again(struct decision *d, const struct account *a, struct rng *rng) 
     d->counter = "lookups_again";
 }
 
-static void used_up(struct decision *d, const struct account *a, uint32_t max_attempts, const struct outcome *o,
-                    uint64_t now_ms, struct rng *rng) {
+static void used_up(struct decision *d, const struct account *a, uint32_t max_attempts,
+                    const struct outcome *o, uint64_t now_ms, struct rng *rng) {
     if (d->past.yes)
-        give_up(d, "lookup_absent", "the provider took the order, if not clearly, and no look-up shows it. It said");
+        give_up(d, "lookup_absent",
+                "the provider took the order, if not clearly, and no look-up shows it. It said");
     else if (o->verdict == VERDICT_ABSENT)
         absent(d, a, max_attempts, false, now_ms, rng);
     else
@@ -156,9 +160,11 @@ void life_controlled(const struct past *past, const struct account *a, uint32_t 
     if (!d->free && o->verdict != VERDICT_CREATED && d->due_ms < a->absent_window_ms)
         d->due_ms = a->absent_window_ms; /* until then there may be a control, or a better one */
     if (d->free ? life_is_over(d, a, now_ms) : d->past.lookups >= a->lookup_attempts)
-        give_up(d, "lookup_absent", d->past.phase == PHASE_LOOKUP_DUPLICATE
-                                        ? "the provider says the order exists, its look-up does not show it. It said"
-                                        : "a look-up does not show the order, and no control proves it right. To the order itself");
+        give_up(
+            d, "lookup_absent",
+            d->past.phase == PHASE_LOOKUP_DUPLICATE
+                ? "the provider says the order exists, its look-up does not show it. It said"
+                : "a look-up does not show the order, and no control proves it right. To the order itself");
 }
 
 void life_control_later(const struct past *past, uint64_t due_ms, struct decision *d) {

@@ -64,8 +64,9 @@ static void add_limits(const struct lane *lane, const struct account *a, struct 
     char text[192];
     struct turn_limits l = limits_of(a, lane->worker->boot);
     snprintf(text, sizeof(text),
-             "%.12g %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, l.rate, l.burst,
-             l.concurrency, l.breaker_failures, l.breaker_cooldown_ms, l.probe_ms, l.reject_limit, l.ledger_ttl_ms);
+             "%.12g %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, l.rate,
+             l.burst, l.concurrency, l.breaker_failures, l.breaker_cooldown_ms, l.probe_ms, l.reject_limit,
+             l.ledger_ttl_ms);
     redis_resp_str(cmd, a->name);
     redis_resp_str(cmd, text);
 }

@@ -19,7 +19,8 @@ static const char *op_name(const struct decision *d) {
     return names[d->op];
 }
 
-void log_attempt(const struct order *o, const struct outcome *outcome, const struct decision *d, uint64_t ms) {
+void log_attempt(const struct order *o, const struct outcome *outcome, const struct decision *d,
+                 uint64_t ms) {
     struct log_line l;
     enum log_level level = d->op == SETTLE_DONE ? LOG_INFO : LOG_WARN;
     if (!log_begin(&l, level, o->looking_up ? "lookup" : "attempt"))
@@ -28,8 +29,8 @@ void log_attempt(const struct order *o, const struct outcome *outcome, const str
     log_str(&l, "account", o->account->name);
     log_span(&l, "id", o->envelope.id);
     log_u64(&l, "attempt", o->looking_up ? d->past.lookups : d->past.attempts);
-    log_u64(&l, "max", o->looking_up ? o->account->lookup_attempts
-                                     : life_max_attempts(o->account, &o->envelope));
+    log_u64(&l, "max",
+            o->looking_up ? o->account->lookup_attempts : life_max_attempts(o->account, &o->envelope));
     log_str(&l, "verdict", verdict_name(outcome->verdict));
     if (outcome->http_status > 0)
         log_i64(&l, "status", outcome->http_status);
@@ -78,7 +79,8 @@ void log_waits(const struct order *o) {
     log_str(&l, "queue", o->lane->config->name);
     log_str(&l, "account", o->account != NULL ? o->account->name : "");
     log_span(&l, "id", o->envelope.id);
-    log_str(&l, "message", "its account is held, as all of its orders are refused alike (reject_limit): it waits");
+    log_str(&l, "message",
+            "its account is held, as all of its orders are refused alike (reject_limit): it waits");
     log_end(&l);
 }
 
@@ -133,23 +135,25 @@ void log_closed(struct lane *lane, enum lane_closed closed) {
     const char *queue = lane->config->name;
     uint64_t now = clock_boot_ns();
     if (lane->closed != closed && lane->closed != LANE_OPEN)
-        log_msg(LOG_INFO, lane->closed == LANE_FULL ? "results_drained" : "queue_resumed", "queue %s: claiming again", queue);
+        log_msg(LOG_INFO, lane->closed == LANE_FULL ? "results_drained" : "queue_resumed",
+                "queue %s: claiming again", queue);
     if (closed == LANE_PAUSED && lane->closed != closed)
         log_msg(LOG_INFO, "queue_paused", "queue %s: an operator has paused it; nothing is claimed", queue);
     if (closed != LANE_FULL || (lane->closed == closed && now - lane->closed_logged_ns < FULL_NS))
         return;
     lane->closed_logged_ns = now;
-    log_msg(LOG_WARN, "results_full",
-            "queue %s: results stand at results_high_water (%llu); nothing is claimed until they are consumed", queue,
-            (unsigned long long)lane->config->results_high_water);
+    log_msg(
+        LOG_WARN, "results_full",
+        "queue %s: results stand at results_high_water (%llu); nothing is claimed until they are consumed",
+        queue, (unsigned long long)lane->config->results_high_water);
 }
 
 void log_redis_error(struct lane *lane, const char *what, const char *error) {
     struct worker *w = lane->worker;
     struct log_line l;
     uint64_t now = clock_boot_ns();
-    redis_error_words(error != NULL && error[0] != '\0' ? error : "an answer of an unexpected kind", w->redis_words,
-                      sizeof(w->redis_words));
+    redis_error_words(error != NULL && error[0] != '\0' ? error : "an answer of an unexpected kind",
+                      w->redis_words, sizeof(w->redis_words));
     lane->redis_full = strncmp(w->redis_words, "OOM ", 4) == 0;
     if (w->error_logged_ns != 0 && now - w->error_logged_ns < QUIET_NS) {
         w->errors_unlogged++;

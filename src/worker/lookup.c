@@ -26,7 +26,8 @@ static struct http_call *start_lookup(struct order *o, const struct envelope *en
     if (provider_lookup_kind(o->account) == LOOKUP_NONE)
         return NULL; /* it was switched off since */
     if (p->build_lookup(o->account, envelope, &o->cursor, path) < 0 ||
-        (p->build_lookup_body != NULL && p->build_lookup_body(o->account, envelope, &o->cursor, &o->wire) < 0))
+        (p->build_lookup_body != NULL &&
+         p->build_lookup_body(o->account, envelope, &o->cursor, &o->wire) < 0))
         return NULL;
     const char *url = buf_cstr(path);
     const char *query = strchr(url, '?');
@@ -50,8 +51,8 @@ static struct http_call *start_lookup(struct order *o, const struct envelope *en
 static void settle_lookup(struct order *o, const struct outcome *outcome, struct span answer, uint64_t ms) {
     struct worker *w = o->lane->worker;
     struct decision d;
-    life_looked_up(&o->past, o->account, life_max_attempts(o->account, &o->envelope), outcome, clock_unix_ms(),
-                   &w->rng, &d);
+    life_looked_up(&o->past, o->account, life_max_attempts(o->account, &o->envelope), outcome,
+                   clock_unix_ms(), &w->rng, &d);
     order_credentials_refused(o, &d);
     log_attempt(o, outcome, &d, ms);
     settle(o, &(struct settle_context){
@@ -103,11 +104,16 @@ static void on_lookup_answer(void *arg, const struct http_exchange *x) {
 static void settle_control(struct order *o, struct outcome *outcome, struct span answer, uint64_t ms) {
     struct worker *w = o->lane->worker;
     struct decision d;
-    life_controlled(&o->past, o->account, life_max_attempts(o->account, &o->envelope), outcome, clock_unix_ms(), &w->rng, &d);
+    life_controlled(&o->past, o->account, life_max_attempts(o->account, &o->envelope), outcome,
+                    clock_unix_ms(), &w->rng, &d);
     order_credentials_refused(o, &d);
     log_attempt(o, outcome, &d, ms);
-    settle(o, &(struct settle_context){
-                  .decision = &d, .outcome = outcome, .answer = answer, .ms = ms, .attempt = true, .control = true});
+    settle(o, &(struct settle_context){.decision = &d,
+                                       .outcome = outcome,
+                                       .answer = answer,
+                                       .ms = ms,
+                                       .attempt = true,
+                                       .control = true});
 }
 
 /* The order's envelope with the control's key in it: all that an exact look-up asks with. */
@@ -134,12 +140,13 @@ static void on_control_answer(void *arg, const struct http_exchange *x) {
     if (outcome.verdict == VERDICT_CREATED) {
         answer = SPAN_LIT(""); /* another customer's order */
         outcome_code(&outcome, SPAN_LIT("control_found"));
-        snprintf(outcome.message, sizeof(outcome.message), "the same look-up finds order %.*s", (int)key.len, key.ptr);
+        snprintf(outcome.message, sizeof(outcome.message), "the same look-up finds order %.*s", (int)key.len,
+                 key.ptr);
     } else if (outcome.verdict == VERDICT_ABSENT) {
         control_distrust(o, key);
         outcome_code(&outcome, SPAN_LIT("control_not_found"));
-        snprintf(outcome.message, sizeof(outcome.message), "the same look-up does not find order %.*s, which exists",
-                 (int)key.len, key.ptr);
+        snprintf(outcome.message, sizeof(outcome.message),
+                 "the same look-up does not find order %.*s, which exists", (int)key.len, key.ptr);
     }
     outcome.id_count = 0;
     outcome.order = (struct span){NULL, 0};
@@ -150,7 +157,8 @@ static void no_control(struct order *o) {
     struct outcome outcome;
     outcome_clear(&outcome, 0);
     outcome_set(&outcome, VERDICT_ABSENT, "no_control",
-                "no other order of this account is known whose look-up would show that \"not found\" can be believed");
+                "no other order of this account is known whose look-up would show that \"not found\" can be "
+                "believed");
     settle_control(o, &outcome, SPAN_LIT(""), 0);
 }
 

@@ -10,13 +10,14 @@ void order_credentials_refused(const struct order *o, struct decision *d);
 
 /* lookup.c: the order, or its control, is asked for. */
 void order_look_up(struct order *o);
-void order_look_up_now(struct order *o); /* the account's token is there */
+void order_look_up_now(struct order *o);                            /* the account's token is there */
 void order_not_looked_up(struct order *o, struct outcome *outcome); /* it is not: `outcome` says so */
 
 /* controls.c */
 enum control_state {
-    CONTROL_READY,   /* `key` is set */
-    CONTROL_COMING,  /* ask again soon: Redis is being asked, or the order is too young to be found for sure */
+    CONTROL_READY, /* `key` is set */
+    /* ask again soon: Redis is being asked, or the order is too young to be found for sure */
+    CONTROL_COMING,
     CONTROL_MISSING, /* the account has none that would do */
 };
 /* The order of the same account that a look-up of `o` is controlled with. `key` lives until the loop's next turn. */

@@ -31,7 +31,7 @@ enum phase {
 /* The last attempt of the history: the next one takes its place where it is of the same kind and burned nothing,
  * so that an order that waits for days has a short history. */
 struct last_attempt {
-    struct span text;  /* in the history; absent: there is none */
+    struct span text; /* in the history; absent: there is none */
     struct span code;
     bool lookup;
     uint64_t since_ms; /* Unix ms of the first of them */
@@ -42,22 +42,25 @@ struct last_attempt {
 struct past {
     uint32_t recoveries;
     enum phase phase;
-    uint32_t attempts;      /* orders sent that count */
-    uint32_t lookups;       /* since the phase began, that count */
-    uint32_t waits;         /* tries that burned nothing: they only make the next wait longer */
-    bool yes;               /* the order was answered 2xx: dray never sends it again */
-    uint64_t absent_ms;     /* Unix ms when the provider first said that it does not have the order; 0: never */
-    uint64_t control_ms;    /* … and when it said so again: what is asked next is the control. 0: no */
-    struct span said;       /* what came when the order was sent whose outcome is unknown; or absent */
-    uint32_t refused;       /* times that the account was refused (401, 403) when this order was sent, as far as they
-                             * count (settle_one.lua) */
-    uint64_t refused_at;    /* number of the claim at the first of them; 0: orders of later claims went through */
-    uint64_t first_ms;      /* Unix ms of the first claim; 0: this is it */
-    uint64_t sent_ms;       /* Unix ms when the order whose outcome is unknown was sent */
-    uint32_t page;          /* of a look-up of several pages: the next one; 0: none was read */
-    uint64_t seen;          /* items on the pages read */
-    uint64_t window_to_ms;  /* Unix ms: the end of what the first page asked for */
-    struct span history;    /* attempts so far: JSON objects, comma-separated, or empty */
+    uint32_t attempts; /* orders sent that count */
+    uint32_t lookups;  /* since the phase began, that count */
+    uint32_t waits;    /* tries that burned nothing: they only make the next wait longer */
+    bool yes;          /* the order was answered 2xx: dray never sends it again */
+    /* Unix ms when the provider first said that it does not have the order; 0: never */
+    uint64_t absent_ms;
+    uint64_t control_ms; /* … and when it said so again: what is asked next is the control. 0: no */
+    struct span said;    /* what came when the order was sent whose outcome is unknown; or absent */
+    /* times that the account was refused (401, 403) when this order was sent, as far as they count
+     * (settle_one.lua) */
+    uint32_t refused;
+    /* number of the claim at the first of them; 0: orders of later claims went through */
+    uint64_t refused_at;
+    uint64_t first_ms;     /* Unix ms of the first claim; 0: this is it */
+    uint64_t sent_ms;      /* Unix ms when the order whose outcome is unknown was sent */
+    uint32_t page;         /* of a look-up of several pages: the next one; 0: none was read */
+    uint64_t seen;         /* items on the pages read */
+    uint64_t window_to_ms; /* Unix ms: the end of what the first page asked for */
+    struct span history;   /* attempts so far: JSON objects, comma-separated, or empty */
     struct last_attempt last;
 };
 
@@ -69,8 +72,8 @@ struct order {
     enum order_state state;
     struct lane *lane;
     char token[TOKEN_SIZE];
-    struct buf record; /* header and text as claimed */
-    struct buf decoded; /* decoded parts of the envelope */
+    struct buf record;   /* header and text as claimed */
+    struct buf decoded;  /* decoded parts of the envelope */
     struct buf warnings; /* what lenient validation let pass, as faults.list */
     struct past past;
     struct envelope envelope;
@@ -78,7 +81,7 @@ struct order {
     const struct account *account; /* the port's */
     char hash[33];                 /* of the order's bytes, hex */
     struct buf ledger_key;
-    struct buf wire; /* what of its request is its own, where that is not just its bytes */
+    struct buf wire;    /* what of its request is its own, where that is not just its bytes */
     struct buf control; /* the key of the order that its look-up is controlled with */
     struct lookup_cursor cursor;
     struct http_call *call;
@@ -87,12 +90,12 @@ struct order {
     uint32_t lease_epoch;   /* the lane's when begin let the order go; it may not leave in another */
     uint64_t begun_unix_ms; /* when this attempt was sent */
     bool looking_up;
-    bool waits_token;       /* SENDING, and nothing sent: until its account has a token */
-    bool token_renewed;     /* 401 was answered once in this claim, and the token renewed */
-    uint64_t token_number;  /* the grant's, when it left */
-    bool may_wait;          /* dead as rejected, unless Redis says that it waits for its account */
-    uint64_t turn;          /* of its pick-up */
-    uint8_t bundle;         /* where its text lies in Redis (bundles.c); 0: with its claim */
+    bool waits_token;      /* SENDING, and nothing sent: until its account has a token */
+    bool token_renewed;    /* 401 was answered once in this claim, and the token renewed */
+    uint64_t token_number; /* the grant's, when it left */
+    bool may_wait;         /* dead as rejected, unless Redis says that it waits for its account */
+    uint64_t turn;         /* of its pick-up */
+    uint8_t bundle;        /* where its text lies in Redis (bundles.c); 0: with its claim */
     struct trace_marks trace;
     enum claim_state claim; /* what Redis knows of it, as far as we were told */
 };

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RECORD_MAX  (512u << 20) /* Redis's own limit of a string */
-#define DECODED_MAX (64u << 10)
-#define ORDER_POOL_MAX 256   /* orders kept for reuse per lane */
-#define WARNINGS_MAX (128u << 10) /* as the list of faults */
-#define KEEP_BYTES  (64u << 10) /* a larger record's memory is not kept */
+#define RECORD_MAX     (512u << 20) /* Redis's own limit of a string */
+#define DECODED_MAX    (64u << 10)
+#define ORDER_POOL_MAX 256          /* orders kept for reuse per lane */
+#define WARNINGS_MAX   (128u << 10) /* as the list of faults */
+#define KEEP_BYTES     (64u << 10)  /* a larger record's memory is not kept */
 
 static void list_remove(struct order_list *list, struct order *o) {
     if (o->prev != NULL)

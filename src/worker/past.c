@@ -12,7 +12,8 @@ static uint64_t get_u64(const struct json_doc *doc, const char *name) {
 
 static struct span get_text(const struct json_doc *doc, uint32_t object, const char *name) {
     uint32_t node = json_get(doc, object, name);
-    return node != JSON_NONE && json_type(doc, node) == JSON_STRING ? json_inner(doc, node) : (struct span){NULL, 0};
+    return node != JSON_NONE && json_type(doc, node) == JSON_STRING ? json_inner(doc, node)
+                                                                    : (struct span){NULL, 0};
 }
 
 static void read_last(struct past *past, const struct json_doc *doc, uint32_t history) {
@@ -22,7 +23,8 @@ static void read_last(struct past *past, const struct json_doc *doc, uint32_t hi
         last = i;
     if (last == JSON_NONE || json_type(doc, last) != JSON_OBJECT)
         return;
-    past->last = (struct last_attempt){.text = json_raw(doc, last), .code = get_text(doc, last, "code"), .times = 1};
+    past->last =
+        (struct last_attempt){.text = json_raw(doc, last), .code = get_text(doc, last, "code"), .times = 1};
     past->last.lookup = json_get(doc, last, "lookup") != JSON_NONE;
     if (json_i64(doc, json_get(doc, last, "times"), &number) && number > 0 && number < UINT32_MAX)
         past->last.times = (uint32_t)number;
@@ -104,7 +106,8 @@ void past_write(const struct past *past, struct buf *out) {
     buf_add_u64(out, past->sent_ms);
     if (past->refused > 0)
         buf_addf(out, ",\"r\":%u,\"c\":%llu", past->refused,
-                 (unsigned long long)past->refused_at); /* settle_one.lua looks for them before the history */
+                 /* settle_one.lua looks for them before the history */
+                 (unsigned long long)past->refused_at);
     if (past->page > 0)
         buf_addf(out, ",\"p\":%u,\"i\":%llu,\"w\":%llu", past->page, (unsigned long long)past->seen,
                  (unsigned long long)past->window_to_ms);

@@ -52,9 +52,11 @@ static void log_once(struct worker *w, const char *queue, const char *reason) {
     log_u64(&l, "queues", w->lane_count);
     log_u64(&l, "connections", w->pickups);
     log_str(&l, "reason", reason);
-    log_str(&l, "message", "not every queue has a connection of its own for the pick-up; the others' jobs are asked for over "
-                           "the worker's one, once a second at least: raise Redis's maxclients or let more connections "
-                           "through, then reload (HUP), or set pickup_connections");
+    log_str(
+        &l, "message",
+        "not every queue has a connection of its own for the pick-up; the others' jobs are asked for over "
+        "the worker's one, once a second at least: raise Redis's maxclients or let more connections "
+        "through, then reload (HUP), or set pickup_connections");
     log_end(&l);
 }
 
@@ -111,7 +113,8 @@ static void on_state(void *arg, enum redis_state state, const char *place, const
         changed(lane);
         pickups_open(w);
     }
-    if (state != REDIS_DOWN || lane->blocker_leaves || !lane_is_up(lane) || is_up(lane) || redis_reason_is_moved(reason))
+    if (state != REDIS_DOWN || lane->blocker_leaves || !lane_is_up(lane) || is_up(lane) ||
+        redis_reason_is_moved(reason))
         return; /* Redis itself is away or has moved, which the worker's own connection is about to meet */
     changed(lane);
     if (strncmp(reason, "ERR max number of clients", 25) == 0) {
@@ -167,6 +170,8 @@ void pickups_beat(struct worker *w) {
 }
 
 void pickup_poll(struct lane *lane, uint64_t now_ns) {
-    lane->poll_ms = lane->poll_ms == 0 ? POLL_FIRST_MS : lane->poll_ms * 2 < POLL_MOST_MS ? lane->poll_ms * 2 : POLL_MOST_MS;
+    lane->poll_ms = lane->poll_ms == 0                 ? POLL_FIRST_MS
+                    : lane->poll_ms * 2 < POLL_MOST_MS ? lane->poll_ms * 2
+                                                       : POLL_MOST_MS;
     lane->poll_at_ns = now_ns + lane->poll_ms * MS_NS;
 }

@@ -27,7 +27,8 @@ static const struct account *without_token(const struct account *account, struct
 }
 
 /* `old`: its predecessor, or NULL. */
-static struct port *port_new(struct lane *lane, const struct account *account, const struct port *old, struct err *err) {
+static struct port *port_new(struct lane *lane, const struct account *account, const struct port *old,
+                             struct err *err) {
     struct worker *w = lane->worker;
     struct port *port = calloc(1, sizeof(*port));
     struct target_spec spec;
@@ -46,7 +47,8 @@ static struct port *port_new(struct lane *lane, const struct account *account, c
     bool fine = !oauth2_is_used(account) || grant_new(port, old);
     if (!fine)
         err_set(err, "account %s: out of memory", account->name);
-    if (target_spec_init(&spec, without_token(account, &copy), request_method(account), NULL, err) == 0 && fine)
+    if (target_spec_init(&spec, without_token(account, &copy), request_method(account), NULL, err) == 0 &&
+        fine)
         port->create = http_target_new(w->http, &spec.options, err);
     target_spec_deinit(&spec);
     if (port->create != NULL && port_pack_limits(port, w->boot)) {

@@ -17,7 +17,7 @@
 struct reload {
     uv_work_t work;
     struct worker *worker;
-    const char *path; /* the boot configuration's */
+    const char *path;      /* the boot configuration's */
     struct config *config; /* what was read, or NULL */
     struct config_faults faults, warnings;
 };
@@ -33,12 +33,14 @@ static bool same(const char *a, const char *b) {
 
 static void tell_restart(const struct config *old, const struct config *new) {
     bool redis = !same(old->redis.host, new->redis.host) || old->redis.port != new->redis.port ||
-                 !same(old->redis.unix_path, new->redis.unix_path) || !same(old->redis_prefix, new->redis_prefix);
-    if (redis || old->lease_ms != new->lease_ms ||
-        old->max_inflight != new->max_inflight || !same(old->admin_listen, new->admin_listen) || !same(old->trace_endpoint, new->trace_endpoint) ||
+                 !same(old->redis.unix_path, new->redis.unix_path) ||
+                 !same(old->redis_prefix, new->redis_prefix);
+    if (redis || old->lease_ms != new->lease_ms || old->max_inflight != new->max_inflight ||
+        !same(old->admin_listen, new->admin_listen) || !same(old->trace_endpoint, new->trace_endpoint) ||
         old->trace_sample < new->trace_sample || old->trace_sample > new->trace_sample)
         log_msg(LOG_WARN, "restart_needed",
-                "[redis] (but for users, passwords and TLS files), [admin], [trace], lease and max_inflight change with a restart only; they stay as they were");
+                "[redis] (but for users, passwords and TLS files), [admin], [trace], lease and max_inflight "
+                "change with a restart only; they stay as they were");
 }
 
 /* For the next connections; those that are there stay. */
@@ -93,8 +95,10 @@ static void warn_of_moves(const struct lane *lane, const struct config *old) {
         const struct account *a = lane->ports[i]->account, *before = config_account(old, a->name);
         if (before != NULL && before->provider != a->provider)
             log_msg(LOG_WARN, "provider_changed",
-                    "account %s: %s is now %s; orders whose outcome is unknown are looked up there: better use a new "
-                    "account name", a->name, before->provider->name, a->provider->name);
+                    "account %s: %s is now %s; orders whose outcome is unknown are looked up there: better "
+                    "use a new "
+                    "account name",
+                    a->name, before->provider->name, a->provider->name);
     }
 }
 

@@ -56,8 +56,7 @@ static void missing(struct lane *lane, long long replicas) {
 
 static void enough(struct lane *lane) {
     if (lane->replica_failures > 0 && lane->worker->replicas_logged_ns != 0)
-        log_msg(LOG_INFO, "replicas_back", "queue %s: enough replicas answer again",
-                lane->config->name);
+        log_msg(LOG_INFO, "replicas_back", "queue %s: enough replicas answer again", lane->config->name);
     lane->replica_failures = 0;
     lane->worker->replicas_logged_ns = 0;
 }
@@ -84,5 +83,6 @@ struct redis_wait replicas_wait(struct lane *lane, struct batch *b) {
     struct worker *w = lane->worker;
     b->waits = true;
     w->replicas_waiting = true;
-    return (struct redis_wait){.replicas = w->boot->min_replicas, .wait_ms = w->boot->min_replicas_timeout_ms};
+    return (struct redis_wait){.replicas = w->boot->min_replicas,
+                               .wait_ms = w->boot->min_replicas_timeout_ms};
 }

@@ -18,21 +18,57 @@
 static const struct {
     const char *command, *more;
 } wanted[] = {
-    {"BLMOVE", "K LEFT LEFT 1"}, {"DEL", ""},         {"EVAL", NULL},       {"EVALSHA", NULL},   {"EXISTS", ""},
-    {"GET", ""},              {"HDEL", "f"},          {"HEXISTS", "f"},     {"HGET", "f"},       {"HGETALL", ""},
-    {"HINCRBY", "f 0"},       {"HKEYS", ""},          {"HLEN", ""},         {"HMGET", "f"},      {"HSET", "f v"},
-    {"HSETNX", "f v"},        {"LINDEX", "0"},        {"LLEN", ""},         {"LMOVE", "K LEFT LEFT"}, {"LPUSH", "v"},
-    {"LRANGE", "0 0"},        {"LREM", "0 v"},        {"LTRIM", "0 -1"},    {"MGET", ""},        {"MSET", "v"},
-    {"MSETNX", "v"},          {"PEXPIRE", "1000"},    {"RPUSH", "v"},       {"SADD", "v"},       {"SCARD", ""},
-    {"SET", "v"},             {"SETNX", "v"},         {"SORT", ""},         {"SREM", "v"},       {"TYPE", ""},
-    {"ZADD", "0 v"},          {"ZCARD", ""},          {"ZCOUNT", "0 0"},    {"ZLEXCOUNT", "[a [a"}, {"ZMSCORE", "v"},
-    {"ZRANGE", "0 0"},        {"ZRANGEBYLEX", "[a [a"}, {"ZRANGEBYSCORE", "0 0"}, {"ZREM", "v"}, {"ZSCORE", "v"},
+    {"BLMOVE", "K LEFT LEFT 1"},
+    {"DEL", ""},
+    {"EVAL", NULL},
+    {"EVALSHA", NULL},
+    {"EXISTS", ""},
+    {"GET", ""},
+    {"HDEL", "f"},
+    {"HEXISTS", "f"},
+    {"HGET", "f"},
+    {"HGETALL", ""},
+    {"HINCRBY", "f 0"},
+    {"HKEYS", ""},
+    {"HLEN", ""},
+    {"HMGET", "f"},
+    {"HSET", "f v"},
+    {"HSETNX", "f v"},
+    {"LINDEX", "0"},
+    {"LLEN", ""},
+    {"LMOVE", "K LEFT LEFT"},
+    {"LPUSH", "v"},
+    {"LRANGE", "0 0"},
+    {"LREM", "0 v"},
+    {"LTRIM", "0 -1"},
+    {"MGET", ""},
+    {"MSET", "v"},
+    {"MSETNX", "v"},
+    {"PEXPIRE", "1000"},
+    {"RPUSH", "v"},
+    {"SADD", "v"},
+    {"SCARD", ""},
+    {"SET", "v"},
+    {"SETNX", "v"},
+    {"SORT", ""},
+    {"SREM", "v"},
+    {"TYPE", ""},
+    {"ZADD", "0 v"},
+    {"ZCARD", ""},
+    {"ZCOUNT", "0 0"},
+    {"ZLEXCOUNT", "[a [a"},
+    {"ZMSCORE", "v"},
+    {"ZRANGE", "0 0"},
+    {"ZRANGEBYLEX", "[a [a"},
+    {"ZRANGEBYSCORE", "0 0"},
+    {"ZREM", "v"},
+    {"ZSCORE", "v"},
 };
 #define WANTED (sizeof(wanted) / sizeof(wanted[0]))
 
 struct probe {
     struct worker *worker;
-    struct lane *lane;   /* lives as long as `asides` counts this */
+    struct lane *lane; /* lives as long as `asides` counts this */
     size_t answered;
     char missing[400];
 };
@@ -42,8 +78,10 @@ static void end(struct probe *p) {
     p->lane->asides--;
     if (p->missing[0] != '\0' && w->mode != WORKER_STOPPED) {
         log_msg(LOG_ERROR, "redis_rights",
-                "Redis: the user may not do all that is needed: %s. Nothing was begun. docs/operations.md, \"The rights of each "
-                "role\", has the ACL of a worker", p->missing);
+                "Redis: the user may not do all that is needed: %s. Nothing was begun. docs/operations.md, "
+                "\"The rights of each "
+                "role\", has the ACL of a worker",
+                p->missing);
         w->exit_code = 1;
         w->mode = WORKER_STOPPED;
         worker_close(w);

@@ -14,12 +14,18 @@ static uint64_t first_claim_ms(const struct order *o) {
 /* All attempts so far, this one behind the old ones, or in the last one's place. */
 static void write_history(struct buf *out, const struct order *o, const struct settle_context *c) {
     const struct past *past = &o->past;
-    struct render_attempt attempt = {.outcome = c->outcome, .answer = c->answer, .at_ms = o->begun_unix_ms, .ms = c->ms,
-                                     .lookup = o->looking_up, .control = c->control, .times = 1};
+    struct render_attempt attempt = {.outcome = c->outcome,
+                                     .answer = c->answer,
+                                     .at_ms = o->begun_unix_ms,
+                                     .ms = c->ms,
+                                     .lookup = o->looking_up,
+                                     .control = c->control,
+                                     .times = 1};
     struct span before = past->history;
     buf_reset(out);
     if (c->attempt && past->last.text.ptr != NULL) {
-        bool alike = c->decision->free && past->last.lookup == o->looking_up && span_is(past->last.code, c->outcome->code);
+        bool alike = c->decision->free && past->last.lookup == o->looking_up &&
+                     span_is(past->last.code, c->outcome->code);
         if (alike || before.len > HISTORY_MAX) {
             attempt.times = past->last.times + 1;
             attempt.since_ms = past->last.since_ms;
@@ -36,13 +42,18 @@ static void write_history(struct buf *out, const struct order *o, const struct s
     render_attempt(out, &attempt);
 }
 
-static void write_texts(struct order *o, const struct settle_context *c, struct settlement *s, char dead_id[64]) {
+static void write_texts(struct order *o, const struct settle_context *c, struct settlement *s,
+                        char dead_id[64]) {
     struct worker *w = o->lane->worker;
     const struct decision *d = c->decision;
     struct past past = d->past;
     struct render_known known = {.outcome = c->outcome, .ledger_entry = c->ledger_entry};
-    struct render_job job = {.queue = o->lane->config->name, .worker = w->id, .envelope = &o->envelope,
-                             .account = o->account, .past = &past, .claimed_ms = first_claim_ms(o),
+    struct render_job job = {.queue = o->lane->config->name,
+                             .worker = w->id,
+                             .envelope = &o->envelope,
+                             .account = o->account,
+                             .past = &past,
+                             .claimed_ms = first_claim_ms(o),
                              .warnings = buf_span(&o->warnings),
                              .now_ms = clock_unix_ms()};
     bool dead = d->op == SETTLE_DEAD, parks = d->op == SETTLE_RETRY || d->op == SETTLE_WAIT;
@@ -107,7 +118,10 @@ void settle(struct order *o, const struct settle_context *c) {
         c = &tried;
     }
     bool told = o->port != NULL && o->port->current; /* else its limits may be old, and Redis's count */
-    struct settlement s = {.op = d->op, .counter = d->counter, .gate = d->gate, .gate_ms = d->gate_ms,
+    struct settlement s = {.op = d->op,
+                           .counter = d->counter,
+                           .gate = d->gate,
+                           .gate_ms = d->gate_ms,
                            .gate_code = gate_code(c),
                            .due_ms = d->due_ms,
                            .claim = o->claim,
@@ -206,8 +220,9 @@ void settled(struct lane *lane, struct batch *b, const redisReply *reply) {
     } else {
         struct span key = lane->keys.key[KEY_RESULTS];
         char text[256];
-        snprintf(text, sizeof(text), "WRONGTYPE %.*s is no list; nothing was done; rename it, then results go on",
-                 (int)key.len, key.ptr);
+        snprintf(text, sizeof(text),
+                 "WRONGTYPE %.*s is no list; nothing was done; rename it, then results go on", (int)key.len,
+                 key.ptr);
         log_redis_error(lane, "settle", text);
         lane->resend_at_ns = clock_boot_ns() + 1000000000ull;
         lane_unanswered(lane, b);

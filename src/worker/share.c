@@ -7,15 +7,15 @@
  * not go is moved aside to its account's waiting list, so that the jobs behind it are seen, and the next slot is theirs. */
 #include "worker/share.h"
 
-#define RESERVE_SHARE 2             /* at most concurrency / this many slots are kept for others */
+#define RESERVE_SHARE 2 /* at most concurrency / this many slots are kept for others */
 #define RECENT_NS     10000000000ull
 #define SLOW_NS       1000000000ull /* an account whose last request took that long hangs */
 #define QUICK_NS      100000000ull  /* none hangs before that */
 #define LOOK_NS       250000000ull  /* between two looks through a queue whose slots are all taken */
 #define LOOK_MORE_NS  25000000ull   /* the same, where there was more to see */
 #define LOOK_MOST     64            /* jobs of one look */
-#define NO_SLOT_MS    50            /* a job that found no slot is looked at again after this: a slot may come free */
-#define KEPT_MS       250           /* the same where the free ones are kept for others */
+#define NO_SLOT_MS    50  /* a job that found no slot is looked at again after this: a slot may come free */
+#define KEPT_MS       250 /* the same where the free ones are kept for others */
 
 static void unlist(struct port *port) {
     struct lane *lane = port->lane;

@@ -31,13 +31,12 @@ static void one_less(struct worker *w) {
 
 static void report_read(const struct spool_file *f) {
     if (f->error != 0)
-        log_msg(LOG_ERROR, "spool_unread",
-                "%s: %s; its settlements wait for a start that can read it", f->path,
-                strerror(f->error));
+        log_msg(LOG_ERROR, "spool_unread", "%s: %s; its settlements wait for a start that can read it",
+                f->path, strerror(f->error));
     else
         log_msg(LOG_INFO, "spool_found",
-                "%s: %llu settlements that an earlier worker could not make are made first",
-                f->path, (unsigned long long)f->lines);
+                "%s: %llu settlements that an earlier worker could not make are made first", f->path,
+                (unsigned long long)f->lines);
 }
 
 static void on_read(uv_work_t *work, int status) {
@@ -111,8 +110,7 @@ static void report_settled(const struct spool_file *f) {
     }
     if (f->bad > 0)
         log_msg(LOG_ERROR, "spool_bad",
-                "%llu lines of %s can't be read; it is kept as %s" SPOOL_BAD
-                ", for a person to look at",
+                "%llu lines of %s can't be read; it is kept as %s" SPOOL_BAD ", for a person to look at",
                 (unsigned long long)f->bad, f->path, f->path);
     if (f->error != 0)
         log_msg(LOG_ERROR, "spool_left", "%s: %s; it may be removed: all of it is settled", f->path,
@@ -154,11 +152,9 @@ static void end_file(struct spool_file *f) {
 static void again_later(struct spool_group *g, const char *error) {
     struct worker *w = g->file->worker;
     g->failures++;
-    g->not_before_ns =
-        clock_boot_ns() + (100 + backoff_ms(100, 5000, g->failures, &w->rng)) * MS_NS;
+    g->not_before_ns = clock_boot_ns() + (100 + backoff_ms(100, 5000, g->failures, &w->rng)) * MS_NS;
     if (g->failures % 8 == 1)
-        log_msg(LOG_WARN, "spool_waits", "queue %s: settling %s: %s", g->keys.queue, g->file->path,
-                error);
+        log_msg(LOG_WARN, "spool_waits", "queue %s: settling %s: %s", g->keys.queue, g->file->path, error);
 }
 
 static void on_settled(void *arg, const redisReply *r, const char *error) {

@@ -167,8 +167,7 @@ static void on_written(uv_work_t *work, int status) {
                 "makes them first",
                 (unsigned long long)s->lines, s->path);
     if (s->left_out > 0)
-        log_msg(LOG_ERROR, "spool_full",
-                "%llu settlements did not fit; their orders are left to recovery",
+        log_msg(LOG_ERROR, "spool_full", "%llu settlements did not fit; their orders are left to recovery",
                 (unsigned long long)s->left_out);
     out_free(s);
     worker_closed_one(w);

@@ -65,7 +65,8 @@ static int group_add(struct spool_group *g, const char *token, const struct sett
     }
     if (!batch_add_settlement(g->last, NULL, &g->keys, token, s))
         return -1;
-    if (((s->op != SETTLE_DONE && s->op != SETTLE_DEAD) || s->gate == 'r') && token_is_bundled(span_str(token)))
+    if (((s->op != SETTLE_DONE && s->op != SETTLE_DEAD) || s->gate == 'r') &&
+        token_is_bundled(span_str(token)))
         bundle_set_fill(&g->last->bundles); /* which one it is, the file does not say */
     return 0;
 }
@@ -90,8 +91,7 @@ static int read_settlement(const struct json_doc *doc, struct buf *store, struct
     return s->op == SETTLE_DEAD && s->dead_id == NULL ? -1 : 0;
 }
 
-static int read_line(struct spool_file *f, struct span line, struct json_doc *doc,
-                     struct buf *store) {
+static int read_line(struct spool_file *f, struct span line, struct json_doc *doc, struct buf *store) {
     struct settlement s;
     if (json_parse(doc, line.ptr, line.len, NULL) < 0 || json_type(doc, 0) != JSON_OBJECT ||
         number_at(doc, "v") != 1)
@@ -101,8 +101,8 @@ static int read_line(struct spool_file *f, struct span line, struct json_doc *do
         return -1;
     struct span prefix = text_at(doc, "prefix", store), queue = text_at(doc, "queue", store);
     struct span worker = text_at(doc, "worker", store), token = text_at(doc, "token", store);
-    if (prefix.len == 0 || queue.len == 0 || worker.len == 0 || token.len == 0 ||
-        token.len >= TOKEN_SIZE || read_settlement(doc, store, &s) < 0 || !buf_ok(store))
+    if (prefix.len == 0 || queue.len == 0 || worker.len == 0 || token.len == 0 || token.len >= TOKEN_SIZE ||
+        read_settlement(doc, store, &s) < 0 || !buf_ok(store))
         return -1;
     struct spool_group *g = group_of(f, prefix, queue, worker);
     return g != NULL ? group_add(g, token.ptr, &s) : -1;
@@ -160,8 +160,7 @@ static int take(const char *path) {
     if (fd < 0)
         return -1;
     if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &of_fd) == 0 && S_ISREG(of_fd.st_mode) &&
-        stat(path, &of_path) == 0 && of_fd.st_ino == of_path.st_ino &&
-        of_fd.st_dev == of_path.st_dev)
+        stat(path, &of_path) == 0 && of_fd.st_ino == of_path.st_ino && of_fd.st_dev == of_path.st_dev)
         return fd;
     int error = errno;
     close(fd);

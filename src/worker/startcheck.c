@@ -41,8 +41,8 @@ static bool seen_before(struct worker *w, const char *run_id) {
 }
 
 static void refuse(struct worker *w, const char *version) {
-    log_msg(LOG_ERROR, "redis_too_old",
-            "Redis is %s; dray needs 6.2 or newer, or Valkey: upgrade the server", version);
+    log_msg(LOG_ERROR, "redis_too_old", "Redis is %s; dray needs 6.2 or newer, or Valkey: upgrade the server",
+            version);
     w->exit_code = 1;
     w->mode = WORKER_STOPPED;
     worker_close(w);
@@ -60,8 +60,7 @@ static void on_save(void *arg, const redisReply *r, const char *error) {
     (void)error;
     if (r != NULL && (r->type != REDIS_REPLY_ARRAY || r->elements < 2))
         log_msg(LOG_INFO, "redis_unchecked",
-                "queue %s: CONFIG is not permitted: see to it that Redis persists its data",
-                c->queue);
+                "queue %s: CONFIG is not permitted: see to it that Redis persists its data", c->queue);
     else if (r != NULL && r->element[1]->len == 0)
         log_msg(LOG_WARN, "redis_not_persistent",
                 "queue %s: Redis writes nothing to disk, a restart loses every job. Type: CONFIG "
@@ -83,7 +82,8 @@ static void on_info(void *arg, const redisReply *r, const char *error) {
     }
     if (redis_router_is_unmapped(w->redis) && !seen_before(w, "CLUSTER SLOTS is not permitted"))
         log_msg(LOG_WARN, "redis_unchecked",
-                "CLUSTER SLOTS is not permitted: where each queue is, is found by being sent on (MOVED), and a failover is "
+                "CLUSTER SLOTS is not permitted: where each queue is, is found by being sent on (MOVED), and "
+                "a failover is "
                 "noticed later; grant +cluster|slots");
     if (r->type == REDIS_REPLY_ERROR) {
         if (!seen_before(w, "INFO is not permitted"))

@@ -5,14 +5,13 @@
 const uint64_t http_bounds_us[HISTOGRAM_MAX] = {5000,     10000,    25000,   50000,   100000,
                                                 250000,   500000,   1000000, 2500000, 5000000,
                                                 10000000, 30000000, 60000000};
-const uint64_t pickup_bounds_us[HISTOGRAM_MAX] = {
-    1000,    5000,     10000,    50000,     100000,     500000,    1000000,
-    5000000, 10000000, 60000000, 300000000, 1800000000, 3600000000};
+const uint64_t pickup_bounds_us[HISTOGRAM_MAX] = {1000,      5000,       10000,     50000,    100000,
+                                                  500000,    1000000,    5000000,   10000000, 60000000,
+                                                  300000000, 1800000000, 3600000000};
 const char *const dead_reason_names[DEAD_REASONS] = {"invalid", "rejected",        "exhausted",
                                                      "expired", "unknown_outcome", "poison"};
 
-void histogram_add(struct histogram *h, const uint64_t bounds_us[static HISTOGRAM_MAX],
-                   uint64_t us) {
+void histogram_add(struct histogram *h, const uint64_t bounds_us[static HISTOGRAM_MAX], uint64_t us) {
     size_t i = 0;
     while (i < HISTOGRAM_MAX && us > bounds_us[i])
         i++;
@@ -40,7 +39,8 @@ void stats_answered(struct order *o, enum verdict verdict, uint64_t us) {
 }
 
 void stats_rejected(struct order *o) {
-    stats_decided(o, &(struct decision){.op = SETTLE_DEAD, .reason = "rejected",
+    stats_decided(o, &(struct decision){.op = SETTLE_DEAD,
+                                        .reason = "rejected",
                                         .result = o->envelope.id.ptr != NULL ? RESULT_FAILED : RESULT_NONE});
 }
 

@@ -18,8 +18,7 @@ struct histogram {
     uint64_t count[HISTOGRAM_MAX + 1];
     uint64_t sum_us;
 };
-void histogram_add(struct histogram *h, const uint64_t bounds_us[static HISTOGRAM_MAX],
-                   uint64_t us);
+void histogram_add(struct histogram *h, const uint64_t bounds_us[static HISTOGRAM_MAX], uint64_t us);
 
 enum dead_reason {
     DEAD_INVALID,
@@ -38,7 +37,7 @@ struct port_stats {
     uint64_t results[RESULT_FAILED + 1];
     uint64_t strays;       /* connections of it on which bytes came that nobody had asked for */
     uint64_t repeated_ids; /* orders answered with an id that another order had been told */
-    uint64_t created_ms; /* Unix ms of the last order created; 0: none yet */
+    uint64_t created_ms;   /* Unix ms of the last order created; 0: none yet */
 };
 
 struct lane_stats {

@@ -16,7 +16,8 @@ static void on_grace_over(uv_timer_t *handle) {
     uint32_t held = 0;
     for (uint32_t i = 0; i < w->lane_count; i++)
         held += lane_held(w->lanes[i]);
-    log_msg(LOG_WARN, "drain_incomplete", "Redis did not take everything in time; %u orders are not settled", held);
+    log_msg(LOG_WARN, "drain_incomplete", "Redis did not take everything in time; %u orders are not settled",
+            held);
     w->mode = WORKER_STOPPED;
     w->spool_wanted = true;
     worker_close(w);

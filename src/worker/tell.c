@@ -4,8 +4,7 @@
 
 #include <stdio.h>
 
-#define DRAIN_SLACK_MS                                                                             \
-    10000ull /* beyond drain_timeout: cut requests, Redis's last answers, closing */
+#define DRAIN_SLACK_MS 10000ull /* beyond drain_timeout: cut requests, Redis's last answers, closing */
 
 static void tell(const char *text) {
     struct err err = {""};
@@ -25,7 +24,7 @@ void tell_ready(const struct worker *w) {
 void tell_draining(const struct worker *w) {
     char text[160];
     snprintf(text, sizeof(text),
-             "STOPPING=1\nSTATUS=draining: %u orders are under way\nEXTEND_TIMEOUT_USEC=%llu",
-             w->active, (unsigned long long)(w->config->drain_timeout_ms + DRAIN_SLACK_MS) * 1000);
+             "STOPPING=1\nSTATUS=draining: %u orders are under way\nEXTEND_TIMEOUT_USEC=%llu", w->active,
+             (unsigned long long)(w->config->drain_timeout_ms + DRAIN_SLACK_MS) * 1000);
     tell(text);
 }

@@ -187,8 +187,10 @@ void trace_answered(struct order *o, const struct http_exchange *x, const struct
 }
 
 void trace_decided(struct order *o, const struct decision *d) {
-    static const char *const results[] = {[RESULT_NONE] = NULL, [RESULT_CREATED] = "created",
-                                          [RESULT_DUPLICATE] = "duplicate", [RESULT_FAILED] = "failed"};
+    static const char *const results[] = {[RESULT_NONE] = NULL,
+                                          [RESULT_CREATED] = "created",
+                                          [RESULT_DUPLICATE] = "duplicate",
+                                          [RESULT_FAILED] = "failed"};
     struct trace_marks *m = &o->trace;
     m->decided_ns = clock_unix_ns();
     m->outcome = results[d->result] != NULL ? results[d->result] : settle_op_names[d->op];

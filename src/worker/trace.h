@@ -20,33 +20,41 @@
 /* When and under which ids; part of an order, set anew with each claim. Times are Unix nanoseconds, 0: not yet. */
 struct trace_marks {
     bool on;
-    bool has_parent;        /* the job's `traceparent` */
-    bool seen_before;       /* it was claimed before */
-    uint8_t flags;          /* W3C trace flags for the provider */
+    bool has_parent;  /* the job's `traceparent` */
+    bool seen_before; /* it was claimed before */
+    uint8_t flags;    /* W3C trace flags for the provider */
     uint8_t trace[16], parent[8], span[8], request[8];
     uint64_t claimed_ns, begins_ns, sent_ns, decided_ns;
-    uint32_t attempt;       /* of the order's request; 0: none was sent in this claim */
+    uint32_t attempt; /* of the order's request; 0: none was sent in this claim */
     bool died;
-    const char *outcome;    /* a word of dray's */
-    const char *reason;     /* of a dead letter; NULL */
+    const char *outcome; /* a word of dray's */
+    const char *reason;  /* of a dead letter; NULL */
 };
 
-enum trace_kind { TRACE_ORDER, TRACE_PICKUP, TRACE_ADMISSION, TRACE_REQUEST, TRACE_LOOKUP, TRACE_SETTLEMENT, TRACE_KINDS };
+enum trace_kind {
+    TRACE_ORDER,
+    TRACE_PICKUP,
+    TRACE_ADMISSION,
+    TRACE_REQUEST,
+    TRACE_LOOKUP,
+    TRACE_SETTLEMENT,
+    TRACE_KINDS
+};
 
 /* One span, with nothing of an order in it but its job's id. Pointers are to words that live as long as the process. */
 struct trace_span {
     enum trace_kind kind;
     uint8_t trace[16], id[8], parent[8];
-    bool root;    /* it has no parent */
-    bool remote;  /* its parent is the producer's */
+    bool root;   /* it has no parent */
+    bool remote; /* its parent is the producer's */
     bool failed;
     uint64_t start_ns, end_ns; /* Unix */
     uint32_t attempt;          /* 0: none */
     uint32_t port;
-    long status;               /* 0: none */
+    long status;                                                        /* 0: none */
     const char *provider, *method, *verdict, *error, *outcome, *reason; /* NULL: none */
-    char queue[NAME_MAX_LEN + 1], account[NAME_MAX_LEN + 1]; /* "": none */
-    char job[JOB_ID_MAX + 1];  /* "": none, or not plain */
+    char queue[NAME_MAX_LEN + 1], account[NAME_MAX_LEN + 1];            /* "": none */
+    char job[JOB_ID_MAX + 1];                                           /* "": none, or not plain */
     char server[256];
 };
 
@@ -66,13 +74,14 @@ struct trace_stats {
 
 struct tracer;
 /* NULL and `err` on failure. `config` has an endpoint; it and `instance` must outlive the tracer. */
-struct tracer *tracer_new(uv_loop_t *loop, const struct config *config, const char *instance, struct err *err);
+struct tracer *tracer_new(uv_loop_t *loop, const struct config *config, const char *instance,
+                          struct err *err);
 /* Room for one span, all zero, of which the caller owes trace_put; NULL: there is none, it is dropped and counted. */
 struct trace_span *tracer_slot(struct tracer *t);
 void tracer_put(struct tracer *t);
 /* Sends what is there for at most a second (`flush`), else drops it; then calls `closed`, from the loop. */
 void tracer_close(struct tracer *t, bool flush, void (*closed)(void *arg), void *arg);
-void tracer_free(struct tracer *t); /* closed; NULL is fine */
+void tracer_free(struct tracer *t);                      /* closed; NULL is fine */
 struct trace_stats tracer_stats(const struct tracer *t); /* NULL: zeros */
 double tracer_sample(const struct tracer *t);
 
@@ -86,7 +95,8 @@ void trace_admitted(struct order *o); /* that has answered; the second time in a
 /* A request leaves. Writes the `traceparent` that names its span into `out`. */
 #define TRACEPARENT_SIZE 56
 void trace_sends(struct order *o, char out[static TRACEPARENT_SIZE]);
-void trace_answered(struct order *o, const struct http_exchange *x, const struct outcome *outcome); /* NULL: it says nothing of the order yet */
+/* NULL: it says nothing of the order yet */
+void trace_answered(struct order *o, const struct http_exchange *x, const struct outcome *outcome);
 void trace_decided(struct order *o, const struct decision *d);
 /* The claim has ended; `how` overrides what was decided, or is NULL. */
 void trace_ended(struct order *o, const char *how);

@@ -9,17 +9,17 @@
 
 #include <cjson/cJSON.h>
 
-enum { KIND_INTERNAL = 1, KIND_CLIENT = 3, KIND_CONSUMER = 5 }; /* Span.SpanKind */
-enum { STATUS_ERROR = 2 };                                      /* Status.StatusCode */
+enum { KIND_INTERNAL = 1, KIND_CLIENT = 3, KIND_CONSUMER = 5 };            /* Span.SpanKind */
+enum { STATUS_ERROR = 2 };                                                 /* Status.StatusCode */
 enum { FLAG_SAMPLED = 1, FLAG_KNOWS_REMOTE = 0x100, FLAG_REMOTE = 0x200 }; /* SpanFlags */
 
 static const struct {
     const char *name;
     int kind;
 } kinds[TRACE_KINDS] = {
-    [TRACE_ORDER] = {"order", KIND_CONSUMER},        [TRACE_PICKUP] = {"pick-up", KIND_INTERNAL},
+    [TRACE_ORDER] = {"order", KIND_CONSUMER},         [TRACE_PICKUP] = {"pick-up", KIND_INTERNAL},
     [TRACE_ADMISSION] = {"admission", KIND_INTERNAL}, [TRACE_REQUEST] = {"request", KIND_CLIENT},
-    [TRACE_LOOKUP] = {"look-up", KIND_CLIENT},       [TRACE_SETTLEMENT] = {"settlement", KIND_INTERNAL},
+    [TRACE_LOOKUP] = {"look-up", KIND_CLIENT},        [TRACE_SETTLEMENT] = {"settlement", KIND_INTERNAL},
 };
 
 static void add_hex(cJSON *to, const char *name, const uint8_t *id, size_t n) {
@@ -135,7 +135,8 @@ char *trace_encode(const struct trace_resource *resource, const struct trace_spa
 
 uint64_t trace_rejected(struct span body) {
     cJSON *root = body.len > 0 ? cJSON_ParseWithLength(body.ptr, body.len) : NULL;
-    const cJSON *n = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(root, "partialSuccess"), "rejectedSpans");
+    const cJSON *n = cJSON_GetObjectItemCaseSensitive(
+        cJSON_GetObjectItemCaseSensitive(root, "partialSuccess"), "rejectedSpans");
     uint64_t rejected = 0;
     if (cJSON_IsString(n))
         rejected = strtoull(n->valuestring, NULL, 10);

@@ -91,7 +91,8 @@ static void tell(struct tracer *t, const struct http_exchange *x) {
         return;
     t->logged_ns = now;
     log_msg(LOG_WARN, "trace_failed",
-            "[trace] endpoint %s: %s (HTTP %ld); these spans are lost, orders go on. dray_trace_spans_failed_total counts them",
+            "[trace] endpoint %s: %s (HTTP %ld); these spans are lost, orders go on. "
+            "dray_trace_spans_failed_total counts them",
             http_target_place(t->target), x->answered ? "refuses spans" : x->error, x->status);
 }
 
@@ -208,7 +209,8 @@ static struct http_target *make_target(struct tracer *t, const struct config *c,
     return target;
 }
 
-struct tracer *tracer_new(uv_loop_t *loop, const struct config *config, const char *instance, struct err *err) {
+struct tracer *tracer_new(uv_loop_t *loop, const struct config *config, const char *instance,
+                          struct err *err) {
     struct tracer *t = calloc(1, sizeof(*t));
     if (t == NULL) {
         err_set(err, "out of memory");

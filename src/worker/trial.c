@@ -21,7 +21,8 @@ static void end(struct worker *w, enum trial_end how) {
 static const char *gate_words(const struct gate *g) {
     switch (g->mode) {
     case 'h':
-        return "the account is held, as the provider refused its credentials or its orders; `dray resume` opens it";
+        return "the account is held, as the provider refused its credentials or its orders; `dray resume` "
+               "opens it";
     case 'p':
         return "the account is paused, as the provider asked for";
     case 'b':
@@ -49,7 +50,8 @@ static void on_pauses(void *arg, const redisReply *r, const char *error) {
     (void)error;
     for (size_t i = 0; r != NULL && r->type == REDIS_REPLY_ARRAY && i < r->elements && i < 2; i++)
         if (r->element[i]->type == REDIS_REPLY_STRING)
-            snprintf(w->trial->why, sizeof(w->trial->why), "the %s is paused by an operator; `dray resume` ends that",
+            snprintf(w->trial->why, sizeof(w->trial->why),
+                     "the %s is paused by an operator; `dray resume` ends that",
                      i == 0 ? "queue" : "account");
 }
 
@@ -57,9 +59,10 @@ static void on_pauses(void *arg, const redisReply *r, const char *error) {
 static void ask_gate(struct worker *w) {
     const struct lane *lane = only_lane(w);
     struct span pauses = lane->keys.key[KEY_PAUSES], accounts = lane->keys.key[KEY_ACCOUNTS];
-    redis_router_command(w->redis, lane->keys.slot, on_pauses, w, "HMGET %b %s %s", pauses.ptr, pauses.len, "",
+    redis_router_command(w->redis, lane->keys.slot, on_pauses, w, "HMGET %b %s %s", pauses.ptr, pauses.len,
+                         "", w->trial->account);
+    redis_router_command(w->redis, lane->keys.slot, on_gate, w, "HGET %b %s", accounts.ptr, accounts.len,
                          w->trial->account);
-    redis_router_command(w->redis, lane->keys.slot, on_gate, w, "HGET %b %s", accounts.ptr, accounts.len, w->trial->account);
     redis_router_flush(w->redis);
 }
 
@@ -109,11 +112,13 @@ bool trial_waits_for_replicas(struct order *o, enum claim_state claim) {
     struct worker *w = o->lane->worker;
     if (w->trial == NULL || w->boot->min_replicas == 0)
         return false;
-    struct redis_wait wait = {.replicas = w->boot->min_replicas, .wait_ms = w->boot->min_replicas_timeout_ms,
+    struct redis_wait wait = {.replicas = w->boot->min_replicas,
+                              .wait_ms = w->boot->min_replicas_timeout_ms,
                               .waited = on_replicas};
     o->claim = claim;
     o->lease_epoch = o->lane->lease_epoch;
-    redis_router_send_wait(w->redis, o->lane->keys.slot, SPAN_LIT("*1\r\n$4\r\nPING\r\n"), &wait, on_ignored, o);
+    redis_router_send_wait(w->redis, o->lane->keys.slot, SPAN_LIT("*1\r\n$4\r\nPING\r\n"), &wait, on_ignored,
+                           o);
     redis_router_flush(w->redis);
     return true;
 }
@@ -122,7 +127,8 @@ void trial_decide(struct order *o, const struct outcome *outcome, struct decisio
     struct trial *t = o->lane->worker->trial;
     if (d->gate != 'p') /* what the provider asks of all requests; the rest is this order's */
         d->gate = '-';
-    bool unclear = outcome != NULL && (outcome->verdict == VERDICT_UNKNOWN || outcome->verdict == VERDICT_LOOKUP);
+    bool unclear =
+        outcome != NULL && (outcome->verdict == VERDICT_UNKNOWN || outcome->verdict == VERDICT_LOOKUP);
     if (d->op != SETTLE_DONE && (d->op != SETTLE_DEAD || unclear)) {
         d->op = SETTLE_DEAD;
         d->reason = unclear ? "unknown_outcome" : "exhausted";

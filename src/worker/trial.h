@@ -17,9 +17,10 @@
 enum trial_end {
     TRIAL_NOTHING, /* it was never asked: Redis is away, or somebody interrupted */
     TRIAL_STOOD,   /* nothing was sent: something stands against it; `entry` if that is the ledger's */
-    TRIAL_UNSURE,  /* Redis did not say whether it was let go: nothing was sent, but a worker may take it up */
-    TRIAL_DONE,    /* the order exists */
-    TRIAL_DEAD,    /* it was not created, or nobody knows: `reason`, `dead_id` */
+    /* Redis did not say whether it was let go: nothing was sent, but a worker may take it up */
+    TRIAL_UNSURE,
+    TRIAL_DONE, /* the order exists */
+    TRIAL_DEAD, /* it was not created, or nobody knows: `reason`, `dead_id` */
 };
 
 struct trial {
@@ -32,7 +33,7 @@ struct trial {
     enum trial_end end;
     bool settled; /* Redis has taken it */
     char entry[4096];
-    char why[160];  /* TRIAL_STOOD without an entry: what the account's gate says */
+    char why[160]; /* TRIAL_STOOD without an entry: what the account's gate says */
     char reason[32], dead_id[64];
 };
 

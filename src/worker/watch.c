@@ -38,13 +38,13 @@ static void count_file(void *arg, const char *path) {
 }
 
 static bool has_redis_files(const struct config *c) {
-    return c->redis_password_file != NULL || c->redis_sentinel_password_file != NULL || c->redis.tls_ca != NULL ||
-           c->redis.tls_cert != NULL;
+    return c->redis_password_file != NULL || c->redis_sentinel_password_file != NULL ||
+           c->redis.tls_ca != NULL || c->redis.tls_cert != NULL;
 }
 
 static void mix_redis_files(uint64_t *h, const struct config *c) {
-    const char *const paths[] = {c->redis_password_file, c->redis_sentinel_password_file, c->redis.tls_ca, c->redis.tls_cert,
-                                 c->redis.tls_key};
+    const char *const paths[] = {c->redis_password_file, c->redis_sentinel_password_file, c->redis.tls_ca,
+                                 c->redis.tls_cert, c->redis.tls_key};
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
         if (paths[i] != NULL)
             mix_file(h, paths[i]);

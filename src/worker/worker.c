@@ -71,8 +71,7 @@ void worker_turn(struct worker *w) {
         else if (lane->bundles.awaited == 0) /* what it brings goes along */
             lane_flush(lane);
         lane->gathers = false;
-        if (lane->claim_lost && !lane->orphans_out && !lane->claim_out && lane->leased &&
-            lane_is_up(lane))
+        if (lane->claim_lost && !lane->orphans_out && !lane->claim_out && lane->leased && lane_is_up(lane))
             lane_give_back_orphans(lane);
         lane_block_if_idle(lane);
     }
@@ -93,7 +92,8 @@ static void tell_stall(struct worker *w) {
         return;
     log_u64(&l, "ms", gap + every);
     log_u64(&l, "lease_ms", w->boot->lease_ms);
-    log_str(&l, "message", "nothing ran for longer than the lease: nothing is begun or sent until it is renewed");
+    log_str(&l, "message",
+            "nothing ran for longer than the lease: nothing is begun or sent until it is renewed");
     log_end(&l);
 }
 
@@ -140,7 +140,8 @@ void worker_became_ready(struct worker *w) {
 static void start_failed(struct worker *w, const char *reason) {
     bool refused = strstr(reason, "NOAUTH") != NULL || strstr(reason, "WRONGPASS") != NULL ||
                    strstr(reason, "NOPERM") != NULL || strstr(reason, "invalid password") != NULL;
-    log_msg(LOG_ERROR, refused ? "redis_refused" : "redis_unreachable", "Redis: %s", reason != NULL ? reason : "no reason given");
+    log_msg(LOG_ERROR, refused ? "redis_refused" : "redis_unreachable", "Redis: %s",
+            reason != NULL ? reason : "no reason given");
     w->exit_code = refused ? 1 : 3;
     w->mode = WORKER_STOPPED;
     worker_close(w);
@@ -197,7 +198,8 @@ static int worker_init(struct worker *w, struct err *err) {
     w->redis = redis_router_new(w->loop, &w->redis_options, &w->rng, on_redis_state, w, err);
     if (w->http == NULL || w->redis == NULL)
         return -1;
-    if (w->boot->trace_endpoint != NULL && w->trial == NULL && (w->tracer = tracer_new(w->loop, w->boot, w->id, err)) == NULL)
+    if (w->boot->trace_endpoint != NULL && w->trial == NULL &&
+        (w->tracer = tracer_new(w->loop, w->boot, w->id, err)) == NULL)
         return -1;
     w->caller = queue_caller_new(w->redis);
     w->lanes = calloc(w->config->queue_count, sizeof(struct lane *));
@@ -220,8 +222,9 @@ struct worker *worker_new(uv_loop_t *loop, struct config *config, bool wait_for_
     return worker_new_for(loop, config, NULL, wait_for_redis, stopped, arg, err);
 }
 
-struct worker *worker_new_for(uv_loop_t *loop, struct config *config, struct trial *trial, bool wait_for_redis,
-                              void (*stopped)(void *arg, int exit_code), void *arg, struct err *err) {
+struct worker *worker_new_for(uv_loop_t *loop, struct config *config, struct trial *trial,
+                              bool wait_for_redis, void (*stopped)(void *arg, int exit_code), void *arg,
+                              struct err *err) {
     struct worker *w = calloc(1, sizeof(*w));
     if (w == NULL || rng_seed_os(&w->rng) < 0) {
         free(w);

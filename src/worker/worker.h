@@ -13,13 +13,14 @@
 #include "worker/bundles.h"
 #include "worker/controls.h"
 #include "worker/grant.h"
+#include "worker/log.h"
 #include "worker/stats.h"
 #include "worker/trial.h"
 
-#define CLAIM_BYTES    (4u << 20)
-#define SERVERS_MAX    64    /* Redis servers that are remembered as checked */
-#define AHEAD_LEAST    8     /* fewer results are quicker pushed by the script */
-#define AHEAD_BEGINS   16    /* and fewer that begin quicker written by it */
+#define CLAIM_BYTES  (4u << 20)
+#define SERVERS_MAX  64 /* Redis servers that are remembered as checked */
+#define AHEAD_LEAST  8  /* fewer results are quicker pushed by the script */
+#define AHEAD_BEGINS 16 /* and fewer that begin quicker written by it */
 
 enum worker_mode {
     WORKER_STARTING, /* no lease yet */
@@ -38,20 +39,20 @@ struct port {
     const struct account *account;
     struct http_target *create;
     struct grant *grant; /* of an account with OAuth2; NULL: none */
-    bool plain; /* nothing but an order's bytes differs from request to request */
-    struct buf limits; /* packed, as scripts take them */
-    uint32_t active; /* orders of this lane that are BEGINNING or SENDING */
-    uint64_t stir_ns, took_ns; /* boot clock: last answer, or since when it has something active; how long the last took */
-    struct port *older, *newer; /* share.c: those that had work lately and have nothing active, by when that ended */
+    bool plain;          /* nothing but an order's bytes differs from request to request */
+    struct buf limits;   /* packed, as scripts take them */
+    uint32_t active;     /* orders of this lane that are BEGINNING or SENDING */
+    /* boot clock: last answer, or since when it has something active; how long the last took */
+    uint64_t stir_ns, took_ns;
+    /* share.c: those that had work lately and have nothing active, by when that ended */
+    struct port *older, *newer;
     uint64_t idle_ns;
     bool listed;
     uint64_t created_number; /* the highest number of a claim whose order was created */
-    bool current;    /* one of the lane's ports; false: a reload has replaced it */
+    bool current;            /* one of the lane's ports; false: a reload has replaced it */
     struct port_stats stats;
     struct port_controls controls;
 };
-
-enum lane_closed { LANE_OPEN, LANE_PAUSED, LANE_FULL };
 
 struct order_list {
     struct order *first, *last;
@@ -69,58 +70,59 @@ struct lane {
     bool blocker_leaves;          /* to be closed once no pick-up is under way on it */
     uint32_t blocker_failures;    /* attempts in a row that did not come up */
     uint64_t blocker_not_before_ns;
-    uint32_t poll_ms;             /* the pause before the next such question; 0: the last one found jobs */
-    uint64_t poll_at_ns;          /* when it is due; 0: none is, as one is under way or it may block */
-    bool info_stale;              /* the next beat says anew what the worker says of itself */
-    bool blocker_lost;    /* a pick-up was unanswered when its connection went: Redis may still serve it */
-    struct port **ports;  /* sorted by account name */
+    uint32_t poll_ms;    /* the pause before the next such question; 0: the last one found jobs */
+    uint64_t poll_at_ns; /* when it is due; 0: none is, as one is under way or it may block */
+    bool info_stale;     /* the next beat says anew what the worker says of itself */
+    bool blocker_lost;   /* a pick-up was unanswered when its connection went: Redis may still serve it */
+    struct port **ports; /* sorted by account name */
     struct port *default_port;
     uint32_t port_count;
     struct port *idle_first, *idle_last; /* share.c */
     uint32_t idle_recent;
-    uint64_t full_look_ns; /* while all slots are taken: when the queue is looked through next; 0: they are not */
+    /* while all slots are taken: when the queue is looked through next; 0: they are not */
+    uint64_t full_look_ns;
 
     struct order_list orders[ORDER_STATES];
     struct order *pool;
     uint32_t pooled;
 
-    struct batch *begin, *settle;          /* being filled; NULL: none */
-    struct batch *resend, *resend_last;    /* unanswered or refused; sent again in order */
+    struct batch *begin, *settle;       /* being filled; NULL: none */
+    struct batch *resend, *resend_last; /* unanswered or refused; sent again in order */
     struct batch *spare;
     struct turn_call *spare_calls;
-    uint32_t turns_out;  /* calls of turn.lua under way */
-    uint32_t turns_open; /* of these, those whose own reply is still to come (WAIT's comes behind it) */
-    bool gathers;        /* the next turn waits for one more look at the sockets */
-    bool may_exec;       /* this connection takes transactions: turns may go ahead (ahead.c) */
-    uint32_t ahead_not;  /* so many turns don't, after one that was not as calm as it seemed */
-    uint64_t turn_number;   /* the last that was sent; pick-ups have one, too (fence.lua) */
-    uint64_t turn_answered; /* the last that was answered */
+    uint32_t turns_out;      /* calls of turn.lua under way */
+    uint32_t turns_open;     /* of these, those whose own reply is still to come (WAIT's comes behind it) */
+    bool gathers;            /* the next turn waits for one more look at the sockets */
+    bool may_exec;           /* this connection takes transactions: turns may go ahead (ahead.c) */
+    uint32_t ahead_not;      /* so many turns don't, after one that was not as calm as it seemed */
+    uint64_t turn_number;    /* the last that was sent; pick-ups have one, too (fence.lua) */
+    uint64_t turn_answered;  /* the last that was answered */
     char limits_version[24]; /* of the limits in Redis, when ours were told; empty: not known */
 
-    bool up;                   /* its node was there in the last turn */
-    bool leased;               /* Redis knows us */
-    uint64_t lease_until_ns;   /* boot clock; nothing may be sent after it */
-    uint32_t lease_epoch;      /* one more each time that others may have recovered what we held */
+    bool up;                 /* its node was there in the last turn */
+    bool leased;             /* Redis knows us */
+    uint64_t lease_until_ns; /* boot clock; nothing may be sent after it */
+    uint32_t lease_epoch;    /* one more each time that others may have recovered what we held */
     uint64_t beat_sent_ns;
-    int64_t redis_ms;          /* Redis's clock, as it was last told; 0: not yet */
+    int64_t redis_ms; /* Redis's clock, as it was last told; 0: not yet */
     uint32_t beats;
     bool registered, beat_out; /* Redis knew us at some time */
-    enum eviction eviction; /* what its Redis does when it is full */
+    enum eviction eviction;    /* what its Redis does when it is full */
     bool recovering;
 
-    bool claim_out;            /* a claim is unanswered */
-    bool picking;              /* it is of one job, which has an order */
-    uint32_t claim_n;          /* how many it asked for */
-    bool more;                 /* the last claim got all it asked for: there is more work */
-    bool claim_lost;           /* a claim's reply was lost: look for orphans */
+    bool claim_out;   /* a claim is unanswered */
+    bool picking;     /* it is of one job, which has an order */
+    uint32_t claim_n; /* how many it asked for */
+    bool more;        /* the last claim got all it asked for: there is more work */
+    bool claim_lost;  /* a claim's reply was lost: look for orphans */
     bool orphans_out;
-    uint64_t highest_token;    /* of the claims that this worker was told of */
-    size_t longest;            /* record of the last claim that gave any; 0: none yet */
-    bool blocking;             /* BLMOVE is armed */
-    uint64_t armed_ns;         /* since when */
-    bool look_now;             /* there may be work */
-    uint64_t look_at_ns;       /* 0: nothing known to come */
-    bool stirs;                /* something is due soon: the next turn is hardly a calm one (calm.lua) */
+    uint64_t highest_token;       /* of the claims that this worker was told of */
+    size_t longest;               /* record of the last claim that gave any; 0: none yet */
+    bool blocking;                /* BLMOVE is armed */
+    uint64_t armed_ns;            /* since when */
+    bool look_now;                /* there may be work */
+    uint64_t look_at_ns;          /* 0: nothing known to come */
+    bool stirs;                   /* something is due soon: the next turn is hardly a calm one (calm.lua) */
     uint64_t claim_not_before_ns; /* after an error */
     uint64_t resend_at_ns;
     uint32_t failures;         /* consecutive error replies */
@@ -129,9 +131,9 @@ struct lane {
     uint32_t replica_failures; /* consecutive begins that too few replicas knew of */
     enum lane_closed closed;   /* why nothing may be claimed */
     uint64_t closed_logged_ns;
-    uint32_t asides;           /* unanswered calls that nothing else waits for: limits, reopen */
-    uint32_t lost_begins;      /* of the batch being read */
-    bool retiring;             /* its queue is gone from the configuration */
+    uint32_t asides;      /* unanswered calls that nothing else waits for: limits, reopen */
+    uint32_t lost_begins; /* of the batch being read */
+    bool retiring;        /* its queue is gone from the configuration */
     bool leaving;
     bool left;
     struct bundles bundles;
@@ -141,8 +143,8 @@ struct lane {
 
 struct worker {
     uv_loop_t *loop;
-    struct config *config; /* queues and accounts; replaced by a reload */
-    struct config *boot;   /* as started: [redis], name, lease, max_inflight */
+    struct config *config;              /* queues and accounts; replaced by a reload */
+    struct config *boot;                /* as started: [redis], name, lease, max_inflight */
     struct redis_options redis_options; /* boot's, with the passwords and TLS files of … */
     struct config *redis_config;        /* … the last that was read */
     struct rng rng;
@@ -154,7 +156,7 @@ struct worker {
     struct tracer *tracer; /* or NULL */
     struct lane **lanes;
     uint32_t lane_count;
-    uint32_t active; /* over all lanes: BEGINNING and SENDING */
+    uint32_t active;       /* over all lanes: BEGINNING and SENDING */
     uint32_t bundle_least; /* jobs that are worth a bundle */
     uint32_t bundle_most;  /* bundles of a lane at a time, up to BUNDLES - 1 */
     uint32_t ahead_least;  /* settlements that are worth a transaction */
@@ -162,19 +164,19 @@ struct worker {
     bool rights_unchecked; /* the simulation's connections are none on which commands come in order */
 
     uv_prepare_t turn;
-    uv_timer_t wake;  /* the next moment that something is due */
+    uv_timer_t wake; /* the next moment that something is due */
     uv_timer_t beat;
     uv_timer_t drain;
     uv_timer_t watch;
-    struct spool *spool;    /* what earlier workers left to settle; NULL: nothing */
-    bool ending;            /* nothing is under way any more; Redis has a moment left */
-    bool spool_wanted;      /* the end came before Redis had taken everything */
-    struct reload *reload;  /* under way; NULL: none */
-    bool reload_again;      /* asked for meanwhile */
-    bool queue_returned;    /* a queue is configured again whose lane is still leaving */
-    struct trial *trial;    /* one order is all it does; NULL: a worker as any */
+    struct spool *spool;   /* what earlier workers left to settle; NULL: nothing */
+    bool ending;           /* nothing is under way any more; Redis has a moment left */
+    bool spool_wanted;     /* the end came before Redis had taken everything */
+    struct reload *reload; /* under way; NULL: none */
+    bool reload_again;     /* asked for meanwhile */
+    bool queue_returned;   /* a queue is configured again whose lane is still leaving */
+    struct trial *trial;   /* one order is all it does; NULL: a worker as any */
     bool trial_begun;
-    uint64_t secrets_seen;  /* fingerprint of the secret files */
+    uint64_t secrets_seen; /* fingerprint of the secret files */
     bool secrets_checking;
     uint32_t open_handles;
     uint64_t wake_at_ns;
@@ -182,13 +184,13 @@ struct worker {
 
     uint64_t error_logged_ns, errors_unlogged;
     uint64_t lost_logged_ns, lost_unlogged; /* orders */
-    uint64_t replicas_logged_ns; /* 0: enough answer */
-    bool replicas_waiting;       /* a begin's WAIT is unanswered */
-    char redis_words[200]; /* of the last error reply, for people */
+    uint64_t replicas_logged_ns;            /* 0: enough answer */
+    bool replicas_waiting;                  /* a begin's WAIT is unanswered */
+    char redis_words[200];                  /* of the last error reply, for people */
     bool ready_logged, redis_was_up, redis_is_down;
     char server_ids[SERVERS_MAX][41]; /* run ids of the Redis servers that were checked */
     unsigned servers_seen;
-    uint32_t pickups, pickups_most; /* connections of lanes' own, and how many there may be */
+    uint32_t pickups, pickups_most;  /* connections of lanes' own, and how many there may be */
     struct redis_stats pickups_gone; /* of those that were closed */
     uint64_t pickups_logged_ns;
     uint64_t started_unix_ms;
@@ -213,8 +215,8 @@ struct order *order_get(struct lane *lane);
 void order_move(struct order *o, enum order_state to); /* the one mover; ORDER_FREE gives it back */
 void order_discard(struct order *o); /* CLAIMED, and never mind: Redis knows no claim of it */
 void order_drop(struct order *o);
-uint32_t lane_active(const struct lane *lane);  /* CLAIMED, BEGINNING and SENDING */
-uint32_t lane_held(const struct lane *lane);    /* everything */
+uint32_t lane_active(const struct lane *lane); /* CLAIMED, BEGINNING and SENDING */
+uint32_t lane_held(const struct lane *lane);   /* everything */
 void lane_free_pool(struct lane *lane);
 
 /* ports.c: the accounts of a lane */
@@ -238,7 +240,8 @@ void lane_barred_by(const struct lane *lane, char *out, size_t size);
 bool pickup_blocks(const struct lane *lane); /* it has one, and may block on it */
 void pickup_close(struct lane *lane);        /* nothing is under way on it; none is fine */
 void pickups_open(struct worker *w);         /* those that are missing, as far as may be */
-void pickups_anew(struct worker *w);         /* at the start and after a reload: what was given up is tried again */
+/* at the start and after a reload: what was given up is tried again */
+void pickups_anew(struct worker *w);
 void pickups_beat(struct worker *w);
 void pickup_poll(struct lane *lane, uint64_t now_ns); /* sets when to ask next */
 uint32_t worker_connections(const struct worker *w);  /* to Redis, that are up */
@@ -260,7 +263,8 @@ uint32_t lane_claim_due(struct lane *lane, uint64_t now_ns);
 bool claim_refused(const redisReply *claimed);
 void claim_status(struct lane *lane, const redisReply *claimed);
 void claim_answered(struct lane *lane, const redisReply *claimed);
-void claim_unanswered(struct lane *lane, bool refused, const char *error); /* refused: with an error reply */
+/* refused: with an error reply */
+void claim_unanswered(struct lane *lane, bool refused, const char *error);
 void lane_block_if_idle(struct lane *lane);
 void lane_refuses_no_more(struct lane *lane); /* Redis did what it was asked */
 void lane_untake(struct lane *lane);
@@ -282,8 +286,9 @@ struct answer { /* begin.lua's, to one job */
     struct span text; /* or absent */
 };
 void dispatch_one(struct order *o, const struct answer *answer);
-struct order *dispatch_waiting(const struct port *port); /* one that waits for the account's token; NULL: none does */
-void dispatch_again(struct order *o);    /* the token is there */
+/* one that waits for the account's token; NULL: none does */
+struct order *dispatch_waiting(const struct port *port);
+void dispatch_again(struct order *o);                                         /* the token is there */
 void dispatch_no_token(struct order *o, uint64_t pause_ms, const char *code); /* 0: the account is held */
 void dispatch_held(struct order *o, bool may_go); /* begun, and replicas have answered */
 void dispatch_cancel_all(struct lane *lane);
@@ -292,12 +297,12 @@ void dispatch_hand_back_begun(struct lane *lane); /* at the end: begins that wer
 /* settle.c: decisions become settlements */
 struct settle_context {
     const struct decision *decision;
-    const struct outcome *outcome;  /* or NULL */
-    struct span ledger_entry;       /* or absent */
-    const struct faults *faults;    /* or NULL */
-    struct span answer;             /* what came; for the history */
-    uint64_t ms;                    /* how long the attempt took */
-    bool attempt, control;          /* put it into the history; as a control */
+    const struct outcome *outcome; /* or NULL */
+    struct span ledger_entry;      /* or absent */
+    const struct faults *faults;   /* or NULL */
+    struct span answer;            /* what came; for the history */
+    uint64_t ms;                   /* how long the attempt took */
+    bool attempt, control;         /* put it into the history; as a control */
 };
 void settle(struct order *o, const struct settle_context *c);
 void settle_back(struct lane *lane, struct span token, struct span begun);
@@ -308,23 +313,25 @@ struct batch *lane_batch(struct lane *lane, enum batch_kind kind);
 /* Sends what came up and claims what is due, unless a turn is unanswered: its reply does it then. */
 void lane_flush(struct lane *lane);
 void lane_go_on(struct lane *lane); /* a reply was read: now, or after one more look at the sockets */
-void lane_send_claim(struct lane *lane, uint32_t n); /* now; 0 only gives back what a blocking pick-up took */
+/* now; 0 only gives back what a blocking pick-up took */
+void lane_send_claim(struct lane *lane, uint32_t n);
 void lane_free_calls(struct lane *lane);
-uint64_t lane_next_turn(struct lane *lane);                  /* the number of the next turn or pick-up */
+uint64_t lane_next_turn(struct lane *lane); /* the number of the next turn or pick-up */
 void lane_turn_answered(struct lane *lane, uint64_t number);
 void lane_resend(struct lane *lane, uint64_t now_ns);
 void lane_unanswered(struct lane *lane, struct batch *b);
 void batch_done(struct lane *lane, struct batch *b);
 
 /* ahead.c: turns whose results go ahead of them */
-void lane_ask_exec(struct lane *lane); /* the node has come: does it take transactions? */
+void lane_ask_exec(struct lane *lane);                    /* the node has come: does it take transactions? */
 void turn_go_ahead(struct lane *lane, struct turn *turn); /* if it is worth it, and may */
 /* The answer to one: `reply` is the script's then. TURN_RAN, TURN_AGAIN; or what counts as no answer, or as an error. */
-enum turn_ahead ahead_answered(struct lane *lane, const struct turn *turn, const redisReply **reply, const char **error);
+enum turn_ahead ahead_answered(struct lane *lane, const struct turn *turn, const redisReply **reply,
+                               const char **error);
 
 /* replicas.c: nothing leaves before enough replicas know */
 bool replicas_wanted(const struct lane *lane, const struct batch *b); /* the batch has orders to send */
-bool replicas_may_begin(const struct lane *lane); /* no other batch waits */
+bool replicas_may_begin(const struct lane *lane);                     /* no other batch waits */
 /* The batch waits from now on; the caller sets `waited`, which calls replicas_answered. */
 struct redis_wait replicas_wait(struct lane *lane, struct batch *b);
 void replicas_answered(struct lane *lane, struct batch *b, long long replicas);
@@ -348,24 +355,13 @@ void lane_send_limits(struct lane *lane);
 void lane_reopen(struct lane *lane, const struct config *old);
 
 /* trial.c: one order, outside the queue */
-void trial_begin(struct worker *w);               /* the lane is leased; from the second time on nothing */
-void trial_not_picked(struct order *o);           /* pick.lua did nothing */
-void trial_unanswered(struct worker *w);          /* nobody knows what it did */
-bool trial_waits_for_replicas(struct order *o, enum claim_state claim); /* true: goes when they have answered */
-void trial_decide(struct order *o, const struct outcome *outcome, struct decision *d); /* what a worker would do later ends now */
-
-/* log lines of the life of a job */
-void log_attempt(const struct order *o, const struct outcome *outcome, const struct decision *d, uint64_t ms);
-/* The places that lenient validation let pass; no value. */
-void log_warnings(const struct order *o);
-void log_waits(const struct order *o); /* refused as all of its account's are: not dead, it waits */
-/* At most one line a second and event; the number left out goes into the next. */
-void log_lost(const struct lane *lane, const char *what, uint32_t count);
-void log_redis_error(struct lane *lane, const char *what, const char *error);
-/* What settlements of ours did to accounts: triples as settle.lua ends its part of the reply with. */
-void log_turns(const struct lane *lane, const redisReply *r, size_t from);
-/* The lane is closed for claims, still closed, or open again. */
-void log_closed(struct lane *lane, enum lane_closed closed);
+void trial_begin(struct worker *w);      /* the lane is leased; from the second time on nothing */
+void trial_not_picked(struct order *o);  /* pick.lua did nothing */
+void trial_unanswered(struct worker *w); /* nobody knows what it did */
+/* true: goes when they have answered */
+bool trial_waits_for_replicas(struct order *o, enum claim_state claim);
+/* what a worker would do later ends now */
+void trial_decide(struct order *o, const struct outcome *outcome, struct decision *d);
 
 /* eviction.c: asks; the answer goes into lane->eviction */
 void lane_check_eviction(struct lane *lane);
@@ -379,8 +375,9 @@ void tell_draining(const struct worker *w);
 struct worker *worker_new(uv_loop_t *loop, struct config *config, bool wait_for_redis,
                           void (*stopped)(void *arg, int exit_code), void *arg, struct err *err);
 /* The same; for one order only where `trial` is not NULL. */
-struct worker *worker_new_for(uv_loop_t *loop, struct config *config, struct trial *trial, bool wait_for_redis,
-                              void (*stopped)(void *arg, int exit_code), void *arg, struct err *err);
+struct worker *worker_new_for(uv_loop_t *loop, struct config *config, struct trial *trial,
+                              bool wait_for_redis, void (*stopped)(void *arg, int exit_code), void *arg,
+                              struct err *err);
 void worker_free(struct worker *w);
 void worker_drain(struct worker *w); /* TERM */
 void worker_quiet(struct worker *w); /* USR1 */
@@ -389,7 +386,7 @@ void worker_resume(struct worker *w);
 void worker_reload(struct worker *w, const char *why);
 void worker_watch_secrets(struct worker *w);
 void worker_check_secrets(struct worker *w); /* now */
-void worker_dump(const struct worker *w); /* USR2 */
+void worker_dump(const struct worker *w);    /* USR2 */
 void worker_turn(struct worker *w);
 void worker_became_ready(struct worker *w);
 void worker_check_retired(struct worker *w);

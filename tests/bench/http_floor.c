@@ -71,8 +71,7 @@ static void dray_start(const char *url) {
     struct err err = {""};
     pool = http_pool_new(&loop, inflight, &err);
     if (pool != NULL)
-        target = http_target_new(
-            pool, &(struct http_target_options){.method = HTTP_POST, .url = url}, &err);
+        target = http_target_new(pool, &(struct http_target_options){.method = HTTP_POST, .url = url}, &err);
     if (target == NULL) {
         fprintf(stderr, "%s\n", err.text);
         exit(1);
@@ -146,8 +145,7 @@ static int bare_event(CURL *easy, curl_socket_t fd, int what, void *multi, void 
         s->poll.data = s;
     }
     s->active = true;
-    bare_watch(s, ((what & CURL_POLL_IN) ? UV_READABLE : 0) |
-                      ((what & CURL_POLL_OUT) ? UV_WRITABLE : 0));
+    bare_watch(s, ((what & CURL_POLL_IN) ? UV_READABLE : 0) | ((what & CURL_POLL_OUT) ? UV_WRITABLE : 0));
     return 0;
 }
 
@@ -291,7 +289,7 @@ int main(int argc, char **argv) {
     wall = uv_hrtime() - wall;
     unsigned long n = done - first;
     printf("%s\t%lu ns CPU/request\t%.0f requests/s\t%ld bytes/in flight\t%lu failed\n", argv[1],
-           (unsigned long)(cpu / n), (double)n * 1e9 / (double)wall,
-           (rss_bytes() - rss) / (long)inflight, failed);
+           (unsigned long)(cpu / n), (double)n * 1e9 / (double)wall, (rss_bytes() - rss) / (long)inflight,
+           failed);
     return failed > 0;
 }

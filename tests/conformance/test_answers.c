@@ -77,8 +77,8 @@ static void rig_open(struct rig *r, const struct provider *p) {
     json_init(&r->doc, UINT32_MAX);
     buf_init(&r->scratch, 1 << 20);
     faults_init(&r->faults);
-    assert_int_equal(envelope_parse(&r->envelope, &r->job, span_str(r->text), find_account, NULL,
-                                    "{orders}", &r->scratch, &r->faults, NULL, &account),
+    assert_int_equal(envelope_parse(&r->envelope, &r->job, span_str(r->text), find_account, NULL, "{orders}",
+                                    &r->scratch, &r->faults, NULL, &account),
                      0);
 }
 
@@ -209,16 +209,16 @@ static const struct {
     enum verdict verdict;
     int marks;
 } rows[] = {
-    {0, 0, VERDICT_UNKNOWN, 0},      {100, 103, VERDICT_UNKNOWN, 0},  {300, 306, VERDICT_UNKNOWN, 0},
-    {307, 308, VERDICT_REJECTED, 0}, {309, 399, VERDICT_UNKNOWN, 0},  {400, 400, VERDICT_REJECTED, 0},
-    {401, 401, VERDICT_HOLD, 0},     {402, 402, VERDICT_REJECTED, 0}, {403, 403, VERDICT_HOLD, 0},
-    {404, 404, VERDICT_RETRY, 0},    {405, 406, VERDICT_REJECTED, 0}, {407, 407, VERDICT_HOLD, 0},
-    {408, 408, VERDICT_UNKNOWN, 0},  {409, 409, VERDICT_LOOKUP, 0},   {410, 420, VERDICT_REJECTED, 0},
-    {421, 421, VERDICT_RETRY, FREE}, {422, 424, VERDICT_REJECTED, 0}, {425, 425, VERDICT_RETRY, 0},
-    {426, 428, VERDICT_REJECTED, 0}, {429, 429, VERDICT_PAUSE, FREE}, {430, 498, VERDICT_REJECTED, 0},
+    {0, 0, VERDICT_UNKNOWN, 0},      {100, 103, VERDICT_UNKNOWN, 0},   {300, 306, VERDICT_UNKNOWN, 0},
+    {307, 308, VERDICT_REJECTED, 0}, {309, 399, VERDICT_UNKNOWN, 0},   {400, 400, VERDICT_REJECTED, 0},
+    {401, 401, VERDICT_HOLD, 0},     {402, 402, VERDICT_REJECTED, 0},  {403, 403, VERDICT_HOLD, 0},
+    {404, 404, VERDICT_RETRY, 0},    {405, 406, VERDICT_REJECTED, 0},  {407, 407, VERDICT_HOLD, 0},
+    {408, 408, VERDICT_UNKNOWN, 0},  {409, 409, VERDICT_LOOKUP, 0},    {410, 420, VERDICT_REJECTED, 0},
+    {421, 421, VERDICT_RETRY, FREE}, {422, 424, VERDICT_REJECTED, 0},  {425, 425, VERDICT_RETRY, 0},
+    {426, 428, VERDICT_REJECTED, 0}, {429, 429, VERDICT_PAUSE, FREE},  {430, 498, VERDICT_REJECTED, 0},
     {499, 502, VERDICT_UNKNOWN, 0},  {503, 503, VERDICT_RETRY, EXACT}, {504, 510, VERDICT_UNKNOWN, 0},
-    {511, 511, VERDICT_RETRY, FREE}, {512, 520, VERDICT_UNKNOWN, 0},  {521, 523, VERDICT_RETRY, FREE},
-    {524, 524, VERDICT_UNKNOWN, 0},  {525, 526, VERDICT_RETRY, FREE}, {527, 600, VERDICT_UNKNOWN, 0},
+    {511, 511, VERDICT_RETRY, FREE}, {512, 520, VERDICT_UNKNOWN, 0},   {521, 523, VERDICT_RETRY, FREE},
+    {524, 524, VERDICT_UNKNOWN, 0},  {525, 526, VERDICT_RETRY, FREE},  {527, 600, VERDICT_UNKNOWN, 0},
 };
 
 static void check_statuses(struct rig *r) {
@@ -232,7 +232,8 @@ static void check_statuses(struct rig *r) {
                     fail_msg("%s: HTTP %ld is %s", r->account.provider->name, status,
                              verdict_name(r->out.verdict));
                 if (r->out.free != ((rows[i].marks & FREE) != 0))
-                    fail_msg("%s: HTTP %ld burns an attempt: %d", r->account.provider->name, status, !r->out.free);
+                    fail_msg("%s: HTTP %ld burns an attempt: %d", r->account.provider->name, status,
+                             !r->out.free);
             }
 }
 
@@ -271,8 +272,7 @@ static void check_credentials(struct rig *r) {
     assert_string_equal(spec.options.headers[0], "Accept: application/json");
     target_spec_deinit(&spec);
     const char *bad_urls[] = {
-        "ftp://x", "https://", "https://u:SECRET@h/", "https://h/?SECRET", "https://h/\nSECRET: 1",
-        "h"};
+        "ftp://x", "https://", "https://u:SECRET@h/", "https://h/?SECRET", "https://h/\nSECRET: 1", "h"};
     for (size_t i = 0; i < sizeof(bad_urls) / sizeof(bad_urls[0]); i++) {
         r->account.base_url = bad_urls[i];
         assert_int_equal(target_spec_init(&spec, &r->account, HTTP_POST, NULL, &err), -1);
@@ -319,8 +319,7 @@ static void check_lookup_noise(struct rig *r) {
     for (size_t i = 0; i < sizeof(noise) / sizeof(noise[0]); i++) {
         struct lookup_cursor cursor = {.window_to_ms = NOW};
         memset(&r->out, 0xa5, sizeof(r->out));
-        bool more =
-            classify_lookup(&r->account, &r->envelope, &noise[i], NOW, &r->doc, &cursor, &r->out);
+        bool more = classify_lookup(&r->account, &r->envelope, &noise[i], NOW, &r->doc, &cursor, &r->out);
         assert_false(more);
         enum verdict v = r->out.verdict;
         if (v != VERDICT_RETRY && v != VERDICT_UNKNOWN && v != VERDICT_HOLD && v != VERDICT_PAUSE)
@@ -329,10 +328,10 @@ static void check_lookup_noise(struct rig *r) {
     }
 }
 
-#define EVERY(name, check)                                                                         \
-    static void name(void **state) {                                                               \
-        (void)state;                                                                               \
-        for_every_provider(check);                                                                 \
+#define EVERY(name, check)                                                                                   \
+    static void name(void **state) {                                                                         \
+        (void)state;                                                                                         \
+        for_every_provider(check);                                                                           \
     }
 EVERY(test_the_seeds_success_is_created, check_success)
 EVERY(test_ids_keep_their_digits, check_digits)

@@ -38,15 +38,14 @@ static cJSON *resolve(cJSON *job, const char *path) {
     return at;
 }
 
-static void each_row(const struct provider *p, const struct field *rows, uint32_t count,
-                     const char *parent, spot_fn check) {
+static void each_row(const struct provider *p, const struct field *rows, uint32_t count, const char *parent,
+                     spot_fn check) {
     for (uint32_t i = 0; i < count; i++) {
         struct spot spot = {.p = p, .row = &rows[i], .parent = parent};
         char inside[sizeof(spot.path) + 8];
         snprintf(spot.path, sizeof(spot.path), "%s.%s", parent, rows[i].name);
         check(&spot);
-        snprintf(inside, sizeof(inside), "%s%s", spot.path,
-                 rows[i].type == FIELD_ARRAY ? "[0]" : "");
+        snprintf(inside, sizeof(inside), "%s%s", spot.path, rows[i].type == FIELD_ARRAY ? "[0]" : "");
         if (rows[i].members != NULL)
             each_row(p, rows[i].members, rows[i].member_count, inside, check);
     }
@@ -159,8 +158,7 @@ static void check_elements(const struct spot *spot) {
     cJSON_AddItemToArray(array, cJSON_CreateNumber(3));
     snprintf(path, sizeof(path), "%s[0]", spot->path);
     cJSON *faults = faults_with(spot, array);
-    assert_one_fault(faults, path,
-                     spot->row->members != NULL ? "must be an object" : "must be a string");
+    assert_one_fault(faults, path, spot->row->members != NULL ? "must be an object" : "must be a string");
     cJSON_Delete(faults);
 }
 
@@ -274,8 +272,18 @@ static void check_twice(const struct spot *spot) {
 }
 
 static void check_trimmed(const struct spot *spot) {
-    static const char *const texts[] = {" a", "a ", "a\n", "\ta", "a\xc2\xa0", "\xe3\x80\x80" "a", "a\xe2\x80\x8b",
-                                        "\xef\xbb\xbf" "a", "a\xe2\x80\xa9", " "};
+    static const char *const texts[] = {" a",
+                                        "a ",
+                                        "a\n",
+                                        "\ta",
+                                        "a\xc2\xa0",
+                                        "\xe3\x80\x80"
+                                        "a",
+                                        "a\xe2\x80\x8b",
+                                        "\xef\xbb\xbf"
+                                        "a",
+                                        "a\xe2\x80\xa9",
+                                        " "};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         if ((spot->row->flags & FIELD_TRIMMED) != 0)
             expect_fault(spot, cJSON_CreateString(texts[i]), "white space");
@@ -291,8 +299,8 @@ static void check_both(const struct spot *spot) {
     static const struct {
         const char *first, *second;
         bool fault;
-    } cases[] = {{"\"a\"", "\"b\"", true},    {"\"a\"", "\"a \"", true},  {"\"a\"", "\"\\u0061\"", false},
-                 {"\"a\"", "null", false},   {"null", "\"a\"", false}, {"\"a\"", "\"\"", false}};
+    } cases[] = {{"\"a\"", "\"b\"", true}, {"\"a\"", "\"a \"", true}, {"\"a\"", "\"\\u0061\"", false},
+                 {"\"a\"", "null", false}, {"null", "\"a\"", false},  {"\"a\"", "\"\"", false}};
     if ((spot->row->flags & FIELD_BOTH_OK) == 0)
         return;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -351,10 +359,10 @@ static void check_table(const struct spot *spot) {
     }
 }
 
-#define EVERY(name, check)                                                                         \
-    static void name(void **state) {                                                               \
-        (void)state;                                                                               \
-        for_every_field(check);                                                                    \
+#define EVERY(name, check)                                                                                   \
+    static void name(void **state) {                                                                         \
+        (void)state;                                                                                         \
+        for_every_field(check);                                                                              \
     }
 EVERY(test_a_missing_field_is_one_fault_if_required, check_missing)
 EVERY(test_null_is_allowed_only_where_absence_is, check_null)

@@ -22,20 +22,15 @@ static void check_outcome(const struct outcome *out, struct span body) {
         CHECK(*c > ' ' && *c <= '~');
     CHECK(out->id_count <= OUTCOME_MAX_IDS);
     for (uint32_t i = 0; i < out->id_count; i++)
-        CHECK(out->ids[i].ptr >= body.ptr &&
-              out->ids[i].ptr + out->ids[i].len <= body.ptr + body.len);
+        CHECK(out->ids[i].ptr >= body.ptr && out->ids[i].ptr + out->ids[i].len <= body.ptr + body.len);
     CHECK(out->order.ptr == NULL ||
           (out->order.ptr >= body.ptr && out->order.ptr + out->order.len <= body.ptr + body.len));
     CHECK(out->verdict != VERDICT_PAUSE || out->retry_after_ms <= 3600000);
 }
 
 static struct http_exchange exchange_of(long status, struct span body) {
-    struct http_exchange x = {.sent = true,
-                              .answered = true,
-                              .status = status,
-                              .body = body,
-                              .error = "",
-                              .phase = "done"};
+    struct http_exchange x = {
+        .sent = true, .answered = true, .status = status, .body = body, .error = "", .phase = "done"};
     if (body.len > 40) /* any text may stand in the header */
         x.retry_after = (struct span){body.ptr, 31};
     return x;

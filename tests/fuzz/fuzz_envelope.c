@@ -13,8 +13,7 @@ static const struct account *find_account(void *arg, const char *name) {
 }
 
 static bool within(struct span part, struct span whole) {
-    return part.ptr == NULL ||
-           (part.ptr >= whole.ptr && part.ptr + part.len <= whole.ptr + whole.len);
+    return part.ptr == NULL || (part.ptr >= whole.ptr && part.ptr + part.len <= whole.ptr + whole.len);
 }
 
 static void check_spans(const struct envelope *e, struct span scratch) {

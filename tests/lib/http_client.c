@@ -43,10 +43,9 @@ struct http_target *client_target(struct client *c, const struct http_target_opt
 }
 
 struct http_target *client_post(struct client *c, const char *url) {
-    return client_target(c, &(struct http_target_options){.method = HTTP_POST,
-                                                          .url = url,
-                                                          .connect_timeout_ms = 5000,
-                                                          .request_timeout_ms = 5000});
+    return client_target(
+        c, &(struct http_target_options){
+               .method = HTTP_POST, .url = url, .connect_timeout_ms = 5000, .request_timeout_ms = 5000});
 }
 
 static struct span keep(char *copy, size_t size, struct span s) {

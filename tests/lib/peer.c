@@ -37,8 +37,8 @@ struct peer {
     bool stopping;
 };
 
-static int choose_h2(SSL *ssl, const unsigned char **out, unsigned char *out_len,
-                     const unsigned char *in, unsigned in_len, void *arg) {
+static int choose_h2(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
+                     unsigned in_len, void *arg) {
     (void)ssl, (void)arg;
     for (unsigned i = 0; i < in_len; i += in[i] + 1u) {
         if (in[i] == 2 && memcmp(in + i + 1, "h2", 2) == 0) {
@@ -133,8 +133,7 @@ struct peer *peer_new(const struct peer_options *options) {
     if (options->cert_file != NULL)
         use_tls(p);
     p->listener = listen_on_loopback(1024, &p->port);
-    snprintf(p->url, sizeof(p->url), "http%s://127.0.0.1:%d/orders", p->tls != NULL ? "s" : "",
-             p->port);
+    snprintf(p->url, sizeof(p->url), "http%s://127.0.0.1:%d/orders", p->tls != NULL ? "s" : "", p->port);
     pthread_mutex_init(&p->lock, NULL);
     int rc = pthread_create(&p->acceptor, NULL, accept_all, p);
     assert(rc == 0);
@@ -241,8 +240,7 @@ bool peer_read_request(struct peer_conn *c, struct peer_request *r) {
 /* What a client that hung up doesn't take is no fault of the test. */
 void peer_send(struct peer_conn *c, const void *data, size_t n) {
     for (const char *p = data; n > 0;) {
-        ssize_t put =
-            c->ssl != NULL ? SSL_write(c->ssl, p, (int)n) : send(c->fd, p, n, MSG_NOSIGNAL);
+        ssize_t put = c->ssl != NULL ? SSL_write(c->ssl, p, (int)n) : send(c->fd, p, n, MSG_NOSIGNAL);
         if (put <= 0)
             return;
         p += put;
@@ -256,8 +254,8 @@ void peer_say(struct peer_conn *c, const char *text) {
 
 void peer_answer(struct peer_conn *c, const char *status, const char *headers, const char *body) {
     char head[1024];
-    snprintf(head, sizeof(head), "HTTP/1.1 %s\r\nContent-Length: %zu\r\n%s\r\n", status,
-             strlen(body), headers);
+    snprintf(head, sizeof(head), "HTTP/1.1 %s\r\nContent-Length: %zu\r\n%s\r\n", status, strlen(body),
+             headers);
     peer_say(c, head);
     peer_say(c, body);
 }

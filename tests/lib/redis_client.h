@@ -36,9 +36,8 @@ struct client {
 
 void client_init(struct client *c); /* the options are the caller's to fill next */
 void client_connect(struct client *c);
-void client_close(struct client *c); /* runs the loop until `closed` was called */
-void client_deinit(
-    struct client *c); /* closes, and fails the test if the loop does not close clean */
+void client_close(struct client *c);  /* runs the loop until `closed` was called */
+void client_deinit(struct client *c); /* closes, and fails the test if the loop does not close clean */
 
 /* Runs the loop until the condition holds; false when it did not within 10 s. */
 bool client_wait(struct client *c, bool (*condition)(void *arg), void *arg);

@@ -26,9 +26,8 @@ void redis_server_start(struct redis_server *s, const char *const *args);
 /* A sentinel that watches the master at `master_port` of loopback under the name `master`, with a
  * quorum of `quorum`, and takes it for down after half a second. */
 void redis_server_start_sentinel(struct redis_server *s, uint16_t master_port, unsigned quorum);
-void redis_server_kill(struct redis_server *s); /* SIGKILL; returns when it is gone */
-void redis_server_again(
-    struct redis_server *s); /* after a kill: the same directory, port, arguments */
+void redis_server_kill(struct redis_server *s);  /* SIGKILL; returns when it is gone */
+void redis_server_again(struct redis_server *s); /* after a kill: the same directory, port, arguments */
 void redis_server_pause(struct redis_server *s); /* SIGSTOP; returns when it has stopped */
 void redis_server_resume(struct redis_server *s);
 void redis_server_stop(struct redis_server *s); /* kills it and removes the directory */

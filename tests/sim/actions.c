@@ -241,8 +241,7 @@ bool advance_to_next_event(void) {
         if (c->state == REDIS_DOWN)
             earlier(&at, c->retry_at_ns);
         else if (c->first != NULL)
-            earlier(&at, c->first->block_until_ns > 0 ? c->first->block_until_ns
-                                                      : c->first->deadline_ns);
+            earlier(&at, c->first->block_until_ns > 0 ? c->first->block_until_ns : c->first->deadline_ns);
     }
     for (const struct http_call *c = world.calls; c != NULL; c = c->next)
         earlier(&at, c->owner == NULL ? c->land_until_ns + 1 : c->deadline_ns);
@@ -271,8 +270,7 @@ static void do_stall(void *what) {
 static unsigned busy(const struct sim_worker *s) {
     unsigned n = 0;
     for (uint32_t i = 0; i < s->w->lane_count; i++)
-        n += s->w->lanes[i]->orders[ORDER_SENDING].count +
-             s->w->lanes[i]->orders[ORDER_BEGINNING].count;
+        n += s->w->lanes[i]->orders[ORDER_SENDING].count + s->w->lanes[i]->orders[ORDER_BEGINNING].count;
     return n > 0 ? 1 : 0;
 }
 
@@ -313,8 +311,7 @@ static void conn_actions(struct redis_conn *c) {
     struct command *next = conn_next_command(c);
     bool awake_now = awake(c->owner);
     if (c->state == REDIS_UP && !c->broken && next != NULL) {
-        bool blocked =
-            next->block_until_ns > 0 && !next->unblocked && world.now_ns < next->block_until_ns;
+        bool blocked = next->block_until_ns > 0 && !next->unblocked && world.now_ns < next->block_until_ns;
         if (!blocked || world.jobs_waiting[next->queue])
             may(do_execute, c, blocked ? 10 : 40);
         may(do_error, c, fault(FAULT_ERRORS, 3));

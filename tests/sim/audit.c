@@ -79,11 +79,10 @@ static void read_ledger(char *text) {
     for (unsigned a = 0; a < ACCOUNTS; a++)
         for (unsigned k = 0; k < KEYS_PER_ACCOUNT; k++) {
             if (world.ledger[a][k] == 'C' && seen[a][k] != 'C')
-                sim_fail("the ledger knew that a%u key-%u was created, now it says '%c'", a, k,
-                         seen[a][k]);
+                sim_fail("the ledger knew that a%u key-%u was created, now it says '%c'", a, k, seen[a][k]);
             if (world.ledger[a][k] != seen[a][k])
-                note("  ledger a%u key-%u: %c -> %c", a, k,
-                     world.ledger[a][k] ? world.ledger[a][k] : '-', seen[a][k] ? seen[a][k] : '-');
+                note("  ledger a%u key-%u: %c -> %c", a, k, world.ledger[a][k] ? world.ledger[a][k] : '-',
+                     seen[a][k] ? seen[a][k] : '-');
         }
     memcpy(world.ledger, seen, sizeof(seen));
 }
@@ -122,8 +121,8 @@ static void renew_lease(const char *key, const char *worker, uint64_t ms) {
     char queue[16];
     unsigned i = 0;
     queue_of(key, queue);
-    while (i < world.lease_count && (strcmp(world.leases[i].worker, worker) != 0 ||
-                                     strcmp(world.leases[i].queue, queue) != 0))
+    while (i < world.lease_count &&
+           (strcmp(world.leases[i].worker, worker) != 0 || strcmp(world.leases[i].queue, queue) != 0))
         i++;
     struct seen_lease *l = &world.leases[i];
     world.lease_count += i == world.lease_count;
@@ -134,8 +133,7 @@ static void renew_lease(const char *key, const char *worker, uint64_t ms) {
 
 static bool holds(const char *worker, const char *token) {
     for (unsigned i = 0; i < world.claim_count; i++)
-        if (strcmp(world.claims[i].worker, worker) == 0 &&
-            strcmp(world.claims[i].token, token) == 0)
+        if (strcmp(world.claims[i].worker, worker) == 0 && strcmp(world.claims[i].token, token) == 0)
             return true;
     return false;
 }
@@ -195,7 +193,8 @@ void audit_before(struct sim_worker *from, int script, char **argv, const size_t
         for (int i = 0; i < c.begins; i++)
             before.held[i] = c.begin_tokens == 0 || holds(c.worker, text_of(argv, len, c.begin_tokens + i));
         for (int i = 0; i < c.settles; i++)
-            before.settles[i] = c.settle_tokens == 0 || holds(c.worker, text_of(argv, len, c.settle_tokens + i));
+            before.settles[i] =
+                c.settle_tokens == 0 || holds(c.worker, text_of(argv, len, c.settle_tokens + i));
     } else if (script == SCRIPT_PICK) {
         before.lease_alive = lease_alive(text_of(argv, len, 3), text_of(argv, len, a));
     } else if (script == SCRIPT_RECOVER) {
@@ -229,16 +228,16 @@ static void after_settle(struct sim_worker *from, char **argv, const size_t *len
         if (!lost || argv[c->settle_tokens + 2 * c->settles + i][0] != 'C' || ledger_key == NULL ||
             sscanf(ledger_key, ":order:a%u:key-%u", &account, &key) != 2)
             continue;
-        note("w%u lost the claim, but knows that a%u key-%u was created", from->number, account,
-             key);
+        note("w%u lost the claim, but knows that a%u key-%u was created", from->number, account, key);
         if (world.ledger[account][key] != 'C')
-            sim_fail("what a zombie learned is lost: a%u key-%u was created, the ledger says '%c'",
-                     account, key, world.ledger[account][key]);
+            sim_fail("what a zombie learned is lost: a%u key-%u was created, the ledger says '%c'", account,
+                     key, world.ledger[account][key]);
     }
 }
 
 bool claimed_any(const redisReply *claimed) {
-    return claimed->elements > 4 || (claimed->elements == 4 && strcmp(claimed->element[0]->str, "BUNDLE") == 0);
+    return claimed->elements > 4 ||
+           (claimed->elements == 4 && strcmp(claimed->element[0]->str, "BUNDLE") == 0);
 }
 
 static void after_turn(struct sim_worker *from, char **argv, const size_t *len, const redisReply *reply) {
@@ -313,8 +312,8 @@ static void count_texts(const char *queue, const char *command, const char *suff
         if (j->kind == JOB_INVALID)
             continue;
         struct fates *f = &fates[j->account][j->key];
-        f->refused += !list && strstr(text, "\"reason\":\"rejected\"") != NULL && strstr(text, "not this one") != NULL &&
-                      strstr(text, "\"key_conflict\"") == NULL;
+        f->refused += !list && strstr(text, "\"reason\":\"rejected\"") != NULL &&
+                      strstr(text, "not this one") != NULL && strstr(text, "\"key_conflict\"") == NULL;
         f->jobs += !list || strstr(text, "\"status\":\"failed\"") == NULL;
         f->created += list && strstr(text, "\"status\":\"created\"") != NULL;
         f->ended_well += list && strstr(text, "\"status\":\"failed\"") == NULL;

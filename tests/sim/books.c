@@ -17,7 +17,8 @@ static void check_bundles(unsigned worker, const struct lane *lane) {
     count_claims(lane, claims);
     for (unsigned n = 1; n < BUNDLES; n++)
         if (all->of[n].claims != claims[n])
-            sim_fail("w%u %s: bundle %u counts %u claims of %u", worker, queue, n, all->of[n].claims, claims[n]);
+            sim_fail("w%u %s: bundle %u counts %u claims of %u", worker, queue, n, all->of[n].claims,
+                     claims[n]);
     if (lane->turns_out == 0 && all->in[BUNDLE_OFFERED] + all->in[BUNDLE_TELLING] > 0)
         sim_fail("w%u %s: a bundle waits for a turn that is not under way", worker, queue);
     if (!lane->orphans_out && all->in[BUNDLE_LOOKING] > 0)

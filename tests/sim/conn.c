@@ -13,9 +13,8 @@
 
 #define COMMAND_MAX (64u << 20)
 
-struct redis_conn *redis_conn_new(uv_loop_t *loop, const struct redis_options *options,
-                                  struct rng *rng, redis_state_fn on_state, void *arg,
-                                  struct err *err) {
+struct redis_conn *redis_conn_new(uv_loop_t *loop, const struct redis_options *options, struct rng *rng,
+                                  redis_state_fn on_state, void *arg, struct err *err) {
     (void)loop, (void)rng, (void)err;
     struct redis_conn *c = calloc(1, sizeof(*c));
     c->owner = world.current;
@@ -61,8 +60,8 @@ static void command_free(struct command *cmd) {
     free(cmd);
 }
 
-static struct command *add_command(struct redis_conn *c, struct span resp, uint32_t block_ms, redis_reply_fn done,
-                                   void *arg) {
+static struct command *add_command(struct redis_conn *c, struct span resp, uint32_t block_ms,
+                                   redis_reply_fn done, void *arg) {
     struct command *cmd = calloc(1, sizeof(*cmd));
     buf_init(&cmd->bytes, COMMAND_MAX);
     buf_add_span(&cmd->bytes, resp);
@@ -83,8 +82,7 @@ static struct command *add_command(struct redis_conn *c, struct span resp, uint3
     return cmd;
 }
 
-void redis_send(struct redis_conn *c, struct span resp, uint32_t block_ms, redis_reply_fn done,
-                void *arg) {
+void redis_send(struct redis_conn *c, struct span resp, uint32_t block_ms, redis_reply_fn done, void *arg) {
     add_command(c, resp, block_ms, done, arg);
 }
 
@@ -150,8 +148,7 @@ void conn_up(struct redis_conn *c) {
 
 void conn_execute(struct redis_conn *c, struct command *cmd) {
     if (cmd->block_until_ns > 0) {
-        if (!cmd->unblocked && world.now_ns < cmd->block_until_ns &&
-            !server_take_blocked(cmd, &cmd->reply))
+        if (!cmd->unblocked && world.now_ns < cmd->block_until_ns && !server_take_blocked(cmd, &cmd->reply))
             return;
         if (cmd->reply == NULL) {
             cmd->reply = calloc(1, sizeof(*cmd->reply));

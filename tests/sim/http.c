@@ -29,8 +29,8 @@ void http_pool_close(struct http_pool *pool, void (*closed)(void *arg), void *ar
     pool->closed_arg = arg;
 }
 
-struct http_target *http_target_new(struct http_pool *pool,
-                                    const struct http_target_options *options, struct err *err) {
+struct http_target *http_target_new(struct http_pool *pool, const struct http_target_options *options,
+                                    struct err *err) {
     (void)pool, (void)err;
     struct http_target *t = calloc(1, sizeof(*t));
     t->refs = 1;
@@ -104,8 +104,7 @@ struct http_call *http_send(struct http_pool *pool, struct http_target *target,
     while (*end != NULL)
         end = &(*end)->next;
     *end = c;
-    note("w%u h%u %s a%u key-%u", c->owner->number, c->number, c->post ? "POST" : "GET", c->account,
-         c->key);
+    note("w%u h%u %s a%u key-%u", c->owner->number, c->number, c->post ? "POST" : "GET", c->account, c->key);
     return c;
 }
 
@@ -138,8 +137,7 @@ static void end(struct http_call *c, const struct http_exchange *x) {
         call_free(c);
 }
 
-static struct http_exchange exchange(const struct http_call *c, const char *phase,
-                                     const char *error) {
+static struct http_exchange exchange(const struct http_call *c, const char *phase, const char *error) {
     return (struct http_exchange){.sent = c->state != CALL_NEW,
                                   .phase = phase,
                                   .error = error,
@@ -236,8 +234,7 @@ void call_repeat_late(const struct http_call *c) {
     late->key = c->key;
     late->post = true;
     late->state = CALL_SENT;
-    late->land_until_ns =
-        world.now_ns + world.config->accounts[c->account]->lookup_delay_ms * MS - 1;
+    late->land_until_ns = world.now_ns + world.config->accounts[c->account]->lookup_delay_ms * MS - 1;
     buf_init(&late->answer, 1u << 20);
     late->next = world.calls;
     world.calls = late;

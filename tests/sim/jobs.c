@@ -40,16 +40,15 @@ static void add_order(struct buf *b, const char *provider, unsigned key, unsigne
                  "\"NJ\"}}}",
                  quantity, key);
     else if (strcmp(provider, "s2") == 0)
-        buf_addf(
-            b,
-            "{\"accountId\":\"x\",\"channelOrderId\":\"key-%u\",\"channelShippingMethod\":\"\","
-            "\"shippingAddress\":{\"name\":\"\",\"company\":\"\",\"address1\":\"\",\"address2\":"
-            "\"\","
-            "\"city\":\"\",\"state\":\"\",\"postalCode\":\"\",\"countryId\":\"CN\",\"phone\":\"\","
-            "\"email\":\"\"},\"meta\":{},\"channelOrderDate\":\"2024-04-24T06:00:33.889Z\","
-            "\"currencyId\":\"AED\",\"items\":[{\"channelOrderItemId\":\"0\",\"productId\":\"p\","
-            "\"quantity\":%u,\"unitPrice\":1,\"meta\":{}}],\"attachments\":[]}",
-            key, quantity);
+        buf_addf(b,
+                 "{\"accountId\":\"x\",\"channelOrderId\":\"key-%u\",\"channelShippingMethod\":\"\","
+                 "\"shippingAddress\":{\"name\":\"\",\"company\":\"\",\"address1\":\"\",\"address2\":"
+                 "\"\","
+                 "\"city\":\"\",\"state\":\"\",\"postalCode\":\"\",\"countryId\":\"CN\",\"phone\":\"\","
+                 "\"email\":\"\"},\"meta\":{},\"channelOrderDate\":\"2024-04-24T06:00:33.889Z\","
+                 "\"currencyId\":\"AED\",\"items\":[{\"channelOrderItemId\":\"0\",\"productId\":\"p\","
+                 "\"quantity\":%u,\"unitPrice\":1,\"meta\":{}}],\"attachments\":[]}",
+                 key, quantity);
     else
         buf_addf(b, "{\"ref\":\"key-%u\",\"quantity\":%u}", key, quantity);
 }
@@ -85,8 +84,7 @@ static void write_job(struct buf *b, struct sim_job *j, unsigned number) {
     if (chance(15))
         buf_addf(b, ",\"max_attempts\":%u", (unsigned)(1 + draw(2)));
     if (chance(10))
-        buf_addf(b, ",\"reply_to\":\"dray:{%s}:results:own\"",
-                 queue_names[account_queue(j->account)]);
+        buf_addf(b, ",\"reply_to\":\"dray:{%s}:results:own\"", queue_names[account_queue(j->account)]);
     buf_add_str(b, ",\"order\":");
     add_order(b, a->provider->name, j->key, chance(12) ? 1 : 0);
     buf_add_char(b, '}');
@@ -100,12 +98,8 @@ void jobs_push(void) {
         char key[64];
         struct buf text;
         world.jobs_to_push--;
-        *j = (struct sim_job){.account = (unsigned)draw(ACCOUNTS),
-                              .key = (unsigned)draw(KEYS_PER_ACCOUNT)};
-        j->kind = chance(8)   ? JOB_INVALID
-                  : chance(8) ? JOB_EXPIRES
-                  : chance(8) ? JOB_NOT_BEFORE
-                              : JOB_PLAIN;
+        *j = (struct sim_job){.account = (unsigned)draw(ACCOUNTS), .key = (unsigned)draw(KEYS_PER_ACCOUNT)};
+        j->kind = chance(8) ? JOB_INVALID : chance(8) ? JOB_EXPIRES : chance(8) ? JOB_NOT_BEFORE : JOB_PLAIN;
         buf_init(&text, 1u << 20);
         write_job(&text, j, number);
         unsigned q = account_queue(j->account);

@@ -23,8 +23,7 @@ static unsigned line_count;
 const char *audit_script;
 
 bool mutated(const char *name) {
-    return sim_mutation != NULL && sim_mutation->script == NULL &&
-           strcmp(sim_mutation->name, name) == 0;
+    return sim_mutation != NULL && sim_mutation->script == NULL && strcmp(sim_mutation->name, name) == 0;
 }
 
 void note(const char *format, ...) {
@@ -74,7 +73,8 @@ static const char settings[] =
     "[account a2]\nqueue = qa\nprovider = http-json\nbase_url = http://a2.test\ncreate_path = "
     "/orders\n"
     "auth = none\nkey_pointer = /ref\nid_pointer = /id\nlookup_path = /orders/{key}\n"
-    "lookup_key_pointer = /ref\nlookup_id_pointer = /id\nlookup_absent_pointer = /message\nlookup_exact = true\n"
+    "lookup_key_pointer = /ref\nlookup_id_pointer = /id\nlookup_absent_pointer = /message\nlookup_exact = "
+    "true\n"
     "[account a3]\nqueue = qb\nprovider = s2\ntoken = t\norganization = o\nbase_url = "
     "http://a3.test\n"
     "[account a4]\nqueue = qb\nprovider = vu\nkey = k\nsecret = s\nbase_url = http://a4.test\n"
@@ -117,8 +117,7 @@ static bool run_seed(uint64_t seed) {
         trace_print();
         fprintf(stderr, "seed %llu FAILS: %s\nreplay: sim --seed %llu --verbose%s%s\n",
                 (unsigned long long)seed, world.failure, (unsigned long long)seed,
-                sim_mutation != NULL ? " --mutate " : "",
-                sim_mutation != NULL ? sim_mutation->name : "");
+                sim_mutation != NULL ? " --mutate " : "", sim_mutation != NULL ? sim_mutation->name : "");
     }
     return false;
 }
@@ -254,9 +253,8 @@ int main(int argc, char **argv) {
     struct totals t = {0};
     bool held = all_mutations ? run_mutations(from, count) : run_range(from, count, twice, &t);
     if (held && !all_mutations)
-        printf("%llu schedules held: %llu steps, %llu commands, %llu jobs\n",
-               (unsigned long long)t.schedules, (unsigned long long)t.steps,
-               (unsigned long long)t.commands, (unsigned long long)t.jobs);
+        printf("%llu schedules held: %llu steps, %llu commands, %llu jobs\n", (unsigned long long)t.schedules,
+               (unsigned long long)t.steps, (unsigned long long)t.commands, (unsigned long long)t.jobs);
     config_unref(world.config);
     server_disconnect();
     redis_server_stop(&server);

@@ -139,15 +139,13 @@ static bool visible(const struct http_call *c, unsigned key) {
         return true;
     if (m->count == 0 || world.now_ns < m->visible_ns)
         return false;
-    return c->window_to_ms == 0 ||
-           (m->unix_ms >= c->window_from_ms && m->unix_ms <= c->window_to_ms);
+    return c->window_to_ms == 0 || (m->unix_ms >= c->window_from_ms && m->unix_ms <= c->window_to_ms);
 }
 
 static void list(struct http_call *c, const char *key_name) {
     unsigned n = 0;
     for (unsigned k = 0; k < KEYS_PER_ACCOUNT; k++)
-        for (unsigned i = 0; visible(c, k) && i < (world.made[c->account][k].count > 1 ? 2 : 1);
-             i++)
+        for (unsigned i = 0; visible(c, k) && i < (world.made[c->account][k].count > 1 ? 2 : 1); i++)
             buf_addf(&c->answer, "%s{\"id\":%u,\"%s\":\"key-%u\"}", n++ > 0 ? "," : "",
                      9000 + c->account * 100 + k, key_name, k);
     buf_addf(&c->answer, "],\"total\":%u}", n);

@@ -25,9 +25,8 @@ bool chance(unsigned of_100) {
 static uint64_t one_of(const uint64_t *values, size_t n) {
     return values[draw(n)];
 }
-#define ONE_OF(...)                                                                                \
-    one_of((const uint64_t[]){__VA_ARGS__},                                                        \
-           sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
+#define ONE_OF(...)                                                                                          \
+    one_of((const uint64_t[]){__VA_ARGS__}, sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
 
 /* The account's own rules, and with them what its provider may do. */
 static void draw_account(unsigned i) {
@@ -65,7 +64,8 @@ static void draw_refusals(unsigned i) {
     static const uint16_t statuses[] = {401, 403, 422};
     world.config->accounts[i]->reject_limit = (uint32_t)ONE_OF(1, 2, 3);
     if (world.config->accounts[i]->breaker_cooldown_ms == 0)
-        world.config->accounts[i]->breaker_cooldown_ms = 500; /* else one probe follows the other, and takes all the steps there are */
+        /* else one probe follows the other, and takes all the steps there are */
+        world.config->accounts[i]->breaker_cooldown_ms = 500;
     world.refuses_all[i] = chance(35);
     if (world.refuses_all[i])
         world.trouble[i] = 0;
@@ -93,7 +93,8 @@ static void draw_world(void) {
     c->lease_ms = ONE_OF(1000, 3000, 6000, 15000);
     c->drain_timeout_ms = ONE_OF(1000, 5000);
     c->max_inflight = (uint32_t)ONE_OF(2, 8, 64);
-    c->pickup_connections = world.seed % 5 == 4 ? (uint32_t)(world.seed / 5 % 2) : UINT32_MAX; /* none, or one for two queues */
+    /* none, or one for two queues */
+    c->pickup_connections = world.seed % 5 == 4 ? (uint32_t)(world.seed / 5 % 2) : UINT32_MAX;
     c->redis.command_timeout_ms = (uint32_t)(c->lease_ms / 3);
     for (uint32_t i = 0; i < c->queue_count; i++)
         c->queues[i].concurrency = (uint32_t)ONE_OF(1, 2, 4, 16);
@@ -157,11 +158,10 @@ static void note_state(void) {
         for (uint32_t k = 0; s->w != NULL && k < s->w->lane_count; k++) {
             const struct lane *l = s->w->lanes[k];
             note("w%u %s: mode %d%s%s%s%s%s%s%s, %u held, %u batches out, look at %lld ms", i,
-                 l->config->name, (int)s->w->mode, s->paused ? " stopped" : "",
-                 l->leased ? " leased" : "", l->claim_out ? " claim_out" : "",
-                 l->claim_lost ? " claim_lost" : "", l->orphans_out ? " orphans_out" : "",
-                 l->resend != NULL ? " resend" : "", l->look_now ? " look_now" : "", lane_held(l),
-                 l->turns_out,
+                 l->config->name, (int)s->w->mode, s->paused ? " stopped" : "", l->leased ? " leased" : "",
+                 l->claim_out ? " claim_out" : "", l->claim_lost ? " claim_lost" : "",
+                 l->orphans_out ? " orphans_out" : "", l->resend != NULL ? " resend" : "",
+                 l->look_now ? " look_now" : "", lane_held(l), l->turns_out,
                  (long long)(l->look_at_ns - s->boot_offset_ns - world.now_ns) / (long long)MS);
         }
     }

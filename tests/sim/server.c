@@ -70,11 +70,10 @@ static void replace(struct buf *text, const char *from, const char *to) {
 
 /* A script touches no key that is not among its KEYS; bundles are the ones whose names it composes. */
 static const char bundle_read[] = "return call('LINDEX', bundle_key(jobs, worker, n), ";
-static const char bundle_read_declared[] =
-    "local name, declared = bundle_key(jobs, worker, n), false\n"
-    "for i = 1, #KEYS do declared = declared or KEYS[i] == name end\n"
-    "if not declared then error(name .. ' is not among KEYS') end\n"
-    "return call('LINDEX', name, ";
+static const char bundle_read_declared[] = "local name, declared = bundle_key(jobs, worker, n), false\n"
+                                           "for i = 1, #KEYS do declared = declared or KEYS[i] == name end\n"
+                                           "if not declared then error(name .. ' is not among KEYS') end\n"
+                                           "return call('LINDEX', name, ";
 
 static void load_patched(int id) {
     struct buf text;
@@ -133,7 +132,8 @@ void server_remember(void) {
 
 static void go_back(void) {
     static const char script[] =
-        "for _, key in ipairs(redis.call('KEYS', 'dray:*')) do redis.call('DEL', key) end redis.call('SELECT', 1) "
+        "for _, key in ipairs(redis.call('KEYS', 'dray:*')) do redis.call('DEL', key) end "
+        "redis.call('SELECT', 1) "
         "for _, key in ipairs(redis.call('KEYS', 'dray:*')) do redis.call('COPY', key, key, 'DB', 0) end";
     freeReplyObject(server_command("EVAL %s 0", script));
 }
@@ -233,7 +233,8 @@ static redisReply *run(int argc, char **argv, const size_t *len, bool changes) {
 /* A turn that found nothing to claim, and had nothing else to do, and a beat move no job: what the last audit
  * saw still stands, but for the lease (audit_after). */
 static bool moved_jobs(int script, const redisReply *reply) {
-    return script == SCRIPT_TURN && reply->type == REDIS_REPLY_ARRAY && reply->elements >= TURN_PARTS && claimed_any(reply->element[TURN_CLAIMED]);
+    return script == SCRIPT_TURN && reply->type == REDIS_REPLY_ARRAY && reply->elements >= TURN_PARTS &&
+           claimed_any(reply->element[TURN_CLAIMED]);
 }
 
 static bool only_claims(int script, char **argv) {
@@ -246,8 +247,7 @@ static redisReply *run_script(struct sim_worker *from, int id, int argc, char **
     memcpy(sha, loaded_sha[id][0] != '\0' ? loaded_sha[id] : scripts[id].sha, sizeof(sha));
     argv[1] = sha;
     len[1] = 40;
-    note("w%u runs %s%s", from->number, scripts[id].name,
-         loaded_sha[id][0] != '\0' ? "" : " (NOSCRIPT)");
+    note("w%u runs %s%s", from->number, scripts[id].name, loaded_sha[id][0] != '\0' ? "" : " (NOSCRIPT)");
     if (loaded_sha[id][0] == '\0')
         return run(argc, argv, len, false);
     audit_before(from, id, argv, len, argc);
@@ -282,7 +282,10 @@ static redisReply *run_group(struct sim_worker *from, const struct command *cmd)
         if (len[0] == 7 && memcmp(argv[0], "EVALSHA", 7) == 0)
             script = script_of_sha(argv[1]);
     }
-    note("w%u runs a transaction%s", from->number, script < 0 ? ", empty" : loaded_sha[script][0] == '\0' ? " (NOSCRIPT)" : "");
+    note("w%u runs a transaction%s", from->number,
+         script < 0                      ? ", empty"
+         : loaded_sha[script][0] == '\0' ? " (NOSCRIPT)"
+                                         : "");
     char *sha = script >= 0 ? argv[1] : NULL;
     if (script >= 0) {
         audit_before(from, script, argv, len, argc);
@@ -308,7 +311,7 @@ static redisReply *run_group(struct sim_worker *from, const struct command *cmd)
     read_audit();
     if (script < 0 || reply->type != REDIS_REPLY_ARRAY)
         return reply;
-    memcpy(sha, scripts[script].sha, 40); /* a ghost may run it once more */
+    memcpy(sha, scripts[script].sha, 40);                        /* a ghost may run it once more */
     const redisReply *own = reply->element[reply->elements - 2]; /* then undo.lua's */
     if (moved_jobs(script, own)) {
         append_audit();

@@ -69,8 +69,8 @@ struct command {
     void *arg;
     redisReply *reply;
     bool executed;
-    bool refused; /* given while the connection was down */
-    uint32_t before;         /* of a group: so many replies come before the one that counts */
+    bool refused;    /* given while the connection was down */
+    uint32_t before; /* of a group: so many replies come before the one that counts */
     uint64_t deadline_ns;
     uint64_t block_until_ns; /* of a BLMOVE; else 0 */
     unsigned queue;          /* of a BLMOVE */
@@ -178,7 +178,7 @@ struct world {
     uint64_t now_ns;
     uint64_t away_until_ns; /* nobody reaches Redis before */
     bool settling;          /* faults are off: everything must come to rest */
-    bool warming; /* faults are off, and no jobs come, until the first workers are ready */
+    bool warming;           /* faults are off, and no jobs come, until the first workers are ready */
     bool fault[FAULT_KINDS];
     unsigned fault_rate; /* of 100 steps, in how many may a fault happen */
     bool fault_now;
@@ -196,10 +196,12 @@ struct world {
     bool remembers; /* there is a copy of Redis to come back with */
     bool forgot;    /* Redis has come back with it: what depends on its memory need not hold any more */
     uint64_t index_lag_ns[ACCOUNTS];
-    bool blind[ACCOUNTS]; /* its exact look-up finds nothing */
+    bool blind[ACCOUNTS];              /* its exact look-up finds nothing */
     uint64_t blind_until_ns[ACCOUNTS]; /* … nor does it before */
-    uint16_t refuses[ACCOUNTS][KEYS_PER_ACCOUNT]; /* with what status these orders are refused until they are mended; 0: they are not */
-    bool refuses_all[ACCOUNTS], looked_up[ACCOUNTS], mended; /* an answered look-up says that the account is well */
+    /* with what status these orders are refused until they are mended; 0: they are not */
+    uint16_t refuses[ACCOUNTS][KEYS_PER_ACCOUNT];
+    /* an answered look-up says that the account is well */
+    bool refuses_all[ACCOUNTS], looked_up[ACCOUNTS], mended;
     uint32_t trouble[ACCOUNTS]; /* of 100 requests, how many meet trouble */
     struct sim_job jobs[JOBS_MAX];
     unsigned job_count, jobs_to_push;

@@ -31,9 +31,11 @@ static cJSON *tree(void) {
     return root;
 }
 
-#define ELEMENT                                                                                                           \
-    "{\"text\":\"a\\\"\xef\xbf\xbd\",\"absent\":null,\"most\":18446744073709551615,\"least\":-9223372036854775808,"       \
-    "\"until\":null,\"paused\":{\"until\":null,\"reason\":\"stocktaking\"},\"raw\":{\"price\": 9.990},\"elements\":[1,2]}"
+#define ELEMENT                                                                                              \
+    "{\"text\":\"a\\\"\xef\xbf\xbd\",\"absent\":null,\"most\":18446744073709551615,\"least\":-"              \
+    "9223372036854775808,"                                                                                   \
+    "\"until\":null,\"paused\":{\"until\":null,\"reason\":\"stocktaking\"},\"raw\":{\"price\": "             \
+    "9.990},\"elements\":[1,2]}"
 #define WHOLE "{\"list\":[" ELEMENT "," ELEMENT "]}"
 
 static void test_digits_and_bytes_are_kept(void **state) {

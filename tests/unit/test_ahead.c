@@ -36,8 +36,14 @@ struct made {
 };
 
 static void add_done(struct made *m, const char *token, const char *key, const char *result) {
-    struct settlement s = {.op = SETTLE_DONE, .claim = CLAIM_BEGUN, .gate = 's', .account = "shop", .counter = "created",
-                           .limits = buf_span(&m->limits), .result = span_str(result), .ledger = SPAN_LIT("C x"),
+    struct settlement s = {.op = SETTLE_DONE,
+                           .claim = CLAIM_BEGUN,
+                           .gate = 's',
+                           .account = "shop",
+                           .counter = "created",
+                           .limits = buf_span(&m->limits),
+                           .result = span_str(result),
+                           .ledger = SPAN_LIT("C x"),
                            .ledger_key = span_str(key)};
     assert_true(batch_add_settlement(m->settle, NULL, &m->keys, token, &s));
 }
@@ -63,13 +69,16 @@ static void unmake(struct made *m) {
 
 static void test_it_is_one_transaction(void **state) {
     (void)state;
-    static const char head[] = "*1\r\n$5\r\nMULTI\r\n"
-                               "*4\r\n$5\r\nLPUSH\r\n$21\r\ndray:{orders}:results\r\n$3\r\none\r\n$3\r\ntwo\r\n"
-                               "*4\r\n$6\r\nPSETEX\r\n$5\r\nkey-1\r\n$5\r\n77777\r\n$3\r\nC x\r\n"
-                               "*4\r\n$6\r\nPSETEX\r\n$5\r\nkey-2\r\n$5\r\n77777\r\n$3\r\nC x\r\n"
-                               "*31\r\n$7\r\nEVALSHA\r\n";
-    static const char tail[] = "$21\r\ndray:{orders}:results\r\n$19\r\ndray:{orders}:stats\r\n$22\r\ndray:{orders}:claims:w\r\n$1\r\nw\r\n"
-                               "$8\r\n\0\0\0\0\0\xc0\x58\x40\r\n$1\r\n2\r\n$3\r\none\r\n*1\r\n$4\r\nEXEC\r\n"; /* 99 as a double */
+    static const char head[] =
+        "*1\r\n$5\r\nMULTI\r\n"
+        "*4\r\n$5\r\nLPUSH\r\n$21\r\ndray:{orders}:results\r\n$3\r\none\r\n$3\r\ntwo\r\n"
+        "*4\r\n$6\r\nPSETEX\r\n$5\r\nkey-1\r\n$5\r\n77777\r\n$3\r\nC x\r\n"
+        "*4\r\n$6\r\nPSETEX\r\n$5\r\nkey-2\r\n$5\r\n77777\r\n$3\r\nC x\r\n"
+        "*31\r\n$7\r\nEVALSHA\r\n";
+    static const char tail[] = "$21\r\ndray:{orders}:results\r\n$19\r\ndray:{orders}:stats\r\n$22\r\ndray:{"
+                               "orders}:claims:w\r\n$1\r\nw\r\n"
+                               /* 99 as a double */
+                               "$8\r\n\0\0\0\0\0\xc0\x58\x40\r\n$1\r\n2\r\n$3\r\none\r\n*1\r\n$4\r\nEXEC\r\n";
     struct made m;
     make(&m);
     assert_true(turn_may_go_ahead(&m.turn));
@@ -78,7 +87,8 @@ static void test_it_is_one_transaction(void **state) {
     assert_memory_equal(m.cmd.data, head, sizeof(head) - 1);
     assert_memory_equal(m.cmd.data + m.cmd.len - (sizeof(tail) - 1), tail, sizeof(tail) - 1);
     const char *script = m.cmd.data + sizeof(head) - 1, *end = m.cmd.data + m.cmd.len;
-    assert_null(memmem(script, (size_t)(end - script), "key-1", 5)); /* the script knows neither keys nor results */
+    /* the script knows neither keys nor results */
+    assert_null(memmem(script, (size_t)(end - script), "key-1", 5));
     assert_null(memmem(script, (size_t)(end - script), "$3\r\ntwo", 7));
     assert_non_null(memmem(script, (size_t)(end - script), "$5\r\n21.1f\r\n$5\r\n22.1f\r\n", 22));
     unmake(&m);
@@ -169,7 +179,8 @@ static void on_reply(void *arg, const redisReply *reply, const char *error) {
 
 static void test_a_group_has_one_answer(void **state) {
     (void)state;
-    static const char group[] = "*1\r\n$5\r\nMULTI\r\n*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n*2\r\n$4\r\nINCR\r\n$1\r\na\r\n*1\r\n$4\r\nEXEC\r\n";
+    static const char group[] = "*1\r\n$5\r\nMULTI\r\n*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n*2\r\n$"
+                                "4\r\nINCR\r\n$1\r\na\r\n*1\r\n$4\r\nEXEC\r\n";
     static const char refused[] = "*1\r\n$5\r\nMULTI\r\n*1\r\n$6\r\nNOSUCH\r\n*1\r\n$4\r\nEXEC\r\n";
     struct client c;
     struct answer before, between, after;

@@ -21,7 +21,9 @@ static char packed_limits[80]; /* of an account whose requests are counted or no
 static struct span limits_counted(bool counted) {
     struct buf out;
     buf_init(&out, sizeof(packed_limits));
-    turn_pack_limits(&(struct turn_limits){.rate = 1, .burst = 1, .concurrency = counted ? 3 : 0, .ledger_ttl_ms = 5}, &out);
+    turn_pack_limits(
+        &(struct turn_limits){.rate = 1, .burst = 1, .concurrency = counted ? 3 : 0, .ledger_ttl_ms = 5},
+        &out);
     memcpy(packed_limits, out.data, out.len);
     struct span limits = {packed_limits, out.len};
     buf_deinit(&out);
@@ -29,8 +31,14 @@ static struct span limits_counted(bool counted) {
 }
 
 static void add_folded(struct batch *begin, uint8_t bundle, uint16_t which, const char *key, bool counted) {
-    const struct beginning b = {.token = bundle > 0 ? "33.1b" : "33.1f", .kind = 'P', .account = "a", .limits = limits_counted(counted),
-                                .bundle = bundle, .which = which, .hash = "0123456789abcdef0123456789abcdef", .worker = "w",
+    const struct beginning b = {.token = bundle > 0 ? "33.1b" : "33.1f",
+                                .kind = 'P',
+                                .account = "a",
+                                .limits = limits_counted(counted),
+                                .bundle = bundle,
+                                .which = which,
+                                .hash = "0123456789abcdef0123456789abcdef",
+                                .worker = "w",
                                 .ledger_key = span_str(key)};
     assert_true(batch_add_begin(begin, NULL, &b));
 }
@@ -41,9 +49,16 @@ static void make(struct made *m) {
     buf_init(&m->cmd, 1u << 16);
     add_folded(m->begin, 9, 0, "dray:{orders}:order:a:one", true);
     add_folded(m->begin, 9, 1, "dray:{orders}:order:a:two", true);
-    const struct settlement s = {.op = SETTLE_DONE, .claim = CLAIM_COUNTED, .gate = 's', .account = "a", .bundle = 3,
-                                 .limits = limits_counted(true), .counter = "created", .result = SPAN_LIT("r"),
-                                 .ledger = SPAN_LIT("C x"), .ledger_key = SPAN_LIT("dray:{orders}:order:a:zero")};
+    const struct settlement s = {.op = SETTLE_DONE,
+                                 .claim = CLAIM_COUNTED,
+                                 .gate = 's',
+                                 .account = "a",
+                                 .bundle = 3,
+                                 .limits = limits_counted(true),
+                                 .counter = "created",
+                                 .result = SPAN_LIT("r"),
+                                 .ledger = SPAN_LIT("C x"),
+                                 .ledger_key = SPAN_LIT("dray:{orders}:order:a:zero")};
     assert_true(batch_add_settlement(m->settle, NULL, &m->keys, "11.7b", &s));
 }
 
@@ -98,8 +113,10 @@ static void test_folded_begins_go_ahead_and_folded_ends_are_not_named(void **sta
     struct made m;
     make(&m);
     struct turn turn = {.settle = m.settle, .begin = m.begin, .number = 5, .calm = true, .ahead = true};
-    assert_int_equal(turn_write(&turn, &m.cmd, &m.keys), 1 + 1 + 1 + 1 + 1); /* MULTI, LPUSH, SET, EVALSHA, EVAL; then EXEC */
-    assert_true(has(&m.cmd, "$5\r\n11.7b\r\n") && has(&m.cmd, "$5\r\n33.1b\r\n") && !has(&m.cmd, "MSETNX\r\n"));
+    /* MULTI, LPUSH, SET, EVALSHA, EVAL; then EXEC */
+    assert_int_equal(turn_write(&turn, &m.cmd, &m.keys), 1 + 1 + 1 + 1 + 1);
+    assert_true(has(&m.cmd, "$5\r\n11.7b\r\n") && has(&m.cmd, "$5\r\n33.1b\r\n") &&
+                !has(&m.cmd, "MSETNX\r\n"));
     turn.ends_folded = true;
     turn_write(&turn, &m.cmd, &m.keys);
     assert_true(!has(&m.cmd, "$5\r\n11.7b\r\n") && has(&m.cmd, "$5\r\n33.1b\r\n"));
@@ -107,10 +124,21 @@ static void test_folded_begins_go_ahead_and_folded_ends_are_not_named(void **sta
     assert_int_equal(turn_write(&turn, &m.cmd, &m.keys), 6);
     assert_true(!has(&m.cmd, "$5\r\n11.7b\r\n") && !has(&m.cmd, "$5\r\n33.1b\r\n"));
     static const char entry[] = "$42\r\nS 0123456789abcdef0123456789abcdef w 33.1b\r\n";
-    const char *const pieces[] = {"MULTI\r\n", "LPUSH\r\n", "PSETEX\r\n", "*5\r\n$6\r\nMSETNX\r\n$25\r\ndray:{orders}:order:a:one\r\n",
-                                  entry, "$25\r\ndray:{orders}:order:a:two\r\n", entry, "EVALSHA\r\n",
-                                  "$25\r\ndray:{orders}:order:a:one\r\n", entry, "*13\r\n$4\r\nEVAL\r\n", entry,
-                                  "$20\r\ndray:{orders}:order:\r\n$14\r\n\5", "EXEC\r\n", NULL};
+    const char *const pieces[] = {"MULTI\r\n",
+                                  "LPUSH\r\n",
+                                  "PSETEX\r\n",
+                                  "*5\r\n$6\r\nMSETNX\r\n$25\r\ndray:{orders}:order:a:one\r\n",
+                                  entry,
+                                  "$25\r\ndray:{orders}:order:a:two\r\n",
+                                  entry,
+                                  "EVALSHA\r\n",
+                                  "$25\r\ndray:{orders}:order:a:one\r\n",
+                                  entry,
+                                  "*13\r\n$4\r\nEVAL\r\n",
+                                  entry,
+                                  "$20\r\ndray:{orders}:order:\r\n$14\r\n\5",
+                                  "EXEC\r\n",
+                                  NULL};
     assert_contains(&m.cmd, pieces);
     unmake(&m);
 }
@@ -121,7 +149,11 @@ static void test_the_count_of_arguments_is_right(void **state) {
     struct made m;
     make(&m);
     for (int folded = 0; folded < 4; folded++) {
-        struct turn turn = {.settle = m.settle, .begin = m.begin, .calm = true, .ahead = true, .ends_folded = (folded & 1) != 0,
+        struct turn turn = {.settle = m.settle,
+                            .begin = m.begin,
+                            .calm = true,
+                            .ahead = true,
+                            .ends_folded = (folded & 1) != 0,
                             .begins_folded = (folded & 2) != 0};
         turn_write(&turn, &m.cmd, &m.keys);
         const char *at = m.cmd.data, *end = m.cmd.data + m.cmd.len;
@@ -154,14 +186,18 @@ static void test_it_is_said_whether_an_account_is_of_two_runs(void **state) {
     (void)state;
     struct made m;
     make(&m); /* all of one account */
-    struct turn both = {.settle = m.settle, .begin = m.begin, .calm = true}, ends = {.settle = m.settle, .calm = true};
+    struct turn both = {.settle = m.settle, .begin = m.begin, .calm = true},
+                ends = {.settle = m.settle, .calm = true};
     assert_int_equal(bits_of(&both, &m) & (512 | 32), 32);
     assert_int_equal(bits_of(&ends, &m) & (512 | 32), 512 | 32);
     ends.calm = false;
     assert_int_equal(bits_of(&ends, &m) & (512 | 32), 0);
     ends.calm = both.calm = true;
     batch_reset(m.begin);
-    struct beginning b = {.token = "34.1f", .kind = 'P', .limits = limits_counted(false), .hash = "0123456789abcdef0123456789abcdef",
+    struct beginning b = {.token = "34.1f",
+                          .kind = 'P',
+                          .limits = limits_counted(false),
+                          .hash = "0123456789abcdef0123456789abcdef",
                           .worker = "w"};
     static const char *const accounts[] = {"b", "c", "ab", "c"};
     for (size_t i = 0; i < 4; i++) {

@@ -49,7 +49,7 @@ static void same(const struct settlement *a, const struct settlement *b) {
     same_span(a->ledger_key, b->ledger_key);
 }
 
-#define S(text)                                                                                    \
+#define S(text)                                                                                              \
     { text, sizeof(text) - 1 } /* SPAN_LIT is no constant */
 
 static const struct settlement samples[] = {
@@ -86,7 +86,12 @@ static const struct settlement samples[] = {
      .gate = 'f',
      .due_ms = 300000,
      .body = S("N {\"n\":1}")},
-    {.op = SETTLE_WAIT, .claim = CLAIM_BEGUN, .counter = "held", .account = "shop", .gate = 'h', .body = S("")},
+    {.op = SETTLE_WAIT,
+     .claim = CLAIM_BEGUN,
+     .counter = "held",
+     .account = "shop",
+     .gate = 'h',
+     .body = S("")},
     {.op = SETTLE_BACK, .claim = CLAIM_UNSURE, .counter = "handed_back", .gate = '-'},
 };
 #define SAMPLES (sizeof(samples) / sizeof(samples[0]))
@@ -113,8 +118,8 @@ static void test_each_is_read_as_it_was_written(void **state) {
 }
 
 static void add_done(struct batch *b, const char *token, const char *account, const char *limits) {
-    struct settlement s = {.op = SETTLE_DONE, .claim = CLAIM_BEGUN, .gate = 's', .account = account,
-                           .limits = span_str(limits)};
+    struct settlement s = {
+        .op = SETTLE_DONE, .claim = CLAIM_BEGUN, .gate = 's', .account = account, .limits = span_str(limits)};
     assert_true(batch_add_settlement(b, NULL, &keys, token, &s));
 }
 
@@ -157,11 +162,13 @@ static void test_many_different_ops_fill_a_batch(void **state) {
     struct batch *b = batch_new(BATCH_SETTLE);
     uint32_t n = 0;
     for (; !batch_full(b); n++) {
-        struct settlement s = {.op = SETTLE_RETRY, .claim = CLAIM_BEGUN, .gate = 'p', .gate_ms = 1000 + n, .account = "shop"};
+        struct settlement s = {
+            .op = SETTLE_RETRY, .claim = CLAIM_BEGUN, .gate = 'p', .gate_ms = 1000 + n, .account = "shop"};
         assert_true(batch_add_settlement(b, NULL, &keys, "5.1f", &s));
     }
     assert_int_equal(n, DISTINCT_MAX);
-    struct settlement s = {.op = SETTLE_RETRY, .claim = CLAIM_BEGUN, .gate = 'p', .gate_ms = 1, .account = "shop"};
+    struct settlement s = {
+        .op = SETTLE_RETRY, .claim = CLAIM_BEGUN, .gate = 'p', .gate_ms = 1, .account = "shop"};
     size_t before = b->firsts.len;
     assert_false(batch_add_settlement(b, NULL, &keys, "5.1f", &s));
     assert_int_equal(b->count, DISTINCT_MAX);
@@ -172,8 +179,13 @@ static void test_many_different_ops_fill_a_batch(void **state) {
 static void test_what_the_ledger_is_to_say(void **state) {
     (void)state;
     struct batch *b = batch_new(BATCH_BEGIN);
-    struct beginning begin = {.token = "7.123f", .kind = 'P', .account = "shop", .limits = S("\1a"),
-                              .hash = "0123456789abcdef0123456789abcdef", .worker = "w.1", .ledger_key = S("k")};
+    struct beginning begin = {.token = "7.123f",
+                              .kind = 'P',
+                              .account = "shop",
+                              .limits = S("\1a"),
+                              .hash = "0123456789abcdef0123456789abcdef",
+                              .worker = "w.1",
+                              .ledger_key = S("k")};
     assert_true(batch_add_begin(b, NULL, &begin));
     assert_string_equal(buf_cstr(&b->firsts), "$45\r\nS 0123456789abcdef0123456789abcdef w.1 7.123f\r\n");
     assert_string_equal(buf_cstr(&b->tokens), "$6\r\n7.123f\r\n");

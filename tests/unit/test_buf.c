@@ -207,8 +207,7 @@ static void test_errors(void **state) {
 /* Fails the first, the second, … allocation of the same writer until none is left to fail. */
 static void test_a_buffer_without_memory_keeps_its_content(void **state) {
     (void)state;
-    static const char *const pieces[] = {"0123456789",
-                                         "\"quoted\" and long enough to grow the buffer once"};
+    static const char *const pieces[] = {"0123456789", "\"quoted\" and long enough to grow the buffer once"};
     bool failed;
     int fail_at = 0;
     do {
@@ -296,8 +295,7 @@ static void test_a_long_number_without_memory(void **state) {
     (void)state;
     struct json_doc doc;
     double v = 7;
-    static const char text[] =
-        "0.1000000000000000000000000000000000000000000000000000000000000000000000";
+    static const char text[] = "0.1000000000000000000000000000000000000000000000000000000000000000000000";
     json_init(&doc, 10);
     assert_int_equal(json_parse(&doc, text, sizeof(text) - 1, NULL), 0);
     allocations_left = 0;

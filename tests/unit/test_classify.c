@@ -64,30 +64,27 @@ static void test_nothing_sent_is_a_retry(void **state) {
                                             {"timeout", "connect_timeout"},
                                             {"send", "connect"}};
     for (size_t i = 0; i < 5; i++) {
-        expect((struct http_exchange){.phase = phases[i][0], .error = "why"}, VERDICT_RETRY,
-               phases[i][1]);
+        expect((struct http_exchange){.phase = phases[i][0], .error = "why"}, VERDICT_RETRY, phases[i][1]);
         assert_string_equal(out.message, "why");
         assert_int_equal(out.http_status, 0);
         assert_true(out.free);
     }
     expect((struct http_exchange){.cancelled = true}, VERDICT_RETRY, "cancelled");
     /* headers may have gone out, the order has not */
-    expect((struct http_exchange){.guard_refused = true, .sent = true, .phase = "send"},
-           VERDICT_RETRY, "lease_lost");
+    expect((struct http_exchange){.guard_refused = true, .sent = true, .phase = "send"}, VERDICT_RETRY,
+           "lease_lost");
 }
 
 static void test_sent_without_a_whole_answer_is_unknown(void **state) {
     (void)state;
     expect((struct http_exchange){.sent = true, .phase = "timeout"}, VERDICT_UNKNOWN, "timeout");
-    expect((struct http_exchange){.sent = true, .phase = "receive"}, VERDICT_UNKNOWN,
-           "connection_lost");
-    expect((struct http_exchange){.sent = true, .phase = "send"}, VERDICT_UNKNOWN,
-           "connection_lost");
+    expect((struct http_exchange){.sent = true, .phase = "receive"}, VERDICT_UNKNOWN, "connection_lost");
+    expect((struct http_exchange){.sent = true, .phase = "send"}, VERDICT_UNKNOWN, "connection_lost");
     expect((struct http_exchange){.sent = true, .phase = "receive", .status = 503}, VERDICT_UNKNOWN,
            "connection_lost");
     assert_int_equal(out.http_status, 503);
-    expect((struct http_exchange){.sent = true, .replay_refused = true, .phase = "send"},
-           VERDICT_UNKNOWN, "replay_refused");
+    expect((struct http_exchange){.sent = true, .replay_refused = true, .phase = "send"}, VERDICT_UNKNOWN,
+           "replay_refused");
     expect((struct http_exchange){.sent = true, .too_large = true, .status = 200}, VERDICT_UNKNOWN,
            "answer_too_large");
     expect((struct http_exchange){.sent = true, .cancelled = true}, VERDICT_UNKNOWN, "cancelled");
@@ -198,7 +195,8 @@ static void test_our_own_proxy(void **state) {
     (void)state;
     expect(answer(407, "<h1>log in</h1>"), VERDICT_HOLD, "proxy_407");
     assert_string_equal(out.message, "the proxy refuses us (407)");
-    expect((struct http_exchange){.phase = "connect", .proxy_status = 407, .error = "x"}, VERDICT_HOLD, "proxy_407");
+    expect((struct http_exchange){.phase = "connect", .proxy_status = 407, .error = "x"}, VERDICT_HOLD,
+           "proxy_407");
     assert_string_equal(out.message, "the proxy refuses us (407)");
     expect((struct http_exchange){.phase = "connect", .proxy_status = 502}, VERDICT_HOLD, "proxy_502");
     account.reject_codes = codes("http:407");
@@ -313,14 +311,11 @@ static void test_kakaclo_ids(void **state) {
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char body[256], ids[256] = "";
-        snprintf(body, sizeof(body), "{\"message\":\"ok\",\"data\":%s,\"code\":10000}",
-                 cases[i].data);
+        snprintf(body, sizeof(body), "{\"message\":\"ok\",\"data\":%s,\"code\":10000}", cases[i].data);
         judge(answer(200, body));
         for (uint32_t k = 0; k < out.id_count; k++)
-            sprintf(ids + strlen(ids), "%s%.*s", k > 0 ? " " : "", (int)out.ids[k].len,
-                    out.ids[k].ptr);
-        assert_string_equal(verdict_name(out.verdict),
-                            cases[i].ids != NULL ? "created" : "unknown");
+            sprintf(ids + strlen(ids), "%s%.*s", k > 0 ? " " : "", (int)out.ids[k].len, out.ids[k].ptr);
+        assert_string_equal(verdict_name(out.verdict), cases[i].ids != NULL ? "created" : "unknown");
         assert_string_equal(ids, cases[i].ids != NULL ? cases[i].ids : "");
         assert_null(out.order.ptr);
     }
@@ -331,13 +326,11 @@ static void test_kakaclo_codes(void **state) {
     expect(answer(200, "{\"code\":10000,\"data\":1}"), VERDICT_CREATED, "10000");
     expect(answer(200, "{\"code\":\"10000\",\"data\":1}"), VERDICT_CREATED, "10000");
     expect(answer(200, "{\"code\":1e4,\"data\":1}"), VERDICT_CREATED, "10000");
-    expect(answer(200, "{\"code\":10001,\"data\":1,\"message\":\"success\"}"), VERDICT_REJECTED,
-           "10001");
+    expect(answer(200, "{\"code\":10001,\"data\":1,\"message\":\"success\"}"), VERDICT_REJECTED, "10001");
     assert_int_equal(out.id_count, 0);
     expect(answer(200, "{\"code\":0,\"data\":1}"), VERDICT_REJECTED, "0");
     expect(answer(200, "{\"code\":[10000],\"data\":1}"), VERDICT_UNKNOWN, "unreadable_answer");
-    expect(answer(200, "{\"data\":1,\"message\":\"success\"}"), VERDICT_UNKNOWN,
-           "unreadable_answer");
+    expect(answer(200, "{\"data\":1,\"message\":\"success\"}"), VERDICT_UNKNOWN, "unreadable_answer");
 }
 
 static void test_more_ids_than_there_is_room_for(void **state) {
@@ -385,8 +378,7 @@ static void test_generic_success(void **state) {
     expect(answer(200, "{\"id\":1,\"st\":\"bad\"}"), VERDICT_REJECTED, "refused");
     account.http_json.code_pointer = "/e/code";
     account.http_json.message_pointers = (char *const[]){(char[]){"/e/text"}, NULL};
-    expect(answer(200, "{\"st\":\"bad\",\"e\":{\"code\":\"E7\",\"text\":\"no\"}}"),
-           VERDICT_REJECTED, "E7");
+    expect(answer(200, "{\"st\":\"bad\",\"e\":{\"code\":\"E7\",\"text\":\"no\"}}"), VERDICT_REJECTED, "E7");
     assert_string_equal(out.message, "no");
     expect(answer(422, "{\"e\":{\"code\":\"E8\",\"text\":\"no\"}}"), VERDICT_REJECTED, "E8");
 }
@@ -407,13 +399,18 @@ static void test_generic_lookup_kinds(void **state) {
 /* VU's 422 that names order_number as taken is a 409 in other words; any other 422 is a no. */
 static void test_vu_says_taken_with_422(void **state) {
     (void)state;
-    static const char *const taken[] = {"{\"errors\":{\"order_number\":[\"has already been taken\"]}}",
-                                        "{\"errors\":{\"order_number\":\"Exists\"}}",
-                                        "{\"errors\":{\"sku\":[\"?\"],\"order_number\":[\"is odd\",\"is taken\"]}}"};
+    static const char *const taken[] = {
+        "{\"errors\":{\"order_number\":[\"has already been taken\"]}}",
+        "{\"errors\":{\"order_number\":\"Exists\"}}",
+        "{\"errors\":{\"sku\":[\"?\"],\"order_number\":[\"is odd\",\"is taken\"]}}"};
     static const char *const other[] = {"{\"errors\":{\"order_number\":[\"can't be blank\"]}}",
                                         "{\"errors\":{\"order_number\":[\"does not exist\"]}}",
-                                        "{\"errors\":{\"sku\":[\"is taken\"]}}", "{\"errors\":\"order_number is taken\"}",
-                                        "{\"errors\":{\"order_number\":{}}}", "[]", "", "<html>"};
+                                        "{\"errors\":{\"sku\":[\"is taken\"]}}",
+                                        "{\"errors\":\"order_number is taken\"}",
+                                        "{\"errors\":{\"order_number\":{}}}",
+                                        "[]",
+                                        "",
+                                        "<html>"};
     use("vu");
     for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
         expect(answer(422, taken[i]), VERDICT_LOOKUP, "order_number_taken");

@@ -218,12 +218,12 @@ static void test_values_reach_their_fields(void **state) {
 
 static void test_http_json_has_its_own_keys(void **state) {
     (void)state;
-    struct config *c = load_fine(
-        HTTP_JSON "create_path = /orders\ntoken = t\nid_pointer = /data/id\nkey_pointer = /ref\n"
-                  "order_pointer =\nlookup_path = /orders?ref={key}\n"
-                  "lookup_key_pointer = /ref\nlookup_id_pointer = /id\n"
-                  "lookup_absent_pointer = /error\nlookup_exact = yes\n",
-        NULL);
+    struct config *c =
+        load_fine(HTTP_JSON "create_path = /orders\ntoken = t\nid_pointer = /data/id\nkey_pointer = /ref\n"
+                            "order_pointer =\nlookup_path = /orders?ref={key}\n"
+                            "lookup_key_pointer = /ref\nlookup_id_pointer = /id\n"
+                            "lookup_absent_pointer = /error\nlookup_exact = yes\n",
+                  NULL);
     const struct http_json_options *o = &config_account(c, "h")->http_json;
     assert_string_equal(o->create_path, "/orders");
     assert_string_equal(o->auth, "bearer");
@@ -233,9 +233,8 @@ static void test_http_json_has_its_own_keys(void **state) {
     assert_true(o->lookup_exact);
     config_unref(c);
     assert_null(load(SHOP "create_path = /x\n", NULL));
-    expect_text(&faults,
-                "dray.ini:4: [account shop] create_path: belongs to provider http-json; this "
-                "account's is kakaclo-v2");
+    expect_text(&faults, "dray.ini:4: [account shop] create_path: belongs to provider http-json; this "
+                         "account's is kakaclo-v2");
 }
 
 static void test_the_first_account_of_a_queue_is_its_default(void **state) {
@@ -290,11 +289,10 @@ static void test_the_environment_wins_over_the_file(void **state) {
 
 static void test_the_environment_alone_is_enough(void **state) {
     (void)state;
-    const char *const env[] = {
-        "DRAY_ACCOUNTS=shop-eu, shop.us", "DRAY_ACCOUNT_SHOP_EU_PROVIDER=kakaclo-v2",
-        "DRAY_ACCOUNT_SHOP_EU_TOKEN=t1",  "DRAY_ACCOUNT_SHOP_US_PROVIDER=kakaclo-v2",
-        "DRAY_ACCOUNT_SHOP_US_TOKEN=t2",  "DRAY_ACCOUNT_SHOP_US_QUEUE=us_q",
-        "DRAY_QUEUE_US_Q_WEIGHT=3",       NULL};
+    const char *const env[] = {"DRAY_ACCOUNTS=shop-eu, shop.us", "DRAY_ACCOUNT_SHOP_EU_PROVIDER=kakaclo-v2",
+                               "DRAY_ACCOUNT_SHOP_EU_TOKEN=t1",  "DRAY_ACCOUNT_SHOP_US_PROVIDER=kakaclo-v2",
+                               "DRAY_ACCOUNT_SHOP_US_TOKEN=t2",  "DRAY_ACCOUNT_SHOP_US_QUEUE=us_q",
+                               "DRAY_QUEUE_US_Q_WEIGHT=3",       NULL};
     unlink("dray.ini");
     struct config *c = load_env(NULL, env, false);
     if (c == NULL)
@@ -308,8 +306,7 @@ static void test_the_environment_alone_is_enough(void **state) {
 
 static void test_a_variable_finds_its_account_whatever_the_underscores(void **state) {
     (void)state;
-    static const char file[] =
-        "[account a]\nprovider=kakaclo-v2\n[account a_token]\nprovider=kakaclo-v2\n";
+    static const char file[] = "[account a]\nprovider=kakaclo-v2\n[account a_token]\nprovider=kakaclo-v2\n";
     const char *const env[] = {"DRAY_ACCOUNT_A_TOKEN=one", "DRAY_ACCOUNT_A_TOKEN_TOKEN=two", NULL};
     struct config *c = load_fine(file, env);
     assert_string_equal(config_account(c, "a")->token, "one");
@@ -319,8 +316,7 @@ static void test_a_variable_finds_its_account_whatever_the_underscores(void **st
 
 static void test_a_variable_that_fits_two_is_refused(void **state) {
     (void)state;
-    const char *const env[] = {"DRAY_ACCOUNT_S_1_RATE=1/s", "DRAY_ACCOUNT_X_LOOKUP_KEY_POINTER=/a",
-                               NULL};
+    const char *const env[] = {"DRAY_ACCOUNT_S_1_RATE=1/s", "DRAY_ACCOUNT_X_LOOKUP_KEY_POINTER=/a", NULL};
     assert_null(load("[account s-1]\nprovider=kakaclo-v2\ntoken=t\n"
                      "[account s_1]\nprovider=kakaclo-v2\ntoken=t\n"
                      "[account x]\nprovider=kakaclo-v2\ntoken=t\n"
@@ -344,8 +340,7 @@ static void test_unknown_variables_are_refused_but_not_kubernetes_own(void **sta
     const char *const bad[] = {"DRAY_REDIS_URI=redis://x", "DRAY_ACCOUNT_SHOP_TOKN=secret-value",
                                "DRAY_ACCOUNT_OTHER_RATE=1/s", "DRAY_ACCOUNT_SHOP_RATE=fast", NULL};
     assert_null(load(SHOP, bad));
-    expect_text(&faults,
-                "DRAY_REDIS_URI: there is no such setting (did you mean 'DRAY_REDIS_URL'?)");
+    expect_text(&faults, "DRAY_REDIS_URI: there is no such setting (did you mean 'DRAY_REDIS_URL'?)");
     expect_text(&faults, "DRAY_ACCOUNT_SHOP_TOKN: there is no such setting (did you mean "
                          "'DRAY_ACCOUNT_SHOP_TOKEN'?)");
     expect_text(&faults, "DRAY_ACCOUNT_OTHER_RATE: there is no such setting");
@@ -388,9 +383,8 @@ static const struct refusal refusals[] = {
                                  "[admin], [trace], [queue NAME] and [account NAME]"},
     {SHOP "[redis x]\n", "dray.ini:4: [redis]: this section has no name"},
     {SHOP "[account]\n", "dray.ini:4: [account]: the name is missing: [account NAME]"},
-    {SHOP "[account -b]\n",
-     "dray.ini:4: [account]: '-b' is no name (1 to 64 letters, digits, '_', '.' or "
-     "'-', starting with a letter or digit)"},
+    {SHOP "[account -b]\n", "dray.ini:4: [account]: '-b' is no name (1 to 64 letters, digits, '_', '.' or "
+                            "'-', starting with a letter or digit)"},
     {SHOP "[account shop]\nrate = 1/s\n",
      "dray.ini:4: [account shop]: this section stands already at dray.ini:1"},
     {SHOP "[redis\n", "dray.ini:4: a section's heading ends with ']'"},
@@ -400,45 +394,44 @@ static const struct refusal refusals[] = {
     {SHOP "organization = 'x'\n", "dray.ini:4: values are written without quotes"},
     {SHOP "tokne_file = x\n",
      "dray.ini:4: [account shop] there is no key 'tokne_file' (did you mean 'token_file'?)"},
-    {SHOP "lease = 1s\n",
-     "dray.ini:4: [account shop] there is no key 'lease' (it belongs to [worker])"},
+    {SHOP "lease = 1s\n", "dray.ini:4: [account shop] there is no key 'lease' (it belongs to [worker])"},
     {SHOP "token = xyz\n", "dray.ini:4: [account shop] token: stands already in line 3"},
-    {SHOP "rate =\n",
-     "dray.ini:4: [account shop] rate: is empty: give a value or leave the key out"},
-    {SHOP "rate = fast\n",
-     "dray.ini:4: [account shop] rate: 'fast' is not a rate (such as 2/s, 100/m, "
-     "3600/h; 0 is no limit)"},
+    {SHOP "rate =\n", "dray.ini:4: [account shop] rate: is empty: give a value or leave the key out"},
+    {SHOP "rate = fast\n", "dray.ini:4: [account shop] rate: 'fast' is not a rate (such as 2/s, 100/m, "
+                           "3600/h; 0 is no limit)"},
     {SHOP "max_attempts = 101\n",
      "dray.ini:4: [account shop] max_attempts: 101 is out of bounds: from 1 to 100"},
-    {SHOP "max_attempts = -1\n",
-     "dray.ini:4: [account shop] max_attempts: '-1' is not a whole number"},
+    {SHOP "max_attempts = -1\n", "dray.ini:4: [account shop] max_attempts: '-1' is not a whole number"},
     {SHOP "backoff_base = 9ms\n",
      "dray.ini:4: [account shop] backoff_base: '9ms' is out of bounds: from 10ms to 1h"},
-    {SHOP "backoff_base = 5\n",
-     "dray.ini:4: [account shop] backoff_base: '5' is not a duration (such as "
-     "500ms, 5s, 2m, 24h, 7d)"},
+    {SHOP "backoff_base = 5\n", "dray.ini:4: [account shop] backoff_base: '5' is not a duration (such as "
+                                "500ms, 5s, 2m, 24h, 7d)"},
     {SHOP "backoff_cap = 999ms\n",
      "dray.ini:4: [account shop] backoff_cap: 999ms is below `backoff_base`, 1s"},
-    {SHOP "ledger_ttl = 1h\n",
-     "dray.ini:4: [account shop] ledger_ttl: 1h is below `max_age`, 1d: an "
-     "order's key would be forgotten while its job lives"},
-    {SHOP "on_unknown = lokup\n",
-     "dray.ini:4: [account shop] on_unknown: 'lokup' is none of lookup, hold, "
-     "resend (did you mean 'lookup'?)"},
-    {SHOP "validation = lax\n", "dray.ini:4: [account shop] validation: 'lax' is none of strict, lenient, off"},
+    {SHOP "ledger_ttl = 1h\n", "dray.ini:4: [account shop] ledger_ttl: 1h is below `max_age`, 1d: an "
+                               "order's key would be forgotten while its job lives"},
+    {SHOP "on_unknown = lokup\n", "dray.ini:4: [account shop] on_unknown: 'lokup' is none of lookup, hold, "
+                                  "resend (did you mean 'lookup'?)"},
+    {SHOP "validation = lax\n",
+     "dray.ini:4: [account shop] validation: 'lax' is none of strict, lenient, off"},
     {SHOP "allow_empty = orderAddresses.provinze\n",
-     "dray.ini:4: [account shop] allow_empty: 'orderAddresses.provinze' is no text of `dray providers kakaclo-v2`"},
-    {SHOP "allow_empty = a b\n", "dray.ini:4: [account shop] allow_empty: 'a b' is no path (such as orderAddresses.province, orderItemsList[].sku)"},
+     "dray.ini:4: [account shop] allow_empty: 'orderAddresses.provinze' is no text of `dray providers "
+     "kakaclo-v2`"},
+    {SHOP "allow_empty = a b\n", "dray.ini:4: [account shop] allow_empty: 'a b' is no path (such as "
+                                 "orderAddresses.province, orderItemsList[].sku)"},
     {SHOP "max_length = orderItemsList[].quantity:5\n",
-     "dray.ini:4: [account shop] max_length: 'orderItemsList[].quantity' is no text of `dray providers kakaclo-v2`"},
+     "dray.ini:4: [account shop] max_length: 'orderItemsList[].quantity' is no text of `dray providers "
+     "kakaclo-v2`"},
     {SHOP "max_length = orderAddresses.recipient\n",
-     "dray.ini:4: [account shop] max_length: 'orderAddresses.recipient' is no path and length (such as orderAddresses.recipient:64)"},
+     "dray.ini:4: [account shop] max_length: 'orderAddresses.recipient' is no path and length (such as "
+     "orderAddresses.recipient:64)"},
     {SHOP "max_length = orderAddresses.recipient:0\n",
      "dray.ini:4: [account shop] max_length: 'orderAddresses.recipient:0': a length is from 1 to 1000000"},
     {SHOP "lookup = maybe\n", "dray.ini:4: [account shop] lookup: 'maybe' is none of auto, yes, no"},
-    {SHOP "token_expires_at = 1795448588\n",
-     "dray.ini:4: [account shop] token_expires_at: '1795448588' is long past: Unix milliseconds are meant, not seconds"},
-    {SHOP "token_expires_at = soon\n", "dray.ini:4: [account shop] token_expires_at: 'soon' is no point in time (such as 2026-12-06T08:00:00Z, or Unix milliseconds)"},
+    {SHOP "token_expires_at = 1795448588\n", "dray.ini:4: [account shop] token_expires_at: '1795448588' is "
+                                             "long past: Unix milliseconds are meant, not seconds"},
+    {SHOP "token_expires_at = soon\n", "dray.ini:4: [account shop] token_expires_at: 'soon' is no point in "
+                                       "time (such as 2026-12-06T08:00:00Z, or Unix milliseconds)"},
     {SHOP "retry_codes = 1,,2\n",
      "dray.ini:4: [account shop] retry_codes: has an empty element between commas"},
     {SHOP "retry_codes = http:903\n",
@@ -449,23 +442,19 @@ static const struct refusal refusals[] = {
      "dray.ini:5: [account shop] unknown_codes: '7' stands in `retry_codes` too"},
     {SHOP "reject_codes = http:502\nunknown_codes = http:502\n",
      "dray.ini:5: [account shop] unknown_codes: 'http:502' stands in `reject_codes` too"},
-    {SHOP "base_url = https://x/?a=1\n",
-     "dray.ini:4: [account shop] base_url: must be an origin with at "
-     "most a path, without query and fragment"},
-    {SHOP "base_url = https://u:p@x/\n",
-     "dray.ini:4: [account shop] base_url: must hold no user and "
-     "password: use `token`, or `key` and `secret`"},
-    {SHOP "base_url = ftp://x\n",
-     "dray.ini:4: [account shop] base_url: must start with https:// or http://"},
+    {SHOP "base_url = https://x/?a=1\n", "dray.ini:4: [account shop] base_url: must be an origin with at "
+                                         "most a path, without query and fragment"},
+    {SHOP "base_url = https://u:p@x/\n", "dray.ini:4: [account shop] base_url: must hold no user and "
+                                         "password: use `token`, or `key` and `secret`"},
+    {SHOP "base_url = ftp://x\n", "dray.ini:4: [account shop] base_url: must start with https:// or http://"},
     {SHOP "base_url = https://:80\n",
      "dray.ini:4: [account shop] base_url: needs a host, and a port from 1 to 65535 if any"},
     {SHOP "base_url = https://x:70000\n",
      "dray.ini:4: [account shop] base_url: needs a host, and a port from 1 to 65535 if any"},
     {SHOP "proxy = x:1\n", "dray.ini:4: [account shop] proxy: must start with http://, https://, "
                            "socks5:// or socks5h://"},
-    {SHOP "ca_file = /nowhere/ca.pem\n",
-     "dray.ini:4: [account shop] ca_file: '/nowhere/ca.pem' can't be "
-     "read: No such file or directory"},
+    {SHOP "ca_file = /nowhere/ca.pem\n", "dray.ini:4: [account shop] ca_file: '/nowhere/ca.pem' can't be "
+                                         "read: No such file or directory"},
     {"[account shop]\ntoken = t\n", "dray.ini:1: [account shop] provider: is required"},
     {"[account shop]\nprovider = kakaclo-v3\ntoken = t\n",
      "dray.ini:2: [account shop] provider: there is no provider 'kakaclo-v3'; there are "
@@ -483,8 +472,7 @@ static const struct refusal refusals[] = {
      "dray.ini:8: [account h] auth_header: 'a b' is not a header's name"},
     {HTTP_JSON "create_path = /o\ntoken = t\nid_pointer = /id\nauth = header\nauth_header = Host\n",
      "dray.ini:8: [account h] auth_header: 'Host' is a header that dray sets itself"},
-    {SHOP "[queue shpo]\n",
-     "dray.ini:4: [queue shpo]: no account names this queue (did you mean 'shop'?)"},
+    {SHOP "[queue shpo]\n", "dray.ini:4: [queue shpo]: no account names this queue (did you mean 'shop'?)"},
     {SHOP "[queue shop]\ndefault_account = shopp\n",
      "dray.ini:5: [queue shop] default_account: 'shopp' is no account of this queue (did you mean "
      "'shop'?)"},
@@ -492,18 +480,16 @@ static const struct refusal refusals[] = {
      "dray.ini:5: [queue shop] max_job_bytes: '17M' is out of bounds: from 1K to 16384K"},
     {SHOP "[worker]\nlease = 999ms\n",
      "dray.ini:5: [worker] lease: '999ms' is out of bounds: from 1s to 10m"},
-    {SHOP "[worker]\nname = a b\n",
-     "dray.ini:5: [worker] name: 'a b' is no name (1 to 64 letters, digits, "
-     "'_', '.' or '-', starting with a letter or digit)"},
+    {SHOP "[worker]\nname = a b\n", "dray.ini:5: [worker] name: 'a b' is no name (1 to 64 letters, digits, "
+                                    "'_', '.' or '-', starting with a letter or digit)"},
     {SHOP "[redis]\ncommand_timeout = 10s\n",
      "dray.ini:5: [redis] command_timeout: must be at most 5s, a third of the lease of 15s: "
      "after one hanging command a living worker's jobs would be recovered"},
     {SHOP "[redis]\nmin_replicas = 1\nmin_replicas_timeout = 6s\n",
      "dray.ini:6: [redis] min_replicas_timeout: must be at most 2500ms, a sixth of the lease of 15s: "
      "waiting must not hold up the beat"},
-    {SHOP "[redis]\nprefix = {x}\n",
-     "dray.ini:5: [redis] prefix: '{x}' is no prefix (1 to 64 letters, "
-     "digits, '_', '.', ':' or '-')"},
+    {SHOP "[redis]\nprefix = {x}\n", "dray.ini:5: [redis] prefix: '{x}' is no prefix (1 to 64 letters, "
+                                     "digits, '_', '.', ':' or '-')"},
     {SHOP "[redis]\nurl = redis://:pw@h\npassword = x\n",
      "dray.ini:5: [redis] url: holds a password, and `password` or `password_file` is set too"},
     {SHOP "[redis]\nurl = redis://u@h\nusername = x\n",
@@ -521,9 +507,8 @@ static const struct refusal refusals[] = {
     {SHOP "[admin]\nlisten = 0.0.0.0:9780\n", "dray.ini:5: [admin] listen: 0.0.0.0:9780 is reached "
                                               "from other hosts: that needs a `token` (or "
                                               "`token_file`, or `operators_file`)"},
-    {SHOP "[admin]\nlisten = 9780\n",
-     "dray.ini:5: [admin] listen: '9780' is not an address (such as "
-     "127.0.0.1:9780, [::1]:9780; or off)"},
+    {SHOP "[admin]\nlisten = 9780\n", "dray.ini:5: [admin] listen: '9780' is not an address (such as "
+                                      "127.0.0.1:9780, [::1]:9780; or off)"},
 };
 
 static void test_each_fault_names_line_key_and_rule(void **state) {
@@ -612,9 +597,10 @@ static void test_a_token_has_no_scheme_before_it(void **state) {
     write_file("tok", "Bearerabc\n");
     config_unref(load_fine(SHOP_FILE, NULL));
     write_file("tok", "Bearer abc\n"); /* a header of one's own has it as it is */
-    config_unref(load_fine("[account shop]\nprovider = http-json\nbase_url = https://h.example\ncreate_path = /o\n"
-                           "id_pointer = /id\nauth = header\nauth_header = Authorization\ntoken_file = tok\n",
-                           NULL));
+    config_unref(
+        load_fine("[account shop]\nprovider = http-json\nbase_url = https://h.example\ncreate_path = /o\n"
+                  "id_pointer = /id\nauth = header\nauth_header = Authorization\ntoken_file = tok\n",
+                  NULL));
 }
 
 static void test_secrets_from_files(void **state) {
@@ -629,8 +615,9 @@ static void test_secrets_from_files(void **state) {
     expect_bad_secret("\n", 1, "is empty");
     expect_bad_secret("a\nb\n", 4, "holds a control character (one line is expected)");
     expect_bad_secret("a\0b", 3, "holds a control character (one line is expected)");
-    expect_bad_secret("\xef\xbb\xbf" "abc\n", 7,
-                      "starts with a byte order mark, which would be sent: save it as UTF-8 without one");
+    expect_bad_secret("\xef\xbb\xbf"
+                      "abc\n",
+                      7, "starts with a byte order mark, which would be sent: save it as UTF-8 without one");
     memset(large, 'x', sizeof(large));
     expect_bad_secret(large, 65537, "is larger than 64 KiB");
     write_bytes("tok", large, 65536);
@@ -645,10 +632,9 @@ static void test_a_secret_and_its_file_are_one_too_many(void **state) {
     const char *const env[] = {"DRAY_ACCOUNT_SHOP_TOKEN=fromenv", NULL};
     write_file("tok", "abc\n");
     assert_null(load(SHOP_FILE "token = hidden1\n", NULL));
-    assert_string_equal(
-        buf_cstr(&faults.text),
-        "dray.ini:3: [account shop] token_file: `token` is set too (dray.ini): only one of "
-        "them may be\n");
+    assert_string_equal(buf_cstr(&faults.text),
+                        "dray.ini:3: [account shop] token_file: `token` is set too (dray.ini): only one of "
+                        "them may be\n");
     assert_null(load(SHOP_FILE, env));
     expect_text(&faults, "`token` is set too (DRAY_ACCOUNT_SHOP_TOKEN)");
 }
@@ -678,10 +664,9 @@ static void test_reread_gives_a_new_account_and_leaves_the_old(void **state) {
 
 static void test_plain_http_warns_beyond_loopback_only(void **state) {
     (void)state;
-    static const char *const quiet[] = {"http://localhost:1", "http://127.9.0.1",
-                                        "http://[::1]:8/x", "https://h.example"};
-    static const char *const loud[] = {"http://127.evil.example", "http://10.0.0.1",
-                                       "HTTP://h.example"};
+    static const char *const quiet[] = {"http://localhost:1", "http://127.9.0.1", "http://[::1]:8/x",
+                                        "https://h.example"};
+    static const char *const loud[] = {"http://127.evil.example", "http://10.0.0.1", "HTTP://h.example"};
     char text[256];
     for (size_t i = 0; i < 4; i++) {
         snprintf(text, sizeof(text), SHOP "base_url = %s\n", quiet[i]);
@@ -705,10 +690,9 @@ static void test_admin_beyond_loopback_with_a_token_is_fine(void **state) {
 
 static void test_a_partial_load_only_warns_of_accounts(void **state) {
     (void)state;
-    write_file("dray.ini",
-               "[account a]\nprovider = kakaclo-v2\ntoken_file = /nowhere\nrate = fast\n"
-               "backoff_base = x\n[account b]\nprovider = nobody\n[account c]\nprovider = vu\n"
-               "[admin]\ntoken_file = /nowhere\nlisten = 0.0.0.0:1\n");
+    write_file("dray.ini", "[account a]\nprovider = kakaclo-v2\ntoken_file = /nowhere\nrate = fast\n"
+                           "backoff_base = x\n[account b]\nprovider = nobody\n[account c]\nprovider = vu\n"
+                           "[admin]\ntoken_file = /nowhere\nlisten = 0.0.0.0:1\n");
     struct config *c = load_env("dray.ini", NULL, true);
     if (c == NULL)
         fail_msg("%s", buf_cstr(&faults.text));
@@ -725,8 +709,7 @@ static void test_a_partial_load_only_warns_of_accounts(void **state) {
     config_unref(c);
     write_file("dray.ini", "[redis]\npassword_file = /nowhere\n");
     assert_null(load_env("dray.ini", NULL, true));
-    expect_text(&faults,
-                "dray.ini:2: [redis] password_file: '/nowhere': No such file or directory");
+    expect_text(&faults, "dray.ini:2: [redis] password_file: '/nowhere': No such file or directory");
 }
 
 static void test_show_hides_secrets_and_says_where_from(void **state) {
@@ -735,8 +718,8 @@ static void test_show_hides_secrets_and_says_where_from(void **state) {
     const char *const env[] = {"DRAY_WORKER_LEASE=30s", "DRAY_ADMIN_TOKEN=admintok", NULL};
     struct buf out;
     write_file("tok", "topsecret\n");
-    struct config *c = load_fine(
-        "[redis]\nurl = redis://u:hunter2@h/1\n" SHOP_FILE "proxy = http://u:proxypw@p:1\n", env);
+    struct config *c =
+        load_fine("[redis]\nurl = redis://u:hunter2@h/1\n" SHOP_FILE "proxy = http://u:proxypw@p:1\n", env);
     for (int json = 0; json < 2; json++) {
         buf_init(&out, 1 << 20);
         (json ? config_show_json : config_show)(c, &out);
@@ -758,8 +741,7 @@ static void test_shown_settings_load_again_as_they_were(void **state) {
     struct buf one, two;
     buf_init(&one, 1 << 20);
     buf_init(&two, 1 << 20);
-    struct config *c =
-        load_fine("[worker]\nname = w\n" SHOP "rate = 7/h\nretry_codes = 1, 2\n", NULL);
+    struct config *c = load_fine("[worker]\nname = w\n" SHOP "rate = 7/h\nretry_codes = 1, 2\n", NULL);
     config_show(c, &one);
     config_unref(c);
     c = load_fine(buf_cstr(&one), NULL);
@@ -798,12 +780,11 @@ static void test_thousands_of_accounts(void **state) {
     char name[32];
     buf_init(&text, 8 << 20);
     for (int i = ACCOUNTS; i > 0; i--)
-        buf_addf(&text, "[account shop-%04d]\nprovider = kakaclo-v2\ntoken = t%d\nqueue = q%d\n", i,
-                 i, i % 7);
+        buf_addf(&text, "[account shop-%04d]\nprovider = kakaclo-v2\ntoken = t%d\nqueue = q%d\n", i, i,
+                 i % 7);
     char **env = calloc(ACCOUNTS + 1, sizeof(char *));
     for (int i = 0; i < ACCOUNTS; i++)
-        assert_true(
-            asprintf(&env[i], "DRAY_ACCOUNT_SHOP_%04d_MAX_ATTEMPTS=%d", i + 1, i % 100 + 1) > 0);
+        assert_true(asprintf(&env[i], "DRAY_ACCOUNT_SHOP_%04d_MAX_ATTEMPTS=%d", i + 1, i % 100 + 1) > 0);
     struct config *c = load_fine(buf_cstr(&text), (const char *const *)env);
     assert_int_equal(c->account_count, ACCOUNTS);
     assert_int_equal(c->queue_count, 7);

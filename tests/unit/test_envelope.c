@@ -55,8 +55,8 @@ static int tear_down(void **state) {
 static uint32_t parse_bytes(const char *text, size_t len) {
     faults_reset(&faults);
     memset(&e, 0xa5, sizeof(e));
-    return envelope_parse(&e, &doc, (struct span){text, len}, find_account, &shop, "{orders}",
-                          &scratch, &faults, NULL, &account);
+    return envelope_parse(&e, &doc, (struct span){text, len}, find_account, &shop, "{orders}", &scratch,
+                          &faults, NULL, &account);
 }
 
 /* Parses `format` with %s being the example order; the text lives until the next call. */
@@ -164,8 +164,7 @@ static void test_an_order_key_too_long(void **state) {
     memset(key, 'k', ORDER_KEY_MAX + 1);
     parse("{\"id\":\"a\",\"account\":\"generic\",\"order\":{\"ref\":\"%s\"}}", key);
     expect_one("order.ref", "at most 256 bytes");
-    parse("{\"id\":\"a\",\"account\":\"generic\",\"order_key\":\"k\",\"order\":{\"ref\":\"%s\"}}",
-          key);
+    parse("{\"id\":\"a\",\"account\":\"generic\",\"order_key\":\"k\",\"order\":{\"ref\":\"%s\"}}", key);
     assert_int_equal(faults.count, 0);
     assert_int_equal(e.provider_key.len, ORDER_KEY_MAX + 1);
     parse("{\"id\":\"a\",\"order_key\":\"%s\",\"order\":%s}", key, order);
@@ -194,8 +193,7 @@ static void test_ids(void **state) {
     expect_one("id", "must be a string");
     parse("{\"id\":\"a\\u0000b\",\"order\":%s}", order);
     expect_one("id", "control character");
-    static const char *const controls[] = {"\\n",      "\x7f",     "\\u001f",
-                                           "\xc2\x80", "\xc2\x9f", "\\u0085"};
+    static const char *const controls[] = {"\\n", "\x7f", "\\u001f", "\xc2\x80", "\xc2\x9f", "\\u0085"};
     for (size_t i = 0; i < sizeof(controls) / sizeof(controls[0]); i++) {
         parse("{\"id\":\"a%s\",\"order\":%s}", controls[i], order);
         expect_one("id", "control character");
@@ -235,8 +233,7 @@ static void test_accounts_decide_about_the_order(void **state) {
     expect_one("order", "is required");
     faults_reset(&faults);
     const char *text = "{\"id\":\"a\",\"order\":{}}";
-    envelope_parse(&e, &doc, span_str(text), no_account, NULL, "{orders}", &scratch, &faults,
-                   NULL, &account);
+    envelope_parse(&e, &doc, span_str(text), no_account, NULL, "{orders}", &scratch, &faults, NULL, &account);
     expect_one("account", "no default account");
 }
 
@@ -449,8 +446,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_the_smallest_job, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_every_field, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_escapes_are_decoded_where_bytes_count, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_escapes_are_decoded_where_bytes_count, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_order_key_of_a_generic_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_an_order_key_too_long, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ids, set_up, tear_down),
@@ -463,11 +459,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_traceparent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_meta, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_is_no_job, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_all_faults_are_told_and_no_value_is, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_all_faults_are_told_and_no_value_is, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_long_unknown_name_is_cut_whole, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_faults_past_the_hundredth_are_counted, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_faults_past_the_hundredth_are_counted, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

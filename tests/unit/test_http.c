@@ -125,13 +125,13 @@ static void test_connect_times_out(void **state) {
     snprintf(url, sizeof(url), "http://127.0.0.1:%d/", hole.port);
     client_init(&c, 1);
     struct http_target *t = client_target(
-        &c,
-        &(struct http_target_options){.method = HTTP_POST, .url = url, .connect_timeout_ms = 100});
+        &c, &(struct http_target_options){.method = HTTP_POST, .url = url, .connect_timeout_ms = 100});
     client_do(&c, t, "{}", &r);
     assert_not_sent(&r, "connect");
     assert_in_range(r.x.duration_us, 90 * 1000, 15 * 1000 * 1000);
     struct http_target *patient = /* of the same host, right behind it: waits as long as it was told to */
-        client_target(&c, &(struct http_target_options){.method = HTTP_POST, .url = url, .connect_timeout_ms = 400});
+        client_target(
+            &c, &(struct http_target_options){.method = HTTP_POST, .url = url, .connect_timeout_ms = 400});
     client_do(&c, patient, "{}", &r);
     assert_not_sent(&r, "connect");
     assert_in_range(r.x.duration_us, 390 * 1000, 15 * 1000 * 1000);
@@ -159,8 +159,7 @@ static void test_time_runs_out_before_an_answer(void **state) {
 static void test_time_runs_out_in_the_body(void **state) {
     (void)state;
     struct result r = {0};
-    exchange(&(struct script){.says = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"da",
-                              .hang = true},
+    exchange(&(struct script){.says = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"da", .hang = true},
              &hasty, &r);
     assert_unclear(&r, 200, "timeout");
     assert_string_equal(r.body, "{\"da");
@@ -176,8 +175,8 @@ static void test_peer_hangs_up_without_an_answer(void **state) {
 static void test_body_is_cut(void **state) {
     (void)state;
     struct result r = {0};
-    exchange(&(struct script){.says = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"data\":1"},
-             &plain, &r);
+    exchange(&(struct script){.says = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"data\":1"}, &plain,
+             &r);
     assert_unclear(&r, 200, "receive");
     assert_string_equal(r.body, "{\"data\":1");
 }
@@ -234,8 +233,7 @@ static void test_retry_after_is_kept(void **state) {
              &plain, &r);
     assert_int_equal(r.x.status, 429);
     assert_string_equal(r.retry_after, "17");
-    exchange(&(struct script){.says = "HTTP/1.1 503 Down\r\nContent-Length: 0\r\n\r\n"}, &plain,
-             &r);
+    exchange(&(struct script){.says = "HTTP/1.1 503 Down\r\nContent-Length: 0\r\n\r\n"}, &plain, &r);
     assert_int_equal(r.x.status, 503);
     assert_null(r.x.retry_after.ptr);
 }
@@ -295,12 +293,12 @@ static void test_request_is_as_told(void **state) {
     static char head[8192];
     struct peer *p = peer_new(&(struct peer_options){.serve = keep_head, .arg = head});
     client_init(&c, 64);
-    struct http_target *t = client_target(
-        &c, &(struct http_target_options){.method = HTTP_POST,
-                                          .url = peer_url(p),
-                                          .headers = (const char *[]){"X-Shop: 7", NULL},
-                                          .basic_user = "key",
-                                          .basic_password = "s3cret"});
+    struct http_target *t =
+        client_target(&c, &(struct http_target_options){.method = HTTP_POST,
+                                                        .url = peer_url(p),
+                                                        .headers = (const char *[]){"X-Shop: 7", NULL},
+                                                        .basic_user = "key",
+                                                        .basic_password = "s3cret"});
     struct http_request request = {.body = SPAN_LIT("{\"price\":9.990}"),
                                    .traceparent = "00-0af7651916cd43dd8448eb211c80319c-00f0-01"};
     assert_true(client_start(&c, t, &request, &r));
@@ -310,8 +308,7 @@ static void test_request_is_as_told(void **state) {
     assert_non_null(strstr(head, "\r\nX-Shop: 7\r\n"));
     assert_non_null(strstr(head, "\r\nContent-Type: application/json\r\n"));
     assert_non_null(strstr(head, "\r\nAuthorization: Basic a2V5OnMzY3JldA==\r\n"));
-    assert_non_null(
-        strstr(head, "\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-00f0-01\r\n"));
+    assert_non_null(strstr(head, "\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-00f0-01\r\n"));
     request.traceparent = "00\r\nX-Injected: 1";
     assert_true(client_start(&c, t, &request, &r));
     client_wait(&c);
@@ -347,8 +344,7 @@ static void test_large_body_asks_for_no_continue(void **state) {
 
 static void test_error_holds_no_secret(void **state) {
     (void)state;
-    static const char *const says[] = {"", "garbage\r\n\r\n",
-                                       "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n",
+    static const char *const says[] = {"", "garbage\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n",
                                        "HTTP/1.1 200 OK\r\n: x\r\nContent-Length: zz\r\n\r\n"};
     for (size_t i = 0; i < sizeof(says) / sizeof(says[0]); i++) {
         struct result r = {0};
@@ -362,8 +358,7 @@ static void test_error_holds_no_secret(void **state) {
     }
 }
 
-static void assert_refused(struct client *c, const struct http_target_options *o,
-                           const char *word) {
+static void assert_refused(struct client *c, const struct http_target_options *o, const char *word) {
     struct err err = {""};
     assert_null(http_target_new(c->pool, o, &err));
     assert_non_null(strstr(err.text, word));
@@ -380,15 +375,12 @@ static void test_target_names_what_is_wrong(void **state) {
     assert_refused(&c, &(struct http_target_options){.url = "ftp://host/"}, "https://");
     assert_refused(&c, &(struct http_target_options){.url = "host/orders"}, "https://");
     assert_refused(&c, &(struct http_target_options){.url = "http://u:s3cret@host/"}, "password");
-    assert_refused(&c, &(struct http_target_options){.url = "http://h/", .bearer = "s3cret\n"},
-                   "token");
+    assert_refused(&c, &(struct http_target_options){.url = "http://h/", .bearer = "s3cret\n"}, "token");
     assert_refused(&c, &(struct http_target_options){.url = "http://h/", .headers = split}, "X-A");
     assert_refused(&c, &(struct http_target_options){.url = "http://h/", .headers = length},
                    "Content-Length");
-    assert_refused(&c, &(struct http_target_options){.url = "http://h/", .headers = nameless},
-                   "Name: value");
-    assert_refused(&c, &(struct http_target_options){.url = "http://h/", .ca_file = "/no/such"},
-                   "/no/such");
+    assert_refused(&c, &(struct http_target_options){.url = "http://h/", .headers = nameless}, "Name: value");
+    assert_refused(&c, &(struct http_target_options){.url = "http://h/", .ca_file = "/no/such"}, "/no/such");
     client_deinit(&c);
 }
 

@@ -52,9 +52,9 @@ static void test_proxy_that_refuses_is_told(void **state) {
 }
 
 /* {"ok":true}, compressed: gzip(1). */
-static const unsigned char gzip_ok[] = {0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff,
-                                        0xab, 0x56, 0xca, 0xcf, 0x56, 0xb2, 0x2a, 0x29, 0x2a, 0x4d, 0xad, 0x05, 0x00, 0x90, 0x5f, 0xd4,
-                                        0xa7, 0x0b, 0x00, 0x00, 0x00};
+static const unsigned char gzip_ok[] = {0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xab,
+                                        0x56, 0xca, 0xcf, 0x56, 0xb2, 0x2a, 0x29, 0x2a, 0x4d, 0xad, 0x05,
+                                        0x00, 0x90, 0x5f, 0xd4, 0xa7, 0x0b, 0x00, 0x00, 0x00};
 
 struct body {
     const void *data;
@@ -69,7 +69,8 @@ static void answer_gzip(struct peer_conn *c, void *arg) {
     while (peer_read_request(c, &r)) {
         snprintf(b->request, sizeof(b->request), "%s", r.head);
         peer_request_deinit(&r);
-        snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n", b->n);
+        snprintf(head, sizeof(head),
+                 "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n", b->n);
         peer_say(c, head);
         peer_send(c, b->data, b->n);
     }
@@ -133,7 +134,8 @@ static void tell_target(struct peer_conn *c, void *arg) {
 
 static void test_path_is_sent_as_it_is(void **state) {
     (void)state;
-    static const char *const paths[] = {"/orders/..", "/orders/.", "/a/../b/./c", "/orders/%2e%2e/x", "/orders/a%2Fb"};
+    static const char *const paths[] = {"/orders/..", "/orders/.", "/a/../b/./c", "/orders/%2e%2e/x",
+                                        "/orders/a%2Fb"};
     struct client c;
     struct result r = {0};
     char url[256], line[300], none[] = "";
@@ -142,7 +144,8 @@ static void test_path_is_sent_as_it_is(void **state) {
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
         for (int query = 0; query < 2; query++) {
             snprintf(url, sizeof(url), "http://127.0.0.1:%d%s", peer_port(p), paths[i]);
-            struct http_target *t = client_target(&c, &(struct http_target_options){.method = HTTP_GET, .url = url});
+            struct http_target *t =
+                client_target(&c, &(struct http_target_options){.method = HTTP_GET, .url = url});
             struct http_request request = {.query = query ? "key=.." : NULL};
             assert_true(client_start(&c, t, &request, &r));
             client_wait(&c);
@@ -178,9 +181,10 @@ static unsigned connections_of(const struct keeping *k) {
     snprintf(headers, sizeof(headers), "%s", k->headers);
     struct peer *p = peer_new(&(struct peer_options){.serve = tell_target, .arg = headers});
     client_init(&c, 16);
-    struct http_target *t =
-        client_target(&c, &(struct http_target_options){.method = HTTP_POST, .url = peer_url(p),
-                                                        .idle_reuse_ms = k->idle_reuse_ms, .no_reuse = k->no_reuse});
+    struct http_target *t = client_target(&c, &(struct http_target_options){.method = HTTP_POST,
+                                                                            .url = peer_url(p),
+                                                                            .idle_reuse_ms = k->idle_reuse_ms,
+                                                                            .no_reuse = k->no_reuse});
     for (unsigned i = 0; i < k->orders; i++) {
         client_do(&c, t, "{}", &r);
         assert_true(r.x.answered);
@@ -201,7 +205,8 @@ static void test_connection_is_kept_as_long_as_its_server_does(void **state) {
     /* the first idle one shows that the host keeps it, the others are used again */
     assert_in_range(connections_of(&(struct keeping){"", 0, false, 8, 400}), 2, 3);
     /* ten seconds are promised */
-    assert_int_equal(connections_of(&(struct keeping){"Keep-Alive: timeout=10, max=100\r\n", 0, false, 4, 400}), 1);
+    assert_int_equal(
+        connections_of(&(struct keeping){"Keep-Alive: timeout=10, max=100\r\n", 0, false, 4, 400}), 1);
     /* none is */
     assert_int_equal(connections_of(&(struct keeping){"Keep-Alive: timeout=0\r\n", 0, false, 5, 10}), 5);
     /* longer than the account allows */

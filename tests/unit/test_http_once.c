@@ -212,9 +212,8 @@ static void test_tls_is_verified(void **state) {
     assert_false(r.x.sent || r.x.answered);
     assert_string_equal(r.x.phase, "tls");
     assert_non_null(strstr(r.error, "certificate"));
-    struct http_target *known =
-        client_target(&c, &(struct http_target_options){
-                              .method = HTTP_POST, .url = peer_url(p), .ca_file = cert->cert});
+    struct http_target *known = client_target(
+        &c, &(struct http_target_options){.method = HTTP_POST, .url = peer_url(p), .ca_file = cert->cert});
     client_do(&c, known, "{}", &r);
     assert_true(r.x.answered && r.x.sent);
     client_do(&c, known, "{}", &r); /* the peer's connection 2: not the one that hangs up */
@@ -242,9 +241,8 @@ static void test_post_is_not_replayed_over_tls(void **state) {
     struct peer *p = peer_new(&(struct peer_options){
         .serve = serve_once, .arg = &h, .cert_file = cert->cert, .key_file = cert->key});
     client_init(&c, 64);
-    struct http_target *t =
-        client_target(&c, &(struct http_target_options){
-                              .method = HTTP_POST, .url = peer_url(p), .ca_file = cert->cert});
+    struct http_target *t = client_target(
+        &c, &(struct http_target_options){.method = HTTP_POST, .url = peer_url(p), .ca_file = cert->cert});
     client_do(&c, t, "{}", &r);
     assert_true(r.x.answered);
     client_do(&c, t, "{}", &r);
@@ -269,8 +267,7 @@ static void test_tls_without_an_answer_times_out(void **state) {
     snprintf(url, sizeof(url), "https://127.0.0.1:%d/", peer_port(p));
     client_init(&c, 64);
     struct http_target *t = client_target(
-        &c,
-        &(struct http_target_options){.method = HTTP_POST, .url = url, .connect_timeout_ms = 150});
+        &c, &(struct http_target_options){.method = HTTP_POST, .url = url, .connect_timeout_ms = 150});
     client_do(&c, t, "{}", &r);
     assert_false(r.x.sent || r.x.answered);
     assert_string_equal(r.x.phase, "tls");
@@ -283,7 +280,13 @@ static void test_tls_without_an_answer_times_out(void **state) {
 enum { H2_DATA = 0, H2_HEADERS = 1, H2_RST_STREAM = 3, H2_SETTINGS = 4, H2_GOAWAY = 7 };
 
 /* What a request meets: RST_STREAM with this code; 0: GOAWAY before it; -1: GOAWAY that takes it, and the end. */
-enum h2_fault { H2_TAKEN = -1, H2_GONE = 0, H2_INTERNAL_ERROR = 2, H2_REFUSED_STREAM = 7, H2_HTTP_1_1_REQUIRED = 13 };
+enum h2_fault {
+    H2_TAKEN = -1,
+    H2_GONE = 0,
+    H2_INTERNAL_ERROR = 2,
+    H2_REFUSED_STREAM = 7,
+    H2_HTTP_1_1_REQUIRED = 13
+};
 
 struct h2_peer {
     enum h2_fault fault;
@@ -338,15 +341,11 @@ static void check_h2(const struct test_cert *cert, enum h2_fault fault, bool fir
     struct client c;
     struct result r = {0};
     struct h2_peer h = {.fault = fault, .first = first};
-    struct peer *p = peer_new(&(struct peer_options){.serve = serve_h2,
-                                                     .arg = &h,
-                                                     .cert_file = cert->cert,
-                                                     .key_file = cert->key,
-                                                     .h2 = true});
+    struct peer *p = peer_new(&(struct peer_options){
+        .serve = serve_h2, .arg = &h, .cert_file = cert->cert, .key_file = cert->key, .h2 = true});
     client_init(&c, 64);
-    struct http_target *t =
-        client_target(&c, &(struct http_target_options){
-                              .method = HTTP_POST, .url = peer_url(p), .ca_file = cert->cert});
+    struct http_target *t = client_target(
+        &c, &(struct http_target_options){.method = HTTP_POST, .url = peer_url(p), .ca_file = cert->cert});
     unsigned n = 0;
     if (!first) {
         client_do(&c, t, "{\"order\":1}", &r);
@@ -356,7 +355,8 @@ static void check_h2(const struct test_cert *cert, enum h2_fault fault, bool fir
     }
     client_do(&c, t, "{\"order\":2}", &r);
     assert_false(r.x.answered);
-    bool refused = fault == H2_GONE || fault == H2_REFUSED_STREAM; /* nothing was done: it may be sent again */
+    /* nothing was done: it may be sent again */
+    bool refused = fault == H2_GONE || fault == H2_REFUSED_STREAM;
     assert_int_equal(r.x.unprocessed, refused);
     assert_int_equal(r.x.sent, !refused);
     if (refused) {
@@ -372,7 +372,8 @@ static void check_h2(const struct test_cert *cert, enum h2_fault fault, bool fir
 }
 
 static void test_post_is_not_replayed_over_h2(void **state) {
-    static const enum h2_fault faults[] = {H2_REFUSED_STREAM, H2_HTTP_1_1_REQUIRED, H2_INTERNAL_ERROR, H2_GONE, H2_TAKEN};
+    static const enum h2_fault faults[] = {H2_REFUSED_STREAM, H2_HTTP_1_1_REQUIRED, H2_INTERNAL_ERROR,
+                                           H2_GONE, H2_TAKEN};
     for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
         for (int first = 0; first < 2; first++)
             check_h2(*state, faults[i], first);

@@ -41,8 +41,7 @@ static void test_crowd_gets_each_its_own_answer(void **state) {
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < CROWD; i++) {
             snprintf(bodies[i], sizeof(bodies[i]), "{\"order\":%d.%d}", round, i);
-            assert_true(
-                client_start(&c, t, &(struct http_request){.body = span_str(bodies[i])}, &r[i]));
+            assert_true(client_start(&c, t, &(struct http_request){.body = span_str(bodies[i])}, &r[i]));
         }
         assert_int_equal(http_inflight(c.pool), CROWD);
         client_wait(&c);
@@ -71,8 +70,7 @@ static void test_targets_share_few_handles(void **state) {
         struct http_target *t[2] = {client_post(&c, peer_url(p)), client_post(&c, peer_url(p))};
         int n = round == 1 ? 70 : 3; /* the pool was made for 4 */
         for (int i = 0; i < 2 * n; i++)
-            assert_true(
-                client_start(&c, t[i % 2], &(struct http_request){.body = SPAN_LIT("{}")}, &r[i]));
+            assert_true(client_start(&c, t[i % 2], &(struct http_request){.body = SPAN_LIT("{}")}, &r[i]));
         http_target_unref(t[0]); /* its calls keep it */
         client_wait(&c);
         http_target_unref(t[1]);
@@ -109,7 +107,8 @@ static void test_targets_of_a_host_share_connections(void **state) {
     client_init(&c, 1024);
     for (int i = 0; i < SHOPS; i++) {
         snprintf(token, sizeof(token), "shop-%d", i);
-        struct http_target_options o = {.method = HTTP_POST, .url = peer_url(p), .bearer = i % 7 > 0 ? token : NULL};
+        struct http_target_options o = {
+            .method = HTTP_POST, .url = peer_url(p), .bearer = i % 7 > 0 ? token : NULL};
         t[i] = client_target(&c, &o);
     }
     for (int i = 0; i < SHOPS; i += AT_ONCE) {
@@ -156,7 +155,8 @@ static void test_a_target_keeps_its_own_options(void **state) {
         {.method = HTTP_GET, .url = peer_url(p)},
         {.method = HTTP_POST, .url = peer_url(p), .proxy = "http://127.0.0.1:1"},
     };
-    const char *const bodies[] = {"POST", NULL, "GET", NULL}, *const phases[] = {"done", "timeout", "done", "connect"};
+    const char *const bodies[] = {"POST", NULL, "GET", NULL}, *const phases[] = {"done", "timeout", "done",
+                                                                                 "connect"};
     struct http_target *t[4];
     for (int i = 0; i < 4; i++)
         t[i] = client_target(&c, &options[i]);

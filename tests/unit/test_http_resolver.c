@@ -87,8 +87,8 @@ static struct http_target *named_target(struct client *c, const char *name, stru
                                         uint32_t connect_ms) {
     char url[64];
     snprintf(url, sizeof(url), "http://%s:%d/", name, peer_port(p));
-    return client_target(c, &(struct http_target_options){
-                                .method = HTTP_POST, .url = url, .connect_timeout_ms = connect_ms});
+    return client_target(
+        c, &(struct http_target_options){.method = HTTP_POST, .url = url, .connect_timeout_ms = connect_ms});
 }
 
 static void test_time_runs_out_in_the_resolver(void **state) {
@@ -97,8 +97,7 @@ static void test_time_runs_out_in_the_resolver(void **state) {
     struct result slow = {0}, r = {0};
     struct peer *p = peer_new(&(struct peer_options){.serve = answer});
     client_init(&c, 64);
-    struct http_target *t = named_target(&c, "slow.test", p, 150),
-                       *near = client_post(&c, peer_url(p));
+    struct http_target *t = named_target(&c, "slow.test", p, 150), *near = client_post(&c, peer_url(p));
     set_hung(true);
     client_do(&c, t, "{}", &slow); /* would hang, if libcurl joined its thread */
     assert_false(slow.x.sent || slow.x.answered);

@@ -21,14 +21,14 @@
 #define ORDERS 30
 
 enum trouble {
-    SECOND_LATER,    /* each answer again, 20 ms later */
-    SECOND_AT_ONCE,  /* in the same segment */
-    SECOND_CHUNKED,  /* behind a chunked answer, in the same segment */
-    SECOND_EMPTY,    /* behind a 204, in the same segment */
-    LATE_408,        /* 20 ms after each answer */
-    ONE_BYTE,        /* 20 ms after each answer */
-    TICKETS,         /* TLS 1.3 session tickets, 20 ms after each answer */
-    HANG_UP,         /* 20 ms after each answer */
+    SECOND_LATER,   /* each answer again, 20 ms later */
+    SECOND_AT_ONCE, /* in the same segment */
+    SECOND_CHUNKED, /* behind a chunked answer, in the same segment */
+    SECOND_EMPTY,   /* behind a 204, in the same segment */
+    LATE_408,       /* 20 ms after each answer */
+    ONE_BYTE,       /* 20 ms after each answer */
+    TICKETS,        /* TLS 1.3 session tickets, 20 ms after each answer */
+    HANG_UP,        /* 20 ms after each answer */
     TROUBLES,
 };
 
@@ -44,7 +44,8 @@ static void pause_ms(long ms) {
 /* The answer says what was in the request: so whose it is. */
 static void tell(struct peer_conn *c, const char *body, const char *behind) {
     char text[1024];
-    snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s%s", strlen(body), body, behind);
+    snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s%s", strlen(body), body,
+             behind);
     peer_say(c, text);
 }
 
@@ -60,7 +61,8 @@ static bool trouble(struct peer_conn *c, enum trouble t, const char *body) {
         tell(c, body, again);
         return true;
     case SECOND_CHUNKED:
-        snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%zx\r\n%s\r\n0\r\n\r\n%s",
+        snprintf(text, sizeof(text),
+                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%zx\r\n%s\r\n0\r\n\r\n%s",
                  strlen(body), body, again);
         peer_say(c, text);
         return true;
@@ -104,14 +106,17 @@ static void serve(struct peer_conn *c, void *arg) {
 }
 
 static struct peer *start(const struct test_cert *cert, struct server *s) {
-    return peer_new(&(struct peer_options){.serve = serve, .arg = s,
+    return peer_new(&(struct peer_options){.serve = serve,
+                                           .arg = s,
                                            .cert_file = cert != NULL ? cert->cert : NULL,
                                            .key_file = cert != NULL ? cert->key : NULL});
 }
 
 static struct http_target *target(struct client *c, const struct peer *p, const struct test_cert *cert,
                                   const char *owner) {
-    return client_target(c, &(struct http_target_options){.method = HTTP_POST, .url = peer_url(p), .owner = owner,
+    return client_target(c, &(struct http_target_options){.method = HTTP_POST,
+                                                          .url = peer_url(p),
+                                                          .owner = owner,
                                                           .bearer = owner,
                                                           .ca_file = cert != NULL ? cert->cert : NULL});
 }
@@ -247,7 +252,8 @@ static void check_early(const struct test_cert *cert, const char *status, bool k
     memset(large, 'x', sizeof(large) - 1);
     char text[64];
     snprintf(text, sizeof(text), "%s", status);
-    struct peer *p = peer_new(&(struct peer_options){.serve = answer_early, .arg = text,
+    struct peer *p = peer_new(&(struct peer_options){.serve = answer_early,
+                                                     .arg = text,
                                                      .cert_file = cert != NULL ? cert->cert : NULL,
                                                      .key_file = cert != NULL ? cert->key : NULL});
     client_init(&c, 64);

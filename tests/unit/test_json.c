@@ -15,8 +15,7 @@
 #define MAX_NODES 200000
 
 /* Parses a copy that ends where the text ends, so that a read past it is seen. */
-static int parse_exact(struct json_doc *doc, char **copy, const void *text, size_t len,
-                       struct err *err) {
+static int parse_exact(struct json_doc *doc, char **copy, const void *text, size_t len, struct err *err) {
     *copy = malloc(len > 0 ? len : 1);
     memcpy(*copy, text, len);
     err->text[0] = '\0';
@@ -395,12 +394,11 @@ static void test_nesting_ends_at_its_maximum(void **state) {
             buf_add_char(&b, '0');
             for (size_t i = 0; i < depth; i++)
                 buf_add_char(&b, object ? '}' : ']');
-            assert_int_equal(json_parse(&doc, b.data, b.len, &err),
-                             depth <= JSON_MAX_DEPTH ? 0 : -1);
+            assert_int_equal(json_parse(&doc, b.data, b.len, &err), depth <= JSON_MAX_DEPTH ? 0 : -1);
             buf_deinit(&b);
         }
-        assert_string_equal(err.text, object ? "at byte 256: nested too deeply"
-                                             : "at byte 64: nested too deeply");
+        assert_string_equal(err.text,
+                            object ? "at byte 256: nested too deeply" : "at byte 64: nested too deeply");
     }
     memset(text, '[', sizeof(text));
     assert_int_equal(json_parse(&doc, text, sizeof(text), &err), -1);

@@ -74,8 +74,7 @@ static void test_doubles(void **state) {
     assert_true(json_double(&doc, 0, &v) && v == -125.0);
     parses(&doc, "1e-400");
     assert_true(json_double(&doc, 0, &v) && v == 0.0);
-    parses(&doc,
-           "0.1000000000000000000000000000000000000000000000000000000000000000000000000000000");
+    parses(&doc, "0.1000000000000000000000000000000000000000000000000000000000000000000000000000000");
     assert_true(json_double(&doc, 0, &v) && v == 0.1);
     parses(&doc, "1e400");
     v = 7;
@@ -91,10 +90,8 @@ static void test_get_compares_decoded_and_takes_the_last(void **state) {
     (void)state;
     struct json_doc doc;
     json_init(&doc, 100);
-    parses(
-        &doc,
-        "{\"a\":1,\"\\u0061\":2,\"b\":{\"a\":3},\"\\ud83d\\ude00\":4,\"a\\/b\":5,\"\":6,\"ab\":7,"
-        "\"\\u0000\":8}");
+    parses(&doc, "{\"a\":1,\"\\u0061\":2,\"b\":{\"a\":3},\"\\ud83d\\ude00\":4,\"a\\/b\":5,\"\":6,\"ab\":7,"
+                 "\"\\u0000\":8}");
     assert_span(json_raw(&doc, json_get(&doc, 0, "a")), "2");
     assert_span(json_raw(&doc, json_get(&doc, 0, "\xf0\x9f\x98\x80")), "4");
     assert_span(json_raw(&doc, json_get(&doc, 0, "a/b")), "5");
@@ -145,10 +142,8 @@ static void test_pointers(void **state) {
     };
     struct json_doc doc;
     json_init(&doc, 100);
-    parses(
-        &doc,
-        "{\"foo\": [\"bar\", \"baz\"],\"\": 0,\"a/b\": 1,\"c%d\": 2,\"e^f\": 3,\"g|h\": 4,"
-        "\"i\\\\j\": 5,\"k\\\"l\": 6,\" \": 7,\"m~n\": 8,\"~1\": 9,\"deep\":[{\"x\":[1,\"y\"]}]}");
+    parses(&doc, "{\"foo\": [\"bar\", \"baz\"],\"\": 0,\"a/b\": 1,\"c%d\": 2,\"e^f\": 3,\"g|h\": 4,"
+                 "\"i\\\\j\": 5,\"k\\\"l\": 6,\" \": 7,\"m~n\": 8,\"~1\": 9,\"deep\":[{\"x\":[1,\"y\"]}]}");
     for (size_t i = 0; i < COUNT(cases); i++) {
         uint32_t node = json_pointer(&doc, 0, cases[i].pointer);
         if ((node == JSON_NONE) != (cases[i].want == NULL))
@@ -285,8 +280,7 @@ static void test_duplicates_among_many(void **state) {
         int count = shape == 0 ? 23000 : 250;
         buf_add_char(&b, '{');
         for (int i = 0; i < count; i++)
-            buf_addf(&b, shape == 0 ? "\"%x\":0," : "\"%01000x\":0,",
-                     (unsigned)i * 7919u & 0xffffffu);
+            buf_addf(&b, shape == 0 ? "\"%x\":0," : "\"%01000x\":0,", (unsigned)i * 7919u & 0xffffffu);
         size_t open = b.len;
         buf_add_str(&b, "\"last\":0}");
         duplicate_is(buf_cstr(&b), NULL);

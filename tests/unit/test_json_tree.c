@@ -29,7 +29,11 @@ static void test_texts_are_valid_utf8(void **state) {
         {{"cut here", 3}, "\"cut\""}, /* a span ends where it says */
         {{"a\"b\\c\n\x01", 7}, "\"a\\\"b\\\\c\\n\\u0001\""},
         {{"\xc3\xa9\xf0\x9f\x98\x80", 6}, "\"\xc3\xa9\xf0\x9f\x98\x80\""},
-        {{"a\xff" "b\"", 4}, "\"a\xef\xbf\xbd" "b\\\"\""},
+        {{"a\xff"
+          "b\"",
+          4},
+         "\"a\xef\xbf\xbd"
+         "b\\\"\""},
         {{"\xed\xa0\x80", 3}, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""}, /* half of a surrogate pair */
         {{"a\0b", 3}, "\"a\\u0000b\""},
     };

@@ -37,7 +37,11 @@ static struct past fresh(void) {
 
 static struct decision answer(struct past past, enum verdict verdict, long status) {
     struct http_exchange x = {.sent = true, .answered = status > 0, .status = status};
-    struct outcome o = {.verdict = verdict, .http_status = status, .code = "seen", .retry_after_ms = 7000, .retry_after_told = true};
+    struct outcome o = {.verdict = verdict,
+                        .http_status = status,
+                        .code = "seen",
+                        .retry_after_ms = 7000,
+                        .retry_after_told = true};
     struct decision d;
     life_answered(&past, &account, account.max_attempts, &x, &o, NOW, &rng, &d);
     return d;
@@ -242,7 +246,8 @@ static void test_what_was_never_sent_burns_no_attempt(void **state) {
     struct past past = fresh();
     account.max_attempts = 1;
     for (uint32_t i = 1; i < 20; i++) {
-        struct outcome o = {.verdict = i % 2 ? VERDICT_RETRY : VERDICT_PAUSE, .code = "connect", .free = true};
+        struct outcome o = {
+            .verdict = i % 2 ? VERDICT_RETRY : VERDICT_PAUSE, .code = "connect", .free = true};
         struct http_exchange x = {.sent = false};
         struct decision d;
         life_answered(&past, &account, 1, &x, &o, NOW, &rng, &d);
@@ -255,19 +260,25 @@ static void test_what_was_never_sent_burns_no_attempt(void **state) {
     }
     struct outcome o = {.verdict = VERDICT_RETRY, .code = "connect", .free = true};
     struct decision d;
-    life_answered(&past, &account, 1, &(struct http_exchange){.sent = false}, &o, NOW + account.max_age_ms, &rng, &d);
+    life_answered(&past, &account, 1, &(struct http_exchange){.sent = false}, &o, NOW + account.max_age_ms,
+                  &rng, &d);
     assert_string_equal(d.reason, "exhausted");
     assert_string_equal(d.code, "max_age");
 }
 
 static void test_a_503_with_retry_after_is_looked_up_first(void **state) {
     (void)state;
-    struct outcome o = {.verdict = VERDICT_PAUSE, .http_status = 503, .code = "c", .message = "HTTP 503",
-                        .retry_after_ms = 700000, .look_first = true};
+    struct outcome o = {.verdict = VERDICT_PAUSE,
+                        .http_status = 503,
+                        .code = "c",
+                        .message = "HTTP 503",
+                        .retry_after_ms = 700000,
+                        .look_first = true};
     struct past past = fresh();
     struct decision d;
     account.provider = provider_find("vu");
-    life_answered(&past, &account, 3, &(struct http_exchange){.sent = true, .answered = true}, &o, NOW, &rng, &d);
+    life_answered(&past, &account, 3, &(struct http_exchange){.sent = true, .answered = true}, &o, NOW, &rng,
+                  &d);
     assert_int_equal(d.past.phase, PHASE_LOOKUP_RETRY);
     assert_int_equal(d.due_ms, 700000);
     assert_int_equal(d.gate, 'p');
@@ -322,7 +333,8 @@ static void test_a_look_up_that_nobody_answers_burns_none(void **state) {
         assert_int_equal(d.past.lookups, 0);
         past = d.past;
     }
-    o = (struct outcome){.verdict = VERDICT_PAUSE, .http_status = 429, .retry_after_ms = 9000, .retry_after_told = true};
+    o = (struct outcome){
+        .verdict = VERDICT_PAUSE, .http_status = 429, .retry_after_ms = 9000, .retry_after_told = true};
     life_looked_up(&past, &account, 3, &o, NOW, &rng, &d);
     assert_int_equal(d.past.lookups, 0);
     assert_true(d.due_ms >= 9000);
@@ -359,10 +371,19 @@ static void test_the_third_recovery_is_poison(void **state) {
 
 static void test_a_record_is_read_as_it_was_written(void **state) {
     (void)state;
-    struct past past = {.phase = PHASE_LOOKUP, .attempts = 2, .lookups = 1, .first_ms = NOW, .sent_ms = NOW + 5,
-                        .page = 3, .seen = 500, .window_to_ms = NOW + 9, .waits = 4, .yes = true,
-                        .said = SPAN_LIT("HTTP \"201\"\n, id \xc3\xb6\\"),
-                        .history = SPAN_LIT("{\"at\":1},{\"at\":7,\"times\":3,\"since\":2,\"lookup\":true,\"code\":\"c\"}")};
+    struct past past = {
+        .phase = PHASE_LOOKUP,
+        .attempts = 2,
+        .lookups = 1,
+        .first_ms = NOW,
+        .sent_ms = NOW + 5,
+        .page = 3,
+        .seen = 500,
+        .window_to_ms = NOW + 9,
+        .waits = 4,
+        .yes = true,
+        .said = SPAN_LIT("HTTP \"201\"\n, id \xc3\xb6\\"),
+        .history = SPAN_LIT("{\"at\":1},{\"at\":7,\"times\":3,\"since\":2,\"lookup\":true,\"code\":\"c\"}")};
     struct past again;
     struct json_doc doc;
     struct span raw;

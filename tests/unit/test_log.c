@@ -76,8 +76,7 @@ static void read_to_end(struct capture *c) {
 }
 
 /* Calls `see` with every whole line from *at on. */
-static void each_line(struct capture *c, size_t *at, void (*see)(struct span line, void *arg),
-                      void *arg) {
+static void each_line(struct capture *c, size_t *at, void (*see)(struct span line, void *arg), void *arg) {
     for (;;) {
         char *start = c->text.data + *at;
         char *newline = memchr(start, '\n', c->text.len - *at);
@@ -154,11 +153,10 @@ static void test_a_line_before_the_start_is_written_at_once(void **state) {
     const char *rest = strstr(text, "\"level\"");
     assert_non_null(rest);
     assert_int_equal(rest - text, 35);
-    assert_string_equal(rest,
-                        "\"level\":\"warn\",\"event\":\"attempt\",\"queue\":\"sh\\\"op\\n\\u0001\","
-                        "\"none\":\"\",\"bytes\":\"a\xef\xbf\xbd"
-                        "b\",\"u\":18446744073709551615,"
-                        "\"i\":-9223372036854775808,\"yes\":true,\"no\":false}\n");
+    assert_string_equal(rest, "\"level\":\"warn\",\"event\":\"attempt\",\"queue\":\"sh\\\"op\\n\\u0001\","
+                              "\"none\":\"\",\"bytes\":\"a\xef\xbf\xbd"
+                              "b\",\"u\":18446744073709551615,"
+                              "\"i\":-9223372036854775808,\"yes\":true,\"no\":false}\n");
 }
 
 static void test_the_level_decides(void **state) {

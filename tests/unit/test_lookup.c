@@ -108,8 +108,7 @@ static void test_vu(void **state) {
     (void)state;
     use("vu");
     expect_url("/api/v1/orders?order_number=K%201%2F%C3%B6");
-    expect(200, "{\"order\":{\"id\":5,\"order_number\":\"K 1/\\u00f6\"}}", VERDICT_CREATED,
-           "found");
+    expect(200, "{\"order\":{\"id\":5,\"order_number\":\"K 1/\\u00f6\"}}", VERDICT_CREATED, "found");
     assert_true(span_is(out.ids[0], "5"));
     assert_true(out.order.len > 0);
     expect(200, "{\"order\":{\"id\":5,\"order_number\":\"K 1\"}}", VERDICT_UNKNOWN, "other_order");
@@ -121,7 +120,8 @@ static void test_vu(void **state) {
     expect(404, "{\"error\":\"Not Found\"}", VERDICT_RETRY, "lookup_unreadable");
     expect(404, "{\"errors\":null}", VERDICT_RETRY, "lookup_unreadable");
     expect(404, "{\"errors\":\"a\",\"errors\":\"b\"}", VERDICT_RETRY, "lookup_unreadable");
-    expect(200, "{\"order\":{\"id\":5,\"id\":6,\"order_number\":\"K 1/\\u00f6\"}}", VERDICT_RETRY, "lookup_unreadable");
+    expect(200, "{\"order\":{\"id\":5,\"id\":6,\"order_number\":\"K 1/\\u00f6\"}}", VERDICT_RETRY,
+           "lookup_unreadable");
     assert_int_equal(out.id_count, 0);
     expect(404, " <html>nginx</html>", VERDICT_RETRY, "http_404");
     expect(200, "<html>", VERDICT_RETRY, "lookup_unreadable");
@@ -199,7 +199,8 @@ static void test_kakaclo_v1(void **state) {
                "&createEndTime=2023-11-14T23:23:21Z&pageNumber=1&pageSize=250");
     expect(200,
            "{\"code\":10000,\"data\":{\"total\":2,\"list\":[{\"id\":\"1\",\"customOrderId\":\"K 1/\xc3\xb6\","
-           "\"orderItems\":[{\"skuCode\":\"A\"}]},{\"id\":2,\"CustomOrderNumber\":\"K 1/\xc3\xb6\",\"x\":9.90}]}}",
+           "\"orderItems\":[{\"skuCode\":\"A\"}]},{\"id\":2,\"CustomOrderNumber\":\"K "
+           "1/\xc3\xb6\",\"x\":9.90}]}}",
            VERDICT_CREATED, "found");
     assert_int_equal(out.id_count, 2);
     assert_int_equal(out.part_count, 2);
@@ -209,7 +210,7 @@ static void test_kakaclo_v1(void **state) {
            VERDICT_UNKNOWN, "no_order_id");
 }
 
-#define V2_URL                                                                                                         \
+#define V2_URL                                                                                               \
     "/openapi/v2/order/orders?createStartTime=2023-11-14T22:03:20Z&createEndTime=2023-11-14T23:23:21Z&"
 
 /* A server that takes pageNumber for the size: by its own words, or by an empty first page of some orders, it
@@ -266,7 +267,8 @@ static void test_kakaclo_custom_asks_with_a_body(void **state) {
     account.provider->build_lookup_body(&account, &envelope, &cursor, &body);
     assert_non_null(strstr(buf_cstr(&body), "\"pageNumber\":2,"));
     expect(200,
-           "{\"code\":10000,\"data\":{\"total\":101,\"list\":[{\"id\":5,\"demandNo\":\"C202401164058\",\"status\":2,"
+           "{\"code\":10000,\"data\":{\"total\":101,\"list\":[{\"id\":5,\"demandNo\":\"C202401164058\","
+           "\"status\":2,"
            "\"customOrderId\":\"K 1/\xc3\xb6\"}]}}",
            VERDICT_CREATED, "found");
     assert_true(span_is(out.ids[0], "C202401164058"));
@@ -338,8 +340,8 @@ static void test_generic(void **state) {
     expect(410, "{\"e\":{\"code\":\"NO_ROUTE\"}}", VERDICT_RETRY, "lookup_unreadable");
     expect(404, "{\"e\":{\"code\":\"NO_ORDER\"}}", VERDICT_RETRY, "lookup_unreadable");
     account.http_json.lookup_items_pointer = "/items";
-    expect(200, "{\"items\":[{\"ref\":\"other\"},{\"ref\":\"K 1/\xc3\xb6\",\"id\":8}]}",
-           VERDICT_CREATED, "found");
+    expect(200, "{\"items\":[{\"ref\":\"other\"},{\"ref\":\"K 1/\xc3\xb6\",\"id\":8}]}", VERDICT_CREATED,
+           "found");
     assert_true(span_is(out.ids[0], "8"));
     expect(200, "{\"items\":[{\"ref\":\"K 1/\xc3\xb6\"}]}", VERDICT_UNKNOWN, "no_order_id");
     expect(200, "{\"items\":[]}", VERDICT_ABSENT, "not_found");

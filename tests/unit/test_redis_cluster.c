@@ -55,8 +55,8 @@ static void tell(uint16_t port, const char *format, ...) {
 static bool cluster_is_ok(void) {
     for (size_t i = 0; i < NODES; i++) {
         redisReply *r = ask(nodes[i].port, "CLUSTER INFO");
-        bool ok = strstr(r->str, "cluster_state:ok") != NULL &&
-                  strstr(r->str, "cluster_known_nodes:4") != NULL;
+        bool ok =
+            strstr(r->str, "cluster_state:ok") != NULL && strstr(r->str, "cluster_known_nodes:4") != NULL;
         freeReplyObject(r);
         if (!ok)
             return false;
@@ -173,10 +173,7 @@ static void on_result(void *arg, const redisReply *reply, const char *error) {
     r->calls++;
     r->got_reply = reply != NULL;
     r->integer = reply != NULL ? reply->integer : 0;
-    snprintf(r->text, sizeof(r->text), "%s",
-             reply == NULL        ? error
-             : reply->str != NULL ? reply->str
-                                  : "");
+    snprintf(r->text, sizeof(r->text), "%s", reply == NULL ? error : reply->str != NULL ? reply->str : "");
 }
 
 static bool has_result(void *arg) {
@@ -339,8 +336,7 @@ static void test_close_with_commands_pending(void **state) {
     for (size_t i = 0; i < NODES; i++) {
         key_of(i, key, sizeof(key));
         for (size_t n = 0; n < 10; n++)
-            redis_router_command(router, redis_slot(span_str(key)), on_result, &r[i][n], "INCR %s",
-                                 "{x}");
+            redis_router_command(router, redis_slot(span_str(key)), on_result, &r[i][n], "INCR %s", "{x}");
     }
     stop_router();
     for (size_t i = 0; i < NODES; i++) {

@@ -431,8 +431,7 @@ static void *run_proxy(void *arg) {
     struct proxy *p = arg;
     char b[4096];
     int client_fd = accept(p->listener, NULL, NULL), server_fd = dial_loopback(p->to);
-    struct pollfd fds[2] = {{.fd = client_fd, .events = POLLIN},
-                            {.fd = server_fd, .events = POLLIN}};
+    struct pollfd fds[2] = {{.fd = client_fd, .events = POLLIN}, {.fd = server_fd, .events = POLLIN}};
     size_t left = p->cut;
     while (left > 0 && poll(fds, 2, 10000) > 0) {
         ssize_t n;

@@ -169,10 +169,10 @@ static void test_host_by_name(void **state) {
 
 /* --- a name with two addresses, of which the first refuses --- */
 
-int __real_uv_getaddrinfo(uv_loop_t *loop, uv_getaddrinfo_t *req, uv_getaddrinfo_cb cb,
-                          const char *node, const char *service, const struct addrinfo *hints);
-int __wrap_uv_getaddrinfo(uv_loop_t *loop, uv_getaddrinfo_t *req, uv_getaddrinfo_cb cb,
-                          const char *node, const char *service, const struct addrinfo *hints);
+int __real_uv_getaddrinfo(uv_loop_t *loop, uv_getaddrinfo_t *req, uv_getaddrinfo_cb cb, const char *node,
+                          const char *service, const struct addrinfo *hints);
+int __wrap_uv_getaddrinfo(uv_loop_t *loop, uv_getaddrinfo_t *req, uv_getaddrinfo_cb cb, const char *node,
+                          const char *service, const struct addrinfo *hints);
 
 static uv_getaddrinfo_cb resolved;
 
@@ -189,8 +189,8 @@ static void add_an_address(uv_getaddrinfo_t *req, int status, struct addrinfo *f
 
 static uv_getaddrinfo_t *hanging;
 
-int __wrap_uv_getaddrinfo(uv_loop_t *loop, uv_getaddrinfo_t *req, uv_getaddrinfo_cb cb,
-                          const char *node, const char *service, const struct addrinfo *hints) {
+int __wrap_uv_getaddrinfo(uv_loop_t *loop, uv_getaddrinfo_t *req, uv_getaddrinfo_cb cb, const char *node,
+                          const char *service, const struct addrinfo *hints) {
     if (strcmp(node, "hangs.test") == 0) {
         hanging = req;
         resolved = cb;
@@ -310,8 +310,7 @@ static void test_synchronous_connection_refused(void **state) {
     char expected[80];
     struct redis_options o = {.host = "127.0.0.1", .port = redis_server_free_port()};
     assert_null(redis_connect_sync(&o, &err));
-    snprintf(expected, sizeof(expected), "Redis at 127.0.0.1:%u: connection refused",
-             (unsigned)o.port);
+    snprintf(expected, sizeof(expected), "Redis at 127.0.0.1:%u: connection refused", (unsigned)o.port);
     assert_string_equal(err.text, expected);
 }
 

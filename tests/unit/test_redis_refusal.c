@@ -63,8 +63,7 @@ static void assert_refused(const char *username, const char *password, const cha
 static void test_wrong_passwords(void **state) {
     (void)state;
     assert_refused(NULL, "wrong", "WRONGPASS invalid username-password pair or user is disabled.");
-    assert_refused("shop", "right",
-                   "WRONGPASS invalid username-password pair or user is disabled.");
+    assert_refused("shop", "right", "WRONGPASS invalid username-password pair or user is disabled.");
     assert_refused(NULL, NULL, "NOAUTH Authentication required.");
 }
 
@@ -101,8 +100,7 @@ static void test_synchronous_refusal(void **state) {
     struct redis_options o = {.unix_path = server.socket, .password = "wrong"};
     assert_null(redis_connect_sync(&o, &err));
     snprintf(expected, sizeof(expected),
-             "Redis at %s: WRONGPASS invalid username-password pair or user is disabled.",
-             server.socket);
+             "Redis at %s: WRONGPASS invalid username-password pair or user is disabled.", server.socket);
     assert_string_equal(err.text, expected);
 }
 
@@ -138,8 +136,8 @@ static bool is_loading(void *arg) {
 
 static void test_loading_server_is_waited_for(void **state) {
     (void)state;
-    static const char *const args[] = {"--key-load-delay", "500",
-                                       "--loading-process-events-interval-bytes", "1024", NULL};
+    static const char *const args[] = {"--key-load-delay", "500", "--loading-process-events-interval-bytes",
+                                       "1024", NULL};
     struct answer a;
     redis_server_start(&server, args);
     client_init(&c);
@@ -237,7 +235,8 @@ static void test_readonly_ends_the_connection_to_a_name(void **state) {
 static void test_a_replica_that_knows_no_hello(void **state) {
     (void)state;
     struct answer a;
-    static const char *const args[] = {"--rename-command", "HELLO", "", "--replicaof", "127.0.0.1", "1", NULL};
+    static const char *const args[] = {"--rename-command", "HELLO", "",  "--replicaof",
+                                       "127.0.0.1",        "1",     NULL};
     redis_server_start(&server, args);
     connect_to_host("127.0.0.1");
     client_wait_up(&c);
@@ -271,9 +270,11 @@ static void test_errors_as_people_read_them(void **state) {
     assert_words("OOM command not allowed when used memory > 'maxmemory'. script: "
                  "8f1a0c1e8f1a0c1e8f1a0c1e8f1a0c1e8f1a0c1e, on @user_script:26.",
                  "OOM command not allowed when used memory > 'maxmemory'.");
-    assert_words("ERR Error running script (call to f_8f1a0c1e): @user_script:12: @user_script: 12: -OOM command not allowed",
+    assert_words("ERR Error running script (call to f_8f1a0c1e): @user_script:12: @user_script: 12: -OOM "
+                 "command not allowed",
                  "OOM command not allowed");
-    assert_words("NOPERM this user has no permissions to run the 'hset' command", "NOPERM this user has no permissions to run the 'hset' command");
+    assert_words("NOPERM this user has no permissions to run the 'hset' command",
+                 "NOPERM this user has no permissions to run the 'hset' command");
     char small[8];
     redis_error_words("READONLY You", small, sizeof(small));
     assert_string_equal(small, "READONL");
@@ -309,7 +310,7 @@ int main(void) {
         cmocka_unit_test(test_errors_as_people_read_them),
         cmocka_unit_test(test_who_refuses_and_who_is_away),
     };
-    int failed = cmocka_run_group_tests_name("redis_password", with_password, start_with_password,
-                                             stop_server);
+    int failed =
+        cmocka_run_group_tests_name("redis_password", with_password, start_with_password, stop_server);
     return failed + cmocka_run_group_tests_name("redis_refusal", own_server, NULL, NULL);
 }

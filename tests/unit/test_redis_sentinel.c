@@ -55,8 +55,8 @@ static bool know_each_other(void) {
 
 static void start_replica(struct redis_server *s, uint16_t master_port) {
     static char port[8];
-    static const char *const args[] = {
-        "--replicaof", "127.0.0.1", port, "--repl-diskless-sync-delay", "0", NULL};
+    static const char *const args[] = {"--replicaof", "127.0.0.1", port, "--repl-diskless-sync-delay",
+                                       "0",           NULL};
     snprintf(port, sizeof(port), "%u", (unsigned)master_port);
     redis_server_start(s, args);
 }

@@ -41,20 +41,10 @@ static void make_certificates(void) {
 }
 
 static int start(void **state) {
-    static const char *const args[] = {"--tls-port",
-                                       tls_port,
-                                       "--tls-cert-file",
-                                       cert,
-                                       "--tls-key-file",
-                                       key,
-                                       "--tls-ca-cert-file",
-                                       ca,
-                                       "--tls-auth-clients",
-                                       "optional",
-                                       "--bind",
-                                       "127.0.0.1",
-                                       "127.0.0.2",
-                                       NULL};
+    static const char *const args[] = {
+        "--tls-port",         tls_port, "--tls-cert-file",    cert,       "--tls-key-file", key,
+        "--tls-ca-cert-file", ca,       "--tls-auth-clients", "optional", "--bind",         "127.0.0.1",
+        "127.0.0.2",          NULL};
     (void)state;
     make_certificates();
     port = redis_server_free_port();
@@ -146,8 +136,7 @@ static void test_a_server_without_tls(void **state) {
     c.options.connect_timeout_ms = 100;
     client_connect(&c);
     client_wait_down(&c);
-    assert_string_equal(c.reason,
-                        "no answer to the greeting within 100 ms; does this port speak TLS?");
+    assert_string_equal(c.reason, "no answer to the greeting within 100 ms; does this port speak TLS?");
     client_deinit(&c);
 }
 
@@ -242,11 +231,10 @@ static void test_tls_is_refused(void **state) {
     struct err err = {""};
     struct redis_options o = {.host = "h", .port = 1, .tls = true};
     assert_null(redis_connect_sync(&o, &err));
-    assert_memory_equal(
-        err.text,
-        "rediss:// needs hiredis with TLS (hiredis >= 1.0 built with SSL); this build "
-        "has hiredis ",
-        89);
+    assert_memory_equal(err.text,
+                        "rediss:// needs hiredis with TLS (hiredis >= 1.0 built with SSL); this build "
+                        "has hiredis ",
+                        89);
 }
 
 int main(void) {

@@ -100,11 +100,10 @@ static void test_every_word(void **state) {
     };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         struct magic m = parse(all[i].key);
-        if (m.kind != all[i].want.kind || m.times != all[i].want.times ||
-            m.status != all[i].want.status || m.count != all[i].want.count ||
-            m.ms != all[i].want.ms)
-            fail_msg("'%s' is kind %d, times %u, status %u, count %u, %llu ms", all[i].key,
-                     (int)m.kind, m.times, m.status, m.count, (unsigned long long)m.ms);
+        if (m.kind != all[i].want.kind || m.times != all[i].want.times || m.status != all[i].want.status ||
+            m.count != all[i].want.count || m.ms != all[i].want.ms)
+            fail_msg("'%s' is kind %d, times %u, status %u, count %u, %llu ms", all[i].key, (int)m.kind,
+                     m.times, m.status, m.count, (unsigned long long)m.ms);
     }
 }
 
@@ -128,10 +127,8 @@ static void test_endings_of_look_ups(void **state) {
     };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         struct magic m = magic_parse_lookup(span_str(all[i].key));
-        if (m.kind != all[i].want.kind || m.times != all[i].want.times ||
-            m.status != all[i].want.status)
-            fail_msg("'%s' is kind %d, times %u, status %u", all[i].key, (int)m.kind, m.times,
-                     m.status);
+        if (m.kind != all[i].want.kind || m.times != all[i].want.times || m.status != all[i].want.status)
+            fail_msg("'%s' is kind %d, times %u, status %u", all[i].key, (int)m.kind, m.times, m.status);
     }
 }
 
@@ -210,8 +207,7 @@ static void test_store_counts_and_is_full(void **state) {
     assert_int_equal(s.orders[0].next, 1);
     assert_int_equal(tally_order(&s, a, 0, 0, (struct span){NULL, 0}, 2, 5), TALLY_NONE);
     char large[100] = {0};
-    assert_int_equal(tally_order(&s, a, 0, 0, (struct span){large, sizeof large}, 1, 5),
-                     TALLY_NONE);
+    assert_int_equal(tally_order(&s, a, 0, 0, (struct span){large, sizeof large}, 1, 5), TALLY_NONE);
     tally_reset(&s);
     assert_int_equal(tally_find(&s, 0, 0, SPAN_LIT("a")), TALLY_NONE);
     a = tally_key(&s, 0, 0, SPAN_LIT("c"));

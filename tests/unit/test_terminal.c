@@ -12,7 +12,8 @@
 #include "util/terminal.h"
 #include "util/utf8.h"
 
-static void is(const char *text, size_t len, enum foreign how, size_t max, const char *expected, size_t columns) {
+static void is(const char *text, size_t len, enum foreign how, size_t max, const char *expected,
+               size_t columns) {
     struct buf out;
     buf_init(&out, 4096);
     assert_int_equal(foreign_add(&out, (struct span){text, len}, how, max), columns);
@@ -27,10 +28,15 @@ static void test_terminal(void **state) {
     IS("shop-7/1001", FOREIGN_TERMINAL, 0, "shop-7/1001", 11);
     IS("\x1b[2Jgone\x07", FOREIGN_TERMINAL, 0, "\\u001b[2Jgone\\u0007", 19);
     IS("a\tb\nc\rd\x7f\0", FOREIGN_TERMINAL, 0, "a\\tb\\nc\\rd\\u007f\\u0000", 22);
-    IS("\xc2\x9b" "31m", FOREIGN_TERMINAL, 0, "\\u009b31m", 9);
-    IS("1\xe2\x80\xae" "9876", FOREIGN_TERMINAL, 0, "1\\u202e9876", 11);
+    IS("\xc2\x9b"
+       "31m",
+       FOREIGN_TERMINAL, 0, "\\u009b31m", 9);
+    IS("1\xe2\x80\xae"
+       "9876",
+       FOREIGN_TERMINAL, 0, "1\\u202e9876", 11);
     IS("\xe2\x81\xa6\xd8\x9c\xe2\x80\xa8", FOREIGN_TERMINAL, 0, "\\u2066\\u061c\\u2028", 18);
-    IS("M\xc3\xbcller \xe6\x9d\x8e \xf0\x9f\x93\xa6", FOREIGN_TERMINAL, 0, "M\xc3\xbcller \xe6\x9d\x8e \xf0\x9f\x93\xa6", 10);
+    IS("M\xc3\xbcller \xe6\x9d\x8e \xf0\x9f\x93\xa6", FOREIGN_TERMINAL, 0,
+       "M\xc3\xbcller \xe6\x9d\x8e \xf0\x9f\x93\xa6", 10);
     IS("\xff\xc2", FOREIGN_TERMINAL, 0, "\\xff\\xc2", 8);
 }
 

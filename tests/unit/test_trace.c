@@ -15,8 +15,12 @@
 static const struct trace_resource resource = {"shop \"A\"", "w1.0000abcd", "1.2.3"};
 
 static struct trace_span span_of(enum trace_kind kind) {
-    struct trace_span s = {.kind = kind, .start_ns = 1764406800123456789u, .end_ns = 1764406800123456999u,
-                           .queue = "orders", .account = "shop", .provider = "vu"};
+    struct trace_span s = {.kind = kind,
+                           .start_ns = 1764406800123456789u,
+                           .end_ns = 1764406800123456999u,
+                           .queue = "orders",
+                           .account = "shop",
+                           .provider = "vu"};
     for (size_t i = 0; i < 16; i++)
         s.trace[i] = (uint8_t)(0xa0 + i);
     memcpy(s.id, "\x00\x01\x02\x03\xfc\xfd\xfe\xff", 8);
@@ -65,7 +69,8 @@ static void test_ids_times_and_kinds(void **state) {
     (void)state;
     struct trace_span spans[TRACE_KINDS];
     static const int kinds[TRACE_KINDS] = {5, 1, 1, 3, 3, 1};
-    static const char *const names[TRACE_KINDS] = {"order", "pick-up", "admission", "request", "look-up", "settlement"};
+    static const char *const names[TRACE_KINDS] = {"order",   "pick-up", "admission",
+                                                   "request", "look-up", "settlement"};
     for (size_t i = 0; i < TRACE_KINDS; i++)
         spans[i] = span_of((enum trace_kind)i);
     cJSON *root = encoded(spans, TRACE_KINDS), *list = spans_of(root);
@@ -91,7 +96,8 @@ static void test_resource_and_scope(void **state) {
     (void)state;
     struct trace_span s = span_of(TRACE_ORDER);
     cJSON *root = encoded(&s, 1), *r = cJSON_GetObjectItem(entry(root), "resource");
-    const cJSON *scope = cJSON_GetObjectItem(cJSON_GetArrayItem(cJSON_GetObjectItem(entry(root), "scopeSpans"), 0), "scope");
+    const cJSON *scope =
+        cJSON_GetObjectItem(cJSON_GetArrayItem(cJSON_GetObjectItem(entry(root), "scopeSpans"), 0), "scope");
     assert_string_equal(attribute(r, "service.name", "stringValue"), "shop \"A\"");
     assert_string_equal(attribute(r, "service.instance.id", "stringValue"), "w1.0000abcd");
     assert_string_equal(text_of(scope, "name"), "dray");
@@ -144,7 +150,8 @@ static void test_roots_and_remote_parents(void **state) {
     s[0].reason = "rejected";
     s[0].failed = true;
     cJSON *root = encoded(s, 2);
-    const cJSON *first = cJSON_GetArrayItem(spans_of(root), 0), *second = cJSON_GetArrayItem(spans_of(root), 1);
+    const cJSON *first = cJSON_GetArrayItem(spans_of(root), 0),
+                *second = cJSON_GetArrayItem(spans_of(root), 1);
     assert_null(cJSON_GetObjectItem(first, "parentSpanId"));
     assert_string_equal(attribute(first, "dray.job.id", "stringValue"), "job-1");
     assert_string_equal(attribute(first, "dray.reason", "stringValue"), "rejected");
@@ -159,9 +166,14 @@ static void test_rejected_spans(void **state) {
     static const struct {
         const char *body;
         uint64_t rejected;
-    } cases[] = {{"", 0}, {"{}", 0}, {"{\"partialSuccess\":{}}", 0}, {"{\"partialSuccess\":{\"rejectedSpans\":\"7\"}}", 7},
-                 {"{\"partialSuccess\":{\"rejectedSpans\":3,\"errorMessage\":\"x\"}}", 3}, {"nonsense", 0},
-                 {"{\"partialSuccess\":{\"rejectedSpans\":-1}}", 0}, {"{\"partialSuccess\":{\"rejectedSpans\":1e300}}", UINT64_MAX}};
+    } cases[] = {{"", 0},
+                 {"{}", 0},
+                 {"{\"partialSuccess\":{}}", 0},
+                 {"{\"partialSuccess\":{\"rejectedSpans\":\"7\"}}", 7},
+                 {"{\"partialSuccess\":{\"rejectedSpans\":3,\"errorMessage\":\"x\"}}", 3},
+                 {"nonsense", 0},
+                 {"{\"partialSuccess\":{\"rejectedSpans\":-1}}", 0},
+                 {"{\"partialSuccess\":{\"rejectedSpans\":1e300}}", UINT64_MAX}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         assert_int_equal(trace_rejected(span_str(cases[i].body)), cases[i].rejected);
 }

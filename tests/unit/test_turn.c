@@ -37,7 +37,8 @@ static bool is_ok(const struct turn *turn, const char *resp) {
 
 static void test_answers(void **state) {
     (void)state;
-    const struct turn nothing = {0}, settles = {.settle = &two}, begins = {.begin = &two}, claims = {.claims = true};
+    const struct turn nothing = {0}, settles = {.settle = &two}, begins = {.begin = &two},
+                      claims = {.claims = true};
     assert_true(is_ok(&nothing, HEAD NONE NONE NONE));
     assert_true(is_ok(&settles, HEAD TWO NONE NONE));
     assert_true(is_ok(&begins, HEAD NONE TWO NONE));
@@ -66,10 +67,18 @@ static void test_what_is_no_answer(void **state) {
         "*4\r\n$1\r\n5\r\n$2\r\n-1\r\n" NONE NONE,
         "*6\r\n$1\r\n5\r\n$2\r\n-1\r\n" NONE NONE NONE NONE,
         HEAD NONE NONE NONE,
-        HEAD "*1\r\n$1\r\nG\r\n" "*1\r\n$1\r\nG\r\n" "*1\r\n:1\r\n",
-        HEAD "*1\r\n$3\r\nGGG\r\n" "*1\r\n$3\r\nGGG\r\n" "$2\r\nOK\r\n",
-        HEAD "*1\r\n:22\r\n" "*1\r\n:22\r\n" "*1\r\n*0\r\n",
-        HEAD "$2\r\nGG\r\n" "$2\r\nGG\r\n" "+OK\r\n",
+        HEAD "*1\r\n$1\r\nG\r\n"
+             "*1\r\n$1\r\nG\r\n"
+             "*1\r\n:1\r\n",
+        HEAD "*1\r\n$3\r\nGGG\r\n"
+             "*1\r\n$3\r\nGGG\r\n"
+             "$2\r\nOK\r\n",
+        HEAD "*1\r\n:22\r\n"
+             "*1\r\n:22\r\n"
+             "*1\r\n*0\r\n",
+        HEAD "$2\r\nGG\r\n"
+             "$2\r\nGG\r\n"
+             "+OK\r\n",
         HEAD NONE NONE "*3\r\n$2\r\nOK\r\n$1\r\n7\r\n$1\r\n8\r\n",
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -130,13 +139,20 @@ static double double_at(const char *p) {
 }
 
 static void add_begin(struct batch *b, const char *token, const char *account, const char *limits) {
-    struct beginning begin = {.token = token, .kind = 'P', .account = account, .limits = span_str(limits),
-                              .hash = "0123456789abcdef0123456789abcdef", .worker = "w", .ledger_key = span_str(account)};
+    struct beginning begin = {.token = token,
+                              .kind = 'P',
+                              .account = account,
+                              .limits = span_str(limits),
+                              .hash = "0123456789abcdef0123456789abcdef",
+                              .worker = "w",
+                              .ledger_key = span_str(account)};
     assert_true(batch_add_begin(b, NULL, &begin));
 }
 
-static void add_done(struct batch *b, const struct queue_keys *keys, const char *token, const char *account, const char *limits) {
-    struct settlement s = {.op = SETTLE_DONE, .claim = CLAIM_BEGUN, .gate = 's', .account = account, .limits = span_str(limits)};
+static void add_done(struct batch *b, const struct queue_keys *keys, const char *token, const char *account,
+                     const char *limits) {
+    struct settlement s = {
+        .op = SETTLE_DONE, .claim = CLAIM_BEGUN, .gate = 's', .account = account, .limits = span_str(limits)};
     assert_true(batch_add_settlement(b, NULL, keys, token, &s));
 }
 
@@ -170,8 +186,16 @@ static void test_limits_of_both_batches_are_told_once(void **state) {
     add_begin(m.begin, "33.1f", "three", "C");
     add_begin(m.begin, "34.1f", "four", "B");
     add_begin(m.begin, "35.1f", "five", "D");
-    struct turn turn = {.settle = m.settle, .begin = m.begin, .claims = true, .claim_n = 7, .claim_bytes = 1000, .first_pop = 3,
-                        .number = 99, .answered = 98, .highest = 35, .limits_version = "v"};
+    struct turn turn = {.settle = m.settle,
+                        .begin = m.begin,
+                        .claims = true,
+                        .claim_n = 7,
+                        .claim_bytes = 1000,
+                        .first_pop = 3,
+                        .number = 99,
+                        .answered = 98,
+                        .highest = 35,
+                        .limits_version = "v"};
     turn_write(&turn, &m.cmd, &m.keys);
     size_t n = args_of(&m.cmd, m.args);
     assert_int_equal(n, 6 + 4 + 1 + 5 + 2 * 3 + 3 * 2); /* head, limits, op, accounts, columns */
@@ -208,8 +232,15 @@ static void test_bundles(void **state) {
     bundle_set_add(&begin->bundles, 255);
     bundle_set_add(&begin->bundles, 9);
     bundle_set_add(&begin->bundles, 0);
-    struct turn turn = {.begin = begin, .claims = true, .claim_n = 7, .number = 2, .bundle = 12, .ended = {9, 64}, .ended_n = 2,
-                        .ended_lowest = 31, .calm = true};
+    struct turn turn = {.begin = begin,
+                        .claims = true,
+                        .claim_n = 7,
+                        .number = 2,
+                        .bundle = 12,
+                        .ended = {9, 64},
+                        .ended_n = 2,
+                        .ended_lowest = 31,
+                        .calm = true};
     turn_write(&turn, &cmd, &keys);
     assert_int_equal(args_of(&cmd, args), 6 + 1 + 1 + 2);
     assert_int_equal(args[1].len, DOUBLES + 56 + 2);
@@ -233,12 +264,26 @@ static void test_bundles(void **state) {
     queue_keys_deinit(&keys);
 }
 
-static void add_of_bundle(struct batch *settle, struct batch *begin, const struct queue_keys *keys, const char *token, uint8_t n) {
-    const struct beginning b = {.token = token, .kind = 'P', .account = "a", .limits = SPAN_LIT("L"), .bundle = n,
-                                .hash = "0123456789abcdef0123456789abcdef", .worker = "w", .ledger_key = span_str(token)};
-    const struct settlement s = {.op = SETTLE_DONE, .claim = CLAIM_BEGUN, .gate = 's', .account = "a", .bundle = n,
-                                 .limits = SPAN_LIT("L"), .counter = "created", .result = SPAN_LIT("r"),
-                                 .ledger = SPAN_LIT("C x"), .ledger_key = span_str(token)};
+static void add_of_bundle(struct batch *settle, struct batch *begin, const struct queue_keys *keys,
+                          const char *token, uint8_t n) {
+    const struct beginning b = {.token = token,
+                                .kind = 'P',
+                                .account = "a",
+                                .limits = SPAN_LIT("L"),
+                                .bundle = n,
+                                .hash = "0123456789abcdef0123456789abcdef",
+                                .worker = "w",
+                                .ledger_key = span_str(token)};
+    const struct settlement s = {.op = SETTLE_DONE,
+                                 .claim = CLAIM_BEGUN,
+                                 .gate = 's',
+                                 .account = "a",
+                                 .bundle = n,
+                                 .limits = SPAN_LIT("L"),
+                                 .counter = "created",
+                                 .result = SPAN_LIT("r"),
+                                 .ledger = SPAN_LIT("C x"),
+                                 .ledger_key = span_str(token)};
     if (begin != NULL)
         assert_true(batch_add_begin(begin, NULL, &b));
     if (settle != NULL)
@@ -246,13 +291,15 @@ static void add_of_bundle(struct batch *settle, struct batch *begin, const struc
 }
 
 /* What of NUMBERS tells which bundles begins and settlements are of; the counts, then the bundles. */
-static void assert_of(struct batch *settle, struct batch *begin, const char *expected, size_t len, bool calm) {
+static void assert_of(struct batch *settle, struct batch *begin, const char *expected, size_t len,
+                      bool calm) {
     struct queue_keys keys;
     struct buf cmd;
     struct span args[ARGS_MAX];
     assert_int_equal(queue_keys_init(&keys, "dray", "orders", "w"), 0);
     buf_init(&cmd, 1u << 16);
-    turn_write(&(struct turn){.settle = settle, .begin = begin, .calm = true, .ended = {7}, .ended_n = 1}, &cmd, &keys);
+    turn_write(&(struct turn){.settle = settle, .begin = begin, .calm = true, .ended = {7}, .ended_n = 1},
+               &cmd, &keys);
     args_of(&cmd, args);
     assert_int_equal(args[1].len, DOUBLES + 56 + len - 4 + 1);
     assert_memory_equal(args[1].ptr + 19, expected, 4);
@@ -296,22 +343,32 @@ static void test_places_and_keys_of_bundles(void **state) {
     (void)state;
     struct made m;
     make(&m);
-    struct beginning b = {.kind = 'P', .account = "a", .limits = SPAN_LIT("L"),
-                          .hash = "0123456789abcdef0123456789abcdef", .worker = "w"};
+    struct beginning b = {.kind = 'P',
+                          .account = "a",
+                          .limits = SPAN_LIT("L"),
+                          .hash = "0123456789abcdef0123456789abcdef",
+                          .worker = "w"};
     const struct {
         const char *token, *key;
         uint8_t bundle;
         uint16_t which;
-    } begins[] = {{"21.1b", "dray:{orders}:order:a:one", 9, 0}, {"31.2b", "dray:{orders}:order:a:x", 12, 1},
-                  {"22.1b", "dray:{orders}:order:a:", 9, 1},    {"30.2b", "dray:{orders}:order:a:y", 12, 0},
+    } begins[] = {{"21.1b", "dray:{orders}:order:a:one", 9, 0},
+                  {"31.2b", "dray:{orders}:order:a:x", 12, 1},
+                  {"22.1b", "dray:{orders}:order:a:", 9, 1},
+                  {"30.2b", "dray:{orders}:order:a:y", 12, 0},
                   {"40.2f", "dray:{orders}:order:a:z", 0, 0}};
     for (size_t i = 0; i < 5; i++) {
         b.token = begins[i].token, b.ledger_key = span_str(begins[i].key);
         b.bundle = begins[i].bundle, b.which = begins[i].which;
         assert_true(batch_add_begin(m.begin, NULL, &b));
     }
-    struct settlement s = {.op = SETTLE_DONE, .claim = CLAIM_BEGUN, .gate = 's', .account = "a", .limits = SPAN_LIT("L"),
-                           .bundle = 3, .which = 0x201};
+    struct settlement s = {.op = SETTLE_DONE,
+                           .claim = CLAIM_BEGUN,
+                           .gate = 's',
+                           .account = "a",
+                           .limits = SPAN_LIT("L"),
+                           .bundle = 3,
+                           .which = 0x201};
     assert_true(batch_add_settlement(m.settle, NULL, &m.keys, "11.1b", &s));
     s.bundle = 0, s.which = 0;
     assert_true(batch_add_settlement(m.settle, NULL, &m.keys, "12.1f", &s));
@@ -340,7 +397,8 @@ static int bits_of(struct batch *settle, struct batch *begin) {
 
 static void test_what_is_not_to_be_trusted_is_said(void **state) {
     (void)state;
-    struct batch plain = {.lowest = UINT64_MAX}, repeated = plain, doubtful = plain, dies = plain, stray = plain;
+    struct batch plain = {.lowest = UINT64_MAX}, repeated = plain, doubtful = plain, dies = plain,
+                 stray = plain;
     repeated.repeated = doubtful.doubtful = dies.dies = stray.stray = true;
     assert_int_equal(bits_of(&plain, &plain), 0);
     assert_int_equal(bits_of(&repeated, &plain), 1);
@@ -354,7 +412,8 @@ static void test_what_is_not_to_be_trusted_is_said(void **state) {
 
 /* Bits of a turn that settles `s` and begins `begin` twice, the second time with another ledger key. `flag`: of which
  * batch something more is known, and what; NULL: nothing. */
-static int calm_bits(struct settlement s, struct beginning begin, const char *other_key, void (*flag)(struct batch *, struct batch *)) {
+static int calm_bits(struct settlement s, struct beginning begin, const char *other_key,
+                     void (*flag)(struct batch *, struct batch *)) {
     struct queue_keys keys;
     struct batch *settle = batch_new(BATCH_SETTLE), *begins = batch_new(BATCH_BEGIN);
     assert_int_equal(queue_keys_init(&keys, "dray", "orders", "w"), 0);
@@ -388,16 +447,28 @@ static void limits_may_be_old(struct batch *settle, struct batch *begins) {
 
 static void test_only_what_is_usual_may_be_calm(void **state) {
     (void)state;
-    const struct settlement usual = {.op = SETTLE_DONE, .claim = CLAIM_BEGUN, .gate = 's', .account = "one", .counter = "created",
-                                     .limits = SPAN_LIT("A"), .result = SPAN_LIT("r"), .ledger = SPAN_LIT("C x"),
+    const struct settlement usual = {.op = SETTLE_DONE,
+                                     .claim = CLAIM_BEGUN,
+                                     .gate = 's',
+                                     .account = "one",
+                                     .counter = "created",
+                                     .limits = SPAN_LIT("A"),
+                                     .result = SPAN_LIT("r"),
+                                     .ledger = SPAN_LIT("C x"),
                                      .ledger_key = SPAN_LIT("key-1")};
-    const struct beginning start = {.token = "33.1f", .kind = 'P', .account = "one", .limits = SPAN_LIT("A"), .worker = "w",
-                                    .hash = "0123456789abcdef0123456789abcdef", .ledger_key = SPAN_LIT("key-2")};
+    const struct beginning start = {.token = "33.1f",
+                                    .kind = 'P',
+                                    .account = "one",
+                                    .limits = SPAN_LIT("A"),
+                                    .worker = "w",
+                                    .hash = "0123456789abcdef0123456789abcdef",
+                                    .ledger_key = SPAN_LIT("key-2")};
     assert_int_equal(calm_bits(usual, start, "key-3", NULL), 32);
     struct settlement s[10];
     for (size_t i = 0; i < 10; i++)
         s[i] = usual;
-    s[0].op = SETTLE_DEAD, s[1].claim = CLAIM_HELD, s[2].claim = CLAIM_UNSURE, s[3].gate = 'f', s[4].counter = NULL;
+    s[0].op = SETTLE_DEAD, s[1].claim = CLAIM_HELD, s[2].claim = CLAIM_UNSURE, s[3].gate = 'f',
+    s[4].counter = NULL;
     s[5].result = s[6].ledger = s[7].limits = (struct span){NULL, 0};
     s[8].results_key = SPAN_LIT("list"), s[9].ledger = SPAN_LIT("D");
     for (size_t i = 0; i < 10; i++)
@@ -432,7 +503,8 @@ static void test_a_key_that_is_there_twice_is_found(void **state) {
         for (unsigned i = 0; i < BATCH_ITEMS; i++) {
             name_key(text, form, i);
             redis_resp_str(&begin->keys, text);
-            name_key(text, form, i + BATCH_ITEMS - (form == 0)); /* the first of them is the last to begin */
+            /* the first of them is the last to begin */
+            name_key(text, form, i + BATCH_ITEMS - (form == 0));
             redis_resp_str(&settle->keys, text);
         }
         begin->count = settle->count = BATCH_ITEMS;

@@ -9,8 +9,8 @@
 
 #include "orders.h"
 
-#define V2_ADDRESS                                                                                 \
-    "\"orderAddresses\":{\"country\":\"US\",\"phone\":\"1\",\"recipient\":\"r\","                  \
+#define V2_ADDRESS                                                                                           \
+    "\"orderAddresses\":{\"country\":\"US\",\"phone\":\"1\",\"recipient\":\"r\","                            \
     "\"province\":\"p\"}"
 #define V2_ITEMS "\"orderItemsList\":[{\"sku\":\"s\",\"quantity\":1}]"
 
@@ -27,9 +27,8 @@ static void expect(const char *provider, const char *order, const char *path, co
 
 static void test_names_are_compared_decoded(void **state) {
     (void)state;
-    expect("kakaclo-v2",
-           "{" V2_ADDRESS ",\"order\\u0049temsList\":[{\"s\\u006bu\":\"s\",\"quantity\":1}]}", NULL,
-           NULL);
+    expect("kakaclo-v2", "{" V2_ADDRESS ",\"order\\u0049temsList\":[{\"s\\u006bu\":\"s\",\"quantity\":1}]}",
+           NULL, NULL);
     expect("kakaclo-v2", "{" V2_ADDRESS "," V2_ITEMS ",\"rem\\u0061rk\":1}", "order.rem\\u0061rk",
            "must be a string");
     expect("kakaclo-v2", "{" V2_ADDRESS "," V2_ITEMS ",\"remark\":\"\",\"rem\\u0061rk\":\"\"}",
@@ -42,8 +41,8 @@ static void test_escapes_count_as_one_character(void **state) {
     for (int i = 0; i < 62; i++)
         strcat(sku, "\\u6c49");
     strcat(sku, "\\ud83d\\ude00"); /* one character: 63 */
-    snprintf(order, sizeof(order),
-             "{" V2_ADDRESS ",\"orderItemsList\":[{\"sku\":\"%s\\n\",\"quantity\":1}]}", sku);
+    snprintf(order, sizeof(order), "{" V2_ADDRESS ",\"orderItemsList\":[{\"sku\":\"%s\\n\",\"quantity\":1}]}",
+             sku);
     expect("kakaclo-v2", order, NULL, NULL);
     snprintf(order, sizeof(order),
              "{" V2_ADDRESS ",\"orderItemsList\":[{\"sku\":\"%s\\nx\",\"quantity\":1}]}", sku);
@@ -52,8 +51,7 @@ static void test_escapes_count_as_one_character(void **state) {
 
 static void test_an_allowed_value_may_be_escaped(void **state) {
     (void)state;
-    expect("kakaclo-v2", "{" V2_ADDRESS "," V2_ITEMS ",\"channelType\":\"\\u0053tandard\"}", NULL,
-           NULL);
+    expect("kakaclo-v2", "{" V2_ADDRESS "," V2_ITEMS ",\"channelType\":\"\\u0053tandard\"}", NULL, NULL);
     expect("kakaclo-v2", "{" V2_ADDRESS "," V2_ITEMS ",\"channelType\":\"Standard\\u0000\"}",
            "order.channelType", "must be one of");
 }
@@ -69,8 +67,7 @@ static void test_members_in_any_order(void **state) {
 
 static void test_names_that_only_resemble(void **state) {
     (void)state;
-    expect("kakaclo-v2",
-           "{" V2_ADDRESS "," V2_ITEMS ",\"Remark\":1,\"remar\":1,\"remarkx\":1,\"\":1}", NULL,
+    expect("kakaclo-v2", "{" V2_ADDRESS "," V2_ITEMS ",\"Remark\":1,\"remar\":1,\"remarkx\":1,\"\":1}", NULL,
            NULL);
 }
 
@@ -80,8 +77,7 @@ static void test_the_path_counts_elements(void **state) {
            "{" V2_ADDRESS ",\"orderItemsList\":[{\"sku\":\"s\",\"quantity\":1},{\"sku\":\"s\","
            "\"quantity\":1},{\"sku\":\"s\",\"quantity\":0}]}",
            "order.orderItemsList[2].quantity", "must be at least 1");
-    expect("kakaclo-v2",
-           "{" V2_ADDRESS ",\"orderItemsList\":[{\"sku\":\"s\",\"quantity\":1},null]}",
+    expect("kakaclo-v2", "{" V2_ADDRESS ",\"orderItemsList\":[{\"sku\":\"s\",\"quantity\":1},null]}",
            "order.orderItemsList[1]", "must be an object, not null");
 }
 
