@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "admin/api.h"
+#include "util/json_tree.h"
 #include "worker/find.h"
 
 #define SEARCH_NS    1500000000ull
@@ -174,7 +175,7 @@ static struct search *search_new(struct request *r, const char *list_name) {
     s->contents = r->with_token;
     s->began_ns = clock_boot_ns();
     s->answer = cJSON_CreateObject();
-    cJSON_AddStringToObject(s->answer, "queue", s->keys.queue);
+    tree_add_text(s->answer, "queue", span_str(s->keys.queue));
     s->list = cJSON_AddArrayToObject(s->answer, list_name);
     if (s->list != NULL)
         return s;
@@ -212,7 +213,7 @@ void handle_find(struct request *r) {
         return;
     }
     strcpy(s->wanted, wanted);
-    cJSON_AddStringToObject(s->answer, "wanted", wanted);
+    tree_add_text(s->answer, "wanted", span_str(wanted));
     s->ledger = cJSON_AddArrayToObject(s->answer, "ledger");
     s->places = FIND_ALL;
     s->most = FIND_MOST;

@@ -9,6 +9,7 @@
 #include "cli/progress.h"
 #include "cli/session.h"
 #include "dray/timefmt.h"
+#include "util/json_tree.h"
 #include "worker/find.h"
 
 #define LEDGER_BATCH 500 /* entries asked for by one MGET */
@@ -199,8 +200,8 @@ static int print_all(struct finder *f, bool json) {
     const cJSON *o;
     if (json) {
         cJSON *all = cJSON_CreateObject();
-        cJSON_AddStringToObject(all, "queue", f->queue);
-        cJSON_AddStringToObject(all, "wanted", f->wanted);
+        tree_add_text(all, "queue", span_str(f->queue));
+        tree_add_text(all, "wanted", span_str(f->wanted));
         cJSON_AddItemReferenceToObject(all, "found", f->found);
         cJSON_AddItemReferenceToObject(all, "ledger", f->ledger);
         char *text = cJSON_PrintUnformatted(all);

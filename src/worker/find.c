@@ -10,6 +10,7 @@
 #include "dray/outcome.h"
 #include "dray/provider.h"
 #include "queue/call.h"
+#include "util/json_tree.h"
 #include "worker/order.h"
 
 #define PARTS     4 /* of the reply, a piece: place, name, detail, text */
@@ -82,15 +83,6 @@ size_t find_count(const redisReply *reply) {
 
 /* ---- one piece ---- */
 
-static void add_span(cJSON *o, const char *name, struct span s) {
-    char *text = s.ptr != NULL ? strndup(s.ptr, s.len) : NULL;
-    if (text != NULL)
-        cJSON_AddStringToObject(o, name, text);
-    else
-        cJSON_AddNullToObject(o, name);
-    free(text);
-}
-
 /* Inner bytes of a JSON string, as they stand. */
 static void add_inner(cJSON *o, const char *name, struct span s) {
     char *raw = NULL;
@@ -157,7 +149,7 @@ static bool add_job(struct find_reader *r, cJSON *o, struct span raw, const char
     if (!is_wanted(r, wanted, e.id, e.order_key))
         return false;
     add_inner(o, "id", e.id);
-    add_span(o, "order_key", e.order_key);
+    tree_add_text(o, "order_key", e.order_key);
     if (account != NULL)
         cJSON_AddStringToObject(o, "account", account->name);
     else
@@ -206,16 +198,16 @@ static bool add_letter(struct find_reader *r, cJSON *o, struct span id, struct s
     letter_read(l, id, text);
     if (!is_wanted(r, wanted, l->job_id, l->order_key))
         return false;
-    add_span(o, "dead_id", id);
+    tree_add_text(o, "dead_id", id);
     add_inner(o, "id", l->job_id);
-    add_span(o, "order_key", l->order_key);
-    add_span(o, "account", l->account);
+    tree_add_text(o, "order_key", l->order_key);
+    tree_add_text(o, "account", l->account);
     add_ms(o, "died_at", l->died_at > 0 ? (uint64_t)l->died_at : 0);
-    add_span(o, "reason", l->reason);
-    add_span(o, "code", l->code);
+    tree_add_text(o, "reason", l->reason);
+    tree_add_text(o, "code", l->code);
     cJSON_AddNumberToObject(o, "attempts", l->attempt_count);
     if (contents)
-        add_span(o, "message", l->message);
+        tree_add_text(o, "message", l->message);
     if (contents && l->attempts.ptr != NULL &&
         asprintf(&history, "[%.*s]", (int)l->attempts.len, l->attempts.ptr) >= 0)
         cJSON_AddRawToObject(o, "history", history);
@@ -234,7 +226,7 @@ static bool add_result(struct find_reader *r, cJSON *o, struct span text, const 
     if (!is_wanted(r, wanted, id_span, key_span))
         return false;
     add_inner(o, "id", id_span);
-    add_span(o, "order_key", key_span);
+    tree_add_text(o, "order_key", key_span);
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
         uint32_t node = json_get(&r->doc, 0, members[i]);
         struct span raw = node != JSON_NONE ? json_raw(&r->doc, node) : SPAN_LIT("null");
@@ -251,9 +243,9 @@ static void add_claim(cJSON *o, struct span token, struct span detail) {
     char letter = detail.len > 0 ? detail.ptr[0] : '-';
     bool lookup = letter == 'l' || letter == 'L';
     cJSON_AddStringToObject(o, "doing", letter == '-' ? "claimed" : lookup ? "looking_up" : "sending");
-    add_span(o, "worker",
-             detail.len > 2 ? (struct span){detail.ptr + 2, detail.len - 2} : (struct span){NULL, 0});
-    add_span(o, "claim", token);
+    tree_add_text(o, "worker",
+                  detail.len > 2 ? (struct span){detail.ptr + 2, detail.len - 2} : (struct span){NULL, 0});
+    tree_add_text(o, "claim", token);
 }
 
 static struct span part(const redisReply *reply, size_t i, size_t k) {
@@ -276,12 +268,12 @@ static bool fill(struct find_reader *r, cJSON *o, const redisReply *reply, size_
         return add_record(r, o, text, wanted, contents);
     case 'd':
         cJSON_AddStringToObject(o, "place", "delayed");
-        add_span(o, "ticket", name);
+        tree_add_text(o, "ticket", name);
         add_ms(o, "due_at", strtoull(detail.ptr, NULL, 10));
         return add_record(r, o, text, wanted, contents);
     case 'w':
         cJSON_AddStringToObject(o, "place", "waiting");
-        add_span(o, "ticket", name);
+        tree_add_text(o, "ticket", name);
         return add_record(r, o, text, wanted, contents);
     case 'x':
         cJSON_AddStringToObject(o, "place", "dead");
@@ -317,14 +309,14 @@ static struct span word(struct span *s) {
 static void add_rest(cJSON *o, char letter, struct span rest) {
     char digits[24] = "";
     if (letter == 'S') {
-        add_span(o, "worker", word(&rest));
+        tree_add_text(o, "worker", word(&rest));
         return;
     }
     struct span at = word(&rest);
     snprintf(digits, sizeof(digits), "%.*s", (int)(at.len < 20 ? at.len : 20), at.ptr);
     add_ms(o, "at", strtoull(digits, NULL, 10));
     if (letter == 'U')
-        add_span(o, "dead_id", rest);
+        tree_add_text(o, "dead_id", rest);
     else if (letter == 'C' && rest.len > 0 && rest.ptr[0] == '[') {
         char *ids = strndup(rest.ptr, rest.len);
         if (ids != NULL)
@@ -345,7 +337,7 @@ cJSON *find_ledger_entry(const char *account, const char *key, struct span entry
         return NULL;
     struct span rest = {entry.ptr + 2, entry.len - 2};
     cJSON_AddStringToObject(o, "account", account);
-    cJSON_AddStringToObject(o, "key", key);
+    tree_add_text(o, "key", span_str(key));
     cJSON_AddStringToObject(o, "state", state);
     word(&rest); /* the hash of the order's bytes */
     add_rest(o, letter, rest);

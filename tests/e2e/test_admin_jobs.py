@@ -42,6 +42,7 @@ def test_find_says_what_dray_find_says(world, peer):
     assert by_api["found"][0]["place"] == "dead" and by_api["ledger"][0]["state"] == "unknown"
     assert world.get(f"{FIND}?q=one")["ledger"] == by_cli["ledger"], "the key of what was found under the id"
     assert world.get(f"{FIND}?q=nope")["found"] == []
+    assert world.get(f"{FIND}?q=K-%ff%22")["wanted"] == 'K-\ufffd"', "what is no UTF-8 makes no bad JSON"
     assert world.ask(FIND).status == 400 and world.ask(FIND.replace(QUEUE, "nope") + "?q=x").status == 404
 
 

@@ -126,6 +126,19 @@ def test_nothing(world):
     assert dray("find", "ordrs", "x", "-c", world.daemon.path).returncode == 2
 
 
+def test_what_is_no_utf8_or_holds_what_json_escapes(world):
+    wanted = "K-\N{BELL}\"\\\N{SNOWMAN}"
+    world.send("one", wanted)
+    world.result()
+    _, [entry] = find(world, wanted)
+    assert (entry["key"], entry["state"]) == (wanted, "created")
+    done = dray("find", QUEUE, "K-\udcff\udcc0", "--json", "-c", world.daemon.path)
+    assert done.returncode == 1 and json.loads(done.stdout)["wanted"] == "K-\ufffd\ufffd"
+    world.db.set(b"dray:{orders}:order:shop:K-\xff", b"C " + b"0" * 32 + b' 1795448588803 ["5"]')  # none of dray's
+    done = dray("find", QUEUE, "K-\udcff", "--json", "-c", world.daemon.path)
+    assert done.returncode == 0 and [e["key"] for e in json.loads(done.stdout)["ledger"]] == ["K-\ufffd"]
+
+
 def test_a_long_queue_is_looked_through_in_steps(world):
     world.daemon.stop()
     pipe = world.db.pipeline(transaction=False)
