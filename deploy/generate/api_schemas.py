@@ -113,11 +113,15 @@ def letter():
 PLACES = ["queued", "in_flight", "delayed", "waiting", "dead", "result"]
 
 
+HASH = "XXH3-128 of the order's bytes, in hex: what the ledger tells orders of one key apart by"
+
+
 def job(places):
     text = {"type": ["string", "null"]}
     when = nullable(unix_ms("as the name says"))
     return closed("A job where it is; what its place does not have is absent.", {
-        "place": string("where", enum=places), "id": text, "order_key": text, "account": text, "enqueued_at": when, "not_before": when,
+        "place": string("where", enum=places), "id": text, "order_key": text, "account": text, "order_hash": nullable(string(HASH)),
+        "enqueued_at": when, "not_before": when,
         "next": string("what is to be done with it", enum=["to_send", "to_look_up", "recovered"]),
         "attempts": count("orders sent, so far"), "lookups": count("since the last attempt"), "recoveries": count("workers that died with it"),
         "first_attempt_at": when, "history": {"type": "array", "description": "attempts, as in a dead letter; with the token"},
@@ -130,7 +134,8 @@ def job(places):
 def ledger_entry():
     return closed("What the ledger says of a key.", {
         "account": string("under which"), "key": string("the order key"),
-        "state": string("as docs/protocol.md", enum=["sending", "looked_up", "created", "unknown"]), "at": nullable(unix_ms("since when")),
+        "state": string("as docs/protocol.md", enum=["sending", "looked_up", "created", "unknown"]),
+        "order_hash": string(HASH), "at": nullable(unix_ms("since when")),
         "order_ids": array({"type": "string"}, "created: the provider's"), "dead_id": string("unknown: the dead letter to resolve"),
         "worker": string("sending: by whom")}, ["account", "key", "state"])
 

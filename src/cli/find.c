@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/find.h"
 #include "cli/progress.h"
 #include "cli/session.h"
 #include "dray/timefmt.h"
@@ -18,6 +19,7 @@ struct finder {
     struct session s;
     const char *queue, *wanted;
     struct find_reader reader;
+    struct differ differ;
     cJSON *found, *ledger;
 };
 
@@ -27,8 +29,11 @@ static redisReply *workers_of(struct finder *f) {
 }
 
 static int add_found(struct finder *f, const redisReply *r) {
-    for (size_t i = 0; i < find_count(r); i++)
-        cJSON_AddItemToArray(f->found, find_item(&f->reader, r, i, f->wanted, true));
+    for (size_t i = 0; i < find_count(r); i++) {
+        cJSON *o = find_item(&f->reader, r, i, f->wanted, true);
+        if (cJSON_AddItemToArray(f->found, o))
+            differ_keep(&f->differ, o, f->reader.order);
+    }
     return 0;
 }
 
@@ -211,8 +216,14 @@ static int print_all(struct finder *f, bool json) {
         puts(text);
         cJSON_free(text);
     } else {
-        cJSON_ArrayForEach(o, f->found) print_found(o);
-        cJSON_ArrayForEach(o, f->ledger) print_entry(o);
+        cJSON_ArrayForEach(o, f->found) {
+            print_found(o);
+            differ_print(&f->differ, f->found, o);
+        }
+        cJSON_ArrayForEach(o, f->ledger) {
+            print_entry(o);
+            differ_print(&f->differ, f->found, o);
+        }
     }
     if (any)
         return EXIT_FINE;
@@ -229,7 +240,7 @@ static int find(struct finder *f, bool json) {
     int code = f->found == NULL || f->ledger == NULL ? cli_fail(f->s.verb, "out of memory")
                : session_queue(&f->s, f->queue) < 0 || look_everywhere(f) < 0 || look_into_the_ledger(f) < 0
                    ? f->s.code
-                   : print_all(f, json);
+                   : (differ_tell(&f->differ, f->found, f->ledger), print_all(f, json));
     cJSON_Delete(f->found);
     cJSON_Delete(f->ledger);
     find_deinit(&f->reader);
@@ -237,19 +248,20 @@ static int find(struct finder *f, bool json) {
 }
 
 static int run(const struct verb *self, int argc, char **argv) {
-    static const struct option longs[] = {{"config", required_argument, NULL, 'c'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {"force", no_argument, NULL, 'F'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {
+        {"config", required_argument, NULL, 'c'},  {"json", no_argument, NULL, 'j'},
+        {"against", required_argument, NULL, 'a'}, {"force", no_argument, NULL, 'F'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
     struct finder f = {.queue = NULL};
-    const char *path = NULL;
+    const char *path = NULL, *against = NULL;
+    struct err why = {""};
     bool json = false;
     optind = 1;
     for (int c; (c = getopt_long(argc, argv, "c:h", longs, NULL)) != -1;) {
         if (c == 'h' || c == '?')
             return c == 'h' ? cli_help(self) : EXIT_USAGE;
         path = c == 'c' ? optarg : path;
+        against = c == 'a' ? optarg : against;
         json |= c == 'j';
         f.s.force |= c == 'F';
     }
@@ -258,14 +270,19 @@ static int run(const struct verb *self, int argc, char **argv) {
     f.queue = argv[optind];
     f.wanted = argv[optind + 1];
     cli_catch_interrupt();
-    int code = session_open(&f.s, self, path) < 0 ? f.s.code : find(&f, json);
+    differ_init(&f.differ);
+    int code = against != NULL && differ_read_file(&f.differ, against, &why) < 0
+                   ? cli_usage(self, "%s", why.text)
+               : session_open(&f.s, self, path) < 0 ? f.s.code
+                                                    : find(&f, json);
     session_close(&f.s);
+    differ_deinit(&f.differ);
     return code;
 }
 
 const struct verb verb_find = {
     .name = "find",
-    .arguments = "QUEUE ID|KEY [--force] [--json]",
+    .arguments = "QUEUE ID|KEY [--against FILE] [--force] [--json]",
     .summary = "say where an order is now",
     .help =
         "Looks for a job by its id or its order key: queued, in flight, delayed, waiting for its account, "
@@ -276,7 +293,20 @@ const struct verb verb_find = {
         "moves\n"
         "meanwhile is found where it goes.\n"
         "\n"
-        "  --force   also in a queue that nobody configured\n"
-        "  --json    {\"queue\":…,\"wanted\":…,\"found\":[{\"place\":…,…}],\"ledger\":[{\"state\":…,…}]}\n",
+        "Where the bytes of an order are not those of an earlier one with its key, it says where they differ "
+        "first. Of\n"
+        "an order whose job is gone only a hash is left: --against compares with a text of yours.\n"
+        "\n"
+        "  --against FILE  an order, or a job with one (-: standard input), that all that is found is "
+        "compared "
+        "with\n"
+        "  --force         also in a queue that nobody configured\n"
+        "  --json          "
+        "{\"queue\":…,\"wanted\":…,\"found\":[{\"place\":…,…}],\"ledger\":[{\"state\":…,…}]}; "
+        "`differs` of what is\n"
+        "                  found is null, or {\"from\":\"found\",\"found\":its "
+        "place,\"byte\":…,\"white_space_only\":…,\"path\":…}; `from`\n"
+        "                  is \"file\" with --against, and \"ledger\" where there is but a hash to compare "
+        "with\n",
     .run = run,
 };

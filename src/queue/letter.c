@@ -107,14 +107,20 @@ void letter_ledger_key(const struct queue_keys *keys, const struct letter *l, st
         buf_add_span(out, keys->key[KEY_DEAD]);
 }
 
-bool letter_order_hash(struct letter *l, char out[static 33]) {
-    if (l->job.ptr == NULL || json_parse(&l->job_doc, l->job.ptr, l->job.len, NULL) < 0)
-        return false;
-    uint32_t order = json_get(&l->job_doc, 0, "order");
+struct span letter_order(struct letter *l) {
+    uint32_t order = JSON_NONE;
+    if (l->job.ptr != NULL && json_parse(&l->job_doc, l->job.ptr, l->job.len, NULL) == 0)
+        order = json_get(&l->job_doc, 0, "order");
     if (order == JSON_NONE || json_type(&l->job_doc, order) != JSON_OBJECT)
-        return false;
-    order_hash(json_raw(&l->job_doc, order), out);
-    return true;
+        return (struct span){NULL, 0};
+    return json_raw(&l->job_doc, order);
+}
+
+bool letter_order_hash(struct letter *l, char out[static 33]) {
+    struct span order = letter_order(l);
+    if (order.ptr != NULL)
+        order_hash(order, out);
+    return order.ptr != NULL;
 }
 
 int letter_put_order(struct letter *l, struct span order, struct buf *job) {

@@ -29,6 +29,8 @@ bool letter_is_unknown(const struct letter *l);
 void letter_record(const struct letter *l, struct span job, struct buf *out);
 /* Appends the ledger's key, or the queue's `dead` key where the letter has none. */
 void letter_ledger_key(const struct queue_keys *keys, const struct letter *l, struct buf *out);
+/* The order's bytes, or absent where the job holds none. Parses the job into l->job_doc. */
+struct span letter_order(struct letter *l);
 /* The order's hash, or false where the job holds no order. Parses the job into l->job_doc. */
 bool letter_order_hash(struct letter *l, char out[static 33]);
 

@@ -10,6 +10,7 @@
 #include "dray/outcome.h"
 #include "dray/provider.h"
 #include "queue/call.h"
+#include "queue/order_hash.h"
 #include "util/json_tree.h"
 #include "worker/order.h"
 
@@ -140,6 +141,14 @@ struct span find_needle(const char *wanted) {
     return best;
 }
 
+static void add_order(struct find_reader *r, cJSON *o, struct span order) {
+    char hash[33];
+    r->order = order;
+    if (order.ptr != NULL)
+        order_hash(order, hash);
+    tree_add_text(o, "order_hash", order.ptr != NULL ? span_str(hash) : order);
+}
+
 /* The job's own words. False: it is not the one. */
 static bool add_job(struct find_reader *r, cJSON *o, struct span raw, const char *wanted) {
     struct envelope e;
@@ -150,6 +159,7 @@ static bool add_job(struct find_reader *r, cJSON *o, struct span raw, const char
         return false;
     add_inner(o, "id", e.id);
     tree_add_text(o, "order_key", e.order_key);
+    add_order(r, o, e.order);
     if (account != NULL)
         cJSON_AddStringToObject(o, "account", account->name);
     else
@@ -201,6 +211,7 @@ static bool add_letter(struct find_reader *r, cJSON *o, struct span id, struct s
     tree_add_text(o, "dead_id", id);
     add_inner(o, "id", l->job_id);
     tree_add_text(o, "order_key", l->order_key);
+    add_order(r, o, letter_order(l));
     tree_add_text(o, "account", l->account);
     add_ms(o, "died_at", l->died_at > 0 ? (uint64_t)l->died_at : 0);
     tree_add_text(o, "reason", l->reason);
@@ -289,6 +300,7 @@ static bool fill(struct find_reader *r, cJSON *o, const redisReply *reply, size_
 cJSON *find_item(struct find_reader *r, const redisReply *reply, size_t i, const char *wanted,
                  bool contents) {
     cJSON *o = cJSON_CreateObject();
+    r->order = (struct span){NULL, 0};
     if (o != NULL && fill(r, o, reply, i, wanted, contents))
         return o;
     cJSON_Delete(o);
@@ -339,7 +351,7 @@ cJSON *find_ledger_entry(const char *account, const char *key, struct span entry
     cJSON_AddStringToObject(o, "account", account);
     tree_add_text(o, "key", span_str(key));
     cJSON_AddStringToObject(o, "state", state);
-    word(&rest); /* the hash of the order's bytes */
+    tree_add_text(o, "order_hash", word(&rest));
     add_rest(o, letter, rest);
     return o;
 }

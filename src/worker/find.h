@@ -37,6 +37,8 @@ struct find_reader {
     struct faults faults;
     struct buf text, quoted;
     struct letter letter;
+    struct span
+        order; /* of what find_item read last; points into its reply, or into `letter`. Absent: it holds none */
 };
 void find_init(struct find_reader *r, const struct config *config, const char *queue);
 void find_deinit(struct find_reader *r);
@@ -49,7 +51,7 @@ bool find_read(const redisReply *reply, char cursor[static 64], uint64_t *looked
 size_t find_count(const redisReply *reply);
 cJSON *find_item(struct find_reader *r, const redisReply *reply, size_t i, const char *wanted, bool contents);
 
-/* A ledger entry as an object: {"account","key","state","at","order_ids","dead_id","worker"}; states as
+/* A ledger entry as an object: {"account","key","state","order_hash","at","order_ids","dead_id","worker"}; states as
  * docs/protocol.md: sending, looked_up, created, unknown. NULL where it is none, or out of memory. */
 cJSON *find_ledger_entry(const char *account, const char *key, struct span entry);
 

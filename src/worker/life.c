@@ -157,8 +157,8 @@ void life_refused(const struct past *past, char letter, struct rng *rng, struct 
         return;
     case 'K':
         life_die(d, "rejected", "key_conflict",
-                 "this order key was used for an order of other bytes (white space counts); use a new order "
-                 "key, or push the same text");
+                 "this order key was used for an order of other bytes (white space counts): `dray find` says "
+                 "where they differ; use a new order key, or push the same text");
         return;
     case 'U':
         life_die(d, "unknown_outcome", "key_unknown",

@@ -7,6 +7,7 @@ import pytest
 
 from lib.peer import Answer, HangUp
 from lib.process import dray
+from lib.providers import PROVIDERS
 from lib.wait import wait_until
 from lib.world import QUEUE, World, created
 
@@ -137,6 +138,66 @@ def test_what_is_no_utf8_or_holds_what_json_escapes(world):
     world.db.set(b"dray:{orders}:order:shop:K-\xff", b"C " + b"0" * 32 + b' 1795448588803 ["5"]')  # none of dray's
     done = dray("find", QUEUE, "K-\udcff", "--json", "-c", world.daemon.path)
     assert done.returncode == 0 and [e["key"] for e in json.loads(done.stdout)["ledger"]] == ["K-\ufffd"]
+
+
+def conflict(world, first, second):
+    """Pushes an order of K-1, and another text of it that its key refuses: the two orders' texts."""
+    for id, order in (("first", first), ("second", second)):
+        world.push(world.job(id, order=order))
+        world.result()
+    return [letter for letter in world.dead_letters() if letter["error"]["code"] == "key_conflict"]
+
+
+ORDER = json.dumps(PROVIDERS["kakaclo-v2"].order("K-1"))
+
+
+def test_other_bytes_under_a_key_where_the_first_job_is_still_there(world, peer):
+    peer.script = [HangUp("after")]
+    [letter] = conflict(world, ORDER, ORDER.replace('"quantity": 1', '"quantity": 2'))
+    found, [entry] = find(world, "K-1")
+    by_id = {f["id"]: f for f in found if f["place"] == "dead"}
+    assert by_id["first"]["differs"] is None and by_id["first"]["order_hash"] == entry["order_hash"] != by_id["second"]["order_hash"]
+    differs = by_id["second"]["differs"]
+    assert found[differs.pop("found")] == by_id["first"]
+    assert differs == {"from": "found", "byte": ORDER.index('"quantity": 1') + len('"quantity": '), "white_space_only": False,
+                       "path": "order.orderItemsList[0].quantity"}
+    said = text(world, "K-1")
+    assert f'differs        from dead letter "{by_id["first"]["dead_id"]}" first at byte {differs["byte"]} of the order: ' in said
+    assert "quantity\": " not in said, "where, not what: an order's contents are in `dead show`"
+    assert "dray find" in letter["error"]["message"]
+    assert [r.json for r in peer.requests] == [json.loads(ORDER)]
+
+
+def test_other_white_space_under_a_key(world, peer):
+    peer.script = [HangUp("after")]
+    conflict(world, ORDER, ORDER.replace(": ", ":"))
+    assert f"in white space only, first at byte {ORDER.index(': ') + 1} of the order\n" in text(world, "K-1")
+    assert len(peer.requests) == 1
+
+
+def test_other_bytes_where_only_the_ledgers_hash_is_left(world, tmp_path):
+    conflict(world, ORDER, ORDER.replace("Orlafasns", "Orlando"))
+    found, [entry] = find(world, "K-1")
+    assert (entry["state"], [f["differs"] for f in found if f["place"] == "dead"]) == ("created", [{"from": "ledger"}])
+    assert "from the ledger's order, of which only a hash is kept: --against FILE" in text(world, "K-1")
+
+    mine = tmp_path / "first.json"
+    for pushed in (ORDER, '{"id": "first", "order": %s}' % ORDER):
+        mine.write_text(pushed + "\n")
+        done = dray("find", QUEUE, "K-1", "--json", "--against", mine, "-c", world.daemon.path)
+        said = json.loads(done.stdout)
+        assert said["ledger"][0]["is_file"] is True
+        [differs] = [f["differs"] for f in said["found"] if f["place"] == "dead"]
+        assert (differs["from"], differs["path"]) == ("file", "order.orderAddresses.city")
+        done = dray("find", QUEUE, "K-1", "--against", mine, "-c", world.daemon.path).stdout.decode()
+        assert f"same bytes as  {mine}" in done and f"differs        from {mine} first at byte " in done
+    mine.write_text(ORDER.replace(": ", ":"))
+    assert b"other bytes than " in dray("find", QUEUE, "K-1", "--against", mine, "-c", world.daemon.path).stdout
+    for bad in ("[]", "{", '{"id": "first", "order": 5}'):
+        mine.write_text(bad)
+        done = dray("find", QUEUE, "K-1", "--against", mine, "-c", world.daemon.path)
+        assert done.returncode == 2 and str(mine).encode() in done.stderr, done
+    assert dray("find", QUEUE, "K-1", "--against", tmp_path / "none", "-c", world.daemon.path).returncode == 2
 
 
 def test_a_long_queue_is_looked_through_in_steps(world):
