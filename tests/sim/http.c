@@ -167,6 +167,11 @@ uint32_t http_inflight(const struct http_pool *pool) {
 
 /* The connection is there, and the first byte is about to leave. */
 void call_ready(struct http_call *c) {
+    struct http_exchange barred = exchange(c, "connect", "");
+    if (outage_bars(c, &barred)) {
+        finish(c, &barred);
+        return;
+    }
     enter(c->owner);
     bool yes = c->may_send == NULL || c->may_send(c->arg) || mutated("may-send");
     leave();

@@ -49,6 +49,13 @@ static void add_order(struct buf *b, const char *provider, unsigned key, unsigne
                  "\"currencyId\":\"AED\",\"items\":[{\"channelOrderItemId\":\"0\",\"productId\":\"p\","
                  "\"quantity\":%u,\"unitPrice\":1,\"meta\":{}}],\"attachments\":[]}",
                  key, quantity);
+    else if (strcmp(provider, "kakaclo-custom") == 0)
+        buf_addf(b,
+                 "{\"productName\":\"p\",\"mainImageUrl\":\"https://i.test/1\",\"customOrderId\":\"key-%u\","
+                 "\"orderAddresses\":{\"country\":\"FR\",\"city\":\"c\",\"phone\":\"1\",\"recipient\":\"r\","
+                 "\"street1\":\"s\",\"province\":\"p\",\"zip\":\"z\"},\"orderItemsList\":[{\"quantity\":%u,"
+                 "\"importImage\":[\"https://i.test/2\"],\"color\":\"c\",\"size\":\"s\"}]}",
+                 key, quantity);
     else
         buf_addf(b, "{\"ref\":\"key-%u\",\"quantity\":%u}", key, quantity);
 }
@@ -90,27 +97,45 @@ static void write_job(struct buf *b, struct sim_job *j, unsigned number) {
     buf_add_char(b, '}');
 }
 
+static void push(struct sim_job *j, unsigned number, const struct buf *text) {
+    char key[64];
+    unsigned q = account_queue(j->account);
+    job_queue_key(queue_names[q], "jobs", key, sizeof(key));
+    freeReplyObject(server_command("LPUSH %s %b", key, text->data, text->len));
+    freeReplyObject(server_command("RPUSH sim:pushed %b", text->data, text->len));
+    strcpy(j->place, "j");
+    world.jobs_waiting[q] = true;
+    note("push job %u a%u key-%u kind %d", number, j->account, j->key, (int)j->kind);
+}
+
 /* One to three jobs. */
 void jobs_push(void) {
     for (uint64_t n = 1 + draw(3); n > 0 && world.jobs_to_push > 0; n--) {
         unsigned number = world.job_count++;
         struct sim_job *j = &world.jobs[number];
-        char key[64];
         struct buf text;
         world.jobs_to_push--;
         *j = (struct sim_job){.account = (unsigned)draw(ACCOUNTS), .key = (unsigned)draw(KEYS_PER_ACCOUNT)};
         j->kind = chance(8) ? JOB_INVALID : chance(8) ? JOB_EXPIRES : chance(8) ? JOB_NOT_BEFORE : JOB_PLAIN;
         buf_init(&text, 1u << 20);
         write_job(&text, j, number);
-        unsigned q = account_queue(j->account);
-        job_queue_key(queue_names[q], "jobs", key, sizeof(key));
-        freeReplyObject(server_command("LPUSH %s %b", key, text.data, text.len));
-        freeReplyObject(server_command("RPUSH sim:pushed %b", text.data, text.len));
+        push(j, number, &text);
         buf_deinit(&text);
-        strcpy(j->place, "j");
-        world.jobs_waiting[q] = true;
-        note("push job %u a%u key-%u kind %d", number, j->account, j->key, (int)j->kind);
     }
+}
+
+void job_push(unsigned account, unsigned key) {
+    unsigned number = world.job_count++;
+    struct sim_job *j = &world.jobs[number];
+    const struct account *a = world.config->accounts[account];
+    struct buf text;
+    *j = (struct sim_job){.account = account, .key = key, .kind = JOB_PLAIN};
+    buf_init(&text, 1u << 20);
+    buf_addf(&text, "{\"id\":\"~%u~\",\"account\":\"%s\",\"order\":", number, a->name);
+    add_order(&text, a->provider->name, key, 0);
+    buf_add_char(&text, '}');
+    push(j, number, &text);
+    buf_deinit(&text);
 }
 
 /* What a producer pushed is gone from Redis: it pushes it again. */

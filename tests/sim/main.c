@@ -1,6 +1,6 @@
 /* sim: runs schedules, prints the seed of the first that fails with its last steps.
  * usage: sim [--from SEED] [--schedules N] [--seed SEED] [--verbose] [--forever] [--twice]
- *            [--mutate NAME | --mutations] */
+ *            [--mutate NAME | --mutations | --outages] */
 #include "sim.h"
 
 #include <getopt.h>
@@ -81,13 +81,13 @@ static const char settings[] =
     "[account a5]\nqueue = qb\nprovider = kakaclo-v2\ntoken = t\nbase_url = http://a5.test\n";
 
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-static void load_config(void) {
+static void load_config(const char *text) {
     char path[128];
     char *env[] = {NULL};
     struct config_faults faults;
     snprintf(path, sizeof(path), "%s/dray.ini", server.dir);
     FILE *f = fopen(path, "w");
-    if (f == NULL || fprintf(f, settings, server.dir) < 0 || fclose(f) != 0)
+    if (f == NULL || fprintf(f, text, server.dir) < 0 || fclose(f) != 0)
         exit(99);
     config_faults_init(&faults);
     world.config = config_load(path, env, &faults, NULL);
@@ -199,18 +199,14 @@ static const struct mutation *find_mutation(const char *name) {
 
 int main(int argc, char **argv) {
     static const struct option options[] = {
-        {"from", required_argument, NULL, 'f'},
-        {"schedules", required_argument, NULL, 'n'},
-        {"seed", required_argument, NULL, 's'},
-        {"verbose", no_argument, NULL, 'v'},
-        {"forever", no_argument, NULL, 'F'},
-        {"twice", no_argument, NULL, 't'},
-        {"mutate", required_argument, NULL, 'm'},
-        {"mutations", no_argument, NULL, 'M'},
-        {NULL, 0, NULL, 0},
+        {"from", required_argument, NULL, 'f'},   {"schedules", required_argument, NULL, 'n'},
+        {"seed", required_argument, NULL, 's'},   {"verbose", no_argument, NULL, 'v'},
+        {"forever", no_argument, NULL, 'F'},      {"twice", no_argument, NULL, 't'},
+        {"mutate", required_argument, NULL, 'm'}, {"mutations", no_argument, NULL, 'M'},
+        {"outages", no_argument, NULL, 'O'},      {NULL, 0, NULL, 0},
     };
     uint64_t from = 1, count = 1000;
-    bool twice = false, all_mutations = false;
+    bool twice = false, all_mutations = false, outages = false;
     int c;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (c) {
@@ -239,6 +235,9 @@ int main(int argc, char **argv) {
         case 'M':
             all_mutations = true;
             break;
+        case 'O':
+            outages = true;
+            break;
         default:
             return 2;
         }
@@ -249,10 +248,12 @@ int main(int argc, char **argv) {
     char *audit = read_audit();
     audit_script = audit;
     start();
-    load_config();
+    load_config(outages ? outage_settings : settings);
     struct totals t = {0};
-    bool held = all_mutations ? run_mutations(from, count) : run_range(from, count, twice, &t);
-    if (held && !all_mutations)
+    bool held = all_mutations ? run_mutations(from, count)
+                : outages     ? outages_run()
+                              : run_range(from, count, twice, &t);
+    if (held && !all_mutations && !outages)
         printf("%llu schedules held: %llu steps, %llu commands, %llu jobs\n", (unsigned long long)t.schedules,
                (unsigned long long)t.steps, (unsigned long long)t.commands, (unsigned long long)t.jobs);
     config_unref(world.config);

@@ -20,7 +20,7 @@ static struct made_order *made_of(const struct http_call *c) {
     return &world.made[c->account][c->key];
 }
 
-static void create(struct http_call *c) {
+void provider_creates(struct http_call *c) {
     struct made_order *m = made_of(c);
     if (m->count++ == 0) {
         m->visible_ns = world.now_ns + draw(world.index_lag_ns[c->account] + 1);
@@ -39,7 +39,7 @@ static void answer(struct http_call *c, long status) {
 static void answer_created(struct http_call *c) {
     answer(c, 200);
     unsigned id = 9000 + c->account * 100 + c->key;
-    if (is(c, "kakaclo-v2"))
+    if (is(c, "kakaclo-v2") || is(c, "kakaclo-custom"))
         buf_addf(&c->answer, "{\"code\":10000,\"message\":\"success\",\"data\":%u}", id);
     else if (is(c, "vu"))
         buf_addf(&c->answer, "{\"order\":{\"id\":%u,\"order_number\":\"key-%u\"}}", id, c->key);
@@ -67,7 +67,7 @@ static void trouble(struct http_call *c) {
         return;
     case 1: /* the order was made, and then something failed */
         answer(c, failures[draw(exact(c) ? 8 : 7)]);
-        create(c);
+        provider_creates(c);
         return;
     case 11: /* a gateway gave up; the provider behind it may still make the order */
         if (c->owner != NULL)
@@ -79,7 +79,7 @@ static void trouble(struct http_call *c) {
         return;
     case 13: /* yes, says somebody */
         if (chance(50))
-            create(c);
+            provider_creates(c);
         answer(c, chance(50) ? 202 : 200);
         return;
     case 2:
@@ -102,17 +102,17 @@ static void trouble(struct http_call *c) {
         if (is(c, "kakaclo-v2"))
             buf_add_str(&c->answer, "{\"code\":40001,\"message\":\"no\"}");
         else
-            create(c), buf_add_str(&c->answer, "<html>");
+            provider_creates(c), buf_add_str(&c->answer, "<html>");
         return;
     case 7:
-        create(c);
+        provider_creates(c);
         c->state = CALL_BROKEN;
         return;
     case 8:
         c->state = CALL_BROKEN;
         return;
     case 9:
-        create(c);
+        provider_creates(c);
         answer(c, 200);
         buf_add_str(&c->answer, "{\"cut");
         return;
@@ -188,6 +188,8 @@ static void refuse(struct http_call *c) {
 }
 
 void provider_answer(struct http_call *c) {
+    if (outage_answers(c))
+        return;
     bool bad = !world.settling && world.fault[FAULT_PROVIDER] && chance(world.trouble[c->account]);
     if (!c->post && bad && chance(30))
         go_blind(c);
@@ -203,7 +205,7 @@ void provider_answer(struct http_call *c) {
     else if (bad)
         trouble(c);
     else {
-        create(c);
+        provider_creates(c);
         answer_created(c);
     }
     if (c->state == CALL_ANSWERED)

@@ -127,7 +127,7 @@ static void undo_operator(void) {
     }
 }
 
-static bool at_rest(void) {
+bool at_rest(void) {
     return all_jobs_ended() && world.claim_count == 0 && world.ghosts == NULL;
 }
 
@@ -186,7 +186,7 @@ static void settle_all(void) {
         audit_at_rest();
 }
 
-static void end_world(void) {
+void world_end(void) {
     for (unsigned i = 0; i < world.worker_count; i++)
         if (world.workers[i].w != NULL)
             worker_crash(&world.workers[i]);
@@ -196,7 +196,7 @@ static void end_world(void) {
         call_lose(world.calls);
 }
 
-static bool all_running(void) {
+bool all_running(void) {
     for (unsigned i = 0; i < world.worker_count; i++)
         if (world.workers[i].w->mode != WORKER_RUNNING)
             return false;
@@ -220,9 +220,7 @@ static void empty_spool(void) {
         closedir(dir);
 }
 
-/* With a guard taken out, schedules are longer and workers are stopped in all of them: what the
- * rarest guards stop needs a worker that wakes up at the wrong moment. */
-void schedule_run(uint64_t seed) {
+void world_begin(uint64_t seed) {
     struct config *config = world.config;
     memset(&world, 0, sizeof(world));
     world.config = config;
@@ -230,6 +228,12 @@ void schedule_run(uint64_t seed) {
     rng_seed(&world.rng, seed);
     server_reset();
     empty_spool();
+}
+
+/* With a guard taken out, schedules are longer and workers are stopped in all of them: what the
+ * rarest guards stop needs a worker that wakes up at the wrong moment. */
+void schedule_run(uint64_t seed) {
+    world_begin(seed);
     draw_world();
     if (chance(80))
         warm_up();
@@ -238,5 +242,5 @@ void schedule_run(uint64_t seed) {
             advance_to_next_event();
     if (!world.failed)
         settle_all();
-    end_world();
+    world_end();
 }

@@ -165,6 +165,22 @@ enum fault {
     FAULT_KINDS,
 };
 
+/* What the providers do to every request while they are out (outage.c). */
+struct outage {
+    const char *name;
+    /* nothing gets through: where it ends (of struct http_exchange), and what our proxy says; NULL: it gets through */
+    const char *phase;
+    long proxy_status;
+    long status, look_status; /* how orders and look-ups are answered; 0: the connection dies, -1: never */
+    const char *retry_after, *body;
+    bool makes; /* the order is created all the same */
+    bool first; /* no order of the account was created before */
+    bool free;  /* no attempt may burn */
+    /* what becomes of an order whose provider has an exact look-up, another, none: c created, u unknown_outcome */
+    const char *want;
+    char gate; /* how the account's gate stands at the end of it (gate.lua); 0: in whatever way */
+};
+
 struct mutation {
     const char *name;
     const char *script; /* NULL: in the world itself */
@@ -184,6 +200,8 @@ struct world {
     bool fault_now;
     unsigned steps, commands;
     struct config *config;
+    const struct outage *outage; /* NULL: there is none */
+    unsigned asked[ACCOUNTS][2]; /* look-ups and orders that were tried during it */
     struct sim_worker workers[WORKERS_MAX];
     unsigned worker_count;
     struct sim_worker *current; /* whose code runs */
@@ -234,6 +252,10 @@ bool mutation_wants_late_calls(void);
 
 /* schedule.c: one schedule from start to rest */
 void schedule_run(uint64_t seed);
+void world_begin(uint64_t seed); /* an empty one */
+void world_end(void);
+bool all_running(void);
+bool at_rest(void);
 uint64_t draw(uint64_t n); /* 0 … n-1 */
 bool chance(unsigned of_100);
 void enter(struct sim_worker *s); /* worker code runs until leave() */
@@ -303,8 +325,16 @@ void call_lose(struct http_call *c);              /* a request nobody waits for 
 void calls_forget(struct sim_worker *s);
 void pool_finish_close(struct sim_worker *s);
 void provider_answer(struct http_call *c); /* fills status and answer, or breaks the call */
+void provider_creates(struct http_call *c);
+
+/* outage.c: hours without the providers, at the shipped defaults */
+extern const char outage_settings[];
+bool outages_run(void);
+bool outage_bars(const struct http_call *c, struct http_exchange *x); /* true: the request ended as in *x */
+bool outage_answers(struct http_call *c);
 
 /* jobs.c: the producer */
+void job_push(unsigned account, unsigned key); /* a plain one */
 void jobs_push(void);
 void jobs_push_lost(void);
 void job_queue_key(const char *queue, const char *suffix, char *out, size_t size);
