@@ -3,114 +3,11 @@
  * is asked with: URL, headers, credentials. */
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include <stddef.h>
 
 #include <cmocka.h>
 
-#include "dray/clock.h"
-#include "orders.h"
-
-#define NOW 1700000000000
-
-/* One provider with a job made of its example, as a worker holds it. */
-struct rig {
-    struct account account;
-    struct envelope envelope;
-    struct json_doc job, doc;
-    struct buf scratch;
-    struct faults faults;
-    char *text, *success; /* the job; the answer of the seed */
-    char *id;             /* in that answer */
-    struct outcome out;
-};
-
-static struct rig *rig_in_use; /* find_account has no other way to it */
-
-static const struct account *find_account(void *arg, const char *name) {
-    (void)arg, (void)name;
-    return &rig_in_use->account;
-}
-
-static const char generic_order[] = "{\"ref\":\"G 1/ö\",\"lines\":[]}";
-static const char generic_success[] = "{\"ok\":true,\"result\":{\"id\":77,\"ref\":\"G 1/ö\"}}";
-
-static void configure_generic(struct account *a) {
-    a->http_json.key_pointer = "/ref";
-    a->http_json.success_pointer = "/ok";
-    a->http_json.success_value = "true";
-    a->http_json.id_pointer = "/result/id";
-    a->http_json.order_pointer = "/result";
-    a->http_json.lookup_path = "/find?ref={key}";
-    a->http_json.lookup_key_pointer = "/ref";
-    a->http_json.lookup_id_pointer = "/id";
-    a->http_json.lookup_absent_status = 404;
-    a->http_json.lookup_absent_pointer = "/error";
-    a->http_json.lookup_exact = true;
-}
-
-static void rig_open(struct rig *r, const struct provider *p) {
-    char path[128];
-    const struct account *account;
-    *r = (struct rig){.account = test_account(p)};
-    rig_in_use = r;
-    cJSON *job;
-    if (p->fields == NULL) {
-        configure_generic(&r->account);
-        job = cJSON_CreateObject();
-        cJSON_AddItemToObject(job, "order", cJSON_Parse(generic_order));
-        r->success = strdup(generic_success);
-        r->id = strdup("77");
-    } else {
-        job = fixture_job(p);
-        snprintf(path, sizeof(path), "%s/answer.json", p->name);
-        r->success = fixture_text(path);
-        snprintf(path, sizeof(path), "%s/id.txt", p->name);
-        r->id = fixture_text(path);
-        r->id[strcspn(r->id, "\n")] = '\0';
-    }
-    cJSON_AddStringToObject(job, "id", "job-1");
-    r->text = cJSON_PrintUnformatted(job);
-    cJSON_Delete(job);
-    json_init(&r->job, UINT32_MAX);
-    json_init(&r->doc, UINT32_MAX);
-    buf_init(&r->scratch, 1 << 20);
-    faults_init(&r->faults);
-    assert_int_equal(envelope_parse(&r->envelope, &r->job, span_str(r->text), find_account, NULL, "{orders}",
-                                    &r->scratch, &r->faults, NULL, &account),
-                     0);
-}
-
-static void rig_close(struct rig *r) {
-    json_deinit(&r->job);
-    json_deinit(&r->doc);
-    buf_deinit(&r->scratch);
-    faults_deinit(&r->faults);
-    free(r->text);
-    free(r->success);
-    free(r->id);
-}
-
-static enum verdict judge(struct rig *r, struct http_exchange x) {
-    memset(&r->out, 0xa5, sizeof(r->out)); /* nothing may be left unset */
-    classify_create(&r->account, &r->envelope, &x, NOW, &r->doc, &r->out);
-    assert_true(strlen(r->out.code) > 0 && strlen(r->out.code) < sizeof(r->out.code));
-    assert_true(strlen(r->out.message) < sizeof(r->out.message));
-    assert_true(r->out.id_count <= OUTCOME_MAX_IDS);
-    return r->out.verdict;
-}
-
-typedef void (*rig_fn)(struct rig *r);
-
-static void for_every_provider(rig_fn check) {
-    for (size_t i = 0; providers[i] != NULL; i++) {
-        struct rig r;
-        rig_open(&r, providers[i]);
-        check(&r);
-        rig_close(&r);
-    }
-}
+#include "rig.h"
 
 static void check_success(struct rig *r) {
     for (long status = 200; status <= 202; status++) {
@@ -121,22 +18,6 @@ static void check_success(struct rig *r) {
     }
     if (strncmp(r->account.provider->name, "kakaclo", 7) != 0) /* these answer with the id alone */
         assert_non_null(r->out.order.ptr);
-}
-
-/* The same text with every `from` replaced by `to`; the caller frees. */
-static char *replaced(const char *text, const char *from, const char *to) {
-    size_t n = strlen(from);
-    char *out = calloc(1, strlen(text) * (1 + strlen(to)) + 1), *end = out;
-    assert_non_null(out);
-    while (*text != '\0') {
-        bool hit = strncmp(text, from, n) == 0;
-        const char *piece = hit ? to : text;
-        size_t len = hit ? strlen(to) : 1;
-        memcpy(end, piece, len);
-        end += len;
-        text += hit ? n : 1;
-    }
-    return out;
 }
 
 /* An id beyond 2^53 and one that looks like a float keep their digits. */
