@@ -67,7 +67,9 @@ struct admin {
     struct MHD_Daemon *daemon;
     uv_poll_t poll;
     uv_timer_t timeout; /* libmicrohttpd's own */
-    uv_timer_t cutter;  /* the next client or request whose time is over */
+    uv_timer_cb on_timeout;
+    uv_timer_t cutter;  /* the next client whose time is over */
+    uv_timer_t waiting; /* the next request whose wait for Redis is over */
     uv_timer_t refresh;
     uint32_t open_handles;
     bool closing;
@@ -81,18 +83,21 @@ struct admin {
     struct letter letter; /* scratch */
 };
 
-/* server.c */
+/* request.c */
+struct request *request_new(struct admin *a, struct MHD_Connection *connection); /* NULL: out of memory */
+void request_free(struct request *r);
 /* The answer comes later: *waiter is set to `r`, and to NULL when it is answered in another way
  * (503 after ADMIN_WAIT_MS). */
 void request_wait(struct request *r, struct request **waiter);
 /* `r` has its answer (answer.c): sends it. */
 void request_done(struct request *r);
+/* The queue that the first parameter names; NULL: answered already (no such queue, Redis is away). */
+struct lane *request_lane(struct request *r);
 
 /* clients.c */
 void clients_started(struct admin *a, struct client *c);
 void clients_touch(struct client *c);
 void clients_remove(struct client *c);
-void clients_arm(struct admin *a);
 
 /* answer.c */
 /* Answers with the tree and frees it; NULL, or a tree that cannot be printed: 500. */
@@ -105,9 +110,6 @@ const char *request_query(const struct request *r, const char *name); /* decoded
 /* route.c */
 /* Finds the route; false: answered already (404, 405, 401, 403, 413). */
 bool route(struct request *r, const char *method, const char *path);
-
-/* Somebody may act from elsewhere than this host: a token is configured. */
-bool admin_has_tokens(const struct config *c);
 
 /* health.c */
 void handle_healthz(struct request *r);
@@ -132,8 +134,9 @@ void handle_workers(struct request *r);
 void handle_page(struct request *r);
 void handle_openapi(struct request *r);
 
-/* The queue that the first parameter names; NULL: answered already (no such queue, Redis is away).
- */
-struct lane *request_lane(struct request *r);
+/* Somebody may act from elsewhere than this host: a token is configured. */
+static inline bool admin_has_tokens(const struct config *c) {
+    return c->admin_token != NULL || c->admin_operator_count > 0;
+}
 
 #endif

@@ -1,7 +1,7 @@
 /* Cutting off slow clients. A connection has CLIENT_MS from its start, from the end of a request's
  * headers and from the end of an answer; libmicrohttpd's own timeout starts again at every byte, so
  * that a client who sends one byte a second would stay for ever. One list in the order of
- * deadlines, one timer for its head and for the requests that wait for Redis. */
+ * deadlines, one timer for its head. */
 #include "admin/admin.h"
 
 #include <sys/socket.h>
@@ -24,11 +24,21 @@ static void append(struct client *c) {
     a->newest = c;
 }
 
+static void on_time(uv_timer_t *timer);
+
+static void arm(struct admin *a) {
+    uint64_t now = clock_boot_ns(), at = a->oldest != NULL ? a->oldest->deadline_ns : 0;
+    if (at == 0 || a->closing)
+        uv_timer_stop(&a->cutter);
+    else if (!uv_is_active((uv_handle_t *)&a->cutter))
+        uv_timer_start(&a->cutter, on_time, at > now ? (at - now) / MS_NS + 1 : 0, 0);
+}
+
 void clients_started(struct admin *a, struct client *c) {
     c->admin = a;
     a->clients++;
     append(c);
-    clients_arm(a);
+    arm(a);
 }
 
 void clients_touch(struct client *c) {
@@ -57,24 +67,5 @@ static void on_time(uv_timer_t *timer) {
     uint64_t now = clock_boot_ns();
     while (a->oldest != NULL && a->oldest->deadline_ns <= now)
         cut(a->oldest);
-    while (a->wait_first != NULL && a->wait_first->wait_until_ns <= now) {
-        struct request *r = a->wait_first;
-        answer_error(r, 503, "redis_slow", "Redis has not answered within %d s", ADMIN_WAIT_MS / 1000);
-        request_done(r);
-    }
-    clients_arm(a);
-}
-
-void clients_arm(struct admin *a) {
-    uint64_t at = 0, now = clock_boot_ns();
-    if (a->closing)
-        return;
-    if (a->oldest != NULL)
-        at = a->oldest->deadline_ns;
-    if (a->wait_first != NULL && (at == 0 || a->wait_first->wait_until_ns < at))
-        at = a->wait_first->wait_until_ns;
-    if (at == 0)
-        uv_timer_stop(&a->cutter);
-    else if (!uv_is_active((uv_handle_t *)&a->cutter) || a->wait_first != NULL)
-        uv_timer_start(&a->cutter, on_time, at > now ? (at - now) / MS_NS + 1 : 0, 0);
+    arm(a);
 }

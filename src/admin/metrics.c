@@ -8,23 +8,6 @@
 #include "admin/process.h"
 #include "worker/spool.h"
 
-void metrics_head(struct buf *b, const char *name, const char *type, const char *help) {
-    buf_addf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
-static void value(struct buf *b, const char *name, const char *labels, uint64_t v) {
-    buf_add_str(b, name);
-    buf_add_str(b, labels);
-    buf_add_char(b, ' ');
-    buf_add_u64(b, v);
-    buf_add_char(b, '\n');
-}
-
-static void one(struct buf *b, const char *name, const char *type, const char *help, uint64_t v) {
-    metrics_head(b, name, type, help);
-    value(b, name, "", v);
-}
-
 /* ---- queues ---- */
 
 static void queue_value(struct buf *b, const char *name, const char *queue, uint64_t v) {
@@ -204,7 +187,8 @@ static void add_redis(struct buf *b, const struct worker *w) {
         sum.reconnects += s.reconnects;
         sum.errors += s.errors;
     }
-    one(b, "dray_redis_up", "gauge", "1 while the Redis of every queue is there.", redis_away(w) == NULL);
+    metrics_one(b, "dray_redis_up", "gauge", "1 while the Redis of every queue is there.",
+                redis_away(w) == NULL);
     metrics_head(b, "dray_redis_noeviction", "gauge",
                  "1 where Redis throws no key away when it is full: maxmemory-policy noeviction, "
                  "or no maxmemory.");
@@ -212,36 +196,40 @@ static void add_redis(struct buf *b, const struct worker *w) {
         if (w->lanes[i]->eviction != EVICTION_UNKNOWN)
             queue_value(b, "dray_redis_noeviction", w->lanes[i]->keys.queue,
                         w->lanes[i]->eviction == EVICTION_NONE);
-    one(b, "dray_redis_connections", "gauge", "Connections to Redis that are up.", worker_connections(w));
-    one(b, "dray_redis_commands_total", "counter", "Commands sent to Redis.", sum.commands);
-    one(b, "dray_redis_writes_total", "counter", "Writes to Redis's sockets: round trips, about.",
-        sum.writes);
-    one(b, "dray_redis_reconnects_total", "counter", "Connections made again.", sum.reconnects);
-    one(b, "dray_redis_errors_total", "counter", "Error replies and lost connections.", sum.errors);
+    metrics_one(b, "dray_redis_connections", "gauge", "Connections to Redis that are up.",
+                worker_connections(w));
+    metrics_one(b, "dray_redis_commands_total", "counter", "Commands sent to Redis.", sum.commands);
+    metrics_one(b, "dray_redis_writes_total", "counter", "Writes to Redis's sockets: round trips, about.",
+                sum.writes);
+    metrics_one(b, "dray_redis_reconnects_total", "counter", "Connections made again.", sum.reconnects);
+    metrics_one(b, "dray_redis_errors_total", "counter", "Error replies and lost connections.", sum.errors);
 }
 
 static void add_http(struct buf *b, const struct worker *w) {
     struct http_stats s = http_pool_stats(w->http);
-    one(b, "dray_http_requests_total", "counter", "Requests to providers, look-ups included.", s.requests);
-    one(b, "dray_http_connections_total", "counter", "Connections made to providers.", s.connections);
-    one(b, "dray_http_replays_refused_total", "counter", "Orders that libcurl would have sent twice.",
-        s.replays_refused);
-    one(b, "dray_http_guards_refused_total", "counter", "Orders not sent because the lease had run out.",
-        s.guards_refused);
-    one(b, "dray_http_unfit_connections_total", "counter",
+    metrics_one(b, "dray_http_requests_total", "counter", "Requests to providers, look-ups included.",
+                s.requests);
+    metrics_one(b, "dray_http_connections_total", "counter", "Connections made to providers.", s.connections);
+    metrics_one(b, "dray_http_replays_refused_total", "counter", "Orders that libcurl would have sent twice.",
+                s.replays_refused);
+    metrics_one(b, "dray_http_guards_refused_total", "counter",
+                "Orders not sent because the lease had run out.", s.guards_refused);
+    metrics_one(
+        b, "dray_http_unfit_connections_total", "counter",
         "Kept connections not used again, with nothing sent: idle for too long, closed, or not silent.",
         s.unfit);
-    one(b, "dray_http_inflight_requests", "gauge", "Requests to providers under way.",
-        http_inflight(w->http));
+    metrics_one(b, "dray_http_inflight_requests", "gauge", "Requests to providers under way.",
+                http_inflight(w->http));
 }
 
 static void add_trace(struct buf *b, const struct worker *w) {
     struct trace_stats s = tracer_stats(w->tracer);
-    one(b, "dray_trace_spans_sent_total", "counter", "Spans that the trace endpoint has taken.", s.sent);
-    one(b, "dray_trace_spans_failed_total", "counter",
-        "Spans lost because the trace endpoint did not take them.", s.failed);
-    one(b, "dray_trace_spans_dropped_total", "counter",
-        "Spans lost because the trace endpoint was too slow for them.", s.dropped);
+    metrics_one(b, "dray_trace_spans_sent_total", "counter", "Spans that the trace endpoint has taken.",
+                s.sent);
+    metrics_one(b, "dray_trace_spans_failed_total", "counter",
+                "Spans lost because the trace endpoint did not take them.", s.failed);
+    metrics_one(b, "dray_trace_spans_dropped_total", "counter",
+                "Spans lost because the trace endpoint was too slow for them.", s.dropped);
 }
 
 static void add_process(struct buf *b, const struct admin *a) {
@@ -249,18 +237,19 @@ static void add_process(struct buf *b, const struct admin *a) {
     process_read(&p);
     metrics_head(b, "dray_process_cpu_seconds_total", "counter", "CPU time of this process.");
     buf_addf(b, "dray_process_cpu_seconds_total %.3f\n", p.cpu_seconds);
-    one(b, "dray_process_resident_memory_bytes", "gauge", "Memory of this process.", p.rss_bytes);
-    one(b, "dray_process_open_fds", "gauge", "Open file descriptors.", p.open_fds);
-    one(b, "dray_process_max_fds", "gauge", "The limit of open file descriptors.", p.max_fds);
+    metrics_one(b, "dray_process_resident_memory_bytes", "gauge", "Memory of this process.", p.rss_bytes);
+    metrics_one(b, "dray_process_open_fds", "gauge", "Open file descriptors.", p.open_fds);
+    metrics_one(b, "dray_process_max_fds", "gauge", "The limit of open file descriptors.", p.max_fds);
     metrics_head(b, "dray_process_start_time_seconds", "gauge", "When this worker started, Unix time.");
     buf_addf(b, "dray_process_start_time_seconds %.3f\n", (double)a->worker->started_unix_ms / 1000);
-    one(b, "dray_log_lines_dropped_total", "counter", "Log lines dropped because stderr was too slow.",
-        log_dropped());
-    one(b, "dray_admin_requests_total", "counter", "Requests to this admin server.", a->requests);
-    one(b, "dray_admin_refused_requests_total", "counter", "Of these, answered with 400 or above.",
-        a->refused);
-    one(b, "dray_admin_connections", "gauge", "Open connections to this admin server.", a->clients);
-    one(b, "dray_admin_connections_cut_total", "counter", "Slow connections that were cut off.", a->cut);
+    metrics_one(b, "dray_log_lines_dropped_total", "counter",
+                "Log lines dropped because stderr was too slow.", log_dropped());
+    metrics_one(b, "dray_admin_requests_total", "counter", "Requests to this admin server.", a->requests);
+    metrics_one(b, "dray_admin_refused_requests_total", "counter", "Of these, answered with 400 or above.",
+                a->refused);
+    metrics_one(b, "dray_admin_connections", "gauge", "Open connections to this admin server.", a->clients);
+    metrics_one(b, "dray_admin_connections_cut_total", "counter", "Slow connections that were cut off.",
+                a->cut);
 }
 
 /* A loop over files: there are as many as workers that ended while Redis was away. */
@@ -281,10 +270,10 @@ static void add_worker(struct buf *b, const struct worker *w) {
     static const char *const modes[] = {"starting", "running", "quiet", "draining"};
     for (size_t i = 0; i < 4; i++)
         buf_addf(b, "dray_worker_mode{mode=\"%s\"} %d\n", modes[i], strcmp(mode_name(w), modes[i]) == 0);
-    one(b, "dray_ready", "gauge", "1 while /readyz answers 200.", not_ready(w) == NULL);
-    one(b, "dray_spool_settlements", "gauge", "Settlements in the spool that Redis has not taken yet.",
-        spooled(w));
-    one(b, "dray_max_inflight_orders", "gauge", "max_inflight.", w->boot->max_inflight);
+    metrics_one(b, "dray_ready", "gauge", "1 while /readyz answers 200.", not_ready(w) == NULL);
+    metrics_one(b, "dray_spool_settlements", "gauge",
+                "Settlements in the spool that Redis has not taken yet.", spooled(w));
+    metrics_one(b, "dray_max_inflight_orders", "gauge", "max_inflight.", w->boot->max_inflight);
 }
 
 void handle_metrics(struct request *r) {

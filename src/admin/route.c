@@ -89,10 +89,6 @@ static void read_token(struct request *r, const struct config *c) {
     r->with_token = who[0] != '\0';
 }
 
-bool admin_has_tokens(const struct config *c) {
-    return c->admin_token != NULL || c->admin_operator_count > 0;
-}
-
 static bool host_is_local(const struct request *r) {
     static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
     const char *host = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Host");

@@ -2,8 +2,8 @@
  *
  * Happy path: the epoll descriptor is readable → MHD_run → on_request (headers: routed; body:
  * gathered; end: handled) → the answer is queued. A handler that needs Redis waits: its connection
- * is suspended until the reply. Failure modes: Redis does not answer in ADMIN_WAIT_MS: 503. A body
- * above BODY_MAX: 413. Headers above HEADERS_MAX: 431 by libmicrohttpd. A slow client is cut off
+ * is suspended until the reply (request.c). Failure modes: Redis does not answer in ADMIN_WAIT_MS: 503. A body
+ * above 1 MiB: 413. Headers above HEADERS_MAX: 431 by libmicrohttpd. A slow client is cut off
  * (clients.c). Too many connections: more wait in the listen queue until one ends. */
 #include "admin/admin.h"
 
@@ -14,12 +14,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BODY_MAX    (1u << 20)
 #define HEADERS_MAX (16u << 10) /* memory of one connection: its headers and its write buffer */
-#define OUT_MAX     (64u << 20)
 #define IDLE_S      15u
 #define REFRESH_MS  5000
-#define MS_NS       1000000ull
 
 static void run(struct admin *a);
 
@@ -29,60 +26,6 @@ static void on_timeout(uv_timer_t *timer) {
 
 static struct client *client_of(struct MHD_Connection *connection) {
     return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
-}
-
-static struct request *request_new(struct admin *a, struct MHD_Connection *connection) {
-    struct request *r = calloc(1, sizeof(*r));
-    if (r == NULL)
-        return NULL;
-    r->admin = a;
-    r->connection = connection;
-    r->content_type = "application/json";
-    buf_init(&r->body, BODY_MAX);
-    buf_init(&r->out, OUT_MAX);
-    a->requests++;
-    return r;
-}
-
-static void stop_waiting(struct request *r) {
-    struct admin *a = r->admin;
-    *(r->wait_prev != NULL ? &r->wait_prev->wait_next : &a->wait_first) = r->wait_next;
-    *(r->wait_next != NULL ? &r->wait_next->wait_prev : &a->wait_last) = r->wait_prev;
-    r->wait_prev = r->wait_next = NULL;
-    r->wait_until_ns = 0;
-    *r->waiter = NULL;
-}
-
-static void request_free(struct request *r) {
-    if (r->wait_until_ns != 0)
-        stop_waiting(r);
-    buf_deinit(&r->body);
-    buf_deinit(&r->out);
-    free(r);
-}
-
-void request_wait(struct request *r, struct request **waiter) {
-    struct admin *a = r->admin;
-    *waiter = r;
-    if (r->wait_until_ns != 0) { /* one more round trip, within the same time */
-        r->waiter = waiter;
-        return;
-    }
-    r->waiter = waiter;
-    r->wait_until_ns = clock_boot_ns() + ADMIN_WAIT_MS * MS_NS;
-    r->wait_prev = a->wait_last;
-    *(a->wait_last != NULL ? &a->wait_last->wait_next : &a->wait_first) = r;
-    a->wait_last = r;
-    MHD_suspend_connection(r->connection);
-    clients_arm(a);
-}
-
-void request_done(struct request *r) {
-    if (r->wait_until_ns == 0)
-        return;
-    stop_waiting(r);
-    MHD_resume_connection(r->connection); /* on_request is called again, and finds the answer */
-    uv_timer_start(&r->admin->timeout, on_timeout, 0, 0);
 }
 
 static enum MHD_Result send_answer(struct request *r) {
@@ -232,10 +175,12 @@ static struct MHD_Daemon *start_daemon(struct admin *a, int fd) {
 static void init_handles(struct admin *a) {
     uv_timer_init(a->loop, &a->timeout);
     uv_timer_init(a->loop, &a->cutter);
+    uv_timer_init(a->loop, &a->waiting);
     uv_timer_init(a->loop, &a->refresh);
     uv_poll_init(a->loop, &a->poll, MHD_get_daemon_info(a->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd);
-    a->timeout.data = a->cutter.data = a->refresh.data = a->poll.data = a;
-    a->open_handles = 4;
+    a->timeout.data = a->cutter.data = a->waiting.data = a->refresh.data = a->poll.data = a;
+    a->on_timeout = on_timeout;
+    a->open_handles = 5;
     uv_poll_start(&a->poll, UV_READABLE, on_readable);
 }
 
@@ -302,27 +247,9 @@ void admin_close(struct admin *a) {
     }
     MHD_run(a->daemon); /* lets what was resumed be answered: none may be suspended below */
     uv_handle_t *handles[] = {(uv_handle_t *)&a->poll, (uv_handle_t *)&a->timeout, (uv_handle_t *)&a->cutter,
-                              (uv_handle_t *)&a->refresh};
+                              (uv_handle_t *)&a->waiting, (uv_handle_t *)&a->refresh};
     uv_poll_stop(&a->poll);
     MHD_stop_daemon(a->daemon);
     for (size_t i = 0; i < sizeof(handles) / sizeof(handles[0]); i++)
         uv_close(handles[i], on_closed);
-}
-
-static struct lane *find_lane(const struct admin *a, const char *queue) {
-    for (uint32_t i = 0; a->worker != NULL && i < a->worker->lane_count; i++)
-        if (strcmp(a->worker->lanes[i]->keys.queue, queue) == 0)
-            return a->worker->lanes[i];
-    return NULL;
-}
-
-struct lane *request_lane(struct request *r) {
-    struct lane *lane = find_lane(r->admin, r->param[0]);
-    if (lane == NULL)
-        answer_error(r, 404, "no_such_queue", "this worker has no queue of that name");
-    else if (r->admin->worker->mode == WORKER_STOPPED || !lane_is_up(lane))
-        answer_error(r, 503, "redis_away", "Redis is away");
-    else
-        return lane;
-    return NULL;
 }
