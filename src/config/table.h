@@ -89,7 +89,7 @@ const struct key *table_key(enum section_kind kind, const char *name);
 const struct key *table_named_key(enum section_kind kind, const char *text, const char **own);
 #define NAME_RULE "1 to 64 letters, digits, '_', '.' or '-', starting with a letter or digit"
 
-/* True for "localhost", 127.0.0.0/8 and ::1 (with or without brackets). */
+/* address.c: true for "localhost", 127.0.0.0/8 and ::1 (with or without brackets). */
 bool host_is_loopback(const char *host, size_t len);
 /* The host of "host:port" or "[v6]:port"; false where that is not its form. */
 bool split_host_port(const char *text, struct span *host, uint32_t *port);
@@ -178,7 +178,7 @@ void faults_line(struct config_faults *f, const char *format, ...) __attribute__
 void faults_vline(struct config_faults *f, const char *prefix, const char *format, va_list ap)
     __attribute__((format(printf, 3, 0)));
 
-/* A value for a message: printable and cut at 48 bytes, in quotes. */
+/* words.c: a value for a message: printable and cut at 48 bytes, in quotes. */
 #define QUOTED_SIZE 64
 const char *quoted(const char *text, char out[static QUOTED_SIZE]);
 
@@ -195,7 +195,7 @@ const char *nearest_hint(const struct nearest *n, char out[static 128]);
 
 /* ---- the steps of a load ---- */
 
-/* file.c: a whole file of at most `max` bytes into `out`. 0, or -1 and `err` (without the path). */
+/* read_file.c: a whole file of at most `max` bytes into `out`. 0, or -1 and `err` (without the path). */
 int config_read_file(const char *path, size_t max, struct buf *out, struct err *err);
 /* file.c: the configuration's files into the draft. */
 void load_files(struct draft *s, const char *path);
@@ -233,7 +233,7 @@ void build_config(struct config_full *full);
 void load_operators(struct config_full *full);
 /* queues.c: full->c.queues from the sections and the accounts that were built. */
 void build_queues(struct config_full *full);
-/* Fills the struct at `base` with what the section sets and the table's defaults. */
+/* apply.c: fills the struct at `base` with what the section sets and the table's defaults. */
 void apply_section(struct draft *s, struct section *section, void *base, struct arena *mem);
 /* check.c: what keys must keep among one another. */
 void check_globals(struct config_full *full);
