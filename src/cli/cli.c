@@ -1,7 +1,6 @@
-/* Finds the verb and runs it; the words that all verbs use to say what went wrong. */
+/* Finds the verb and runs it. */
 #include "cli/cli.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,33 +25,6 @@ static int print_verbs(FILE *out) {
         fprintf(out, "  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
     fputs("\n`dray VERB --help` says more of one.\n", out);
     return out == stdout ? EXIT_FINE : EXIT_USAGE;
-}
-
-int cli_usage(const struct verb *verb, const char *format, ...) {
-    va_list ap;
-    va_start(ap, format);
-    fprintf(stderr, "dray %s: ", verb->name);
-    vfprintf(stderr, format, ap);
-    fprintf(stderr, "\nusage: dray %s %s\n`dray %s --help` says more.\n", verb->name, verb->arguments,
-            verb->name);
-    va_end(ap);
-    return EXIT_USAGE;
-}
-
-int cli_fail(const struct verb *verb, const char *format, ...) {
-    va_list ap;
-    va_start(ap, format);
-    fprintf(stderr, "dray %s: ", verb->name);
-    vfprintf(stderr, format, ap);
-    fputc('\n', stderr);
-    va_end(ap);
-    return EXIT_FAILED;
-}
-
-int cli_help(const struct verb *verb) {
-    printf("usage: dray %s %s\n\n%s.\n%s%s", verb->name, verb->arguments, verb->summary,
-           verb->help[0] != '\0' ? "\n" : "", verb->help);
-    return EXIT_FINE;
 }
 
 int cli_main(int argc, char **argv) {

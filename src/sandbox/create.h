@@ -1,5 +1,5 @@
-/* What the two halves of a POST share: its usual way (create.c), and what the order's key makes of
- * it (act.c). */
+/* What the parts of a POST share: its usual way (create.c), what the order's key makes of it (act.c), and how both
+ * end (creation.c). */
 #ifndef DRAY_SANDBOX_CREATE_H
 #define DRAY_SANDBOX_CREATE_H
 
@@ -21,6 +21,7 @@ struct creation {
 /* Answers in the provider's error form, and counts the POST as one that created nothing. */
 void creation_refuse(struct creation *c, unsigned status, const char *code, const char *message);
 void creation_refuse_balance(struct creation *c);
+void creation_refuse_full(struct creation *c); /* the tally has no room; says so on stderr, once */
 /* Makes the order and its usual answer. False: no room, answered. `counts`: as created by this
  * POST. */
 bool creation_make(struct creation *c, uint32_t count, bool counts, bool without_id);

@@ -23,22 +23,6 @@ cJSON *form_id(write_id_fn write_id, uint64_t serial, uint64_t created_ms) {
     return item;
 }
 
-void reply_tree(struct sandbox *s, cJSON *tree) {
-    buf_reset(&s->out);
-    tree_print(tree, &s->out);
-}
-
-void reply_message(struct sandbox *s, struct reply *reply, unsigned status, const char *message) {
-    cJSON *o = cJSON_CreateObject();
-    reply->status = status;
-    tree_add_text(o, "message", span_str(message));
-    reply_tree(s, o);
-}
-
-void reply_nowhere(struct sandbox *s, struct reply *reply) {
-    reply_message(s, reply, 404, "no provider has this path; GET /_sandbox lists them");
-}
-
 static bool is_one_of(struct span name, const char *const *list) {
     for (; *list != NULL; list++)
         if (span_is(name, *list))

@@ -163,6 +163,10 @@ struct sandbox {
     pthread_t thread;
 };
 
+/* request.c */
+struct request *sandbox_request_new(struct sandbox *s, struct MHD_Connection *connection, const char *method,
+                                    const char *path); /* NULL: out of memory */
+void sandbox_request_done(struct sandbox *s, struct request *r);
 /* A query parameter's value, decoded, or NULL. */
 const char *query_value(const struct request *r, const char *name);
 const char *header_value(const struct request *r, const char *name);
@@ -173,12 +177,6 @@ void form_time(cJSON *o, const char *name, uint64_t unix_ms);
 cJSON *form_id(write_id_fn write_id, uint64_t serial, uint64_t created_ms); /* as a string */
 /* Copies the members of `node` but those named in `but` (NULL-terminated). */
 void form_copy(cJSON *o, const struct json_doc *doc, uint32_t node, const char *const *but);
-/* Makes the tree the answer's body, and deletes it. Out of memory: sandbox.out fails. */
-void reply_tree(struct sandbox *s, cJSON *tree);
-/* {"message": …}, in no provider's form. */
-void reply_message(struct sandbox *s, struct reply *reply, unsigned status, const char *message);
-void reply_nowhere(struct sandbox *s, struct reply *reply);
-
 cJSON *kakaclo_created(const struct created *c);
 cJSON *kakaclo_custom_created(const struct created *c);
 cJSON *kakaclo_error(struct rng *rng, unsigned status, const char *code, const char *message);
@@ -194,6 +192,20 @@ cJSON *vu_error(struct rng *rng, unsigned status, const char *code, const char *
 void json_write_id(struct buf *out, uint64_t serial, uint64_t created_ms);
 cJSON *json_created(const struct created *c);
 cJSON *json_error(struct rng *rng, unsigned status, const char *code, const char *message);
+
+/* reply.c */
+/* Makes the tree the answer's body, and deletes it. Out of memory: sandbox.out fails. */
+void reply_tree(struct sandbox *s, cJSON *tree);
+/* {"message": …}, in no provider's form. */
+void reply_message(struct sandbox *s, struct reply *reply, unsigned status, const char *message);
+void reply_nowhere(struct sandbox *s, struct reply *reply);
+/* An error in the endpoint's own form. */
+void reply_error(struct sandbox *s, uint16_t endpoint, struct reply *reply, unsigned status, const char *code,
+                 const char *message);
+/* A web page, as gateways and firewalls answer. */
+void reply_page(struct sandbox *s, struct reply *reply, unsigned status, const char *text);
+/* What `down` makes of a request; false: it is up. */
+bool reply_down(struct sandbox *s, uint16_t endpoint, uint16_t caller, struct reply *reply);
 
 /* callers.c: who asks. On false, `*why` says what is wrong with the credentials (or that there are
  * too many different ones: then *status is 507). */
@@ -216,17 +228,10 @@ void create_handle(struct sandbox *s, struct request *r, uint16_t endpoint, stru
 bool lookup_is_search(const char *path);
 void lookup_handle(struct sandbox *s, struct request *r, struct reply *reply);
 void control_handle(struct sandbox *s, struct request *r, struct reply *reply);
-/* An error in the endpoint's own form. */
-void reply_error(struct sandbox *s, uint16_t endpoint, struct reply *reply, unsigned status, const char *code,
-                 const char *message);
-/* A web page, as gateways and firewalls answer. */
-void reply_page(struct sandbox *s, struct reply *reply, unsigned status, const char *text);
 /* spoil.c: changes the answer in `out`. */
 void spoil_bom(struct buf *out);
 void spoil_gzip(struct buf *out);
 /* The order key `name` becomes another one wherever sandbox.out shows it. */
 void spoil_key(struct sandbox *s, struct span name);
-/* What `down` makes of a request; false: it is up. */
-bool reply_down(struct sandbox *s, uint16_t endpoint, uint16_t caller, struct reply *reply);
 
 #endif

@@ -13,6 +13,7 @@ struct lookup {
     bool empty_page;           /* a list shows none of what it counts */
 };
 
+/* lookup_answer.c */
 void lookup_fail(struct lookup *l, unsigned status, const char *message);
 /* Writes the whole order in the form of its create answer. */
 cJSON *lookup_order(struct lookup *l, uint32_t order);

@@ -16,52 +16,10 @@
 
 #include "sandbox/internal.h"
 
-#define FREE_REQUESTS_MAX 4096
 /* Delayed answers are due at whole ticks: libmicrohttpd walks over all suspended connections
  * whenever one is resumed, so they are resumed together. */
 #define TICK_NS   1000000u
 #define NODES_MAX 200000 /* JSON values in a request */
-
-const char *query_value(const struct request *r, const char *name) {
-    return MHD_lookup_connection_value(r->connection, MHD_GET_ARGUMENT_KIND, name);
-}
-
-const char *header_value(const struct request *r, const char *name) {
-    return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
-}
-
-static struct request *request_new(struct sandbox *s, struct MHD_Connection *connection, const char *method,
-                                   const char *path) {
-    struct request *r = s->free_requests;
-    if (r != NULL)
-        s->free_requests = r->next_free;
-    else if ((r = calloc(1, sizeof *r)) != NULL)
-        buf_init(&r->body, BODY_MAX);
-    if (r == NULL)
-        return NULL;
-    buf_reset(&r->body);
-    r->connection = connection;
-    r->method = method;
-    r->path = path;
-    r->too_large = r->prepared = false;
-    r->response = NULL;
-    r->again = NULL;
-    r->again_ms = r->keep_ms = 0;
-    r->heap_slot = HEAP_NONE;
-    return r;
-}
-
-static void request_done(struct sandbox *s, struct request *r) {
-    delays_remove(&s->delays, r);
-    if (r->response != NULL)
-        MHD_destroy_response(r->response);
-    free(r->again);
-    r->again = NULL;
-    if (r->body.cap > BODY_KEPT)
-        buf_deinit(&r->body), buf_init(&r->body, BODY_MAX);
-    r->next_free = s->free_requests;
-    s->free_requests = r;
-}
 
 static bool is_control(const char *path) {
     return strncmp(path, "/_sandbox", 9) == 0 && (path[9] == '\0' || path[9] == '/');
@@ -138,7 +96,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
     struct request *r = *state;
     (void)version;
     if (r == NULL) {
-        *state = request_new(s, connection, method, path);
+        *state = sandbox_request_new(s, connection, method, path);
         if (line_of(connection) != NULL)
             line_request_begins(s, line_of(connection));
         return *state == NULL ? MHD_NO : MHD_YES;
@@ -166,7 +124,7 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **st
     if (*state != NULL && why == MHD_REQUEST_TERMINATED_COMPLETED_OK && line_of(connection) != NULL)
         line_answered(arg, line_of(connection), *state);
     if (*state != NULL)
-        request_done(arg, *state);
+        sandbox_request_done(arg, *state);
     *state = NULL;
 }
 

@@ -7,13 +7,6 @@
 
 #define DEFLATE_BLOCK_MAX 65535u
 
-void reply_page(struct sandbox *s, struct reply *reply, unsigned status, const char *text) {
-    buf_reset(&s->out);
-    buf_addf(&s->out, "<!DOCTYPE html><title>%u</title><p>%s", status, text);
-    reply->status = status;
-    reply->content_type = "text/html";
-}
-
 /* Puts `now` in front of what is in `out`. */
 static void put_in_front(struct buf *out, const struct buf *now) {
     struct buf all;
