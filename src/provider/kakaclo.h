@@ -17,8 +17,8 @@ void kakaclo_add_part(const struct json_doc *answer, uint32_t order, uint32_t id
 void kakaclo_read_success(const struct account *account, const struct envelope *envelope,
                           const struct json_doc *answer, struct outcome *out);
 
-/* kakaclo_lookup.c: v1's and v2's order list, and custom's search. */
-int kakaclo_build_lookup(const struct account *account, const struct envelope *envelope,
+/* kakaclo_lookup.c: v1's and v2's order list at `path`, and custom's search. */
+int kakaclo_build_lookup(const char *path, const struct envelope *envelope,
                          const struct lookup_cursor *cursor, struct buf *url);
 bool kakaclo_read_lookup(const struct account *account, const struct envelope *envelope, long http_status,
                          const struct json_doc *answer, struct lookup_cursor *cursor, struct outcome *out);

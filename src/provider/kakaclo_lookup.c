@@ -19,7 +19,7 @@ static bool can_ask(const struct envelope *envelope, const struct lookup_cursor 
            cursor->window_to_ms >= cursor->window_from_ms;
 }
 
-int kakaclo_build_lookup(const struct account *account, const struct envelope *envelope,
+int kakaclo_build_lookup(const char *path, const struct envelope *envelope,
                          const struct lookup_cursor *cursor, struct buf *url) {
     char from[TIMEFMT_SIZE], to[TIMEFMT_SIZE];
     unsigned page = (cursor->page & ~SWAPPED) + 1;
@@ -29,10 +29,8 @@ int kakaclo_build_lookup(const struct account *account, const struct envelope *e
     /* whole seconds, as in the document's 2016-01-18T23:41:00Z, and none of the window lost */
     rfc3339_format((cursor->window_from_ms - SLACK_MS) / 1000 * 1000, from);
     rfc3339_format((cursor->window_to_ms + SLACK_MS + 999) / 1000 * 1000, to);
-    buf_addf(url, "%s?createStartTime=%.19sZ&createEndTime=%.19sZ&pageNumber=%u&pageSize=%u",
-             account->provider == &provider_kakaclo_v1 ? "/openapi/v1/order/orders"
-                                                       : "/openapi/v2/order/orders",
-             from, to, swapped ? PAGE_SIZE : page, swapped ? page : PAGE_SIZE);
+    buf_addf(url, "%s?createStartTime=%.19sZ&createEndTime=%.19sZ&pageNumber=%u&pageSize=%u", path, from, to,
+             swapped ? PAGE_SIZE : page, swapped ? page : PAGE_SIZE);
     return buf_ok(url) ? 0 : -1;
 }
 

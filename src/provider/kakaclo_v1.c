@@ -39,6 +39,12 @@ static const struct field order[] = {
      .note = "in the example only"},
 };
 
+static int build_lookup(const struct account *account, const struct envelope *envelope,
+                        const struct lookup_cursor *cursor, struct buf *url) {
+    (void)account;
+    return kakaclo_build_lookup("/openapi/v1/order/orders", envelope, cursor, url);
+}
+
 const struct provider provider_kakaclo_v1 = {
     .name = "kakaclo-v1",
     .title = "KaKaClo orders, version 1 (marked as outdated by KaKaClo)",
@@ -57,6 +63,6 @@ const struct provider provider_kakaclo_v1 = {
     .default_lookup_delay_ms = KAKACLO_LAG_MS,
     .check_account = require_token,
     .read_success = kakaclo_read_success,
-    .build_lookup = kakaclo_build_lookup,
+    .build_lookup = build_lookup,
     .read_lookup = kakaclo_read_lookup,
 };

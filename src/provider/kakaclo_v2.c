@@ -51,6 +51,12 @@ static const struct field order[] = {
     {FIELD("channelCode"), .type = FIELD_STRING, .flags = OPTIONAL, .note = "From Logistics channel API"},
 };
 
+static int build_lookup(const struct account *account, const struct envelope *envelope,
+                        const struct lookup_cursor *cursor, struct buf *url) {
+    (void)account;
+    return kakaclo_build_lookup("/openapi/v2/order/orders", envelope, cursor, url);
+}
+
 const struct provider provider_kakaclo_v2 = {
     .name = "kakaclo-v2",
     .title = "KaKaClo orders, version 2",
@@ -69,6 +75,6 @@ const struct provider provider_kakaclo_v2 = {
     .default_lookup_delay_ms = KAKACLO_LAG_MS,
     .check_account = require_token,
     .read_success = kakaclo_read_success,
-    .build_lookup = kakaclo_build_lookup,
+    .build_lookup = build_lookup,
     .read_lookup = kakaclo_read_lookup,
 };
