@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from lib.peer import Answer
+from lib.peer import Answer, Silence
 from lib.process import DRAY, clean_env, dray
 from lib.wait import wait_until
 from lib.world import QUEUE, World, created
@@ -20,8 +20,8 @@ from lib.world import QUEUE, World, created
 
 @pytest.fixture
 def world(empty_redis, peer):
-    with World(empty_redis, peer, account={"rate": "5/s", "burst": "20", "concurrency": "3", "breaker_failures": "9"},
-               accounts={"second": {}}) as world:
+    shop = {"rate": "5/s", "burst": "20", "concurrency": "3", "breaker_failures": "9", "request_timeout": "60s"}
+    with World(empty_redis, peer, account=shop, accounts={"second": {}}) as world:
         peer.default = lambda request: created(world.provider, request)
         yield world
 
@@ -58,7 +58,7 @@ def test_at_rest(world):
 
 
 def test_sizes_and_what_keeps_an_account(world, peer):
-    peer.default = Answer(200, b"{}", delay=2)
+    peer.default = Silence()
     for n in range(5):
         world.send(f"j{n}")
     wait_until(lambda: world.db.zcard(world.key("waiting")) == 2, what="two to wait")

@@ -179,8 +179,8 @@ def test_giants_become_dead_letters_and_the_queue_goes_on(empty_redis, peer):
     peer.default = lambda request: Answer(200, fleet.provider.answer(request.json))
     with Fleet(empty_redis, peer.url, {"shop": {}}, workers=1, worker={"lease": "1s"}) as fleet:
         fleet.push(*["x" * (3 << 20)] * 5, "\x01" * (6 << 20), fleet.job("shop", 1))
-        fleet.wait_done(1)
-        wait_until(lambda: fleet.db.zcard(fleet.key("dead")) == 6, 30, fleet.state)
+        fleet.wait_done(1, 120)
+        wait_until(lambda: fleet.db.zcard(fleet.key("dead")) == 6, 120, fleet.state)
         letters = [json.loads(v) for v in fleet.db.hvals(fleet.key("dead:entries"))]
         assert sorted(len(letter["job"]) for letter in letters) == [3 << 20] * 5 + [6 << 20]
         assert {letter["reason"] for letter in letters} == {"invalid"}
