@@ -8,7 +8,10 @@ import pytest
 
 from lib.fleet import Fleet
 from lib.peer import Answer
+from lib.together import Together
 from lib.wait import wait_until
+
+PATIENT = {"request_timeout": "60s"}
 
 
 def in_flight(posts, seconds):
@@ -31,14 +34,16 @@ def created(fleet):
 
 @pytest.mark.parametrize("others", [0, 1, 7, 999])
 def test_one_account_with_work_uses_all_slots_whoever_else_is_configured(empty_redis, peer, others):
-    slots, delay = 16, 0.3
-    accounts = {"busy": {}, **{f"idle-{n}": {} for n in range(others)}}
+    slots = 16
+    accounts = {"busy": PATIENT, **{f"idle-{n}": {} for n in range(others)}}
     with Fleet(empty_redis, peer.url, accounts, workers=1, queue={"concurrency": str(slots)}, folder=others > 10) as fleet:
-        peer.default = lambda request: Answer(200, fleet.provider.answer(request.json), delay=delay)
+        peer.default = Together(slots, lambda request: Answer(200, fleet.provider.answer(request.json)))
         fleet.push(*[fleet.job("busy", n) for n in range(6 * slots)])
         fleet.wait_done(6 * slots, 60)
-        assert in_flight(peer.posts, delay) == slots
-        assert fleet.stat("slot_waits") == 0 and len(peer.posts) == len(created(fleet)) == 6 * slots
+        assert (peer.default.most, peer.default.alone) == (slots, 0)
+        assert len(peer.posts) == len(created(fleet)) == 6 * slots
+        # No job was moved aside, unless this machine was so slow that the account seemed to hang.
+        assert fleet.stat("slot_waits") == 0 or max(r["duration_ms"] for r in fleet.results()) > 900
 
 
 def test_accounts_that_had_work_just_before_keep_no_slot_from_one_that_is_answered(empty_redis, peer):
@@ -54,12 +59,13 @@ def test_accounts_that_had_work_just_before_keep_no_slot_from_one_that_is_answer
 
 
 def test_several_workers_use_all_slots_of_each(empty_redis, peer):
-    slots, delay = 4, 0.5
-    with Fleet(empty_redis, peer.url, {"busy": {}, "idle": {}}, workers=2, queue={"concurrency": str(slots)}) as fleet:
-        peer.default = lambda request: Answer(200, fleet.provider.answer(request.json), delay=delay)
-        fleet.push(*[fleet.job("busy", n) for n in range(60)])
-        fleet.wait_done(60, 60)
-        assert in_flight(peer.posts, delay) == 2 * slots and len(created(fleet)) == 60
+    slots = 4
+    with Fleet(empty_redis, peer.url, {"busy": PATIENT, "idle": {}}, workers=2, queue={"concurrency": str(slots)}) as fleet:
+        peer.default = Together(2 * slots, lambda request: Answer(200, fleet.provider.answer(request.json)))
+        fleet.push(*[fleet.job("busy", n) for n in range(16 * slots)])
+        fleet.wait_done(16 * slots, 60)
+        assert (peer.default.most, peer.default.alone) == (2 * slots, 0)
+        assert len(created(fleet)) == len(peer.posts) == 16 * slots
 
 
 def test_behind_an_account_that_hangs_others_get_the_next_slot_and_then_keep_theirs(empty_redis, peer):
@@ -93,7 +99,7 @@ def test_behind_an_account_that_hangs_others_get_the_next_slot_and_then_keep_the
 def test_max_inflight_is_never_exceeded_and_one_queue_uses_all_of_it(empty_redis, peer):
     delay, most = 0.1, 8
     sections = {"queue first": {}, "queue second": {}, "queue third": {}}
-    accounts = {"none": {}, **{name: {"queue": queue} for name, queue in (("a", "first"), ("b", "second"), ("c", "third"))}}
+    accounts = {"none": {}, **{name: {**PATIENT, "queue": queue} for name, queue in (("a", "first"), ("b", "second"), ("c", "third"))}}
     with Fleet(empty_redis, peer.url, accounts, workers=1, worker={"max_inflight": str(most)}, sections=sections) as fleet:
         def done(queue):
             return fleet.db.llen(fleet.key("results", queue))
@@ -103,9 +109,9 @@ def test_max_inflight_is_never_exceeded_and_one_queue_uses_all_of_it(empty_redis
                 fleet.push(*[fleet.job(name, f"{n}-{i}") for i in range(12)], queue=queue)
             wait_until(lambda: all(done(q) == 12 * (n + 1) for q in ("first", "second", "third")), 30, fleet.state)
         assert in_flight(peer.posts, delay * 0.95) <= most
-        mark = len(peer.posts)
-        fleet.push(*[fleet.job("b", f"alone-{i}") for i in range(80)], queue="second")
-        wait_until(lambda: done("second") == 72 + 80, 30, fleet.state)
-        assert in_flight(peer.posts[mark:], delay) == most
+        peer.default = Together(most, lambda request: Answer(200, fleet.provider.answer(request.json)))
+        fleet.push(*[fleet.job("b", f"alone-{i}") for i in range(10 * most)], queue="second")
+        wait_until(lambda: done("second") == 72 + 10 * most, 60, fleet.state)
+        assert (peer.default.most, peer.default.alone) == (most, 0)
         keys = [json.dumps(p.json["customOrderId"]) for p in peer.posts]
-        assert len(keys) == len(set(keys)) == 6 * 36 + 80
+        assert len(keys) == len(set(keys)) == 6 * 36 + 10 * most
