@@ -219,6 +219,13 @@ static void recover_read(struct recovery *rec) {
     queue_call(lane->worker->caller, lane->keys.slot, SCRIPT_HELD, cmd, on_begun_read, rec);
 }
 
+static void on_spool_asked(void *arg, bool wait) {
+    if (wait)
+        recovery_end(arg);
+    else
+        recover_read(arg);
+}
+
 static void recover(struct lane *lane, const redisReply *name) {
     struct recovery *rec = calloc(1, sizeof(*rec));
     if (rec == NULL || name->len >= sizeof(rec->dead)) {
@@ -228,7 +235,8 @@ static void recover(struct lane *lane, const redisReply *name) {
     rec->lane = lane;
     memcpy(rec->dead, name->str, name->len);
     lane->recovering = true;
-    recover_read(rec);
+    if (!spool_ask(lane, rec->dead, on_spool_asked, rec))
+        recover_read(rec);
 }
 
 /* A renewed lease: what waited for it goes on. */

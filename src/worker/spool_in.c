@@ -22,7 +22,7 @@
 
 #define MS_NS 1000000ull
 
-static void one_less(struct worker *w) {
+void spool_one_less(struct worker *w) {
     if (w->mode == WORKER_STOPPED)
         worker_closed_one(w);
     else
@@ -48,7 +48,7 @@ static void on_read(uv_work_t *work, int status) {
         log_msg(LOG_ERROR, "spool_unread", "%s: %s", s->dir, strerror(s->error));
     for (const struct spool_file *f = s->files; f != NULL; f = f->next)
         report_read(f);
-    one_less(w);
+    spool_one_less(w);
 }
 
 static void read_dir(uv_work_t *work) {
@@ -131,7 +131,7 @@ static void on_removed(uv_work_t *work, int status) {
     spool_file_free(f);
     for (uint32_t i = 0; i < w->lane_count; i++)
         w->lanes[i]->look_now = true;
-    one_less(w);
+    spool_one_less(w);
 }
 
 static bool is_settled(const struct spool_file *f) {

@@ -109,6 +109,8 @@ struct lane {
     bool registered, beat_out; /* Redis knew us at some time */
     enum eviction eviction;    /* what its Redis does when it is full */
     bool recovering;
+    char spool_of[128]; /* whose recovery waits for its spool file, until: */
+    uint64_t spool_until_ns;
 
     bool claim_out;   /* a claim is unanswered */
     bool picking;     /* it is of one job, which has an order */

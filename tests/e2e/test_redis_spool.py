@@ -1,5 +1,6 @@
 """Redis is away when the worker must end: what providers answered waits in a file for the next worker."""
 
+import fcntl
 import json
 import stat
 
@@ -32,6 +33,12 @@ def world_of(redis, peer, spool, **more):
 
 def files(spool):
     return sorted(p.name for p in spool.iterdir()) if spool.exists() else []
+
+
+def longer_lease(world):
+    """From its next start on; what it left has run out all the same, and it waits for files as long as for a lease."""
+    world.config["worker"]["lease"] = "10s"
+    world.daemon.set_config(world.config)
 
 
 def answer_and_end_without_redis(world, peer, redis, jobs, delay=1.0):
@@ -177,11 +184,44 @@ def test_two_workers_share_a_directory(redis_server, peer, spool):
             assert one.daemon.wait() == 0
         assert 1 <= len(files(spool)) <= 2
         redis_server.start()
-        world.daemon.launch()
-        second.daemon.launch()
+        for one in (world, second):
+            longer_lease(one)
+            one.daemon.launch()
         assert wait_for_all(world.db, QUEUE, jobs, what=world.state) == {"created": 50}
         wait_until(lambda: files(spool) == [], 10, lambda: str(files(spool)))
         none_doubled(peer)
+
+
+def test_a_file_that_another_worker_settles_is_waited_for(redis_server, peer, spool):
+    """An heir that could recover the orders at once lets the file's holder settle them; here the holder goes, and the heir
+    settles them itself."""
+    jobs = [f"job-{n}" for n in range(10)]
+    with world_of(redis_server, peer, spool) as world:
+        answer_and_end_without_redis(world, peer, redis_server, jobs)
+        [name] = files(spool)
+        with open(spool / name) as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            redis_server.start()
+            longer_lease(world)
+            world.start()
+            world.daemon.wait_event("spool_awaited", 20)
+        assert wait_for_all(world.db, QUEUE, jobs, what=world.state) == {"created": 10}
+        assert files(spool) == [] and not world.daemon.events_named("worker_recovered")
+        assert len(peer.posts) == 10
+        none_doubled(peer)
+
+
+def test_a_file_that_nobody_settles_is_waited_for_one_lease(redis_server, peer, spool):
+    with world_of(redis_server, peer, spool) as world:
+        answer_and_end_without_redis(world, peer, redis_server, ["job"])
+        [name] = files(spool)
+        with open(spool / name) as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            redis_server.start()
+            world.start()
+            world.daemon.wait_event("spool_awaited", 20)
+            assert world.dead(20)["reason"] == "unknown_outcome"
+        assert len(peer.posts) == 1 and files(spool) == [name]
 
 
 def test_a_directory_that_cannot_be_made(redis_server, peer, tmp_path):

@@ -1,0 +1,86 @@
+/* A worker's lease ran out: is what it left still to be settled from its file?
+ *
+ * Happy path: a thread finds no file of its → it is recovered at once. Another worker has the file (flock): that one settles
+ * it first, else answered orders would be recovered as unknown. Nobody has it, as it came after this worker had read the
+ * directory: the directory is read again. Failure mode: it is not settled (Redis refuses, its holder hangs): recovery waits
+ * for one lease, and goes on. */
+#include "worker/spool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+enum file { ABSENT, HELD, FREE };
+
+struct asking {
+    uv_work_t work;
+    struct lane *lane;
+    char *path;
+    char dead[128];
+    enum file file;
+    spool_asked_fn done;
+    void *arg;
+};
+
+static void look(uv_work_t *work) {
+    struct asking *a = work->data;
+    int fd = open(a->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    a->file = ABSENT;
+    if (fd < 0)
+        return;
+    a->file = flock(fd, LOCK_EX | LOCK_NB) == 0 ? FREE : errno == EWOULDBLOCK ? HELD : ABSENT;
+    close(fd);
+}
+
+/* One lease from when this was seen first. */
+static bool waits(struct lane *lane, const char *dead) {
+    uint64_t now = clock_boot_ns(), lease_ns = lane->worker->boot->lease_ms * 1000000ull;
+    if (strcmp(lane->spool_of, dead) != 0) {
+        snprintf(lane->spool_of, sizeof(lane->spool_of), "%s", dead);
+        lane->spool_until_ns = now + lease_ns;
+        log_msg(LOG_INFO, "spool_awaited",
+                "queue %s: worker %s left a file; its orders are recovered when that is settled, or after "
+                "%llu ms",
+                lane->config->name, dead, (unsigned long long)lane->worker->boot->lease_ms);
+    }
+    return now < lane->spool_until_ns;
+}
+
+static void on_looked(uv_work_t *work, int status) {
+    struct asking *a = work->data;
+    struct worker *w = a->lane->worker;
+    (void)status;
+    bool wait = w->mode >= WORKER_DRAINING || (a->file != ABSENT && waits(a->lane, a->dead));
+    if (wait && a->file == FREE && w->spool == NULL && w->mode < WORKER_DRAINING)
+        spool_start(w);
+    a->done(a->arg, wait);
+    free(a->path);
+    free(a);
+    spool_one_less(w);
+}
+
+bool spool_ask(struct lane *lane, const char *dead, spool_asked_fn done, void *arg) {
+    struct worker *w = lane->worker;
+    struct asking *a = calloc(1, sizeof(*a));
+    struct buf path;
+    buf_init(&path, 8192);
+    buf_addf(&path, "%s/%s" SPOOL_SUFFIX, w->boot->spool_dir, dead);
+    if (a != NULL && buf_ok(&path) && strchr(dead, '/') == NULL)
+        a->path = strdup(buf_cstr(&path));
+    buf_deinit(&path);
+    if (a == NULL || a->path == NULL) {
+        free(a);
+        return false;
+    }
+    snprintf(a->dead, sizeof(a->dead), "%s", dead);
+    a->work.data = a;
+    a->lane = lane;
+    a->done = done;
+    a->arg = arg;
+    w->open_handles++;
+    uv_queue_work(w->loop, &a->work, look, on_looked);
+    return true;
+}
