@@ -64,13 +64,16 @@ int queue_keys_init(struct queue_keys *k, const char *prefix, const char *queue,
     }
     size_t order = k->text.len;
     buf_addf(&k->text, "%s:{%s}:order:", prefix, queue);
+    size_t grant = k->text.len;
+    buf_addf(&k->text, "%s:{%s}:grant:", prefix, queue);
     if (!buf_ok(&k->text))
         return -1;
     for (int i = 0; i < KEY_COUNT; i++) {
         k->key[i] = (struct span){k->text.data + at[i], len[i]};
         k->bulk[i] = (struct span){k->text.data + start[i], end[i] - start[i]};
     }
-    k->order_prefix = (struct span){k->text.data + order, k->text.len - order};
+    k->order_prefix = (struct span){k->text.data + order, grant - order};
+    k->grant_prefix = (struct span){k->text.data + grant, k->text.len - grant};
     return 0;
 }
 
@@ -90,7 +93,7 @@ bool queue_keys_owns(const struct queue_keys *k, struct span name) {
         if (i != KEY_RESULTS && (i >= KEY_INFLIGHT ? starts_with(name, key) : span_eq(name, key)))
             return true;
     }
-    return starts_with(name, k->order_prefix);
+    return starts_with(name, k->order_prefix) || starts_with(name, k->grant_prefix);
 }
 
 void queue_keys_of_worker(const struct queue_keys *k, enum queue_key key, struct span worker,

@@ -38,6 +38,7 @@ struct queue_keys {
     struct span key[KEY_COUNT];
     struct span bulk[KEY_COUNT]; /* the same as RESP bulk strings */
     struct span order_prefix;    /* "dray:{queue}:order:" */
+    struct span grant_prefix;    /* "dray:{queue}:grant:" */
 };
 
 /* `worker` may be NULL where the worker's own keys are not used. 0, or -1 out of memory or names too

@@ -19,6 +19,8 @@ enum script_id {
     SCRIPT_RUN_NOW,
     SCRIPT_WAITS,
     SCRIPT_UNDO,
+    SCRIPT_GRANT,
+    SCRIPT_GRANTED,
     SCRIPT_WORKER_COUNT, /* a worker uses those above; the command line these: */
     SCRIPT_AUDIT = SCRIPT_WORKER_COUNT,
     SCRIPT_AUDIT_HOLDER,

@@ -55,6 +55,7 @@ void worker_close(struct worker *w) {
 void worker_free(struct worker *w) {
     if (w == NULL)
         return;
+    grants_end(w);
     for (uint32_t i = 0; i < w->lane_count; i++)
         lane_free(w->lanes[i]);
     free(w->lanes);

@@ -1,38 +1,20 @@
 /* Access tokens.
  *
- * Happy path: the first order of an account finds no token → one request to the token endpoint, whatever number of orders
- * wait → the account's target is made with the token, the orders go. From some three quarters of its life on, the next order has
- * it renewed, and goes with the old one meanwhile. Failure modes: 401 to an order: the token is thrown away and fetched anew
- * once for that order, which surely created nothing; a second 401 holds the account. The endpoint refuses (400, 401, 403):
- * the account is held as after 401. It does not answer, or not with a token: nothing was
- * sent, and the account pauses for a moment, which doubles. A renewal ahead of time that fails: the old token is used to its end.
+ * Happy path: the first order of an account finds no token → Redis is asked for the fleet's (grant_share.c) → there is one,
+ * or this worker fetches it: one request, whatever number of orders and workers wait → the account's target is made with the
+ * token, the orders go. From some three quarters of its life on, the next order has it renewed, and goes with the old one
+ * meanwhile. Failure modes: 401 to an order: the token is thrown away and a newer one taken, or fetched, once for that order,
+ * which surely created nothing; a second 401 holds the account. The endpoint refuses (400, 401, 403): the account is held as
+ * after 401. It does not answer, or not with a token: nothing was sent, and the account pauses for a moment, which doubles. A
+ * renewal ahead of time that fails: the old token is used to its end.
  *
- * The token lies in this process's memory only: not in Redis, not on disk, in no log line. Each worker fetches its own. */
-#include "worker/grant.h"
+ * The token lies in this process's memory, and sealed in Redis: not on disk, in no log line. */
+#include "worker/grant_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/worker.h"
-
-#define S_NS 1000000000ull
-#define EARLY_NS                                                                                             \
-    (5 * S_NS)        /* a token is not used in its last seconds (or tenth): clocks and networks differ */
-#define PAUSE_NS S_NS /* after a failure, before the endpoint is asked again; doubles, up to: */
-#define LATER_NS (30 * S_NS) /* also while there still is a token */
-
-struct grant {
-    char *token;         /* NULL: none */
-    char *refresh_token; /* a newer one than the configuration's, as the endpoint gave it; NULL: none */
-    uint64_t number;     /* tokens had so far */
-    uint64_t renew_at_ns, ends_at_ns; /* boot clock; UINT64_MAX: its life is not told */
-    uint64_t not_before_ns;           /* the endpoint is not asked again before that */
-    struct http_call *call;           /* a fetch under way */
-    struct buf body;
-    const char *failed; /* why the last fetch did; NULL: it did not */
-    uint32_t failures;  /* in a row */
-    bool refused;
-};
+#define EARLY_MS 5000 /* a token is not used in its last seconds (or tenth): clocks and networks differ */
 
 static void wipe(char **text) {
     if (*text != NULL)
@@ -61,8 +43,10 @@ bool grant_new(struct port *port, const struct port *before) {
         return false;
     port->grant = g;
     buf_init(&g->body, 64u << 10);
+    grant_share_init(port);
     if (old == NULL)
         return true;
+    memcpy(g->version, old->version, sizeof(g->version));
     g->number = old->number;
     g->renew_at_ns = old->renew_at_ns;
     g->ends_at_ns = old->ends_at_ns;
@@ -78,6 +62,7 @@ void grant_free(struct grant *g) {
         return;
     wipe(&g->token);
     wipe(&g->refresh_token);
+    explicit_bzero(g->seal_key, sizeof(g->seal_key));
     if (g->body.data != NULL)
         explicit_bzero(g->body.data, g->body.cap);
     buf_deinit(&g->body);
@@ -111,43 +96,70 @@ bool grant_make_target(struct port *port) {
     return true;
 }
 
-static void take(struct port *port, const struct oauth2_answer *answer) {
+static uint64_t early_ms(uint64_t life_ms) {
+    return life_ms / 10 < EARLY_MS ? life_ms / 10 : EARLY_MS;
+}
+
+void grant_take(struct port *port, const struct grant_token *t) {
     struct grant *g = port->grant;
     uint64_t now = clock_boot_ns();
     wipe(&g->token);
-    g->token = strndup(answer->token.ptr, answer->token.len);
+    g->token = strndup(t->token.ptr, t->token.len);
     g->ends_at_ns = g->renew_at_ns = UINT64_MAX;
-    if (answer->lifetime_ms > 0) {
-        uint64_t early = answer->lifetime_ms * 100000 < EARLY_NS ? answer->lifetime_ms * 100000 : EARLY_NS;
-        g->ends_at_ns = now + answer->lifetime_ms * 1000000 - early;
-        g->renew_at_ns = now + answer->lifetime_ms * 1000 * (700 + rng_below(&port->worker->rng, 100));
-    }
-    if (answer->refresh_token.len > 0) { /* the old one may be void from now on */
-        wipe(&g->refresh_token);
-        g->refresh_token = strndup(answer->refresh_token.ptr, answer->refresh_token.len);
+    if (t->good_ms > 0) {
+        uint64_t last = t->life_ms * 1000 * (200 + rng_below(&port->worker->rng, 100));
+        uint64_t left = (t->good_ms + early_ms(t->life_ms)) * MS_NS;
+        g->ends_at_ns = now + t->good_ms * MS_NS;
+        g->renew_at_ns = now + (left > last ? left - last : 0);
     }
     g->number++;
     g->failed = NULL;
     g->failures = 0;
+    g->refused = false;
+    g->not_before_ns = 0;
     if (!grant_make_target(port))
         wipe(&g->token);
+}
+
+void grant_set_refresh_token(struct grant *g, struct span token) {
+    wipe(&g->refresh_token);
+    g->refresh_token = strndup(token.ptr, token.len);
+}
+
+static void take(struct port *port, const struct oauth2_answer *answer) {
+    struct grant *g = port->grant;
+    struct grant_token t = {.token = answer->token,
+                            .good_ms = answer->lifetime_ms - early_ms(answer->lifetime_ms),
+                            .life_ms = answer->lifetime_ms};
+    grant_take(port, &t);
+    if (answer->refresh_token.len > 0) /* the old one may be void from now on */
+        grant_set_refresh_token(g, answer->refresh_token);
+    grant_tell_token(port, &t, answer->refresh_token);
     log_msg(LOG_INFO, "token_fetched", "account %s: a new access token, for %llu s", port->account->name,
             (unsigned long long)(answer->lifetime_ms / 1000));
 }
 
-static bool is_good(const struct grant *g, uint64_t now) {
-    return g->token != NULL && now < g->ends_at_ns;
+bool grant_is_good(const struct grant *g, uint64_t now_ns) {
+    return g->token != NULL && now_ns < g->ends_at_ns;
+}
+
+static uint64_t pause_after(struct grant *g, uint64_t now) {
+    if (!grant_is_good(g, now))
+        return g->refused ? 0 : PAUSE_NS << (g->failures < 5 ? g->failures++ : 5);
+    uint64_t left = g->ends_at_ns - now;
+    return left > PAUSE_NS ? left : PAUSE_NS;
 }
 
 static void fail(struct port *port, const struct http_exchange *x, const struct oauth2_answer *answer) {
     struct grant *g = port->grant;
-    bool has = is_good(g, clock_boot_ns());
-    uint64_t pause = PAUSE_NS << (g->failures < 5 ? g->failures++ : 5);
-    g->not_before_ns =
-        answer->refused && !has ? 0 : clock_boot_ns() + (has || pause > LATER_NS ? LATER_NS : pause);
+    uint64_t now = clock_boot_ns();
     g->failed = answer->error;
     g->refused = answer->refused;
-    if (x->cancelled) /* the worker ends */
+    uint64_t pause = pause_after(g, now);
+    pause = pause < LATER_NS ? pause : LATER_NS;
+    g->not_before_ns = pause > 0 ? now + pause : 0;
+    grant_tell_failed(port, x->cancelled ? 0 : pause / MS_NS);
+    if (x->cancelled) /* the worker ends, or the account is gone */
         return;
     log_msg(LOG_WARN, answer->error, "account %s: the token endpoint %s (HTTP %ld)", port->account->name,
             answer->refused ? "refuses"
@@ -163,14 +175,15 @@ static void no_token(struct order *o) {
     dispatch_no_token(o, g->refused ? 0 : pause_ms + 1, g->failed != NULL ? g->failed : "token_unavailable");
 }
 
-static void wake_orders(struct port *port) {
+void grant_wake(struct port *port) {
     struct grant *g = port->grant;
+    bool runs = port->worker->mode == WORKER_RUNNING;
     for (struct order *o; (o = dispatch_waiting(port)) != NULL;) {
         o->token_number = g->number;
-        if (g->token == NULL || g->failed != NULL)
+        if (runs && (g->token == NULL || g->failed != NULL))
             no_token(o);
         else
-            dispatch_again(o);
+            dispatch_again(o); /* a worker that ends gives it back */
     }
 }
 
@@ -185,18 +198,15 @@ static void on_token(void *arg, const struct http_exchange *x) {
         take(port, &answer);
     else
         fail(port, x, &answer);
-    wake_orders(port);
-    port_unref(port);
+    grant_idle(port);
 }
 
-static void fetch(struct port *port) {
+bool grant_fetch(struct port *port) {
     struct grant *g = port->grant;
     struct target_spec spec;
     struct err err;
     const char *refresh =
         g->refresh_token != NULL ? g->refresh_token : port->account->http_json.refresh_token;
-    if (g->call != NULL)
-        return;
     if (oauth2_request(port->account, refresh, &spec, &g->body, &err) == 0) {
         struct http_target *target = http_target_new(port->worker->http, &spec.options, &err);
         struct http_request request = {.body = buf_span(&g->body)};
@@ -205,22 +215,25 @@ static void fetch(struct port *port) {
         http_target_unref(target);
     }
     target_spec_deinit(&spec);
-    if (g->call != NULL)
-        port_ref(port);
-    else
-        g->not_before_ns = clock_boot_ns() + PAUSE_NS;
+    if (g->call != NULL) {
+        grant_busy(port, GRANT_FETCHES);
+        return true;
+    }
+    g->failed = "token_unavailable";
+    g->not_before_ns = clock_boot_ns() + PAUSE_NS;
+    return false;
 }
 
 bool grant_ready(struct order *o) {
     struct port *port = o->port;
     struct grant *g = port->grant;
     uint64_t now = clock_boot_ns();
-    bool good = is_good(g, now);
-    if ((!good || now >= g->renew_at_ns) && now >= g->not_before_ns)
-        fetch(port);
+    bool good = grant_is_good(g, now);
+    if ((!good || now >= g->renew_at_ns) && now >= g->not_before_ns && g->state == GRANT_IDLE)
+        grant_ask(port);
     if (good)
         o->token_number = g->number;
-    else if (g->call != NULL)
+    else if (g->state != GRANT_IDLE)
         o->waits_token = true;
     else
         no_token(o);
@@ -232,8 +245,10 @@ bool grant_renew(struct order *o) {
     if (g == NULL || o->token_renewed || o->port->worker->mode != WORKER_RUNNING)
         return false;
     o->token_renewed = true;
-    if (o->token_number == g->number) /* else somebody has renewed it meanwhile */
+    if (o->token_number == g->number) { /* else somebody has renewed it meanwhile */
         wipe(&g->token);
+        g->not_before_ns = g->failed == NULL ? 0 : g->not_before_ns;
+    }
     if (grant_ready(o))
         dispatch_again(o);
     return true;

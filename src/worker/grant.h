@@ -1,4 +1,5 @@
-/* The access token of an account with `auth = oauth2`: fetched when an order needs it, kept in memory, renewed before it ends. */
+/* The access token of an account with `auth = oauth2`: fetched when an order needs it, once for the fleet,
+ * and renewed before it ends. */
 #ifndef DRAY_WORKER_GRANT_H
 #define DRAY_WORKER_GRANT_H
 
@@ -9,6 +10,7 @@ struct port;
 struct order;
 struct account;
 struct worker;
+struct lane;
 
 struct grant;
 
@@ -27,5 +29,12 @@ bool grant_ready(struct order *o);
 bool grant_renew(struct order *o);
 /* The account with its token, for requests made one by one: `copy`, or the account itself where it has no grant. */
 const struct account *grant_account(const struct port *port, struct account *copy);
+
+/* Each turn: Redis is asked again for tokens that other workers fetch; and when that is due next, 0: never. */
+void grants_turn(struct worker *w, uint64_t now_ns);
+uint64_t grants_wake_ns(const struct worker *w);
+/* The lane holds no order any more: what is under way for its accounts ends, and Redis is told. */
+void grants_leave(struct lane *lane);
+void grants_end(struct worker *w); /* everything is closed */
 
 #endif

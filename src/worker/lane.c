@@ -97,6 +97,8 @@ void lane_leave(struct lane *lane) {
                                           KEY_JOBS,    KEY_STATS,        KEY_CLAIMS};
     const size_t count = sizeof(keys) / sizeof(keys[0]);
     struct worker *w = lane->worker;
+    if (!lane->left && lane->asides > 0 && lane_held(lane) == 0)
+        grants_leave(lane);
     if (lane->left || lane->leaving || !lane_is_empty(lane))
         return;
     if (!lane->registered || lane->blocker_lost) {

@@ -45,6 +45,7 @@ static void set_wake(struct worker *w, uint64_t now, bool soon) {
             earlier(&at, lane->resend_at_ns > now ? lane->resend_at_ns : 0);
     }
     earlier(&at, spool_wake_ns(w, now));
+    earlier(&at, grants_wake_ns(w));
     if (at == w->wake_at_ns)
         return;
     w->wake_at_ns = at;
@@ -60,6 +61,7 @@ void worker_turn(struct worker *w) {
     uint64_t now = clock_boot_ns();
     bool gathering = false;
     spool_turn(w, now);
+    grants_turn(w, now);
     for (uint32_t i = 0; i < w->lane_count; i++) {
         struct lane *lane = w->lanes[i];
         lane_follow(lane);

@@ -198,7 +198,8 @@ struct worker {
     uint64_t started_unix_ms;
     uint64_t last_claim_ns; /* boot clock: the last answered claim or pick-up, for liveness */
 
-    struct told *told; /* order ids; doubt.c; NULL: none yet */
+    struct port *busy_grants; /* whose token is asked for or fetched; grant_parts.h */
+    struct told *told;        /* order ids; doubt.c; NULL: none yet */
     uint64_t doubt_logged_ns, doubts_unlogged;
 
     /* scratch, reused */

@@ -49,8 +49,9 @@ class Desk:
         return run.returncode, json.loads(run.stdout)
 
     def keys(self):
-        """What is left in Redis but the queue's books."""
-        return {k.decode().rpartition("}:")[2] for k in self.db.scan_iter()} - {"stats", "limits", "accounts", "workers:info", "unwell"}
+        """What is left in Redis but the queue's books and the workers' access token."""
+        names = {k.decode().rpartition("}:")[2] for k in self.db.scan_iter()}
+        return {n for n in names if not n.startswith("grant:")} - {"stats", "limits", "accounts", "workers:info", "unwell"}
 
     def audit(self):
         run = subprocess.run([DRAY, "audit", QUEUE, "-c", "dray.ini"], cwd=self.folder, env=clean_env(), capture_output=True,
@@ -274,6 +275,9 @@ def test_oauth2_is_fetched_when_the_order_leaves(desk, peer):
     run = d.try_()
     assert run.returncode == 0 and "tok-1" not in run.stdout + run.stderr and "hush" not in run.stdout
     assert [r.path for r in peer.requests] == ["/token", "/orders"]
+    d.write('{"ref": "A-2"}')
+    assert d.try_().returncode == 0
+    assert [r.path for r in peer.requests] == ["/token", "/orders", "/orders"], "the first one's token is still good"
     d.audit()
 
 
@@ -297,7 +301,7 @@ def test_no_token_is_said(desk, peer):
     rc, said = d.json()
     assert (rc, said["verdict"], said["code"], said["sent"]) == (1, "hold", "token_refused", False)
     assert [r.path for r in peer.requests] == ["/token"]
-    assert d.keys() == set()
+    assert d.keys() == set() and not d.db.keys("*grant*")
     d.audit()
 
 

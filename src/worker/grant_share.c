@@ -1,0 +1,298 @@
+/* One fetch of an access token for the fleet: token endpoints count their requests, and many void the earlier token with
+ * each new one, so that workers which fetch for themselves would knock each other out.
+ *
+ * Happy path: Redis is asked (grant.lua) → it has a token, sealed, or lets this worker fetch, which tells it what it got
+ * (granted.lua), or another worker fetches: asked again in a moment. One that dies meanwhile is waited for no longer than its
+ * request may take. Failure modes: Redis refuses the script (rights, memory): the worker fetches for itself, as if it were alone. Redis is
+ * away: no token is fetched, as no order could begin with it. What Redis has does not open, or it could not be told a token:
+ * what is there is not taken, and a new one fetched.
+ *
+ * The key's name and the seal are made of the credentials: accounts of a queue with the same ones share, and other
+ * credentials are another key. A version is random, so that the token that was refused is told from a newer one. */
+#include "worker/grant_parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dray/sha256.h"
+
+#define KEEP_MS  (90ull * 24 * 3600 * 1000) /* a refresh token, and a token whose life is not told */
+#define AGAIN_MS 100  /* until Redis is asked whether the other worker has it; up to twice */
+#define RENEW_MS 1000 /* the same, while the old token is good */
+#define SPARE_MS 2000 /* to the timeouts of a fetch, for who may fetch */
+
+static const struct span token_use = {"token", 5}, refresh_use = {"refresh", 7};
+
+static void add(struct buf *b, const char *text) {
+    buf_add_str(b, text != NULL ? text : "");
+    buf_add_char(b, '\0');
+}
+
+void grant_share_init(struct port *port) {
+    struct grant *g = port->grant;
+    const struct http_json_options *o = &port->account->http_json;
+    unsigned char name[SEAL_KEY_BYTES];
+    char label[80] = "name ";
+    struct buf secret, open;
+    buf_init(&secret, 1u << 20);
+    buf_init(&open, 1u << 20);
+    add(&secret, o->client_secret);
+    add(&secret, o->refresh_token);
+    add(&open, o->token_url);
+    add(&open, o->client_id);
+    add(&open, o->scope);
+    add(&open, o->token_params);
+    sha256_hex(buf_span(&open), label + 5, 64);
+    if (buf_ok(&secret) && buf_ok(&open) && seal_key(buf_span(&secret), span_str(label), name) == 0 &&
+        seal_key(buf_span(&secret), SPAN_LIT("seal"), g->seal_key) == 0)
+        sha256_hex((struct span){(const char *)name, sizeof(name)}, g->name, sizeof(g->name) - 1);
+    snprintf(g->holder, sizeof(g->holder), "%s %08llx", port->worker->id,
+             (unsigned long long)(rng_u64(&port->worker->rng) & 0xffffffffu));
+    if (secret.data != NULL)
+        explicit_bzero(secret.data, secret.len);
+    buf_deinit(&secret);
+    buf_deinit(&open);
+}
+
+void grant_busy(struct port *port, enum grant_state state) {
+    struct worker *w = port->worker;
+    if (port->grant->state == GRANT_IDLE) {
+        port_ref(port);
+        port->lane->asides++;
+        port->grant->next = w->busy_grants;
+        w->busy_grants = port;
+    }
+    port->grant->state = state;
+}
+
+void grant_idle(struct port *port) {
+    struct port **at = &port->worker->busy_grants;
+    while (*at != port)
+        at = &(*at)->grant->next;
+    *at = port->grant->next;
+    port->grant->state = GRANT_IDLE;
+    grant_wake(port);
+    port->lane->asides--;
+    port_unref(port);
+}
+
+static void begin(struct port *port, enum script_id script, size_t args) {
+    struct lane *lane = port->lane;
+    struct buf *cmd = &lane->worker->text_cmd;
+    struct span prefix = lane->keys.grant_prefix;
+    buf_reset(cmd);
+    queue_cmd_begin(cmd, script, 1, args);
+    redis_resp_head(cmd, prefix.len + strlen(port->grant->name));
+    buf_add_span(cmd, prefix);
+    buf_addf(cmd, "%s\r\n", port->grant->name);
+    redis_resp_str(cmd, port->grant->holder);
+}
+
+/* ---- asking ---- */
+
+static struct span element(const redisReply *r, size_t i) {
+    bool is = i < r->elements && r->element[i]->type == REDIS_REPLY_STRING;
+    return is ? (struct span){r->element[i]->str, r->element[i]->len} : (struct span){NULL, 0};
+}
+
+static uint64_t number(struct span text) {
+    return text.len > 0 ? strtoull(text.ptr, NULL, 10) : 0; /* hiredis ends a text with a NUL */
+}
+
+/* { "T", version, sealed token, ms it is good, ms of its life }. False: it does not open. */
+static bool take(struct port *port, const redisReply *r) {
+    struct grant *g = port->grant;
+    struct span version = element(r, 1);
+    struct buf text;
+    buf_init(&text, 1u << 20);
+    bool opens = version.len + 1 == sizeof(g->version) &&
+                 seal_open(g->seal_key, token_use, element(r, 2), &text) == 0 && text.len > 0;
+    if (opens) {
+        struct grant_token t = {
+            .token = buf_span(&text), .good_ms = number(element(r, 3)), .life_ms = number(element(r, 4))};
+        memcpy(g->version, version.ptr, version.len + 1);
+        grant_take(port, &t);
+        log_msg(LOG_INFO, "token_shared", "account %s: the access token that another worker fetched",
+                port->account->name);
+    }
+    if (text.data != NULL)
+        explicit_bzero(text.data, text.cap);
+    buf_deinit(&text);
+    return opens;
+}
+
+/* Ours to fetch, or Redis refuses to say. */
+static void fetch(struct port *port, struct span refresh_token) {
+    struct grant *g = port->grant;
+    struct buf text;
+    buf_init(&text, 1u << 20);
+    if (refresh_token.len > 0 && port->account->http_json.refresh_token != NULL &&
+        seal_open(g->seal_key, refresh_use, refresh_token, &text) == 0)
+        grant_set_refresh_token(g, buf_span(&text));
+    if (text.data != NULL)
+        explicit_bzero(text.data, text.cap);
+    buf_deinit(&text);
+    if (port->worker->mode != WORKER_RUNNING || !grant_fetch(port)) {
+        grant_tell_failed(port, 0);
+        grant_idle(port);
+    }
+}
+
+static void put_off(struct port *port, uint64_t ms) {
+    port->grant->not_before_ns = clock_boot_ns() + ms * MS_NS;
+    grant_idle(port);
+}
+
+static void wait(struct port *port, uint64_t ms) {
+    struct grant *g = port->grant;
+    uint64_t now = clock_boot_ns(), again = AGAIN_MS + rng_below(&port->worker->rng, AGAIN_MS);
+    if (port->worker->mode != WORKER_RUNNING || grant_is_good(g, now)) {
+        put_off(port, RENEW_MS);
+        return;
+    }
+    g->state = GRANT_WAITS;
+    g->ask_at_ns = now + (ms < again ? ms : again) * MS_NS;
+}
+
+static void ask(struct port *port);
+
+static void on_asked(void *arg, const redisReply *r, const char *error) {
+    struct port *port = arg;
+    struct grant *g = port->grant;
+    bool told = r != NULL && r->type == REDIS_REPLY_ARRAY && r->elements > 1 && element(r, 0).len == 1;
+    char letter = told ? r->element[0]->str[0] : '-';
+    if (letter == 'T' && take(port, r)) {
+        grant_idle(port);
+    } else if (letter == 'T') {
+        strcpy(g->version, ANY_VERSION);
+        ask(port);
+    } else if (letter == 'F') {
+        fetch(port, element(r, 1));
+    } else if (letter == 'W') {
+        wait(port, number(element(r, 1)));
+    } else if (letter == 'P' || r == NULL) {
+        g->failed = "token_unavailable";
+        put_off(port, r != NULL ? number(element(r, 1)) : PAUSE_NS / MS_NS);
+    } else {
+        log_redis_error(port->lane, "grant", error);
+        fetch(port, (struct span){NULL, 0});
+    }
+}
+
+static void ask(struct port *port) {
+    const struct account *a = port->account;
+    struct buf *cmd = &port->worker->text_cmd;
+    begin(port, SCRIPT_GRANT, 3);
+    redis_resp_u64(cmd, a->connect_timeout_ms + a->request_timeout_ms + SPARE_MS);
+    redis_resp_str(cmd, port->grant->version);
+    grant_busy(port, GRANT_ASKS);
+    queue_call(port->worker->caller, port->lane->keys.slot, SCRIPT_GRANT, cmd, on_asked, port);
+}
+
+void grant_ask(struct port *port) {
+    if (port->grant->name[0] != '\0')
+        ask(port);
+    else
+        grant_fetch(port);
+}
+
+/* ---- telling ---- */
+
+static void on_told(void *arg, const redisReply *r, const char *error) {
+    struct port *port = arg;
+    port->lane->asides--;
+    if (r == NULL || r->type == REDIS_REPLY_ERROR)
+        strcpy(port->grant->version, ANY_VERSION);
+    if (r != NULL && r->type == REDIS_REPLY_ERROR)
+        log_redis_error(port->lane, "granted", error);
+    port_unref(port);
+}
+
+static void tell(struct port *port) {
+    port_ref(port);
+    port->lane->asides++;
+    queue_call(port->worker->caller, port->lane->keys.slot, SCRIPT_GRANTED, &port->worker->text_cmd, on_told,
+               port);
+}
+
+static bool may_tell(const struct port *port) {
+    return port->grant->name[0] != '\0' && port->worker->mode != WORKER_STOPPED;
+}
+
+void grant_tell_token(struct port *port, const struct grant_token *t, struct span refresh_token) {
+    struct grant *g = port->grant;
+    struct buf *cmd = &port->worker->text_cmd, sealed, refresh;
+    if (!may_tell(port))
+        return;
+    buf_init(&sealed, 1u << 20);
+    buf_init(&refresh, 1u << 20);
+    snprintf(g->version, sizeof(g->version), "%016llx", (unsigned long long)rng_u64(&port->worker->rng));
+    if (seal_text(g->seal_key, token_use, t->token, &sealed) != 0 ||
+        (refresh_token.len > 0 && seal_text(g->seal_key, refresh_use, refresh_token, &refresh) != 0)) {
+        strcpy(g->version, ANY_VERSION);
+        grant_tell_failed(port, 0);
+    } else {
+        begin(port, SCRIPT_GRANTED, 7);
+        redis_resp_str(cmd, g->version);
+        redis_resp_arg(cmd, buf_span(&sealed));
+        redis_resp_u64(cmd, t->good_ms);
+        redis_resp_u64(cmd, t->life_ms);
+        redis_resp_arg(cmd, buf_span(&refresh));
+        redis_resp_u64(cmd, KEEP_MS);
+        tell(port);
+    }
+    buf_deinit(&sealed);
+    buf_deinit(&refresh);
+}
+
+void grant_tell_failed(struct port *port, uint64_t pause_ms) {
+    struct buf *cmd = &port->worker->text_cmd;
+    if (!may_tell(port))
+        return;
+    begin(port, SCRIPT_GRANTED, 7);
+    redis_resp_str(cmd, "");
+    redis_resp_str(cmd, "");
+    redis_resp_u64(cmd, pause_ms);
+    redis_resp_u64(cmd, 0);
+    redis_resp_str(cmd, "");
+    redis_resp_u64(cmd, KEEP_MS);
+    tell(port);
+}
+
+/* ---- what goes on in the worker ---- */
+
+void grants_turn(struct worker *w, uint64_t now_ns) {
+    for (struct port *port = w->busy_grants, *next; port != NULL; port = next) {
+        next = port->grant->next;
+        if (port->grant->state != GRANT_WAITS)
+            continue;
+        if (w->mode != WORKER_RUNNING)
+            grant_idle(port);
+        else if (now_ns >= port->grant->ask_at_ns)
+            ask(port);
+    }
+}
+
+uint64_t grants_wake_ns(const struct worker *w) {
+    uint64_t at = 0;
+    for (const struct port *port = w->busy_grants; port != NULL; port = port->grant->next)
+        if (port->grant->state == GRANT_WAITS && (at == 0 || port->grant->ask_at_ns < at))
+            at = port->grant->ask_at_ns;
+    return at;
+}
+
+void grants_leave(struct lane *lane) {
+    for (struct port *port = lane->worker->busy_grants, *next; port != NULL; port = next) {
+        next = port->grant->next;
+        if (port->lane == lane && port->grant->state == GRANT_FETCHES)
+            http_cancel(port->grant->call);
+        else if (port->lane == lane && port->grant->state == GRANT_WAITS)
+            grant_idle(port);
+    }
+}
+
+void grants_end(struct worker *w) {
+    while (w->busy_grants != NULL)
+        grant_idle(w->busy_grants);
+}
