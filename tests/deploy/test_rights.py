@@ -2,6 +2,7 @@
 was granted is refused on the way, and it can do nothing else."""
 
 import contextlib
+import glob
 import json
 import os
 import re
@@ -66,8 +67,8 @@ def test_all_that_the_scripts_call_is_tried_at_the_start():
     """TIME comes first and changes nothing; MEMORY may be refused (calm.lua)."""
     folder = os.path.join(ROOT, "src", "queue", "lua")
     called = set()
-    for name in os.listdir(folder):
-        with open(os.path.join(folder, name), encoding="utf-8") as f:
+    for path in glob.glob(os.path.join(folder, "*.lua")):
+        with open(path, encoding="utf-8") as f:
             called |= set(re.findall(r"\b(?:call|try|pcall)\('([A-Z]+)", f.read()))
     with open(os.path.join(ROOT, "src", "worker", "rights.c"), encoding="utf-8") as f:
         tried = set(re.findall(r'\{"([A-Z]+)", ', f.read()))

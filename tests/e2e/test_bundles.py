@@ -150,7 +150,7 @@ def test_the_connection_is_lost_between_a_claim_and_its_texts(server, peer, word
             bundles(world, sorted_times(world, 2))
             cutter.cut(word, 1, when)
             bundles(world, cutter.was_cut.is_set)
-            assert world.daemon.events_named("redis_down")
+            world.daemon.wait_event("redis_down")
             all_created(world, peer)
             none_left(world)
 

@@ -9,10 +9,10 @@ import pytest
 from lib.fleet import Fleet, over_the_rate
 from lib.peer import Answer
 from lib.sandbox import Sandbox
-from lib.wait import wait_until
+from lib.wait import SLOW, wait_until
 
 LONG = bool(os.environ.get("TESTS_LONG"))
-LATE = 0.35
+LATE = 0.35 * SLOW
 HEALTHY = [f"shop-{n}" for n in range(98)]
 
 

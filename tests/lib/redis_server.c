@@ -76,7 +76,8 @@ static void run_child(const struct redis_server *s) {
     if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
         _exit(98);
     signal(SIGPIPE, SIG_DFL);
-    execvp("redis-server", (char *const *)(uintptr_t)s->args);
+    const char *other = getenv("TESTS_REDIS"); /* valkey-server */
+    execvp(other != NULL ? other : "redis-server", (char *const *)(uintptr_t)s->args);
     _exit(97);
 }
 

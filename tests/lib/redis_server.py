@@ -23,14 +23,15 @@ class RedisServer:
     """Usable as a context manager. Data stay over stop() or kill() and start() as far as
     `appendonly` (and `appendfsync`, "always" by default) keeps them.
 
+    TESTS_REDIS=valkey-server in the environment: another server is tested with.
     `options` are further configuration lines: RedisServer(maxmemory="5mb").
     """
 
-    def __init__(self, appendonly=False, password=None, port=True, binary="redis-server", **options):
+    def __init__(self, appendonly=False, password=None, port=True, binary=None, **options):
         self.dir = tempfile.mkdtemp(prefix="dray-redis-")  # a socket's path is limited to 107 bytes
         self.socket = os.path.join(self.dir, "redis.sock")
         self.password = password
-        self.binary = binary
+        self.binary = binary or os.environ.get("TESTS_REDIS", "redis-server")
         self.with_port = port
         self.port = None
         self.process = None
