@@ -58,7 +58,7 @@ static void apply_key(struct draft *s, struct section *section, const struct key
 }
 
 void apply_section(struct draft *s, struct section *section, void *base, struct arena *mem) {
-    const struct section_info *info = &section_infos[section->kind];
+    const struct section_info *info = section_infos[section->kind];
     for (size_t i = 0; i < info->key_count; i++)
         apply_key(s, section, &info->keys[i], base, mem);
 }

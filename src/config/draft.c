@@ -46,7 +46,7 @@ struct section *draft_add(struct draft *s, enum section_kind kind, const char *n
     }
     struct section *section = arena_alloc(&s->mem, sizeof(*section));
     char *copy = arena_copy(&s->mem, name, strlen(name));
-    struct setting *settings = arena_alloc(&s->mem, section_infos[kind].key_count * sizeof(struct setting));
+    struct setting *settings = arena_alloc(&s->mem, section_infos[kind]->key_count * sizeof(struct setting));
     if (section == NULL || copy == NULL || settings == NULL || !make_room(s)) {
         draft_out_of_memory(s);
         return NULL;
@@ -135,7 +135,7 @@ struct section *draft_need(struct draft *s, enum section_kind kind, const char *
 }
 
 struct setting *draft_setting(struct section *section, const struct key *key) {
-    return &section->settings[key - section_infos[section->kind].keys];
+    return &section->settings[key - section_infos[section->kind]->keys];
 }
 
 const char *draft_path(struct draft *s, const char *text, const char *where, uint32_t line) {

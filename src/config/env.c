@@ -129,7 +129,7 @@ static void match_own_name(const struct environment *e, const char *rest, const 
 
 /* Matches "SHOP_EU_TOKEN" against every key and alias. */
 static struct match match_named(const struct environment *e, enum section_kind kind, const char *rest) {
-    const struct section_info *info = &section_infos[kind];
+    const struct section_info *info = section_infos[kind];
     struct match found = {0};
     size_t n = strlen(rest);
     for (size_t k = 0; k < info->key_count; k++) {
@@ -185,12 +185,12 @@ static void unknown_variable(struct draft *s, const char *variable) {
     nearest_try(&near, "DRAY_ACCOUNTS");
     size_t tried = 0;
     for (int kind = 0; kind < SECTION_KINDS; kind++) {
-        const struct section_info *info = &section_infos[kind];
+        const struct section_info *info = section_infos[kind];
         for (size_t k = 0; !info->named && k < info->key_count; k++)
             try_words(&near, best, info->name, "", info->keys[k].name);
     }
     for (size_t i = 0; i < s->indexed && tried < NEAREST_SECTIONS_MAX; i++) {
-        const struct section_info *info = &section_infos[s->index[i]->kind];
+        const struct section_info *info = section_infos[s->index[i]->kind];
         for (size_t k = 0; info->named && k < info->key_count; k++)
             try_words(&near, best, info->name, s->index[i]->name, info->keys[k].name);
         tried += info->named;
@@ -210,7 +210,7 @@ static bool apply_named(struct environment *e, enum section_kind kind, const cha
         return false;
     if (m.found > 1)
         faults_line(e->draft->faults, "%s: fits both [%s %s] and [%s %s]: rename one of them, or use a file",
-                    variable, section_infos[kind].name, m.section->name, section_infos[kind].name,
+                    variable, section_infos[kind]->name, m.section->name, section_infos[kind]->name,
                     m.other->name);
     else if (m.own != NULL)
         assign_named(e, &m, variable, value);
@@ -221,7 +221,7 @@ static bool apply_named(struct environment *e, enum section_kind kind, const cha
 
 static bool apply_global(struct environment *e, const char *variable, const char *rest, const char *value) {
     for (int kind = 0; kind < SECTION_KINDS; kind++) {
-        const struct section_info *info = &section_infos[kind];
+        const struct section_info *info = section_infos[kind];
         char prefix[16], name[64];
         upper_name(info->name, prefix, sizeof(prefix));
         size_t n = strlen(prefix);
@@ -321,7 +321,7 @@ static void add_queues(struct draft *s) {
 void load_environment(struct draft *s, char *const *env) {
     struct environment e = {.draft = s};
     for (int kind = 0; kind < SECTION_KINDS; kind++)
-        if (!section_infos[kind].named)
+        if (!section_infos[kind]->named)
             draft_need(s, (enum section_kind)kind, "");
     run_pass(&e, env, PASS_NAMES);
     draft_index(s);

@@ -47,7 +47,7 @@ static size_t write_where(char *out, size_t size, const char *where, uint32_t li
 
 static void write_prefix(const struct draft *s, const struct section *section, const struct key *key,
                          char *out, size_t size) {
-    const struct section_info *info = &section_infos[section->kind];
+    const struct section_info *info = section_infos[section->kind];
     const struct setting *set = key != NULL ? &section->settings[key - info->keys] : NULL;
     size_t n;
     if (set != NULL && set->where != NULL)
@@ -61,7 +61,7 @@ static void write_prefix(const struct draft *s, const struct section *section, c
 }
 
 static bool only_warns(const struct draft *s, const struct section *section) {
-    return s->partial && section_infos[section->kind].named;
+    return s->partial && section_infos[section->kind]->named;
 }
 
 void draft_fault(struct draft *s, const struct section *section, const struct key *key, const char *format,

@@ -24,7 +24,7 @@ struct reader {
 
 static int find_kind(const char *word) {
     for (int i = 0; i < SECTION_KINDS; i++)
-        if (strcmp(section_infos[i].name, word) == 0)
+        if (strcmp(section_infos[i]->name, word) == 0)
             return i;
     return -1;
 }
@@ -34,7 +34,7 @@ static void unknown_section(struct reader *r, const struct ini_item *item, const
     char hint[128], q[QUOTED_SIZE];
     nearest_init(&near, word);
     for (int i = 0; i < SECTION_KINDS; i++)
-        nearest_try(&near, section_infos[i].name);
+        nearest_try(&near, section_infos[i]->name);
     faults_line(
         r->draft->faults,
         "%s:%u: there is no section %s%s; there are [redis], [worker], [admin], [trace], [queue NAME] "
@@ -54,7 +54,7 @@ static const char *heading_name(struct reader *r, const struct ini_item *item, i
         unknown_section(r, item, n < sizeof(word) ? word : item->name);
         return NULL;
     }
-    const struct section_info *info = &section_infos[*kind];
+    const struct section_info *info = section_infos[*kind];
     char q[QUOTED_SIZE];
     struct config_faults *faults = r->draft->partial && info->named ? r->draft->warnings : r->draft->faults;
     if (!info->named && *name != '\0')
@@ -85,7 +85,7 @@ static void on_heading(struct reader *r, const struct ini_item *item) {
 }
 
 static void unknown_key(struct reader *r, const struct ini_item *item) {
-    const struct section_info *info = &section_infos[r->section->kind];
+    const struct section_info *info = section_infos[r->section->kind];
     struct nearest near;
     char hint[128], q[QUOTED_SIZE];
     nearest_init(&near, item->name);
@@ -94,8 +94,8 @@ static void unknown_key(struct reader *r, const struct ini_item *item) {
     for (int kind = 0; near.best == NULL && kind < SECTION_KINDS; kind++) {
         if (table_key((enum section_kind)kind, item->name) == NULL)
             continue;
-        snprintf(hint, sizeof(hint), " (it belongs to [%s%s])", section_infos[kind].name,
-                 section_infos[kind].named ? " NAME" : "");
+        snprintf(hint, sizeof(hint), " (it belongs to [%s%s])", section_infos[kind]->name,
+                 section_infos[kind]->named ? " NAME" : "");
         near.best = hint;
     }
     struct config_faults *faults = r->draft->partial && info->named ? r->draft->warnings : r->draft->faults;
@@ -123,7 +123,7 @@ static void on_pair(struct reader *r, const struct ini_item *item) {
     }
     const struct setting *before = draft_setting(r->section, key);
     if (before->where != NULL) {
-        const struct section_info *info = &section_infos[r->section->kind];
+        const struct section_info *info = section_infos[r->section->kind];
         faults_line(r->draft->partial && info->named ? r->draft->warnings : r->draft->faults,
                     "%s:%u: [%s%s%s] %s: stands already in line %u", r->path, item->line, info->name,
                     info->named ? " " : "", r->section->name, key->name, before->line);

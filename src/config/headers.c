@@ -13,7 +13,7 @@ static const char *const reserved[] = {
     "host", "content-length", "transfer-encoding", "connection", "traceparent", "user-agent", "expect", NULL};
 
 const struct key *table_named_key(enum section_kind kind, const char *text, const char **own) {
-    const struct section_info *info = &section_infos[kind];
+    const struct section_info *info = section_infos[kind];
     size_t n = strcspn(text, " \t");
     *own = text + n + strspn(text + n, " \t");
     for (size_t i = 0; i < info->key_count; i++)

@@ -74,7 +74,7 @@ static void text_row(const struct key *key, const char *more, struct buf *out) {
 }
 
 void config_help_http_json(struct buf *out) {
-    const struct section_info *info = &section_infos[SECTION_ACCOUNT];
+    const struct section_info *info = section_infos[SECTION_ACCOUNT];
     for (size_t i = 0; i < info->key_count; i++)
         if (info->keys[i].flags & KEY_HTTP_JSON)
             text_row(&info->keys[i], "", out);
@@ -82,7 +82,7 @@ void config_help_http_json(struct buf *out) {
 
 static void help_text(struct buf *out) {
     for (int kind = 0; kind < SECTION_KINDS; kind++) {
-        const struct section_info *info = &section_infos[kind];
+        const struct section_info *info = section_infos[kind];
         write_heading(info, out);
         buf_addf(out, "  %s\n", info->help);
         for (size_t i = 0; i < info->key_count; i++) {
@@ -216,5 +216,5 @@ void config_help(struct buf *out, bool markdown) {
     }
     buf_add_str(out, markdown_head);
     for (int kind = 0; kind < SECTION_KINDS; kind++)
-        markdown_section(&section_infos[kind], out);
+        markdown_section(section_infos[kind], out);
 }

@@ -29,7 +29,7 @@ static bool provider_gives(const struct key *key, const struct account *a) {
 
 static void write_origin(const struct section *section, const struct key *key, const void *base,
                          struct buf *out) {
-    const struct setting *set = &section->settings[key - section_infos[section->kind].keys];
+    const struct setting *set = &section->settings[key - section_infos[section->kind]->keys];
     if (set->where != NULL)
         write_where(set, out);
     else if (key->flags & KEY_SECRET && set[1].where != NULL)
@@ -45,7 +45,7 @@ static void write_origin(const struct section *section, const struct key *key, c
 
 static void write_unstored(const struct section *section, const struct key *key, const void *base,
                            struct buf *out) {
-    const char *text = section->settings[key - section_infos[section->kind].keys].text;
+    const char *text = section->settings[key - section_infos[section->kind]->keys].text;
     if (section->kind == SECTION_QUEUE)
         buf_add_str(out, ((const struct queue_config *)base)->default_account->name);
     else
@@ -108,7 +108,7 @@ static void show_named(struct show *s, const struct section *section, cJSON *in)
 }
 
 static void show_keys(struct show *s, const struct section *section, const void *base, cJSON *in) {
-    const struct section_info *info = &section_infos[section->kind];
+    const struct section_info *info = section_infos[section->kind];
     for (size_t i = 0; i < info->key_count; i++) {
         const struct key *key = &info->keys[i];
         if (key->flags & KEY_NAMED || (key->flags & KEY_HTTP_JSON && !is_http_json(section, base)))
@@ -127,7 +127,7 @@ static void show_keys(struct show *s, const struct section *section, const void 
 /* `parent`: where the section goes, in JSON. */
 static void show_section(struct show *s, enum section_kind kind, const char *name, const void *base,
                          cJSON *parent) {
-    const struct section_info *info = &section_infos[kind];
+    const struct section_info *info = section_infos[kind];
     const struct section *section = draft_find(&s->full->draft, kind, name);
     cJSON *in = NULL;
     if (section == NULL)

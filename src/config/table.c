@@ -229,22 +229,24 @@ static const struct key queue_keys[] = {
 
 /* clang-format on */
 
-#define ROWS(keys) keys, sizeof(keys) / sizeof((keys)[0])
+static const struct section_info redis_section = {"redis", false, ROWS(redis_keys), "Where the queues are."};
+static const struct section_info worker_section = {"worker", false, ROWS(worker_keys),
+                                                   "The process that sends orders."};
+static const struct section_info admin_section = {"admin", false, ROWS(admin_keys),
+                                                  "Health, metrics and dashboard over HTTP."};
+static const struct section_info trace_section = {
+    "trace", false, ROWS(trace_keys), "OpenTelemetry spans of each order. Changes need a restart."};
+static const struct section_info queue_section = {
+    "queue", true, ROWS(queue_keys), "A queue exists because an account names it; this section is optional."};
 
-const struct section_info section_infos[SECTION_KINDS] = {
-    [SECTION_REDIS] = {"redis", false, ROWS(redis_keys), "Where the queues are."},
-    [SECTION_WORKER] = {"worker", false, ROWS(worker_keys), "The process that sends orders."},
-    [SECTION_ADMIN] = {"admin", false, ROWS(admin_keys), "Health, metrics and dashboard over HTTP."},
-    [SECTION_TRACE] = {"trace", false, ROWS(trace_keys),
-                       "OpenTelemetry spans of each order. Changes need a restart."},
-    [SECTION_QUEUE] = {"queue", true, ROWS(queue_keys),
-                       "A queue exists because an account names it; this section is optional."},
-    [SECTION_ACCOUNT] = {"account", true, account_keys, ACCOUNT_KEY_COUNT,
-                         "One provider account. The smallest configuration is one of these."},
+const struct section_info *const section_infos[SECTION_KINDS] = {
+    [SECTION_REDIS] = &redis_section, [SECTION_WORKER] = &worker_section,
+    [SECTION_ADMIN] = &admin_section, [SECTION_TRACE] = &trace_section,
+    [SECTION_QUEUE] = &queue_section, [SECTION_ACCOUNT] = &account_section,
 };
 
 const struct key *table_key(enum section_kind kind, const char *name) {
-    const struct section_info *info = &section_infos[kind];
+    const struct section_info *info = section_infos[kind];
     for (size_t i = 0; i < info->key_count; i++)
         if (strcmp(info->keys[i].name, name) == 0)
             return &info->keys[i];

@@ -63,7 +63,7 @@ struct section_info {
     const char *help;
 };
 
-extern const struct section_info section_infos[SECTION_KINDS];
+extern const struct section_info *const section_infos[SECTION_KINDS];
 extern const struct key_type type_text, type_secret, type_file, type_name, type_count, type_duration,
     type_size, type_rate, type_choice, type_choice_text, type_bool, type_codes, type_endpoints, type_base_url,
     type_proxy, type_redis_url, type_listen, type_pointer, type_path, type_pointers, type_paths, type_lengths,

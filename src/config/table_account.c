@@ -12,7 +12,7 @@ static const char *const validation_choices[] = {"strict", "lenient", "off", NUL
 static const char *const lookup_choices[] = {"auto", "yes", "no", NULL};
 
 /* clang-format off: one row, one paragraph */
-const struct key account_keys[] = {
+static const struct key account_keys[] = {
     {.name = "provider",
      .type = &type_provider,
      .flags = KEY_REQUIRED,
@@ -374,5 +374,5 @@ const struct key account_keys[] = {
 
 /* clang-format on */
 
-_Static_assert(sizeof(account_keys) / sizeof(account_keys[0]) == ACCOUNT_KEY_COUNT,
-               "ACCOUNT_KEY_COUNT counts the rows");
+const struct section_info account_section = {
+    "account", true, ROWS(account_keys), "One provider account. The smallest configuration is one of these."};

@@ -38,8 +38,9 @@
     }
 /* clang-format on */
 
-/* The rows of [account NAME], in table_account.c. */
-#define ACCOUNT_KEY_COUNT 89
-extern const struct key account_keys[];
+#define ROWS(keys) keys, sizeof(keys) / sizeof((keys)[0])
+
+/* In table_account.c. */
+extern const struct section_info account_section;
 
 #endif

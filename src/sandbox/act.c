@@ -100,7 +100,31 @@ static void name_order_before(struct creation *c) {
         }
 }
 
-/* The answer of an order that was created, not as it usually is. */
+/* The usual answer, not sent as usual. False: this magic does not do so. */
+static bool send_oddly(struct reply *reply, const struct magic *m) {
+    switch (m->kind) {
+    case MAGIC_HANGUP:
+        reply->kind = REPLY_HANGUP;
+        return true;
+    case MAGIC_TRUNC:
+        reply->kind = REPLY_TRUNCATED;
+        return true;
+    case MAGIC_SLOW:
+        reply->delay_ms = m->ms;
+        return true;
+    case MAGIC_TWICE:
+        reply->again_ms = AGAIN_MS;
+        return true;
+    case MAGIC_KEEP:
+        reply->keep_ms = m->ms;
+        reply->says_keep = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Another answer than the usual one. */
 static void answer_oddly(struct creation *c, const struct magic *m) {
     struct reply *reply = c->reply;
     struct buf *out = &c->s->out;
@@ -111,18 +135,9 @@ static void answer_oddly(struct creation *c, const struct magic *m) {
     case MAGIC_GATEWAY:
         reply_page(c->s, reply, m->status, "The gateway got no answer in time.");
         break;
-    case MAGIC_HANGUP:
-        reply->kind = REPLY_HANGUP;
-        break;
-    case MAGIC_SLOW:
-        reply->delay_ms = m->ms;
-        break;
     case MAGIC_GARBAGE:
         buf_reset(out);
         buf_add_str(out, "{\"code\":10000,\"message\":\"suc\x01\xff}{");
-        break;
-    case MAGIC_TRUNC:
-        reply->kind = REPLY_TRUNCATED;
         break;
     case MAGIC_YES:
     case MAGIC_EMPTY:
@@ -131,13 +146,6 @@ static void answer_oddly(struct creation *c, const struct magic *m) {
         break;
     case MAGIC_HUGE:
         answer_huge(c->s);
-        break;
-    case MAGIC_TWICE:
-        reply->again_ms = AGAIN_MS;
-        break;
-    case MAGIC_KEEP:
-        reply->keep_ms = m->ms;
-        reply->says_keep = true;
         break;
     case MAGIC_BOM:
         spoil_bom(out);
@@ -164,7 +172,8 @@ static void answer_oddly(struct creation *c, const struct magic *m) {
 }
 
 static void create_by_magic(struct creation *c, const struct magic *m) {
-    if (creation_make(c, m->kind == MAGIC_SPLIT ? m->count : 1, true, m->kind == MAGIC_NOID))
+    if (creation_make(c, m->kind == MAGIC_SPLIT ? m->count : 1, true, m->kind == MAGIC_NOID) &&
+        !send_oddly(c->reply, m))
         answer_oddly(c, m);
 }
 
