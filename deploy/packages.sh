@@ -6,7 +6,7 @@ packages_build="gcc libc6-dev meson ninja-build pkgconf libhiredis-dev libuv1-de
     libcurl4-openssl-dev libcjson-dev libmicrohttpd-dev libxxhash-dev libssl-dev"
 packages_run="redis-server ca-certificates"
 packages_test="libcmocka-dev clang-format spin python3 python3-pytest python3-pytest-xdist python3-pytest-timeout
-    python3-redis python3-jsonschema openssl util-linux
+    python3-redis python3-jsonschema python3-prometheus-client openssl util-linux
     chromium chromium-driver python3-selenium
     python3-yaml systemd prometheus groff-base zsh php-cli php-redis ruby-redis nodejs node-redis"
 packages_deb="build-essential debhelper python3"

@@ -32,6 +32,12 @@ def answer(text, schema, media=JSON):
     return {"description": text, "content": {media: {"schema": schema}}}
 
 
+def metrics():
+    texts = {"text/plain": "Prometheus's text format 0.0.4", "application/openmetrics-text": "OpenMetrics 1.0, to who asks for it"}
+    return {"description": "the metrics of docs/admin.md",
+            "content": {media: {"schema": {"type": "string", "description": text}} for media, text in texts.items()}}
+
+
 def ref(name):
     return {"$ref": f"#/components/schemas/{name}"}
 
@@ -101,7 +107,7 @@ def paths():
         "/": get("dashboard", "the dashboard", answer("one page", {"type": "string"}, "text/html"), [], None),
         "/healthz": get("health", "is it alive?", health("Health"), [], None),
         "/readyz": get("ready", "does it take orders?", health("Readiness"), [], None),
-        "/metrics": get("metrics", "for Prometheus", answer("text format 0.0.4", {"type": "string"}, "text/plain"), [], None),
+        "/metrics": get("metrics", "for Prometheus", metrics(), [], None),
         "/api/v1/openapi.json": get("openapi", "this document", answer("OpenAPI 3.1", {"type": "object"}), [], "read"),
         "/api/v1/status": get("status", "everything at one look, with at most 50 accounts", answer("figures", ref("Status")), FIGURES, "read"),
         "/api/v1/queues": get("queues", "queues", answer("figures", ref("Queues")), FIGURES, "read"),

@@ -1,4 +1,4 @@
-/* /metrics: Prometheus text format 0.0.4. docs/admin.md lists the names. Label values are names of
+/* /metrics: Prometheus text format 0.0.4, or OpenMetrics 1.0, which has exemplars. docs/admin.md lists the names. Label values are names of
  * queues and accounts ([A-Za-z0-9_.-], so that nothing is to be escaped) and words of dray's own;
  * never an id. */
 #include "admin/metrics.h"
@@ -10,8 +10,8 @@
 
 /* ---- queues ---- */
 
-static void queue_value(struct buf *b, const char *name, const char *queue, uint64_t v) {
-    buf_addf(b, "%s{queue=\"%s\"} %llu\n", name, queue, (unsigned long long)v);
+static void queue_value(struct exposition *x, const char *name, const char *queue, uint64_t v) {
+    buf_addf(x->out, "%s{queue=\"%s\"} %llu\n", name, queue, (unsigned long long)v);
 }
 
 struct queue_metric {
@@ -99,80 +99,64 @@ static const struct queue_metric queue_metrics[] = {
      get_invalid, false},
 };
 
-static void add_queues(struct buf *b, const struct admin *a) {
+static void add_queues(struct exposition *x, const struct admin *a) {
     for (size_t m = 0; m < sizeof(queue_metrics) / sizeof(queue_metrics[0]); m++) {
         const struct queue_metric *metric = &queue_metrics[m];
-        metrics_head(b, metric->name, metric->type, metric->help);
+        metrics_head(x, metric->name, metric->type, metric->help);
         for (uint32_t i = 0; i < a->worker->lane_count; i++) {
             const struct lane *lane = a->worker->lanes[i];
             const struct view *view = views_find(&a->views, lane->keys.queue);
             if (!metric->from_redis || (view != NULL && view->at_ms > 0))
-                queue_value(b, metric->name, lane->keys.queue, metric->get(lane, view));
+                queue_value(x, metric->name, lane->keys.queue, metric->get(lane, view));
         }
     }
 }
 
-static void add_ages(struct buf *b, const struct admin *a) {
+static void add_ages(struct exposition *x, const struct admin *a) {
     uint64_t now = clock_unix_ms();
-    metrics_head(b, "dray_queue_oldest_job_age_seconds", "gauge",
+    metrics_head(x, "dray_queue_oldest_job_age_seconds", "gauge",
                  "Age of what has waited longest: queued, for its account, or past its time.");
     for (uint32_t i = 0; i < a->views.count; i++) {
         const struct view *v = a->views.list[i];
         uint64_t oldest = view_oldest_ms(v), since = oldest > 0 && oldest < now ? oldest : now;
         if (v->at_ms > 0)
-            buf_addf(b, "dray_queue_oldest_job_age_seconds{queue=\"%s\"} %.3f\n", v->queue,
+            buf_addf(x->out, "dray_queue_oldest_job_age_seconds{queue=\"%s\"} %.3f\n", v->queue,
                      (double)(now - since) / 1000);
     }
-    metrics_head(b, "dray_queue_read_timestamp_seconds", "gauge",
+    metrics_head(x, "dray_queue_read_timestamp_seconds", "gauge",
                  "When the queue's figures were last read from Redis.");
     for (uint32_t i = 0; i < a->views.count; i++)
         if (a->views.list[i]->at_ms > 0)
-            buf_addf(b, "dray_queue_read_timestamp_seconds{queue=\"%s\"} %.3f\n", a->views.list[i]->queue,
-                     (double)a->views.list[i]->at_ms / 1000);
+            buf_addf(x->out, "dray_queue_read_timestamp_seconds{queue=\"%s\"} %.3f\n",
+                     a->views.list[i]->queue, (double)a->views.list[i]->at_ms / 1000);
 }
 
-static void add_dead_reasons(struct buf *b, const struct admin *a) {
-    metrics_head(b, "dray_dead_letters_total", "counter",
+static void add_dead_reasons(struct exposition *x, const struct admin *a) {
+    metrics_head(x, "dray_dead_letters_total", "counter",
                  "Jobs this worker has moved to the dead letters, by reason.");
     for (uint32_t i = 0; i < a->worker->lane_count; i++)
         for (size_t k = 0; k < DEAD_REASONS; k++)
-            buf_addf(b, "dray_dead_letters_total{queue=\"%s\",reason=\"%s\"} %llu\n",
+            buf_addf(x->out, "dray_dead_letters_total{queue=\"%s\",reason=\"%s\"} %llu\n",
                      a->worker->lanes[i]->keys.queue, dead_reason_names[k],
                      (unsigned long long)a->worker->lanes[i]->stats.dead[k]);
 }
 
-static void add_histogram(struct buf *b, const char *name, const char *queue, const struct histogram *h,
-                          const uint64_t *bounds_us) {
-    uint64_t below = 0;
-    for (size_t i = 0; i < HISTOGRAM_MAX; i++) {
-        below += h->count[i];
-        buf_addf(b, "%s_bucket{queue=\"%s\",le=\"%g\"} %llu\n", name, queue, (double)bounds_us[i] / 1e6,
-                 (unsigned long long)below);
-    }
-    below += h->count[HISTOGRAM_MAX];
-    buf_addf(b,
-             "%s_bucket{queue=\"%s\",le=\"+Inf\"} %llu\n%s_sum{queue=\"%s\"} "
-             "%.6f\n%s_count{queue=\"%s\"} %llu\n",
-             name, queue, (unsigned long long)below, name, queue, (double)h->sum_us / 1e6, name, queue,
-             (unsigned long long)below);
-}
-
-static void add_histograms(struct buf *b, const struct admin *a) {
-    metrics_head(b, "dray_http_request_duration_seconds", "histogram",
+static void add_histograms(struct exposition *x, const struct admin *a) {
+    metrics_head(x, "dray_http_request_duration_seconds", "histogram",
                  "Requests to providers, look-ups included, from the start to the whole answer.");
     for (uint32_t i = 0; i < a->worker->lane_count; i++)
-        add_histogram(b, "dray_http_request_duration_seconds", a->worker->lanes[i]->keys.queue,
-                      &a->worker->lanes[i]->stats.http, http_bounds_us);
-    metrics_head(b, "dray_pickup_duration_seconds", "histogram",
+        metrics_histogram(x, "dray_http_request_duration_seconds", a->worker->lanes[i]->keys.queue,
+                          &a->worker->lanes[i]->stats.http, http_bounds_us);
+    metrics_head(x, "dray_pickup_duration_seconds", "histogram",
                  "From enqueued_at (where a job has none: from its claim) to its first attempt.");
     for (uint32_t i = 0; i < a->worker->lane_count; i++)
-        add_histogram(b, "dray_pickup_duration_seconds", a->worker->lanes[i]->keys.queue,
-                      &a->worker->lanes[i]->stats.pickup, pickup_bounds_us);
+        metrics_histogram(x, "dray_pickup_duration_seconds", a->worker->lanes[i]->keys.queue,
+                          &a->worker->lanes[i]->stats.pickup, pickup_bounds_us);
 }
 
 /* ---- the worker ---- */
 
-static void add_redis(struct buf *b, const struct worker *w) {
+static void add_redis(struct exposition *x, const struct worker *w) {
     struct redis_stats sum = redis_router_stats(w->redis), gone = w->pickups_gone;
     sum.commands += gone.commands;
     sum.writes += gone.writes;
@@ -187,68 +171,68 @@ static void add_redis(struct buf *b, const struct worker *w) {
         sum.reconnects += s.reconnects;
         sum.errors += s.errors;
     }
-    metrics_one(b, "dray_redis_up", "gauge", "1 while the Redis of every queue is there.",
+    metrics_one(x, "dray_redis_up", "gauge", "1 while the Redis of every queue is there.",
                 redis_away(w) == NULL);
-    metrics_head(b, "dray_redis_noeviction", "gauge",
+    metrics_head(x, "dray_redis_noeviction", "gauge",
                  "1 where Redis throws no key away when it is full: maxmemory-policy noeviction, "
                  "or no maxmemory.");
     for (uint32_t i = 0; i < w->lane_count; i++)
         if (w->lanes[i]->eviction != EVICTION_UNKNOWN)
-            queue_value(b, "dray_redis_noeviction", w->lanes[i]->keys.queue,
+            queue_value(x, "dray_redis_noeviction", w->lanes[i]->keys.queue,
                         w->lanes[i]->eviction == EVICTION_NONE);
-    metrics_one(b, "dray_redis_connections", "gauge", "Connections to Redis that are up.",
+    metrics_one(x, "dray_redis_connections", "gauge", "Connections to Redis that are up.",
                 worker_connections(w));
-    metrics_one(b, "dray_redis_commands_total", "counter", "Commands sent to Redis.", sum.commands);
-    metrics_one(b, "dray_redis_writes_total", "counter", "Writes to Redis's sockets: round trips, about.",
+    metrics_one(x, "dray_redis_commands_total", "counter", "Commands sent to Redis.", sum.commands);
+    metrics_one(x, "dray_redis_writes_total", "counter", "Writes to Redis's sockets: round trips, about.",
                 sum.writes);
-    metrics_one(b, "dray_redis_reconnects_total", "counter", "Connections made again.", sum.reconnects);
-    metrics_one(b, "dray_redis_errors_total", "counter", "Error replies and lost connections.", sum.errors);
+    metrics_one(x, "dray_redis_reconnects_total", "counter", "Connections made again.", sum.reconnects);
+    metrics_one(x, "dray_redis_errors_total", "counter", "Error replies and lost connections.", sum.errors);
 }
 
-static void add_http(struct buf *b, const struct worker *w) {
+static void add_http(struct exposition *x, const struct worker *w) {
     struct http_stats s = http_pool_stats(w->http);
-    metrics_one(b, "dray_http_requests_total", "counter", "Requests to providers, look-ups included.",
+    metrics_one(x, "dray_http_requests_total", "counter", "Requests to providers, look-ups included.",
                 s.requests);
-    metrics_one(b, "dray_http_connections_total", "counter", "Connections made to providers.", s.connections);
-    metrics_one(b, "dray_http_replays_refused_total", "counter", "Orders that libcurl would have sent twice.",
+    metrics_one(x, "dray_http_connections_total", "counter", "Connections made to providers.", s.connections);
+    metrics_one(x, "dray_http_replays_refused_total", "counter", "Orders that libcurl would have sent twice.",
                 s.replays_refused);
-    metrics_one(b, "dray_http_guards_refused_total", "counter",
+    metrics_one(x, "dray_http_guards_refused_total", "counter",
                 "Orders not sent because the lease had run out.", s.guards_refused);
     metrics_one(
-        b, "dray_http_unfit_connections_total", "counter",
+        x, "dray_http_unfit_connections_total", "counter",
         "Kept connections not used again, with nothing sent: idle for too long, closed, or not silent.",
         s.unfit);
-    metrics_one(b, "dray_http_inflight_requests", "gauge", "Requests to providers under way.",
+    metrics_one(x, "dray_http_inflight_requests", "gauge", "Requests to providers under way.",
                 http_inflight(w->http));
 }
 
-static void add_trace(struct buf *b, const struct worker *w) {
+static void add_trace(struct exposition *x, const struct worker *w) {
     struct trace_stats s = tracer_stats(w->tracer);
-    metrics_one(b, "dray_trace_spans_sent_total", "counter", "Spans that the trace endpoint has taken.",
+    metrics_one(x, "dray_trace_spans_sent_total", "counter", "Spans that the trace endpoint has taken.",
                 s.sent);
-    metrics_one(b, "dray_trace_spans_failed_total", "counter",
+    metrics_one(x, "dray_trace_spans_failed_total", "counter",
                 "Spans lost because the trace endpoint did not take them.", s.failed);
-    metrics_one(b, "dray_trace_spans_dropped_total", "counter",
+    metrics_one(x, "dray_trace_spans_dropped_total", "counter",
                 "Spans lost because the trace endpoint was too slow for them.", s.dropped);
 }
 
-static void add_process(struct buf *b, const struct admin *a) {
+static void add_process(struct exposition *x, const struct admin *a) {
     struct process_stats p;
     process_read(&p);
-    metrics_head(b, "dray_process_cpu_seconds_total", "counter", "CPU time of this process.");
-    buf_addf(b, "dray_process_cpu_seconds_total %.3f\n", p.cpu_seconds);
-    metrics_one(b, "dray_process_resident_memory_bytes", "gauge", "Memory of this process.", p.rss_bytes);
-    metrics_one(b, "dray_process_open_fds", "gauge", "Open file descriptors.", p.open_fds);
-    metrics_one(b, "dray_process_max_fds", "gauge", "The limit of open file descriptors.", p.max_fds);
-    metrics_head(b, "dray_process_start_time_seconds", "gauge", "When this worker started, Unix time.");
-    buf_addf(b, "dray_process_start_time_seconds %.3f\n", (double)a->worker->started_unix_ms / 1000);
-    metrics_one(b, "dray_log_lines_dropped_total", "counter",
+    metrics_head(x, "dray_process_cpu_seconds_total", "counter", "CPU time of this process.");
+    buf_addf(x->out, "dray_process_cpu_seconds_total %.3f\n", p.cpu_seconds);
+    metrics_one(x, "dray_process_resident_memory_bytes", "gauge", "Memory of this process.", p.rss_bytes);
+    metrics_one(x, "dray_process_open_fds", "gauge", "Open file descriptors.", p.open_fds);
+    metrics_one(x, "dray_process_max_fds", "gauge", "The limit of open file descriptors.", p.max_fds);
+    metrics_head(x, "dray_process_start_time_seconds", "gauge", "When this worker started, Unix time.");
+    buf_addf(x->out, "dray_process_start_time_seconds %.3f\n", (double)a->worker->started_unix_ms / 1000);
+    metrics_one(x, "dray_log_lines_dropped_total", "counter",
                 "Log lines dropped because stderr was too slow.", log_dropped());
-    metrics_one(b, "dray_admin_requests_total", "counter", "Requests to this admin server.", a->requests);
-    metrics_one(b, "dray_admin_refused_requests_total", "counter", "Of these, answered with 400 or above.",
+    metrics_one(x, "dray_admin_requests_total", "counter", "Requests to this admin server.", a->requests);
+    metrics_one(x, "dray_admin_refused_requests_total", "counter", "Of these, answered with 400 or above.",
                 a->refused);
-    metrics_one(b, "dray_admin_connections", "gauge", "Open connections to this admin server.", a->clients);
-    metrics_one(b, "dray_admin_connections_cut_total", "counter", "Slow connections that were cut off.",
+    metrics_one(x, "dray_admin_connections", "gauge", "Open connections to this admin server.", a->clients);
+    metrics_one(x, "dray_admin_connections_cut_total", "counter", "Slow connections that were cut off.",
                 a->cut);
 }
 
@@ -262,33 +246,37 @@ static uint64_t spooled(const struct worker *w) {
     return left;
 }
 
-static void add_worker(struct buf *b, const struct worker *w) {
-    metrics_head(b, "dray_build_info", "gauge", "1, with the version as a label.");
-    buf_addf(b, "dray_build_info{version=\"%s\",libmicrohttpd=\"%s\",libuv=\"%s\"} 1\n", DRAY_VERSION,
+static void add_worker(struct exposition *x, const struct worker *w) {
+    metrics_head(x, "dray_build_info", "gauge", "1, with the version as a label.");
+    buf_addf(x->out, "dray_build_info{version=\"%s\",libmicrohttpd=\"%s\",libuv=\"%s\"} 1\n", DRAY_VERSION,
              MHD_get_version(), uv_version_string());
-    metrics_head(b, "dray_worker_mode", "gauge", "1 at the worker's mode.");
+    metrics_head(x, "dray_worker_mode", "gauge", "1 at the worker's mode.");
     static const char *const modes[] = {"starting", "running", "quiet", "draining"};
     for (size_t i = 0; i < 4; i++)
-        buf_addf(b, "dray_worker_mode{mode=\"%s\"} %d\n", modes[i], strcmp(mode_name(w), modes[i]) == 0);
-    metrics_one(b, "dray_ready", "gauge", "1 while /readyz answers 200.", not_ready(w) == NULL);
-    metrics_one(b, "dray_spool_settlements", "gauge",
+        buf_addf(x->out, "dray_worker_mode{mode=\"%s\"} %d\n", modes[i], strcmp(mode_name(w), modes[i]) == 0);
+    metrics_one(x, "dray_ready", "gauge", "1 while /readyz answers 200.", not_ready(w) == NULL);
+    metrics_one(x, "dray_spool_settlements", "gauge",
                 "Settlements in the spool that Redis has not taken yet.", spooled(w));
-    metrics_one(b, "dray_max_inflight_orders", "gauge", "max_inflight.", w->boot->max_inflight);
+    metrics_one(x, "dray_max_inflight_orders", "gauge", "max_inflight.", w->boot->max_inflight);
 }
 
 void handle_metrics(struct request *r) {
     const struct admin *a = r->admin;
-    struct buf *b = &r->out;
-    add_worker(b, a->worker);
-    add_queues(b, a);
-    add_ages(b, a);
-    add_dead_reasons(b, a);
-    add_histograms(b, a);
-    metrics_accounts(b, a);
-    add_redis(b, a->worker);
-    add_http(b, a->worker);
-    add_trace(b, a->worker);
-    add_process(b, a);
+    const char *accept = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Accept");
+    struct exposition exposition = {.out = &r->out, .open = metrics_wants_open(accept)}, *x = &exposition;
+    add_worker(x, a->worker);
+    add_queues(x, a);
+    add_ages(x, a);
+    add_dead_reasons(x, a);
+    add_histograms(x, a);
+    metrics_accounts(x, a);
+    add_redis(x, a->worker);
+    add_http(x, a->worker);
+    add_trace(x, a->worker);
+    add_process(x, a);
+    if (x->open)
+        buf_add_str(x->out, "# EOF\n");
     r->status = 200;
-    r->content_type = "text/plain; version=0.0.4; charset=utf-8";
+    r->content_type = x->open ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                              : "text/plain; version=0.0.4; charset=utf-8";
 }

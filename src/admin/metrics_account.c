@@ -6,8 +6,8 @@
 
 /* Calls `each` for every account, at most ACCOUNTS_MAX by name; then, where there are more, once a
  * queue with the sum of the rest. */
-typedef void (*account_fn)(struct buf *b, const char *queue, const char *account, const struct port *port,
-                           const struct account_view *view);
+typedef void (*account_fn)(struct exposition *x, const char *queue, const char *account,
+                           const struct port *port, const struct account_view *view);
 
 static void sum_stats(struct port *sum, const struct port *p) {
     for (size_t v = 0; v < VERDICTS; v++) {
@@ -21,7 +21,7 @@ static void sum_stats(struct port *sum, const struct port *p) {
     sum->active += p->active;
 }
 
-static void each_account(struct buf *b, const struct admin *a, bool states, account_fn each) {
+static void each_account(struct exposition *x, const struct admin *a, bool states, account_fn each) {
     uint32_t shown = 0;
     for (uint32_t i = 0; i < a->worker->lane_count; i++) {
         const struct lane *lane = a->worker->lanes[i];
@@ -32,7 +32,7 @@ static void each_account(struct buf *b, const struct admin *a, bool states, acco
             const struct port *port = lane->ports[k];
             const struct account_view *av = view != NULL ? view_account(view, port->account->name) : NULL;
             if (shown < ACCOUNTS_MAX) {
-                each(b, lane->keys.queue, port->account->name, port, av);
+                each(x, lane->keys.queue, port->account->name, port, av);
                 shown++;
             } else {
                 more = true;
@@ -40,83 +40,84 @@ static void each_account(struct buf *b, const struct admin *a, bool states, acco
             }
         }
         if (more && !states)
-            each(b, lane->keys.queue, "_others", &rest, NULL);
+            each(x, lane->keys.queue, "_others", &rest, NULL);
     }
 }
 
-static void add_by_verdict(struct buf *b, const char *name, const char *queue, const char *account,
+static void add_by_verdict(struct exposition *x, const char *name, const char *queue, const char *account,
                            const uint64_t *counts) {
     for (int v = 0; v < VERDICTS; v++)
         if (counts[v] > 0 || v == VERDICT_CREATED)
-            buf_addf(b, "%s{queue=\"%s\",account=\"%s\",verdict=\"%s\"} %llu\n", name, queue, account,
+            buf_addf(x->out, "%s{queue=\"%s\",account=\"%s\",verdict=\"%s\"} %llu\n", name, queue, account,
                      verdict_name((enum verdict)v), (unsigned long long)counts[v]);
 }
 
-static void account_attempts(struct buf *b, const char *queue, const char *account, const struct port *p,
-                             const struct account_view *av) {
+static void account_attempts(struct exposition *x, const char *queue, const char *account,
+                             const struct port *p, const struct account_view *av) {
     (void)av;
-    add_by_verdict(b, "dray_attempts_total", queue, account, p->stats.attempts);
+    add_by_verdict(x, "dray_attempts_total", queue, account, p->stats.attempts);
 }
 
-static void account_lookups(struct buf *b, const char *queue, const char *account, const struct port *p,
-                            const struct account_view *av) {
+static void account_lookups(struct exposition *x, const char *queue, const char *account,
+                            const struct port *p, const struct account_view *av) {
     (void)av;
     for (int v = 0; v < VERDICTS; v++)
         if (p->stats.lookups[v] > 0)
-            buf_addf(b, "dray_lookups_total{queue=\"%s\",account=\"%s\",verdict=\"%s\"} %llu\n", queue,
+            buf_addf(x->out, "dray_lookups_total{queue=\"%s\",account=\"%s\",verdict=\"%s\"} %llu\n", queue,
                      account, verdict_name((enum verdict)v), (unsigned long long)p->stats.lookups[v]);
 }
 
-static void account_results(struct buf *b, const char *queue, const char *account, const struct port *p,
-                            const struct account_view *av) {
+static void account_results(struct exposition *x, const char *queue, const char *account,
+                            const struct port *p, const struct account_view *av) {
     static const char *const names[] = {
         [RESULT_CREATED] = "created", [RESULT_DUPLICATE] = "duplicate", [RESULT_FAILED] = "failed"};
     (void)av;
     for (int s = RESULT_CREATED; s <= RESULT_FAILED; s++)
         if (p->stats.results[s] > 0 || s == RESULT_CREATED)
-            buf_addf(b, "dray_results_total{queue=\"%s\",account=\"%s\",status=\"%s\"} %llu\n", queue,
+            buf_addf(x->out, "dray_results_total{queue=\"%s\",account=\"%s\",status=\"%s\"} %llu\n", queue,
                      account, names[s], (unsigned long long)p->stats.results[s]);
 }
 
-static void account_strays(struct buf *b, const char *queue, const char *account, const struct port *p,
+static void account_strays(struct exposition *x, const char *queue, const char *account, const struct port *p,
                            const struct account_view *av) {
     (void)av;
-    buf_addf(b, "dray_http_stray_answers_total{queue=\"%s\",account=\"%s\"} %llu\n", queue, account,
+    buf_addf(x->out, "dray_http_stray_answers_total{queue=\"%s\",account=\"%s\"} %llu\n", queue, account,
              (unsigned long long)p->stats.strays);
 }
 
-static void account_repeated(struct buf *b, const char *queue, const char *account, const struct port *p,
-                             const struct account_view *av) {
+static void account_repeated(struct exposition *x, const char *queue, const char *account,
+                             const struct port *p, const struct account_view *av) {
     (void)av;
-    buf_addf(b, "dray_repeated_order_ids_total{queue=\"%s\",account=\"%s\"} %llu\n", queue, account,
+    buf_addf(x->out, "dray_repeated_order_ids_total{queue=\"%s\",account=\"%s\"} %llu\n", queue, account,
              (unsigned long long)p->stats.repeated_ids);
 }
 
-static void account_token(struct buf *b, const char *queue, const char *account, const struct port *p,
+static void account_token(struct exposition *x, const char *queue, const char *account, const struct port *p,
                           const struct account_view *av) {
     (void)av;
     uint64_t ms = p->account != NULL ? account_token_expires_ms(p->account) : 0;
     if (ms > 0)
-        buf_addf(b, "dray_account_token_expires_timestamp_seconds{queue=\"%s\",account=\"%s\"} %llu\n", queue,
-                 account, (unsigned long long)ms / 1000);
+        buf_addf(x->out, "dray_account_token_expires_timestamp_seconds{queue=\"%s\",account=\"%s\"} %llu\n",
+                 queue, account, (unsigned long long)ms / 1000);
 }
 
-static void account_inflight(struct buf *b, const char *queue, const char *account, const struct port *p,
-                             const struct account_view *av) {
+static void account_inflight(struct exposition *x, const char *queue, const char *account,
+                             const struct port *p, const struct account_view *av) {
     (void)av;
-    buf_addf(b, "dray_account_inflight_orders{queue=\"%s\",account=\"%s\"} %u\n", queue, account, p->active);
+    buf_addf(x->out, "dray_account_inflight_orders{queue=\"%s\",account=\"%s\"} %u\n", queue, account,
+             p->active);
 }
 
-static void account_waiting(struct buf *b, const char *queue, const char *account, const struct port *p,
-                            const struct account_view *av) {
+static void account_waiting(struct exposition *x, const char *queue, const char *account,
+                            const struct port *p, const struct account_view *av) {
     (void)p;
     if (av != NULL)
-        buf_addf(b, "dray_account_waiting_jobs{queue=\"%s\",account=\"%s\"} %llu\n", queue, account,
+        buf_addf(x->out, "dray_account_waiting_jobs{queue=\"%s\",account=\"%s\"} %llu\n", queue, account,
                  (unsigned long long)av->waiting);
 }
 
 /* One state at a time; a pause whose time is over is none. */
-static void account_state(struct buf *b, const char *queue, const char *account, const struct port *p,
+static void account_state(struct exposition *x, const char *queue, const char *account, const struct port *p,
                           const struct account_view *av) {
     (void)p;
     if (av == NULL)
@@ -124,17 +125,17 @@ static void account_state(struct buf *b, const char *queue, const char *account,
     uint64_t now = clock_unix_ms();
     bool paused = av->mode == 'p' && now < av->until_ms;
     bool operator_paused = pause_holds(&av->pause, now);
-    buf_addf(b, "dray_account_state{queue=\"%s\",account=\"%s\",state=\"held\"} %d\n", queue, account,
+    buf_addf(x->out, "dray_account_state{queue=\"%s\",account=\"%s\",state=\"held\"} %d\n", queue, account,
              av->mode == 'h');
-    buf_addf(b, "dray_account_state{queue=\"%s\",account=\"%s\",state=\"breaker_open\"} %d\n", queue, account,
-             av->mode == 'b');
-    buf_addf(b, "dray_account_state{queue=\"%s\",account=\"%s\",state=\"paused_by_provider\"} %d\n", queue,
-             account, paused);
-    buf_addf(b, "dray_account_state{queue=\"%s\",account=\"%s\",state=\"paused_by_operator\"} %d\n", queue,
-             account, operator_paused);
+    buf_addf(x->out, "dray_account_state{queue=\"%s\",account=\"%s\",state=\"breaker_open\"} %d\n", queue,
+             account, av->mode == 'b');
+    buf_addf(x->out, "dray_account_state{queue=\"%s\",account=\"%s\",state=\"paused_by_provider\"} %d\n",
+             queue, account, paused);
+    buf_addf(x->out, "dray_account_state{queue=\"%s\",account=\"%s\",state=\"paused_by_operator\"} %d\n",
+             queue, account, operator_paused);
 }
 
-void metrics_accounts(struct buf *b, const struct admin *a) {
+void metrics_accounts(struct exposition *x, const struct admin *a) {
     static const struct {
         const char *name, *type, *help;
         bool states;
@@ -156,7 +157,7 @@ void metrics_accounts(struct buf *b, const struct admin *a) {
         {"dray_account_state", "gauge", "1 where the account is in that state.", true, account_state},
     };
     for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
-        metrics_head(b, metrics[i].name, metrics[i].type, metrics[i].help);
-        each_account(b, a, metrics[i].states, metrics[i].each);
+        metrics_head(x, metrics[i].name, metrics[i].type, metrics[i].help);
+        each_account(x, a, metrics[i].states, metrics[i].each);
     }
 }

@@ -11,12 +11,17 @@ const uint64_t pickup_bounds_us[HISTOGRAM_MAX] = {1000,      5000,       10000, 
 const char *const dead_reason_names[DEAD_REASONS] = {"invalid", "rejected",        "exhausted",
                                                      "expired", "unknown_outcome", "poison"};
 
-void histogram_add(struct histogram *h, const uint64_t bounds_us[static HISTOGRAM_MAX], uint64_t us) {
+void histogram_add(struct histogram *h, const uint64_t bounds_us[static HISTOGRAM_MAX], uint64_t us,
+                   const struct order *o) {
     size_t i = 0;
     while (i < HISTOGRAM_MAX && us > bounds_us[i])
         i++;
     h->count[i]++;
     h->sum_us += us;
+    if (o->trace.on) {
+        h->exemplars[i] = (struct exemplar){.us = us, .unix_ms = clock_unix_ms()};
+        memcpy(h->exemplars[i].trace, o->trace.trace, sizeof(o->trace.trace));
+    }
 }
 
 static struct port_stats *stats_of(struct order *o) {
@@ -28,12 +33,12 @@ void stats_picked_up(struct order *o, uint64_t now_unix_ms) {
     if (o->past.attempts > 0)
         return; /* a retry's delay is no pick-up */
     uint64_t ms = now_unix_ms > from ? now_unix_ms - from : 0;
-    histogram_add(&o->lane->stats.pickup, pickup_bounds_us, ms * 1000);
+    histogram_add(&o->lane->stats.pickup, pickup_bounds_us, ms * 1000, o);
 }
 
 void stats_answered(struct order *o, enum verdict verdict, uint64_t us) {
     struct port_stats *s = stats_of(o);
-    histogram_add(&o->lane->stats.http, http_bounds_us, us);
+    histogram_add(&o->lane->stats.http, http_bounds_us, us, o);
     if (s != NULL)
         (o->looking_up ? s->lookups : s->attempts)[verdict]++;
 }

@@ -14,11 +14,20 @@
 extern const uint64_t http_bounds_us[HISTOGRAM_MAX];   /* 5 ms to 60 s */
 extern const uint64_t pickup_bounds_us[HISTOGRAM_MAX]; /* 1 ms to 1 h */
 
+/* The last order of a bucket that is traced. */
+struct exemplar {
+    uint8_t trace[16];
+    uint64_t us, unix_ms; /* unix_ms 0: none yet */
+};
+
 struct histogram {
     uint64_t count[HISTOGRAM_MAX + 1];
     uint64_t sum_us;
+    struct exemplar exemplars[HISTOGRAM_MAX + 1];
 };
-void histogram_add(struct histogram *h, const uint64_t bounds_us[static HISTOGRAM_MAX], uint64_t us);
+/* Counts `us` of `o`. */
+void histogram_add(struct histogram *h, const uint64_t bounds_us[static HISTOGRAM_MAX], uint64_t us,
+                   const struct order *o);
 
 enum dead_reason {
     DEAD_INVALID,
