@@ -102,6 +102,7 @@ bool http_conn_fit(struct http_call *c, const char *ip, int port, int local_port
     }
     unlist(k);
     c->conn = k;
+    c->left_ms = http_now_ms();
     c->conn_serial = k->serial;
     c->reused = k->used;
     k->used = true;
@@ -121,6 +122,12 @@ static bool died(const struct http_call *c, CURLcode code) {
                          code == CURLE_SEND_ERROR);
 }
 
+static void time_answer(const struct http_call *c, struct http_conn *k) {
+    uint64_t took = http_now_ms() - c->left_ms + 1;
+    if (k->answer_ms == 0 || took < k->answer_ms)
+        k->answer_ms = took;
+}
+
 void http_conn_done(struct http_call *c, CURLcode code) {
     struct http_conn *k = c->conn;
     if (k != NULL && died(c, code))
@@ -129,6 +136,8 @@ void http_conn_done(struct http_call *c, CURLcode code) {
         return;
     strcpy(k->owner, c->bound->owner);
     k->idle_since_ms = http_now_ms();
+    if (code == CURLE_OK)
+        time_answer(c, k);
     if (--k->users == 0 && !k->spoiled && !c->says_close && (code == CURLE_OK || k->multiplexed)) {
         TAILQ_INSERT_HEAD(&k->host->idle, k, idle_link);
         k->listed = true;

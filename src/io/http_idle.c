@@ -3,9 +3,9 @@
  *
  * What is known of a host: `kept_ms`, after which a connection of it was seen still open; `closed_ms`, after
  * which it closed one. A connection may have been idle for FLOOR_MS whatever is known; for longer only if the
- * host surely keeps it a round trip longer than that: one was seen to, or its Keep-Alive header says so; and
- * never for more than half of what it closed one after, nor the target's own bound. So an idle connection
- * that is too old for a request stays open for a while, to be learned from, and a new one is taken.
+ * host surely keeps it longer than that by the way there and back (one was seen to, or its Keep-Alive header
+ * says so), and never for more than half of what it closed one after, nor the target's own bound. So an idle
+ * connection that is too old for a request stays open for a while, to be learned from, and a new one is taken.
  *
  * Failure modes: a server that changes its mind; its first close teaches, and after minutes without a
  * further one more is dared again, step by step. */
@@ -77,13 +77,17 @@ static void relax(struct http_host *h, uint64_t now_ms) {
     }
 }
 
-/* A request that leaves now has to be there before the server's time is over. */
-static uint64_t round_trip_ms(const struct http_conn *k) {
+/* A request that leaves now has to be there before the server's time, `kept` from its last answer on, is over.
+ * What TCP measures may end at a proxy in front of the server: an answer never takes less than the whole way. */
+static uint64_t margin_ms(const struct http_conn *k, uint64_t kept) {
     struct tcp_info info = {0};
     socklen_t n = sizeof(info);
     if (getsockopt(k->fd, IPPROTO_TCP, TCP_INFO, &info, &n) < 0)
         return 1000;
-    return (info.tcpi_rtt + 2ull * info.tcpi_rttvar) / 1000 + MARGIN_MS;
+    uint64_t way = (info.tcpi_rtt + 2ull * info.tcpi_rttvar) / 1000;
+    /* of a slow answer most is not the way */
+    uint64_t answer = k->answer_ms < kept / 2 ? k->answer_ms : kept / 2;
+    return (way > answer ? way : answer) + MARGIN_MS;
 }
 
 static uint64_t less(uint64_t a, uint64_t b) {
@@ -98,10 +102,8 @@ bool http_idle_allows(const struct http_conn *k, const struct http_target *t, ui
         return false;
     if (k->keep_ms == 0 && idle <= FLOOR_MS)
         return true;
-    uint64_t margin = round_trip_ms(k);
-    if (k->keep_ms > 0)
-        return idle <= less(k->keep_ms, margin);
-    return idle <= less(h->kept_ms, margin);
+    uint64_t kept = k->keep_ms > 0 ? k->keep_ms : h->kept_ms;
+    return idle <= less(kept, margin_ms(k, kept));
 }
 
 /* It is still open after that time: so long the host surely keeps one. */

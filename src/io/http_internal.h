@@ -47,7 +47,8 @@ struct http_conn {
     uint32_t last_stream;
     void *ssl; /* SSL *, libcurl's; NULL: plain, or opaque */
     uint64_t idle_since_ms;
-    uint64_t keep_ms;               /* what the server's Keep-Alive header promised; 0: nothing */
+    uint64_t answer_ms; /* the shortest time from a request's first byte to its whole answer; 0: none yet */
+    uint64_t keep_ms;   /* what the server's Keep-Alive header promised; 0: nothing */
     char owner[HTTP_OWNER_MAX + 1]; /* of the last request */
     LIST_ENTRY(http_conn) bucket_link;
     TAILQ_ENTRY(http_conn) idle_link;
@@ -105,6 +106,7 @@ struct http_call {
     struct http_conn *conn; /* while its serial is `conn_serial`; NULL: none yet */
     uint32_t conn_serial;
     uint64_t idle_ms; /* how long the connection had been idle */
+    uint64_t left_ms; /* when the request was let go on it */
     curl_socket_t opened_fds[HTTP_OPENED];
     uint32_t opened_count;
     size_t body_len;

@@ -199,7 +199,7 @@ static unsigned long lives;
 static void check_life(struct rig *r, const struct http_exchange *x, size_t script,
                        enum on_unknown on_unknown) {
     struct life l;
-    life_open(&l, r, policy(&r->account, on_unknown, script % 2 == 0 ? ON_ABSENT_RETRY : ON_ABSENT_HOLD));
+    life_open(&l, r, policy(&r->account, on_unknown, ON_ABSENT_RETRY));
     bool refused = judge(r, *x) == VERDICT_REJECTED;
     live(&l, x, script);
     const char *what = would_post(&l)                                                   ? "is sent again"

@@ -27,12 +27,24 @@ def posts_of(peer, world, key):
 
 @pytest.mark.parametrize("name", ["kakaclo-v2", "vu"])
 def test_one_order_that_is_refused_does_not_stop_the_others(empty_redis, peer, name):
-    with World(empty_redis, peer, name, account=PROBES) as world:
+    with World(empty_redis, peer, name, account=PROBES, queue={"concurrency": "4"}) as world:
         blocked = Answer(403, "<html>Request blocked</html>", {"Content-Type": "text/html"})
-        peer.default = lambda r: blocked if world.provider.key_of(r.json) == "BAD" else created(world.provider, r)
-        world.send("bad", "BAD")
-        for n in range(60):
-            world.send(f"good-{n}", f"GOOD-{n}")
+        held = threading.Event()
+
+        def answer(request):
+            if world.provider.key_of(request.json) == "BAD":
+                return blocked
+            held.wait(20)  # else the sixty might be through before the one is refused: nobody behind it then, to tell it from
+            return created(world.provider, request)
+
+        peer.default = answer
+        # All at once: a refusal counts from the second on only if others went through since the first.
+        pipe = world.db.pipeline()
+        for id, key in [("bad", "BAD"), *[(f"good-{n}", f"GOOD-{n}") for n in range(60)]]:
+            pipe.lpush(world.key("jobs"), world.job(id, key))
+        pipe.execute()
+        world.daemon.wait_event("account_held", 20)
+        held.set()
         results = world.results_by_id(61, 60)
         assert sum(r["status"] == "created" for r in results.values()) == 60
         assert (results["bad"]["error"]["reason"], results["bad"]["error"]["code"]) == ("rejected", "http_403")
