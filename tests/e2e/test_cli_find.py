@@ -8,7 +8,7 @@ import pytest
 from lib.peer import Answer, HangUp
 from lib.process import dray
 from lib.providers import PROVIDERS
-from lib.wait import wait_until
+from lib.wait import SLOW, wait_until
 from lib.world import QUEUE, World, created
 
 
@@ -210,4 +210,4 @@ def test_a_long_queue_is_looked_through_in_steps(world):
     [one], _ = find(world, "F-19999")
     assert one["id"] == "far-19999"
     stats = world.db.info("commandstats")["cmdstat_evalsha"]
-    assert stats["calls"] >= 10 and stats["usec_per_call"] < 50_000
+    assert stats["calls"] >= 10 and stats["usec_per_call"] < 50_000 * SLOW

@@ -7,7 +7,7 @@ import pytest
 from lib.fleet import Fleet
 from lib.peer import Answer, Silence
 from lib.sandbox import Sandbox
-from lib.wait import stays_true, wait_until
+from lib.wait import SLOW, stays_true, wait_until
 
 STUBBORN = {"max_attempts": "50", "backoff_base": "20ms", "backoff_cap": "50ms"}
 
@@ -116,7 +116,7 @@ def test_a_dead_token_is_probed_one_at_a_time_and_forgiven_at_once(empty_redis, 
         token.write_text("new")
         changed = time.monotonic()
         fleet.wait_done(30)
-        assert time.monotonic() - changed < 5
+        assert time.monotonic() - changed < 5 * SLOW
         assert {(r["status"], r["attempts"]) for r in fleet.results()} == {("created", 1)}
     assert len(fleet.events("account_held")) == len(fleet.events("account_released")) == 1
 
@@ -154,7 +154,7 @@ def test_a_redis_whose_clock_goes_back_holds_nothing_up(empty_redis, peer):
         db.hincrby(key("stats"), "clock", hour)
         at = time.monotonic()
         fleet.wait_done(5)
-        assert time.monotonic() - at < 10
+        assert time.monotonic() - at < 300  # not the hour
         assert len(peer.posts) == 6
         lines = fleet.events("redis_clock_back")
         assert sum(line["back_ms"] for line in lines) >= hour - 3000 and {line["queue"] for line in lines} == {"orders"}

@@ -70,13 +70,13 @@ def test_a_token_costs_few_calls(empty_redis, sandbox):
 def test_lone_jobs_wait_for_their_token_and_no_longer(empty_redis, sandbox):
     """The second job comes when nothing is under way: no settlement will remind the worker of it."""
     with Fleet(empty_redis, sandbox.url, {"lone": {"rate": "2/s", "burst": "1"}}, workers=1,
-               worker={"lease": "30s"}) as fleet:
+               worker={"lease": "600s"}) as fleet:
         fleet.push(fleet.job("lone", 1))
         fleet.wait_done(1)
         began = time.monotonic()
         fleet.push(fleet.job("lone", 2))
         fleet.wait_done(2)
-        assert time.monotonic() - began < 3  # not the next beat, 10 s later
+        assert time.monotonic() - began < 100  # not the next beat, 200 s later
 
 
 def test_look_ups_and_each_of_their_pages_count(empty_redis):

@@ -10,6 +10,7 @@ import pytest
 
 from lib.sandbox import Sandbox
 from lib.sandbox_client import ALL, BEARER, CUSTOM, GENERIC, S2_API, V1, V2, VU, Client, error_text, id_in
+from lib.wait import SLOW
 
 ECHO = [S2_API, VU, GENERIC]
 LOOKED_UP = [V2, S2_API, VU, GENERIC]
@@ -101,23 +102,23 @@ def test_a_client_that_left_has_no_second_answer(client, sandbox):
 
 
 def test_keep_alive_closes_when_idle(client, line):
+    begun = time.monotonic()
     line.post("K-KEEPALIVE1s")
     _, headers, _ = line.answer()
     assert headers["keep-alive"] == "timeout=1"
-    begun = time.monotonic()
     assert line.answer() is None
-    assert 0.8 < time.monotonic() - begun < 5
+    assert 1 <= time.monotonic() - begun < 5 * SLOW
 
 
 def test_keep_alive_of_all_connections_counts_from_the_last_answer(client, sandbox, line):
-    client.set(keep_alive="600ms")
+    client.set(keep_alive="2s")
     for n in range(3):
         line.post(f"K-{n}")
         assert "keep-alive" not in line.answer()[1]
-        assert line.silent_for(0.3)
+        assert line.silent_for(0.8)
     begun = time.monotonic()
     assert line.answer() is None
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 5 * SLOW
     client.connection.close()
 
 
