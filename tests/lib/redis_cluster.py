@@ -180,7 +180,7 @@ class ReplicatedRedis:
         quorum = len(self.sentinels) // 2 + 1
         sentinel.as_sentinel(path, (
             f"sentinel monitor main 127.0.0.1 {self.primary.port} {quorum}\n"
-            "sentinel down-after-milliseconds main 800\nsentinel failover-timeout main 5000\n"))
+            "sentinel down-after-milliseconds main 3000\nsentinel failover-timeout main 5000\n"))
 
     def _sentinels_agree(self):
         for sentinel in self.sentinels:

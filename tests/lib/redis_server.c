@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -33,36 +34,44 @@ static struct sockaddr_in loopback(uint16_t port) {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
-#define PORT_MAX 55535 /* a cluster's node also listens 10,000 ports higher */
+#define BUS      10000 /* a cluster's node also listens so many ports higher */
+#define PORT_MAX (65535 - BUS)
 
-static uint16_t any_free_port(void) {
-    struct sockaddr_in sa = loopback(0);
+/* 0: it is not. */
+static uint16_t free_port(uint16_t wanted) {
+    struct sockaddr_in sa = loopback(wanted);
     socklen_t len = sizeof(sa);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&sa, len) != 0 ||
-        getsockname(fd, (struct sockaddr *)&sa, &len) != 0)
-        die("no free port");
+    if (fd < 0)
+        die("no socket");
+    bool is_free =
+        bind(fd, (struct sockaddr *)&sa, len) == 0 && getsockname(fd, (struct sockaddr *)&sa, &len) == 0;
     close(fd);
-    return ntohs(sa.sin_port);
+    return is_free ? ntohs(sa.sin_port) : 0;
 }
 
 uint16_t redis_server_free_port(void) {
     for (int i = 0; i < 1000; i++) {
-        uint16_t port = any_free_port();
-        if (port <= PORT_MAX)
+        uint16_t port = free_port(0);
+        if (port != 0 && port <= PORT_MAX && free_port((uint16_t)(port + BUS)) != 0)
             return port;
     }
     die("no free port that is low enough");
 }
 
-/* Whether the server at the port answers PING with anything. */
-static bool answers(uint16_t port) {
-    struct sockaddr_in sa = loopback(port);
+/* Whether the server answers PING with anything. On its own socket, where it has one: at the port may be another. */
+static bool answers(const struct redis_server *s) {
+    struct sockaddr_in in = loopback(s->port);
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
     struct timeval limit = {.tv_sec = 1};
     char answer[1];
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool own = s->socket[0] != '\0';
+    snprintf(un.sun_path, sizeof(un.sun_path), "%s", s->socket);
+    int fd = socket(own ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-    bool ok = fd >= 0 && connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 &&
+    bool ok = fd >= 0 &&
+              connect(fd, own ? (struct sockaddr *)&un : (struct sockaddr *)&in,
+                      own ? sizeof(un) : sizeof(in)) == 0 &&
               send(fd, "PING\r\n", 6, MSG_NOSIGNAL) == 6 && recv(fd, answer, 1, 0) == 1;
     close(fd);
     return ok;
@@ -91,28 +100,45 @@ static void print_log(const struct redis_server *s) {
         fclose(f);
 }
 
-void redis_server_again(struct redis_server *s) {
+static _Noreturn void not_started(const struct redis_server *s) {
+    print_log(s);
+    die("the server did not start; its log is above");
+}
+
+/* False: it ended, as one does whose port another has taken meanwhile. */
+static bool launch(struct redis_server *s) {
     s->pid = fork();
     if (s->pid < 0)
         die("fork");
     if (s->pid == 0)
         run_child(s);
     int64_t deadline = now_ms() + START_DEADLINE_MS;
-    while (!answers(s->port)) {
+    while (!answers(s)) {
         int status;
-        if (now_ms() > deadline || waitpid(s->pid, &status, WNOHANG) == s->pid) {
-            print_log(s);
-            die("the server did not start; its log is above");
-        }
+        if (waitpid(s->pid, &status, WNOHANG) == s->pid)
+            return false;
+        if (now_ms() > deadline)
+            not_started(s);
         poll(NULL, 0, 5);
     }
+    return true;
+}
+
+void redis_server_again(struct redis_server *s) {
+    if (!launch(s))
+        not_started(s);
+}
+
+static void take_port(struct redis_server *s) {
+    s->port = redis_server_free_port();
+    snprintf(s->port_text, sizeof(s->port_text), "%u", (unsigned)s->port);
 }
 
 static void prepare(struct redis_server *s) {
-    *s = (struct redis_server){.port = redis_server_free_port(), .dir = "/tmp/dray-redis-XXXXXX"};
+    *s = (struct redis_server){.dir = "/tmp/dray-redis-XXXXXX"};
     if (mkdtemp(s->dir) == NULL)
         die("mkdtemp");
-    snprintf(s->port_text, sizeof(s->port_text), "%u", (unsigned)s->port);
+    take_port(s);
 }
 
 void redis_server_start(struct redis_server *s, const char *const *args) {
@@ -127,7 +153,11 @@ void redis_server_start(struct redis_server *s, const char *const *args) {
         s->args[n++] = base[i];
     for (size_t i = 0; args != NULL && args[i] != NULL && n < REDIS_SERVER_ARGS_MAX - 1; i++)
         s->args[n++] = args[i];
-    redis_server_again(s);
+    for (int i = 0; !launch(s); i++) {
+        if (i == 5)
+            not_started(s);
+        take_port(s);
+    }
 }
 
 void redis_server_start_sentinel(struct redis_server *s, uint16_t master_port, unsigned quorum) {
@@ -139,7 +169,7 @@ void redis_server_start_sentinel(struct redis_server *s, uint16_t master_port, u
     fprintf(f,
             "port %s\nbind 127.0.0.1\ndir %s\n"
             "sentinel monitor master 127.0.0.1 %u %u\n"
-            "sentinel down-after-milliseconds master 500\n"
+            "sentinel down-after-milliseconds master 3000\n"
             "sentinel failover-timeout master 3000\n",
             s->port_text, s->dir, (unsigned)master_port, quorum);
     fclose(f);

@@ -24,7 +24,7 @@ struct redis_server {
  * when it answers (an error to PING is an answer). */
 void redis_server_start(struct redis_server *s, const char *const *args);
 /* A sentinel that watches the master at `master_port` of loopback under the name `master`, with a
- * quorum of `quorum`, and takes it for down after half a second. */
+ * quorum of `quorum`, and takes it for down after three seconds. */
 void redis_server_start_sentinel(struct redis_server *s, uint16_t master_port, unsigned quorum);
 void redis_server_kill(struct redis_server *s);  /* SIGKILL; returns when it is gone */
 void redis_server_again(struct redis_server *s); /* after a kill: the same directory, port, arguments */

@@ -97,6 +97,8 @@ class RedisServer:
                 if not any("in use" in line for line in self.process.stdout_lines):
                     raise AssertionError(f"redis-server did not start:\n{self.process.tail()}") from None
                 self.port = None
+                if "cluster-port" in self.options:
+                    self.options["cluster-port"] = str(free_port())
         raise AssertionError("redis-server found no free port five times")
 
     def _answers(self):

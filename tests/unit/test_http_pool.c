@@ -13,11 +13,14 @@
 
 #define CROWD 200 /* over four CURLMs */
 
+/* So long the client may keep an idle connection, however slow this machine is. */
+static char kept[] = "Keep-Alive: timeout=60\r\n";
+
+/* `arg`: headers, or NULL. */
 static void echo(struct peer_conn *c, void *arg) {
-    (void)arg;
     struct peer_request r;
     while (peer_read_request(c, &r)) {
-        peer_answer(c, "200 OK", "", r.body);
+        peer_answer(c, "200 OK", arg != NULL ? arg : "", r.body);
         peer_request_deinit(&r);
     }
 }
@@ -35,7 +38,7 @@ static void test_crowd_gets_each_its_own_answer(void **state) {
     struct client c;
     static struct result r[CROWD];
     char bodies[CROWD][32];
-    struct peer *p = peer_new(&(struct peer_options){.serve = echo});
+    struct peer *p = peer_new(&(struct peer_options){.serve = echo, .arg = kept});
     client_init(&c, CROWD);
     struct http_target *t = client_post(&c, peer_url(p));
     for (int round = 0; round < 3; round++) {
