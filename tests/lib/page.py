@@ -1,5 +1,6 @@
 """The dashboard of a worker in a browser, as a person uses it."""
 
+import base64
 import os
 
 from .admin import TOKEN
@@ -46,7 +47,12 @@ class Page:
         wait_until(pressed, 15, lambda: f"a button {selector} {words} to be pressed; the page says {self.text('main')}")
 
     def keep(self, name):
+        """A picture of the whole page, where $DRAY_SCREENSHOTS says."""
         folder = os.environ.get("DRAY_SCREENSHOTS")
         if folder:
             os.makedirs(folder, exist_ok=True)
-            self.driver.save_screenshot(os.path.join(folder, name + ".png"))
+            width, height = self.driver.execute_script("return [innerWidth, document.documentElement.scrollHeight]")
+            whole = {"x": 0, "y": 0, "width": width, "height": min(height, 6000), "scale": 1}
+            shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": whole})
+            with open(os.path.join(folder, name + ".png"), "wb") as f:
+                f.write(base64.b64decode(shot["data"]))
