@@ -16,6 +16,7 @@ enum verdict {
     VERDICT_LOOKUP, /* ask the provider first (409; 503 where the look-up is exact) */
     VERDICT_ABSENT, /* of a look-up: the provider says in its own words that it is not there */
 };
+#define VERDICTS (VERDICT_ABSENT + 1)     /* how many there are: the last one, and one more */
 const char *verdict_name(enum verdict v); /* "created" "duplicate" … */
 
 #define OUTCOME_MAX_IDS 64

@@ -6,69 +6,11 @@
 #include <string.h>
 
 #include "dray/timefmt.h"
-#include "provider/module.h"
+#include "provider/envelope_parts.h"
 
 #define REPLY_TO_MAX 512               /* bytes */
 #define UNIX_MS_MAX  253402300799999LL /* the end of year 9999 */
 #define UNIX_MS_MIN  100000000000LL    /* 1973; below it somebody means seconds */
-
-enum part {
-    PART_ID,
-    PART_ORDER,
-    PART_ACCOUNT,
-    PART_ORDER_KEY,
-    PART_NOT_BEFORE,
-    PART_EXPIRES_AT,
-    PART_MAX_ATTEMPTS,
-    PART_REPLY_TO,
-    PART_ENQUEUED_AT,
-    PART_TRACEPARENT,
-    PART_META,
-    PARTS,
-};
-
-#define NAME(text)                                                                                           \
-    { (text), sizeof(text) - 1 }
-
-static const struct span part_names[PARTS] = {
-    [PART_ID] = NAME("id"),
-    [PART_ORDER] = NAME("order"),
-    [PART_ACCOUNT] = NAME("account"),
-    [PART_ORDER_KEY] = NAME("order_key"),
-    [PART_NOT_BEFORE] = NAME("not_before"),
-    [PART_EXPIRES_AT] = NAME("expires_at"),
-    [PART_MAX_ATTEMPTS] = NAME("max_attempts"),
-    [PART_REPLY_TO] = NAME("reply_to"),
-    [PART_ENQUEUED_AT] = NAME("enqueued_at"),
-    [PART_TRACEPARENT] = NAME("traceparent"),
-    [PART_META] = NAME("meta"),
-};
-
-struct reader {
-    struct envelope *e;
-    const struct json_doc *doc;
-    struct buf *scratch;
-    struct faults *faults, *warnings;
-    uint32_t node[PARTS]; /* JSON_NONE: not given */
-};
-
-static void fault(const struct reader *r, enum part part, const char *rule) {
-    faults_add(r->faults, part_names[part].ptr, "%s", rule);
-}
-
-/* The decoded bytes of string `node`: in place, or in scratch where there are escapes. Scratch is
- * made once as large as the whole text, so that earlier spans stay where they are. */
-static struct span decoded(const struct reader *r, uint32_t node) {
-    if (!r->doc->nodes[node].escaped)
-        return json_inner(r->doc, node);
-    size_t before = r->scratch->len;
-    if ((before == 0 && !buf_reserve(r->scratch, r->e->raw.len)) ||
-        json_decode(r->doc, node, r->scratch) != 0) {
-        faults_add(r->faults, "", "cannot be read: out of memory");
-        return (struct span){NULL, 0};
-    }
-    return (struct span){r->scratch->data + before, r->scratch->len - before};
-}
 
 static bool has_control(struct span text) {
     for (size_t i = 0; i < text.len; i++) {
@@ -80,23 +22,23 @@ static bool has_control(struct span text) {
     return false;
 }
 
-static enum part part_of(const struct json_doc *doc, uint32_t name, uint32_t first) {
+static enum envelope_part part_of(const struct json_doc *doc, uint32_t name, uint32_t first) {
     char text[32];
     struct span inner = json_inner(doc, name);
     if (doc->nodes[name].escaped) {
         int n = json_copy(doc, name, text, sizeof(text));
         inner = (struct span){text, n > 0 ? (size_t)n : 0};
     }
-    for (uint32_t i = 0; i < PARTS; i++) {
-        uint32_t part = (first + i) % PARTS;
-        if (span_eq(inner, part_names[part]))
-            return (enum part)part;
+    for (uint32_t i = 0; i < ENVELOPE_PARTS; i++) {
+        uint32_t part = (first + i) % ENVELOPE_PARTS;
+        if (span_eq(inner, envelope_part_name(part)))
+            return (enum envelope_part)part;
     }
-    return PARTS;
+    return ENVELOPE_PARTS;
 }
 
 /* A name is not a value, but it may be as long as the job: it is cut, at a whole character. */
-static void fault_unknown(const struct reader *r, uint32_t name) {
+static void fault_unknown(const struct envelope_reader *r, uint32_t name) {
     char path[65];
     struct span inner = json_inner(r->doc, name);
     size_t len = inner.len < sizeof(path) - 1 ? inner.len : sizeof(path) - 1;
@@ -107,39 +49,29 @@ static void fault_unknown(const struct reader *r, uint32_t name) {
     faults_add(r->faults, path, "is no field of a job");
 }
 
-static void find_parts(struct reader *r) {
+static void find_parts(struct envelope_reader *r) {
     const struct json_doc *doc = r->doc;
     uint32_t first = 0;
     for (uint32_t k = 1; k < doc->nodes[0].next; k = doc->nodes[k + 1].next) {
-        enum part part = part_of(doc, k, first);
-        if (part == PARTS) {
+        enum envelope_part part = part_of(doc, k, first);
+        if (part == ENVELOPE_PARTS) {
             fault_unknown(r, k);
             continue;
         }
         if (r->node[part] != JSON_NONE)
-            fault(r, part, "is given twice");
+            envelope_fault(r, part, "is given twice");
         r->node[part] = k + 1;
         first = (uint32_t)part + 1;
     }
 }
 
-/* True if the part is given and a string; its absence is no fault. */
-static bool string_given(const struct reader *r, enum part part) {
-    if (r->node[part] == JSON_NONE)
-        return false;
-    if (json_type(r->doc, r->node[part]) == JSON_STRING)
-        return true;
-    fault(r, part, "must be a string");
-    return false;
-}
-
 /* Returns the decoded id for the order key's default, absent where it is unreadable. */
-static struct span read_id(struct reader *r) {
+static struct span read_id(struct envelope_reader *r) {
     const struct span none = {NULL, 0};
     uint32_t node = r->node[PART_ID];
     if (node == JSON_NONE)
-        fault(r, PART_ID, "is required");
-    if (!string_given(r, PART_ID))
+        envelope_fault(r, PART_ID, "is required");
+    if (!envelope_string_given(r, PART_ID))
         return none;
     uint32_t length = r->doc->nodes[node].count;
     if (length < 1 || length > JOB_ID_MAX) {
@@ -147,33 +79,33 @@ static struct span read_id(struct reader *r) {
         return none;
     }
     r->e->id = json_inner(r->doc, node);
-    struct span id = decoded(r, node);
+    struct span id = envelope_decoded(r, node);
     if (has_control(id))
-        fault(r, PART_ID, "must hold no control character");
+        envelope_fault(r, PART_ID, "must hold no control character");
     return id;
 }
 
-static void read_order(struct reader *r) {
+static void read_order(struct envelope_reader *r) {
     uint32_t node = r->node[PART_ORDER];
     if (node == JSON_NONE)
-        fault(r, PART_ORDER, "is required");
+        envelope_fault(r, PART_ORDER, "is required");
     else if (json_type(r->doc, node) != JSON_OBJECT)
-        fault(r, PART_ORDER, "must be an object");
+        envelope_fault(r, PART_ORDER, "must be an object");
     else
         r->e->order = json_raw(r->doc, node);
 }
 
 /* The one value that a fault quotes, and only where it has the form of a name: whoever reads the dead
  * letter must know which account is missing. */
-static void unknown_account(const struct reader *r, const char *name) {
+static void unknown_account(const struct envelope_reader *r, const char *name) {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
     char rule[NAME_MAX_LEN + 40] = "names no account of this queue";
     if (name[0] != '\0' && name[strspn(name, letters)] == '\0')
         snprintf(rule, sizeof(rule), "names no account of this queue: %s", name);
-    fault(r, PART_ACCOUNT, rule);
+    envelope_fault(r, PART_ACCOUNT, rule);
 }
 
-static const struct account *read_account(struct reader *r,
+static const struct account *read_account(struct envelope_reader *r,
                                           const struct account *(*find)(void *arg, const char *name),
                                           void *arg) {
     char name[NAME_MAX_LEN + 1];
@@ -181,10 +113,10 @@ static const struct account *read_account(struct reader *r,
     if (node == JSON_NONE) {
         const struct account *account = find(arg, NULL);
         if (account == NULL)
-            fault(r, PART_ACCOUNT, "is required: the queue has no default account");
+            envelope_fault(r, PART_ACCOUNT, "is required: the queue has no default account");
         return account;
     }
-    if (!string_given(r, PART_ACCOUNT))
+    if (!envelope_string_given(r, PART_ACCOUNT))
         return NULL;
     r->e->account = json_inner(r->doc, node);
     const struct account *account = NULL;
@@ -197,7 +129,7 @@ static const struct account *read_account(struct reader *r,
     return account;
 }
 
-static uint64_t read_time(const struct reader *r, enum part part) {
+static uint64_t read_time(const struct envelope_reader *r, enum envelope_part part) {
     char text[64];
     int64_t number;
     uint64_t ms = 0;
@@ -207,25 +139,26 @@ static uint64_t read_time(const struct reader *r, enum part part) {
     if (json_i64(r->doc, node, &number) && number >= UNIX_MS_MIN && number <= UNIX_MS_MAX)
         return (uint64_t)number;
     if (json_i64(r->doc, node, &number) && number > 0 && number < UNIX_MS_MIN) {
-        fault(r, part, "must be Unix milliseconds; a number below 1e11 means seconds, it seems: times 1000");
+        envelope_fault(r, part,
+                       "must be Unix milliseconds; a number below 1e11 means seconds, it seems: times 1000");
         return 0;
     }
     int n = json_copy(r->doc, node, text, sizeof(text));
     if (n > 0 && rfc3339_parse((struct span){text, (size_t)n}, &ms) == 0)
         return ms > 0 ? ms : 1; /* 0 means "not given" */
-    fault(r, part, "must be Unix milliseconds or a date and time such as 2024-04-24T06:00:33.889Z");
+    envelope_fault(r, part, "must be Unix milliseconds or a date and time such as 2024-04-24T06:00:33.889Z");
     return 0;
 }
 
-static void read_max_attempts(struct reader *r) {
+static void read_max_attempts(struct envelope_reader *r) {
     int64_t value;
     uint32_t node = r->node[PART_MAX_ATTEMPTS];
     if (node == JSON_NONE)
         return;
     if (!json_i64(r->doc, node, &value))
-        fault(r, PART_MAX_ATTEMPTS, "must be an integer");
+        envelope_fault(r, PART_MAX_ATTEMPTS, "must be an integer");
     else if (value < 1)
-        fault(r, PART_MAX_ATTEMPTS, "must be at least 1");
+        envelope_fault(r, PART_MAX_ATTEMPTS, "must be at least 1");
     else
         r->e->max_attempts = value < UINT32_MAX ? (uint32_t)value : UINT32_MAX;
 }
@@ -238,10 +171,10 @@ static bool has_hash_tag(struct span key, const char *hash_tag) {
     return open != NULL && (size_t)(key.ptr + key.len - open) >= len && memcmp(open, hash_tag, len) == 0;
 }
 
-static void read_reply_to(struct reader *r, const char *hash_tag) {
-    if (!string_given(r, PART_REPLY_TO))
+static void read_reply_to(struct envelope_reader *r, const char *hash_tag) {
+    if (!envelope_string_given(r, PART_REPLY_TO))
         return;
-    struct span key = decoded(r, r->node[PART_REPLY_TO]);
+    struct span key = envelope_decoded(r, r->node[PART_REPLY_TO]);
     if (key.ptr == NULL)
         return;
     if (key.len < 1 || key.len > REPLY_TO_MAX)
@@ -272,18 +205,18 @@ static bool traceparent_valid(struct span t) {
     return t.len == 55 || (memcmp(s, "00", 2) != 0 && s[55] == '-' && t.len <= 256);
 }
 
-static void read_traceparent(struct reader *r) {
+static void read_traceparent(struct envelope_reader *r) {
     uint32_t node = r->node[PART_TRACEPARENT];
-    if (!string_given(r, PART_TRACEPARENT))
+    if (!envelope_string_given(r, PART_TRACEPARENT))
         return;
     struct span text = json_inner(r->doc, node);
     if (r->doc->nodes[node].escaped || has_control(text) || !traceparent_valid(text))
-        fault(r, PART_TRACEPARENT, "must be a W3C traceparent (00-<32 hex>-<16 hex>-<2 hex>)");
+        envelope_fault(r, PART_TRACEPARENT, "must be a W3C traceparent (00-<32 hex>-<16 hex>-<2 hex>)");
     else
         r->e->traceparent = text;
 }
 
-static void read_meta(struct reader *r) {
+static void read_meta(struct envelope_reader *r) {
     if (r->node[PART_META] == JSON_NONE)
         return;
     struct span meta = json_raw(r->doc, r->node[PART_META]);
@@ -293,60 +226,7 @@ static void read_meta(struct reader *r) {
         r->e->meta = meta;
 }
 
-/* "/order/order_number" as a fault's path: "order.order.order_number". */
-static void pointer_path(const char *pointer, char out[static 256]) {
-    snprintf(out, 256, "order%s", pointer);
-    for (char *c = out; *c != '\0'; c++)
-        if (*c == '/')
-            *c = '.';
-}
-
-/* The order's own key, if the provider has one and it is given. A type that the provider's table
- * refuses is that table's fault, where there is one that counts. */
-static void read_provider_key(struct reader *r, const struct account *account) {
-    const struct provider *p = account->provider;
-    const char *pointer;
-    if (r->e->order.ptr == NULL)
-        return;
-    uint32_t node = provider_order_key(p, account, r->doc, r->node[PART_ORDER], &pointer);
-    if (node == JSON_NONE)
-        return;
-    struct span key = {NULL, 0};
-    if (json_type(r->doc, node) == JSON_STRING)
-        key = decoded(r, node);
-    else if (r->doc->nodes[node].integer)
-        key = json_raw(r->doc, node);
-    char path[256];
-    pointer_path(pointer, path);
-    if (key.ptr == NULL && (p->fields == NULL || account->validation == VALIDATION_OFF))
-        faults_add(r->faults, path, "is the order key and must be a string or an integer");
-    if (key.len > 0)
-        r->e->provider_key = key;
-    if (key.len > ORDER_KEY_MAX && r->node[PART_ORDER_KEY] == JSON_NONE)
-        faults_add(r->faults, path, "is the order key and must be at most %d bytes", ORDER_KEY_MAX);
-}
-
-static void read_order_key(struct reader *r, struct span id) {
-    struct envelope *e = r->e;
-    e->order_key = e->provider_key.ptr != NULL ? e->provider_key : id;
-    if (!string_given(r, PART_ORDER_KEY))
-        return;
-    struct span key = decoded(r, r->node[PART_ORDER_KEY]);
-    if (key.len < 1 || key.len > ORDER_KEY_MAX)
-        faults_add(r->faults, "order_key", "must be 1 to %d bytes", ORDER_KEY_MAX);
-    else
-        e->order_key = key;
-}
-
-static void check_key(struct reader *r, const struct account *account) {
-    const char *rule = request_key_fault(account, r->e->order_key);
-    if (rule == NULL && r->e->provider_key.ptr != NULL)
-        rule = request_key_fault(account, r->e->provider_key);
-    if (rule != NULL)
-        faults_add(r->faults, "order_key", "%s", rule);
-}
-
-static const struct account *read_parts(struct reader *r,
+static const struct account *read_parts(struct envelope_reader *r,
                                         const struct account *(*find)(void *arg, const char *name), void *arg,
                                         const char *hash_tag) {
     struct span id = read_id(r);
@@ -361,11 +241,7 @@ static const struct account *read_parts(struct reader *r,
     read_meta(r);
     if (account != NULL && r->e->order.ptr != NULL)
         provider_validate(account->provider, account, r->doc, r->node[PART_ORDER], r->faults, r->warnings);
-    if (account != NULL)
-        read_provider_key(r, account);
-    read_order_key(r, id);
-    if (account != NULL)
-        check_key(r, account);
+    envelope_read_keys(r, account, id);
     return account;
 }
 
@@ -373,13 +249,14 @@ uint32_t envelope_parse(struct envelope *e, struct json_doc *doc, struct span ra
                         const struct account *(*find_account)(void *arg, const char *name), void *arg,
                         const char *hash_tag, struct buf *scratch, struct faults *faults,
                         struct faults *warnings, const struct account **account) {
-    struct reader r = {.e = e, .doc = doc, .scratch = scratch, .faults = faults, .warnings = warnings};
+    struct envelope_reader r = {
+        .e = e, .doc = doc, .scratch = scratch, .faults = faults, .warnings = warnings};
     struct err err = {""};
     uint32_t before = faults->count;
     *e = (struct envelope){.raw = raw};
     *account = NULL;
     buf_reset(scratch);
-    for (uint32_t i = 0; i < PARTS; i++)
+    for (uint32_t i = 0; i < ENVELOPE_PARTS; i++)
         r.node[i] = JSON_NONE;
     if (json_parse(doc, raw.ptr, raw.len, &err) != 0) {
         faults_add_not_json(faults, "", raw, &err);

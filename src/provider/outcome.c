@@ -6,7 +6,7 @@
 #include "dray/http.h"
 
 const char *verdict_name(enum verdict v) {
-    static const char *const names[] = {
+    static const char *const names[VERDICTS] = {
         [VERDICT_CREATED] = "created", [VERDICT_DUPLICATE] = "duplicate", [VERDICT_REJECTED] = "rejected",
         [VERDICT_RETRY] = "retry",     [VERDICT_PAUSE] = "pause",         [VERDICT_HOLD] = "hold",
         [VERDICT_UNKNOWN] = "unknown", [VERDICT_LOOKUP] = "lookup",       [VERDICT_ABSENT] = "absent",

@@ -6,7 +6,6 @@
 #include "dray/verdict.h"
 #include "worker/life.h"
 
-#define VERDICTS      (VERDICT_ABSENT + 1)
 #define HISTOGRAM_MAX 13
 
 /* Upper bounds in microseconds, ascending; the last slot of `count` is for what is above them all.
