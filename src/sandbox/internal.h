@@ -65,7 +65,8 @@ enum {
     ENDPOINT_KAKACLO_CUSTOM,
     ENDPOINT_S2,
     ENDPOINT_VU,
-    ENDPOINT_JSON
+    ENDPOINT_JSON,
+    ENDPOINTS
 };
 
 enum reply_kind { REPLY_SEND, REPLY_HANGUP, REPLY_TRUNCATED };
@@ -144,7 +145,7 @@ struct sandbox {
     struct sandbox_options options;
     struct sandbox_trouble trouble; /* as it is now */
     struct tally tally;
-    const struct provider *modules[8]; /* by endpoint */
+    const struct provider *modules[ENDPOINTS];
     struct rng rng;
     struct caller **callers;
     uint32_t caller_count;
