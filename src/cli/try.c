@@ -69,6 +69,9 @@ static int read_order(struct attempt *a, const char *path, const char *key) {
     snprintf(tag, sizeof(tag), "{%s}", a->account->queue);
     envelope_parse(&a->envelope, &a->doc, buf_span(&a->job), find_account, a, tag, &a->decoded, &a->faults,
                    &a->warnings, &account);
+    if (a->envelope.order.ptr != NULL)
+        provider_look_alikes(a->account->provider, a->account, &a->doc, json_get(&a->doc, 0, "order"),
+                             &a->warnings);
     uint64_t most = config_queue(a->config, a->account->queue)->max_job_bytes;
     if (a->job.len > most)
         faults_add(&a->faults, "", "must be at most %" PRIu64 " bytes (max_job_bytes)", most);

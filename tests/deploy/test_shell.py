@@ -78,6 +78,8 @@ def test_bash_completes_names_from_the_configuration(config, tmp_path):
     assert "retry" in complete_bash(["dead", ""]) and complete_bash(["dead", "ls", "-c", config, ""]) == ["orders", "vu"]
     assert complete_bash(["dead", "ls", "orders", "--reason", "ex"]) == ["exhausted", "expired"]
     assert complete_bash(["pause", "-c", config, "orders", "shop"]) == ["shop-eu", "shop-us"]
+    assert complete_bash(["validate", "-c", config, "--account", "shop"]) == ["shop-eu", "shop-us"]
+    assert complete_bash(["validate", "-c", config, "--queue", ""]) == ["orders", "vu"]
     assert "vu" in complete_bash(["validate", ""]) and "kakaclo-v1" in complete_bash(["providers", "kak"])
     (tmp_path / "order one.json").touch()
     assert " ".join(complete_bash(["validate", "vu", "ord"], cwd=tmp_path)) == "order one.json"
@@ -133,6 +135,7 @@ def drain(terminal):
     ("dray push -c {config} ", {"orders", "vu"}),
     ("dray push -c {config} orders --account ", {"shop-eu", "shop-us", "vu"}),
     ("dray sandbox --", {"--latency", "--listen"}),
+    ("dray validate -c {config} --account ", {"shop-eu", "shop-us", "vu"}),
     ("dray validate kak", {"kakaclo-v1", "kakaclo-v2", "kakaclo-custom"}),
     ("dray config ", {"check", "show", "keys"}),
     ("dray dead ls orders --reason ", {"exhausted", "unknown_outcome"}),

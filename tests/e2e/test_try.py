@@ -145,6 +145,8 @@ def test_what_created_nothing_leaves_nothing(desk, peer, answer, verdict, code):
     assert said["answer"]["status"] == answer.status
     assert d.keys() <= {"gates"}
     d.audit()
+    books = {k.decode(): v for k, v in d.db.hgetall(f"dray:{{{QUEUE}}}:stats").items()}
+    assert [books[n] for n in ("taken", "died", "dead_dropped")] == [b"1"] * 3, "a job like any, and a dead letter that was dropped"
     assert len(peer.posts) == 1
 
 
