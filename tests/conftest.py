@@ -7,9 +7,11 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from lib.browser import Browser  # noqa: E402
 from lib.peer import Peer  # noqa: E402
 from lib.process import DRAY, kill_all  # noqa: E402
 from lib.redis_server import RedisServer  # noqa: E402
+from lib.sandbox import Sandbox  # noqa: E402
 
 
 def pytest_report_header(config):
@@ -38,6 +40,19 @@ def empty_redis(shared_redis):
 @pytest.fixture
 def peer():
     with Peer() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    """One for all tests of a module: it knows the orders of those before."""
+    with Sandbox("--quiet") as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with Browser() as one:
         yield one
 
 

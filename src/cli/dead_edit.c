@@ -14,21 +14,12 @@
 
 #define FILE_MAX (64u << 20)
 
+/* Without the line feed that an editor puts at the end. */
 static int read_file(const char *path, struct buf *text) {
-    FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
-    char chunk[16384];
-    size_t n;
-    if (f == NULL)
-        return -1;
-    while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0 && buf_ok(text))
-        buf_add(text, chunk, n);
-    int why = ferror(f) ? EIO : buf_ok(text) ? 0 : EFBIG;
-    if (f != stdin)
-        fclose(f);
+    int rc = cli_read_file(path, text);
     while (text->len > 0 && strchr("\r\n \t", text->data[text->len - 1]) != NULL)
         text->len--;
-    errno = why;
-    return why == 0 ? 0 : -1;
+    return rc;
 }
 
 /* The job's bytes with only the order's replaced. */

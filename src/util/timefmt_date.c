@@ -140,14 +140,19 @@ static int zone_minutes(struct scan *s) {
     return west ? -minutes : minutes;
 }
 
+/* "2026-01-31" */
+static void calendar_date(struct scan *s, struct date *d) {
+    d->year = number(s, 4, 1970, 9999);
+    expect(s, "-");
+    d->month = number(s, 2, 1, 12);
+    expect(s, "-");
+    d->day = number(s, 2, 1, 31);
+}
+
 int rfc3339_parse(struct span text, uint64_t *unix_ms) {
     struct scan s = scan_of(text);
     struct date d;
-    d.year = number(&s, 4, 1970, 9999);
-    expect(&s, "-");
-    d.month = number(&s, 2, 1, 12);
-    expect(&s, "-");
-    d.day = number(&s, 2, 1, 31);
+    calendar_date(&s, &d);
     expect(&s, at(&s, ' ') ? " " : at(&s, 't') ? "t" : "T");
     clock_time(&s, &d);
     int ms = fraction_ms(&s);
@@ -223,11 +228,7 @@ bool iso8601_valid(struct span text) {
 bool offset_datetime_valid(struct span text, int *offset_minutes) {
     struct scan s = scan_of(text);
     struct date d;
-    d.year = number(&s, 4, 1970, 9999);
-    expect(&s, "-");
-    d.month = number(&s, 2, 1, 12);
-    expect(&s, "-");
-    d.day = number(&s, 2, 1, 31);
+    calendar_date(&s, &d);
     expect(&s, at(&s, 't') ? "t" : "T");
     const char *clock = s.p;
     time_of_day(&s, &d, true, 59);

@@ -7,24 +7,11 @@ import time
 import pytest
 
 from lib.admin import TOKEN, AdminWorld
-from lib.browser import MISSING, Browser
+from lib.browser import MISSING
 from lib.page import DESK, PHONE, Page
-from lib.sandbox import Sandbox
 from lib.wait import wait_until
 
 pytestmark = pytest.mark.skipif(MISSING is not None, reason=MISSING or "")
-
-
-@pytest.fixture(scope="module")
-def sandbox():
-    with Sandbox() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with Browser() as one:
-        yield one
 
 
 @pytest.fixture

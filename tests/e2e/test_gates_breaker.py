@@ -6,16 +6,9 @@ import pytest
 
 from lib.fleet import Fleet
 from lib.peer import Answer, Silence
-from lib.sandbox import Sandbox
 from lib.wait import SLOW, stays_true, wait_until
 
 STUBBORN = {"max_attempts": "50", "backoff_base": "20ms", "backoff_cap": "50ms"}
-
-
-@pytest.fixture(scope="module")
-def sandbox():
-    with Sandbox("--quiet") as one:
-        yield one
 
 
 def arrivals(sandbox, account):

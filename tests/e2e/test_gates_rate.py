@@ -8,17 +8,10 @@ import pytest
 from lib.fleet import Fleet, most_in_window, over_the_rate
 from lib.peer import Answer, HangUp, Peer
 from lib.redis_rewriter import RedisRewriter
-from lib.sandbox import Sandbox
 from lib.wait import wait_until
 
 LONG = bool(os.environ.get("TESTS_LONG"))
 LATE = 0.25  # seconds that one request may be under way longer than another, on a busy machine
-
-
-@pytest.fixture(scope="module")
-def sandbox():
-    with Sandbox("--quiet") as one:
-        yield one
 
 
 def arrivals(sandbox, account):

@@ -16,12 +16,6 @@ ECHO = [S2_API, VU, GENERIC]
 LOOKED_UP = [V2, S2_API, VU, GENERIC]
 
 
-@pytest.fixture(scope="module")
-def sandbox():
-    with Sandbox("--quiet") as s:
-        yield s
-
-
 @pytest.fixture
 def client(sandbox):
     c = Client(sandbox)

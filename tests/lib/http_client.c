@@ -129,7 +129,7 @@ void client_do(struct client *c, struct http_target *t, const char *body, struct
     assert_int_equal(r->calls, 1);
 }
 
-void test_cert_make(struct test_cert *c) {
+static void test_cert_make(struct test_cert *c) {
     char command[512];
     snprintf(c->dir, sizeof(c->dir), "/tmp/dray-cert-XXXXXX");
     assert_non_null(mkdtemp(c->dir));
@@ -143,8 +143,17 @@ void test_cert_make(struct test_cert *c) {
     assert_int_equal(system(command), 0);
 }
 
-void test_cert_remove(struct test_cert *c) {
+int test_cert_setup(void **state) {
+    static struct test_cert cert;
+    test_cert_make(&cert);
+    *state = &cert;
+    return 0;
+}
+
+int test_cert_teardown(void **state) {
+    const struct test_cert *c = *state;
     unlink(c->cert);
     unlink(c->key);
     rmdir(c->dir);
+    return 0;
 }

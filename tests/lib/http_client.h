@@ -47,7 +47,8 @@ bool result_may_send(void *result); /* for http_request.may_send: counts, return
 struct test_cert {
     char dir[64], cert[96], key[96];
 };
-void test_cert_make(struct test_cert *c);
-void test_cert_remove(struct test_cert *c);
+/* For cmocka_run_group_tests: makes it, as *state of each test; removes it. */
+int test_cert_setup(void **state);
+int test_cert_teardown(void **state);
 
 #endif

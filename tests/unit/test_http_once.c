@@ -379,19 +379,6 @@ static void test_post_is_not_replayed_over_h2(void **state) {
             check_h2(*state, faults[i], first);
 }
 
-static struct test_cert cert;
-
-static int make_cert(void **state) {
-    test_cert_make(&cert);
-    *state = &cert;
-    return 0;
-}
-
-static int remove_cert(void **state) {
-    test_cert_remove(*state);
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_post_is_not_replayed),
@@ -404,5 +391,5 @@ int main(void) {
         cmocka_unit_test(test_tls_without_an_answer_times_out),
         cmocka_unit_test(test_post_is_not_replayed_over_h2),
     };
-    return cmocka_run_group_tests(tests, make_cert, remove_cert);
+    return cmocka_run_group_tests(tests, test_cert_setup, test_cert_teardown);
 }

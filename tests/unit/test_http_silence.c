@@ -358,19 +358,6 @@ static void test_peer_that_speaks_first_is_sent_nothing(void **state) {
     peer_free(p);
 }
 
-static struct test_cert cert;
-
-static int make_cert(void **state) {
-    test_cert_make(&cert);
-    *state = &cert;
-    return 0;
-}
-
-static int remove_cert(void **state) {
-    test_cert_remove(*state);
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_no_order_gets_another_ones_answer),
@@ -379,5 +366,5 @@ int main(void) {
         cmocka_unit_test(test_doubt_ends_the_connection),
         cmocka_unit_test(test_peer_that_speaks_first_is_sent_nothing),
     };
-    return cmocka_run_group_tests(tests, make_cert, remove_cert);
+    return cmocka_run_group_tests(tests, test_cert_setup, test_cert_teardown);
 }
