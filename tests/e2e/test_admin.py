@@ -87,8 +87,7 @@ def test_a_worker_that_no_longer_claims_is_unhealthy(redis_server, peer):
         return args
 
     with RedisRewriter(redis_server.port) as proxy:
-        short = {**SHORT, "config_redis": {**SHORT["config_redis"], "url": proxy.url}}
-        with AdminWorld(redis_server, peer, **short) as world:
+        with AdminWorld(redis_server, peer, worker={"lease": "3s"}, config_redis={"url": proxy.url}) as world:
             world.alive()
             proxy.rewrite = rewrite
             wait_until(lambda: not redis_server.client.client_list() or

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import signal
 import struct
 import subprocess
@@ -91,7 +92,7 @@ def test_the_age_of_the_oldest(world):
     world.send("one", enqueued_at=int(time.time() * 1000) - 60_000)
     world.send("two")
     assert 60_000 <= status(world)["oldest_age_ms"] < 90_000
-    assert "oldest 6" in text(world)
+    assert re.search(r"oldest ([6-9]\ds|1m)", text(world))
 
 
 def test_held_and_retry_after(world, peer):
