@@ -72,6 +72,9 @@ void life_looked_up(const struct past *past, const struct account *account, uint
 void life_controlled(const struct past *past, const struct account *account, uint32_t max_attempts,
                      const struct outcome *outcome, uint64_t now_ms, struct rng *rng, struct decision *d);
 
+/* Found now, it would still say something of the order's look-up: its next page is worth reading. */
+bool life_control_in_time(const struct past *past, const struct account *account, uint64_t now_ms);
+
 /* It cannot be looked up right now: so much later, with nothing burned. */
 void life_control_later(const struct past *past, uint64_t due_ms, struct decision *d);
 

@@ -137,8 +137,9 @@ void life_looked_up(const struct past *past, const struct account *a, uint32_t m
 }
 
 /* How far apart the second "no such order" and the control may be, to count as said at the same time. */
-static uint64_t same_time_ms(const struct account *a) {
-    return a->absent_window_ms > CONTROL_TIME_MS ? a->absent_window_ms : CONTROL_TIME_MS;
+bool life_control_in_time(const struct past *past, const struct account *a, uint64_t now_ms) {
+    uint64_t same_ms = a->absent_window_ms > CONTROL_TIME_MS ? a->absent_window_ms : CONTROL_TIME_MS;
+    return now_ms <= past->control_ms + same_ms;
 }
 
 void life_controlled(const struct past *past, const struct account *a, uint32_t max_attempts,
@@ -149,8 +150,9 @@ void life_controlled(const struct past *past, const struct account *a, uint32_t 
         held(d);
         return;
     }
-    bool timely = now_ms <= past->control_ms + same_time_ms(a);
+    bool timely = life_control_in_time(past, a, now_ms);
     d->past.control_ms = 0;
+    d->past.page = 0;
     if (o->verdict == VERDICT_CREATED && timely) {
         absent(d, a, max_attempts, true, now_ms, rng);
         return;

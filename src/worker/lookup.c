@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <xxhash.h>
+
 #include "dray/outcome.h"
 
 #define CONTROL_SOON_MS 250 /* until Redis has told the account's controls, at the latest */
@@ -123,6 +125,18 @@ static struct envelope control_envelope(const struct order *o) {
     return e;
 }
 
+/* A page of a control is the next one of the same order's only. */
+static uint64_t control_id(struct span key) {
+    return XXH3_64bits(key.ptr, key.len) & INT64_MAX;
+}
+
+static void next_control_page(struct order *o) {
+    struct decision d;
+    o->past.control_id = control_id(buf_span(&o->control));
+    life_next_page(&o->past, o->cursor.page, o->cursor.seen, 0, &d);
+    settle(o, &(struct settle_context){.decision = &d});
+}
+
 static void on_control_answer(void *arg, const struct http_exchange *x) {
     struct order *o = arg;
     struct worker *w = o->lane->worker;
@@ -132,10 +146,17 @@ static void on_control_answer(void *arg, const struct http_exchange *x) {
     o->call = NULL;
     if (asked_again(o, x))
         return;
-    if (classify_lookup(o->account, &e, x, clock_unix_ms(), &w->doc, &o->cursor, &outcome))
-        outcome_set(&outcome, VERDICT_RETRY, "lookup_unreadable", "the control's look-up has several pages");
+    bool more = classify_lookup(o->account, &e, x, clock_unix_ms(), &w->doc, &o->cursor, &outcome);
+    bool goes_on = more && life_control_in_time(&o->past, o->account, clock_unix_ms());
     if (o->trace.on)
-        trace_answered(o, x, &outcome);
+        trace_answered(o, x, goes_on ? NULL : &outcome);
+    if (goes_on) {
+        next_control_page(o);
+        return;
+    }
+    if (more)
+        outcome_set(&outcome, VERDICT_RETRY, "control_too_slow",
+                    "the control's look-up has more pages than could be read in time");
     stats_answered(o, outcome.verdict, x->duration_us);
     if (outcome.verdict == VERDICT_CREATED) {
         answer = SPAN_LIT(""); /* another customer's order */
@@ -207,6 +228,10 @@ static void look_control_up(struct order *o) {
         return;
     case CONTROL_READY:
         break;
+    }
+    if (o->past.page > 0 && o->past.control_id == control_id(key)) {
+        o->cursor.page = o->past.page;
+        o->cursor.seen = o->past.seen;
     }
     buf_reset(&o->control);
     buf_add_span(&o->control, key);

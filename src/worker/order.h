@@ -49,6 +49,7 @@ struct past {
     /* Unix ms when the provider first said that it does not have the order; 0: never */
     uint64_t absent_ms;
     uint64_t control_ms; /* … and when it said so again: what is asked next is the control. 0: no */
+    uint64_t control_id; /* where pages of it were read (`page`): a hash of its key */
     struct span said;    /* what came when the order was sent whose outcome is unknown; or absent */
     /* times that the account was refused (401, 403) when this order was sent, as far as they count
      * (settle_one.lua) */

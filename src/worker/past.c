@@ -47,6 +47,7 @@ static int read_json(struct past *past, struct span text, struct json_doc *doc) 
     past->waits = (uint32_t)get_u64(doc, "u");
     past->absent_ms = get_u64(doc, "a");
     past->control_ms = get_u64(doc, "k");
+    past->control_id = get_u64(doc, "x");
     past->yes = get_u64(doc, "y") > 0;
     past->said = get_text(doc, 0, "t"); /* written without escapes */
     uint32_t history = json_get(doc, 0, "h");
@@ -116,6 +117,8 @@ void past_write(const struct past *past, struct buf *out) {
     if (past->absent_ms > 0)
         buf_addf(out, ",\"a\":%llu,\"k\":%llu", (unsigned long long)past->absent_ms,
                  (unsigned long long)past->control_ms);
+    if (past->control_ms > 0 && past->page > 0)
+        buf_addf(out, ",\"x\":%llu", (unsigned long long)past->control_id);
     if (past->yes)
         buf_add_str(out, ",\"y\":1");
     if (past->said.len > 0)

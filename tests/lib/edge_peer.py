@@ -107,12 +107,21 @@ def json_list(shop, request):
     return Answer(200, {"items": [{"reference": k, "id": i} for k, i in shop.made if k == query(request)["ref"]]})
 
 
+def json_pages(shop, request):
+    """An order a page, the oldest first; those of before are on the first pages."""
+    orders = [(f"OLD-{n}", n) for n in range(3)] + shop.made
+    page = int(query(request)["page"])
+    return Answer(200, {"items": [{"reference": k, "id": i} for k, i in orders[page - 1:page]]})
+
+
 KAKACLO_NO = Answer(200, {"code": 20013, "message": "sku is off the shelf"})
 JSON_NO = Answer(200, {"result": {"ok": False}, "error": {"code": "E7"}})
 EXACT = {"lookup_path": JSON_PATH + "{key}", "lookup_key_pointer": "/reference", "lookup_id_pointer": "/result/id",
          "lookup_exact": "yes", "on_absent": "retry", "code_pointer": "/error/code", "lookup_absent_pointer": "/error/code", "lookup_absent_value": "NO_SUCH_ORDER"}
 LIST = {"lookup_path": "/v3/orders?ref={key}", "lookup_items_pointer": "/items", "lookup_key_pointer": "/reference",
         "lookup_id_pointer": "/id", "code_pointer": "/error/code"}
+
+PAGES = {**LIST, "lookup_path": "/v3/orders", "lookup_page_param": "page", "lookup_exact": "yes", "on_absent": "retry"}
 
 FORMS = {
     "kakaclo-v2": Form("kakaclo-v2", {}, kakaclo_made, KAKACLO_NO, kakaclo_page, lambda r: None),
@@ -126,6 +135,8 @@ FORMS = {
     "http-json": Form("http-json", EXACT, lambda o, i: json_order(o["reference"], i), JSON_NO, json_one, json_key, exact=True),
     "http-json, a list": Form("http-json", LIST, lambda o, i: json_order(o["reference"], i), JSON_NO, json_list,
                               lambda r: query(r)["ref"]),
+    "http-json, exact pages": Form("http-json", PAGES, lambda o, i: json_order(o["reference"], i), JSON_NO, json_pages, lambda r: None,
+                                   exact=True),
     "http-json, no look-up": Form("http-json", {"code_pointer": "/error/code"}, lambda o, i: json_order(o["reference"], i),
                                   JSON_NO, json_one, json_key, finds=False),
 }

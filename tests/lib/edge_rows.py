@@ -76,6 +76,8 @@ unclear("http-json", ["500", "502", "520", "302", "hangs up", "cut short"], True
 unclear("http-json", ["502", "527", "hangs up"], False)
 unclear("http-json, a list", ["504", "RST"], True)
 unclear("http-json, a list", ["504"], False)
+unclear("http-json, exact pages", ["504", "hangs up"], True)
+unclear("http-json, exact pages", ["504", "hangs up"], False)
 unclear("http-json, no look-up", ["500", "502", "hangs up"], True)
 unclear("s2", ["500", "504", "301", "hangs up"], True)
 unclear("s2", ["502", "hangs up"], False)

@@ -225,6 +225,25 @@ static void test_without_its_control_nothing_is_absent(void **state) {
     assert_int_equal(d.result, RESULT_CREATED);
 }
 
+/* Its pages are read as long as it may count; then it was not found. */
+static void test_a_controls_pages_are_read_in_time_or_not_at_all(void **state) {
+    (void)state;
+    struct decision d = absent_twice(use_exact(PHASE_LOOKUP));
+    uint64_t asked = NOW + 120000;
+    struct past past = d.past;
+    life_next_page(&past, 3, 0, 0, &d);
+    assert_int_equal(d.op, SETTLE_WAIT);
+    assert_int_equal(d.past.control_ms, asked);
+    assert_int_equal(d.past.page, 3);
+    assert_true(life_control_in_time(&d.past, &account, asked + 120000));
+    assert_false(life_control_in_time(&d.past, &account, asked + 120001));
+    d = look_at(d.past, VERDICT_RETRY, asked + 120001);
+    assert_int_equal(d.past.lookups, 1);
+    assert_int_equal(d.past.control_ms, 0);
+    assert_int_equal(d.past.page, 0);
+    assert_int_equal(d.past.phase, PHASE_LOOKUP);
+}
+
 static void test_a_control_that_nobody_answers_burns_nothing(void **state) {
     (void)state;
     struct past past = absent_twice(use_exact(PHASE_LOOKUP)).past;
@@ -381,6 +400,9 @@ static void test_a_record_is_read_as_it_was_written(void **state) {
         .seen = 500,
         .window_to_ms = NOW + 9,
         .waits = 4,
+        .absent_ms = NOW + 6,
+        .control_ms = NOW + 7,
+        .control_id = INT64_MAX,
         .yes = true,
         .said = SPAN_LIT("HTTP \"201\"\n, id \xc3\xb6\\"),
         .history = SPAN_LIT("{\"at\":1},{\"at\":7,\"times\":3,\"since\":2,\"lookup\":true,\"code\":\"c\"}")};
@@ -407,6 +429,9 @@ static void test_a_record_is_read_as_it_was_written(void **state) {
     assert_int_equal(again.sent_ms, NOW + 5);
     assert_int_equal(again.page, 3);
     assert_int_equal(again.waits, 4);
+    assert_int_equal(again.absent_ms, NOW + 6);
+    assert_int_equal(again.control_ms, NOW + 7);
+    assert_int_equal(again.control_id, INT64_MAX);
     assert_true(again.yes);
     assert_true(span_is(again.said, "HTTP '201' , id \xc3\xb6'"));
     assert_true(span_is(again.last.code, "c") && again.last.lookup);
@@ -434,6 +459,7 @@ int main(void) {
         TEST(test_an_inexact_look_up_proves_nothing),
         TEST(test_absence_is_proved_by_two_words_and_a_control),
         TEST(test_without_its_control_nothing_is_absent),
+        TEST(test_a_controls_pages_are_read_in_time_or_not_at_all),
         TEST(test_a_control_that_nobody_answers_burns_nothing),
         TEST(test_what_was_never_sent_burns_no_attempt),
         TEST(test_a_503_with_retry_after_is_looked_up_first),
