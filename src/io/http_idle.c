@@ -141,11 +141,13 @@ static void look_at_old(const struct http_call *c, uint64_t now_ms, bool spare) 
     int looked = 0;
     for (k = TAILQ_LAST(&t->where->idle, http_idle_conns); k != NULL && looked++ < LOOKED_AT; k = newer) {
         newer = TAILQ_PREV(k, http_idle_conns, idle_link);
+        if (spare && k->multi != c->multi)
+            continue;
         uint64_t idle = now_ms - k->idle_since_ms;
         if (http_idle_allows(k, t, now_ms))
             return;
         learn(k, idle);
-        if (spare ? k->multi == c->multi : idle > scout_ms(t))
+        if (spare || idle > scout_ms(t))
             http_conn_spoil(k); /* libcurl must not choose it */
     }
 }
@@ -154,7 +156,10 @@ bool http_idle_none(const struct http_call *c) {
     uint64_t now = http_now_ms();
     if (c->bound->idle_reuse_ms == 0)
         return true;
-    look_at_old(c, now, false);
+    /* Each look asks the kernel: a burst of requests learns no more than its first. */
+    if (c->bound->where->looked_ms != now)
+        look_at_old(c, now, false);
+    c->bound->where->looked_ms = now;
     bool serves = one_serves(c, now);
     if (serves)
         look_at_old(c, now, true);

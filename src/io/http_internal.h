@@ -13,13 +13,14 @@
 #define HTTP_SPARE_ANSWERS    64
 #define HTTP_SPARE_ANSWER_MAX (64u << 10) /* bytes; a larger answer's memory is given back at once */
 #define HTTP_TRACEPARENT_MAX  128
-#define HTTP_OPENED           8   /* sockets opened for a request that are remembered, the last ones */
-#define HTTP_CONN_BUCKETS     256 /* by local port */
-#define HTTP_OWNER_MAX        64  /* characters of a target's owner */
+#define HTTP_OPENED           8    /* sockets opened for a request that are remembered, the last ones */
+#define HTTP_CONN_BUCKETS     4096 /* by local port, of which the kernel gives every other one */
+#define HTTP_OWNER_MAX        64   /* characters of a target's owner */
 
 /* What is known of a host (and the proxy before it) about how long it keeps idle connections. */
 struct http_host {
     LIST_ENTRY(http_host) link;
+    uint64_t looked_ms;                          /* when the oldest of `idle` were last looked at */
     TAILQ_HEAD(http_idle_conns, http_conn) idle; /* its connections that carry nothing, last used first */
     uint64_t kept_ms;   /* so long it surely keeps one: one was seen open after that time */
     uint64_t closed_ms; /* it closed one that had been idle for so long; 0: not seen */
