@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
@@ -206,12 +207,40 @@ def test_a_try_that_is_killed_is_unknown_to_the_workers(desk, peer):
     d.audit()
 
 
-def test_interrupted_it_waits_for_the_answer(desk, peer):
-    peer.default = Answer(201, {"id": 7}, delay=1)
-    d = desk()
+def interrupt(process):
+    """Returns when it has seen the signal: it listens for one only, the next would end it."""
+    def listens():
+        with open(f"/proc/{process.pid}/status") as f:
+            caught = next(line for line in f if line.startswith("SigCgt:"))
+        return int(caught.split()[1], 16) & 1 << (signal.SIGINT - 1) != 0
+    assert listens()
+    process.send(signal.SIGINT)
+    wait_until(lambda: not listens(), 20, "dray try to see the signal")
+
+
+@pytest.fixture
+def later():
+    """An answer that comes when the test says so."""
+    now = threading.Event()
+
+    def make(answer):
+        def give(request):
+            now.wait(60)
+            return answer
+        return give
+    make.now = now.set
+    yield make
+    now.set()
+
+
+def test_interrupted_it_waits_for_the_answer(desk, peer, later):
+    peer.default = later(Answer(201, {"id": 7}))
+    d = desk(request_timeout="60s")
     process = Process(d.args("--json"), env=clean_env(), cwd=d.folder, name="dray try")
     peer.wait_posts(1)
-    process.send(signal.SIGINT)
+    interrupt(process)
+    assert process.running
+    later.now()
     assert process.wait(30) == 0
     assert d.db.get(KEY).startswith(b"C ")
     assert len(peer.posts) == 1
@@ -283,12 +312,13 @@ def test_oauth2_is_fetched_when_the_order_leaves(desk, peer):
     d.audit()
 
 
-def test_interrupted_while_it_waits_for_a_token(desk, peer):
-    peer.default = Answer(200, {"access_token": "tok-1"}, delay=2)
-    d = desk(token=None, auth="oauth2", token_url=f"{peer.url}/token", client_id="c", client_secret="hush")
+def test_interrupted_while_it_waits_for_a_token(desk, peer, later):
+    peer.default = later(Answer(200, {"access_token": "tok-1"}))
+    d = desk(token=None, auth="oauth2", token_url=f"{peer.url}/token", client_id="c", client_secret="hush", request_timeout="60s")
     process = Process(d.args("--json"), env=clean_env(), cwd=d.folder, name="dray try")
     peer.wait_posts(1)
-    process.send(signal.SIGINT)
+    interrupt(process)
+    later.now()
     assert process.wait(30) == 1
     said = json.loads("".join(process.stdout_lines))
     assert (said["verdict"], said["sent"], said["settled"]) == ("not_sent", False, True) and "not sent" in said["message"], said
