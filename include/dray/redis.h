@@ -86,10 +86,6 @@ const char *redis_conn_place(const struct redis_conn *c);
 /* Sends one command that is already in RESP ("*3\r\n$7\r\nEVALSHA…"). The bytes are copied. `done` may
  * be NULL. With `block_ms` > 0 the command may take that long on top of the command timeout (BLMOVE). */
 void redis_send(struct redis_conn *c, struct span resp, uint32_t block_ms, redis_reply_fn done, void *arg);
-/* Several commands that the server must get in one piece (a transaction). `done` gets the last reply; those of the
- * `before` ones are dropped, errors too. Otherwise as redis_send. */
-void redis_send_group(struct redis_conn *c, struct span resp, uint32_t before, redis_reply_fn done,
-                      void *arg);
 /* For rare commands: printf-style as in hiredis (%s, %b). */
 void redis_command(struct redis_conn *c, redis_reply_fn done, void *arg, const char *format, ...);
 /* Commands are written once per loop turn by themselves; this writes now. */

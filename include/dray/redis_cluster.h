@@ -34,10 +34,8 @@ const char *redis_router_error(struct redis_router *r, uint16_t slot);
 /* As redis_send, redis_command and redis_flush. */
 void redis_router_send(struct redis_router *r, uint16_t slot, struct span resp, uint32_t block_ms,
                        redis_reply_fn done, void *arg);
-/* As redis_send_group. Only on a single server: in a cluster each of the commands might be redirected. */
+/* A single server: no command is redirected. */
 bool redis_router_is_single(const struct redis_router *r);
-void redis_router_send_group(struct redis_router *r, struct span resp, uint32_t before, redis_reply_fn done,
-                             void *arg);
 /* A command whose outcome must be on replicas: right behind it, on the same connection, wherever
  * redirections lead both, goes WAIT for so many, at most `wait_ms`. `done` gets the command's reply;
  * then `waited` is told how many replicas have it, or -1 where that is not known. Each is called once.

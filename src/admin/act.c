@@ -147,7 +147,7 @@ static bool read_pause(struct request *r, const cJSON *body, struct pause *p) {
 }
 
 static void change(struct request *r, bool pausing) {
-    static const enum queue_key keys[] = {KEY_PAUSES, KEY_GATES, KEY_ACCOUNTS, KEY_LIMITS, KEY_UNWELL};
+    static const enum queue_key keys[] = {KEY_PAUSES, KEY_GATES, KEY_ACCOUNTS, KEY_LIMITS};
     const struct lane *lane = request_lane(r);
     struct pause p;
     cJSON *body = lane != NULL ? act_body(r) : NULL;
@@ -161,8 +161,8 @@ static void change(struct request *r, bool pausing) {
     }
     struct buf *cmd = &lane->worker->text_cmd;
     buf_reset(cmd);
-    queue_cmd_begin(cmd, SCRIPT_PAUSE, 5, 4);
-    for (size_t i = 0; i < 5; i++)
+    queue_cmd_begin(cmd, SCRIPT_PAUSE, 4, 4);
+    for (size_t i = 0; i < 4; i++)
         queue_cmd_key(cmd, &lane->keys, keys[i]);
     redis_resp_str(cmd, r->param[1]);
     redis_resp_str(cmd, pausing ? "pause" : "resume");

@@ -129,17 +129,12 @@ static void on_inflight(void *arg, const redisReply *r, const char *error) {
 static void ask_inflight(struct view *view) {
     const struct lane *lane = view_lane(view);
     for (uint32_t i = 0; lane != NULL && i < view->worker_count; i++) {
-        static const enum queue_key keys[] = {KEY_INFLIGHT, KEY_CLAIMS};
-        struct buf *key = &lane->worker->text_path, *cmd = &lane->worker->text_cmd;
-        buf_reset(cmd);
-        queue_cmd_begin(cmd, SCRIPT_HOLDS, 2, 0);
-        for (size_t k = 0; k < 2; k++) {
-            buf_reset(key);
-            queue_keys_of_worker(&lane->keys, keys[k], span_str(view->workers[i].id), key);
-            redis_resp_arg(cmd, buf_span(key));
-        }
+        struct buf *key = &lane->worker->text_path;
+        buf_reset(key);
+        queue_keys_of_worker(&lane->keys, KEY_INFLIGHT, span_str(view->workers[i].id), key);
         view->replies_out++;
-        queue_call(lane->worker->caller, lane->keys.slot, SCRIPT_HOLDS, cmd, on_inflight, &view->workers[i]);
+        redis_router_command(lane->worker->redis, lane->keys.slot, on_inflight, &view->workers[i], "HLEN %b",
+                             key->data, key->len);
     }
 }
 

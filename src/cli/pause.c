@@ -75,11 +75,11 @@ static int report(const struct verb *verb, const struct options *o, const char *
 }
 
 static int change(struct session *s, const struct options *o, const char *queue, const char *account) {
-    static const enum queue_key fixed[] = {KEY_PAUSES, KEY_GATES, KEY_ACCOUNTS, KEY_LIMITS, KEY_UNWELL};
+    static const enum queue_key fixed[] = {KEY_PAUSES, KEY_GATES, KEY_ACCOUNTS, KEY_LIMITS};
     if (session_queue(s, queue) < 0 || (account[0] != '\0' && session_account(s, queue, account) < 0))
         return s->code;
-    session_begin(s, SCRIPT_PAUSE, 5, 4);
-    session_keys(s, fixed, 5);
+    session_begin(s, SCRIPT_PAUSE, 4, 4);
+    session_keys(s, fixed, 4);
     redis_resp_str(&s->cmd, account);
     redis_resp_str(&s->cmd, s->verb->name);
     redis_resp_u64(&s->cmd, o->for_ms);

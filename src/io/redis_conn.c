@@ -334,14 +334,6 @@ void redis_send(struct redis_conn *c, struct span resp, uint32_t block_ms, redis
         refuse(c, done, arg);
 }
 
-void redis_send_group(struct redis_conn *c, struct span resp, uint32_t before, redis_reply_fn done,
-                      void *arg) {
-    if (c->state == REDIS_UP)
-        redis_link_send_group(c->link, resp, before, done, arg);
-    else
-        refuse(c, done, arg);
-}
-
 void redis_flush(struct redis_conn *c) {
     if (c->state == REDIS_UP)
         redis_link_flush(c->link);

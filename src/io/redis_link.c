@@ -194,9 +194,10 @@ static void write_out(struct redis_link *l) {
     arm(l, wait ? UV_READABLE | UV_WRITABLE : UV_READABLE);
 }
 
-static void send_pending(struct redis_link *l, struct span resp, struct redis_pending p) {
-    redis_pending_push(&l->pending, p);
-    l->owner.stats->commands += 1 + p.before;
+void redis_link_send(struct redis_link *l, struct span resp, uint32_t block_ms, redis_reply_fn done,
+                     void *arg) {
+    redis_pending_push(&l->pending, (struct redis_pending){.done = done, .arg = arg, .block_ms = block_ms});
+    l->owner.stats->commands++;
     if (l->pending.len == 1)
         start_clock(l);
     schedule(l);
@@ -208,16 +209,6 @@ static void send_pending(struct redis_link *l, struct span resp, struct redis_pe
         redis_link_break(l, "the server does not take what is sent to it");
     else if (redisAppendFormattedCommand(l->ctx, resp.ptr, resp.len) != REDIS_OK)
         redis_link_break(l, "out of memory");
-}
-
-void redis_link_send(struct redis_link *l, struct span resp, uint32_t block_ms, redis_reply_fn done,
-                     void *arg) {
-    send_pending(l, resp, (struct redis_pending){.done = done, .arg = arg, .block_ms = block_ms});
-}
-
-void redis_link_send_group(struct redis_link *l, struct span resp, uint32_t before, redis_reply_fn done,
-                           void *arg) {
-    send_pending(l, resp, (struct redis_pending){.done = done, .arg = arg, .before = before});
 }
 
 void redis_link_flush(struct redis_link *l) {
@@ -234,7 +225,7 @@ static bool answer(struct redis_link *l, redisReply *reply) {
         lose(l, "an answer came that no command asked for");
         return false;
     }
-    struct redis_pending p = redis_pending_answer(&l->pending);
+    struct redis_pending p = redis_pending_pop(&l->pending);
     start_clock(l);
     if (reply->type == REDIS_REPLY_ERROR)
         l->owner.stats->errors++;

@@ -26,9 +26,6 @@ struct redis_link *redis_link_new(uv_loop_t *loop, int fd, const struct redis_tl
                                   const struct redis_link_owner *owner, struct err *err);
 void redis_link_send(struct redis_link *l, struct span resp, uint32_t block_ms, redis_reply_fn done,
                      void *arg);
-/* Several commands; `done` gets the last reply, the `before` ones are dropped. */
-void redis_link_send_group(struct redis_link *l, struct span resp, uint32_t before, redis_reply_fn done,
-                           void *arg);
 void redis_link_flush(struct redis_link *l);
 /* Reads what has arrived, then calls lost(reason), from the loop. */
 void redis_link_break(struct redis_link *l, const char *reason);

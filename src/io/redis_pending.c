@@ -32,14 +32,6 @@ struct redis_pending redis_pending_pop(struct redis_pending_ring *r) {
     return p;
 }
 
-struct redis_pending redis_pending_answer(struct redis_pending_ring *r) {
-    struct redis_pending *head = &r->items[r->head];
-    if (head->before == 0)
-        return redis_pending_pop(r);
-    head->before--;
-    return (struct redis_pending){0};
-}
-
 const struct redis_pending *redis_pending_head(const struct redis_pending_ring *r) {
     return r->len > 0 ? &r->items[r->head] : NULL;
 }

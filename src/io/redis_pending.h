@@ -9,7 +9,6 @@ struct redis_pending {
     redis_reply_fn done; /* or NULL */
     void *arg;
     uint32_t block_ms;
-    uint32_t before; /* so many replies come before the one that is meant */
 };
 
 struct redis_pending_ring {
@@ -22,8 +21,6 @@ struct redis_pending_ring {
  * is in Redis survives a process that ends. */
 void redis_pending_push(struct redis_pending_ring *r, struct redis_pending p);
 struct redis_pending redis_pending_pop(struct redis_pending_ring *r); /* `len` must not be 0 */
-/* One reply came: pops its callback; one that does nothing where the reply is not the one that is meant. */
-struct redis_pending redis_pending_answer(struct redis_pending_ring *r);
 const struct redis_pending *redis_pending_head(const struct redis_pending_ring *r);
 /* Calls what is there now, in order, with NULL and `error`. What is pushed meanwhile stays. */
 void redis_pending_fail(struct redis_pending_ring *r, const char *error);

@@ -223,11 +223,6 @@ bool redis_router_is_single(const struct redis_router *r) {
     return r->mode == REDIS_MODE_SINGLE && !r->closing;
 }
 
-void redis_router_send_group(struct redis_router *r, struct span resp, uint32_t before, redis_reply_fn done,
-                             void *arg) {
-    redis_send_group(r->nodes[0]->conn, resp, before, done, arg);
-}
-
 void redis_router_send_wait(struct redis_router *r, uint16_t slot, struct span resp,
                             const struct redis_wait *wait, redis_reply_fn done, void *arg) {
     struct redis_call *call = call_new(r, slot, resp, done, arg);

@@ -26,7 +26,6 @@ struct batch *batch_new(enum batch_kind kind) {
     struct buf *bufs[] = BUFS(b);
     b->kind = kind;
     b->lowest = UINT64_MAX;
-    b->plain = true;
     for (size_t i = 0; i < BUF_COUNT; i++)
         buf_init(bufs[i], BATCH_BUF_MAX);
     distinct_init(&b->limits, BATCH_BUF_MAX);
@@ -55,11 +54,9 @@ static void shrink(struct buf *b) {
 
 void batch_reset(struct batch *b) {
     struct buf *bufs[] = BUFS(b);
-    b->count = b->run_count = b->more_count = b->extra_count = b->bundled = 0;
+    b->count = b->run_count = b->more_count = b->extra_count = 0;
     b->dies = b->stray = b->doubtful = b->sent = b->repeated = b->waits = b->answered = false;
-    b->plain = true;
     b->lowest = UINT64_MAX;
-    b->bundles = b->of = (struct bundle_set){0};
     for (size_t i = 0; i < BUF_COUNT; i++)
         shrink(bufs[i]);
     distinct_reset(&b->limits);
@@ -110,18 +107,9 @@ static void count_item(struct batch *b, void *item, const struct batch_run *of, 
     }
     run->count++;
     b->stray |= run->limits == 0 && account.len > 0;
-    if (number < b->lowest)
+    if (token[0] != '\0' && number < b->lowest)
         b->lowest = number;
     b->items[b->count++] = item;
-}
-
-/* Of the item that was added last. */
-static void count_bundle(struct batch *b, const char *token, uint8_t bundle, uint16_t which) {
-    b->places[b->count - 1].bundle = bundle;
-    b->places[b->count - 1].which = which;
-    bundle_set_add(&b->of, bundle);
-    b->bundled += bundle > 0 ? 1 : 0;
-    b->plain &= bundle > 0 || !token_is_bundled(span_str(token));
 }
 
 /* Counts the item, or takes back what a failed append left behind. `ok`: what is no buffer of an item went well. */
@@ -171,12 +159,7 @@ bool batch_add_begin(struct batch *b, void *item, const struct beginning *begin)
     redis_resp_arg(&b->keys, begin->ledger_key);
     redis_resp_str(&b->tokens, begin->token);
     write_sending(&b->firsts, begin);
-    if (!commit(b, item, &mark, ok, &run, span_str(begin->account), begin->token))
-        return false;
-    count_bundle(b, begin->token, begin->bundle, begin->which);
-    /* g: it has passed its gate */
-    b->plain &= begin->kind == 'P' && begin->token[strlen(begin->token) - 1] != 'g';
-    return true;
+    return commit(b, item, &mark, ok, &run, span_str(begin->account), begin->token);
 }
 
 /* "Osbcreated", "Opc:2:5000", "Drbrejected::4711": one text, as many settlements share it. */
@@ -207,13 +190,6 @@ static void add_or_empty(struct buf *args, struct span s) {
     redis_resp_arg(args, s.ptr != NULL ? s : SPAN_LIT(""));
 }
 
-/* An order that was created, and taught nothing about its account. */
-static bool is_plain(const struct settlement *s) {
-    return s->op == SETTLE_DONE && s->gate == 's' && (s->claim == CLAIM_BEGUN || s->claim == CLAIM_COUNTED) &&
-           s->counter != NULL && s->account != NULL && s->result.len > 0 && s->results_key.ptr == NULL &&
-           s->gate_ms == 0 && s->ledger_key.ptr != NULL && s->ledger.len > 1 && s->ledger.ptr[0] == 'C';
-}
-
 bool batch_add_settlement(struct batch *b, void *item, const struct queue_keys *k, const char *token,
                           const struct settlement *s) {
     struct mark mark = mark_of(b);
@@ -232,10 +208,8 @@ bool batch_add_settlement(struct batch *b, void *item, const struct queue_keys *
     }
     if (!commit(b, item, &mark, ok, &run, span_str(s->account != NULL ? s->account : ""), token))
         return false;
-    count_bundle(b, token, s->bundle, s->which);
     b->dies |= s->op == SETTLE_DEAD;
     b->doubtful |= s->claim == CLAIM_UNSURE;
-    b->plain &= is_plain(s);
     return true;
 }
 
@@ -248,41 +222,4 @@ void batch_write_columns(const struct batch *b, struct buf *cmd) {
     const struct buf *bufs[] = BUFS(b);
     for (size_t i = BUF_TOKENS; i < BUF_COUNT; i++)
         buf_add_span(cmd, buf_span(bufs[i]));
-}
-
-void batch_results_pushed(struct batch *b) {
-    buf_reset(&b->firsts);
-    for (uint32_t i = 0; i < b->count; i++)
-        redis_resp_str(&b->firsts, "");
-    b->plain = false;
-}
-
-#define PACKED_TTL 57 /* where the ledger's ttl stands in packed limits, in digits (turn_pack_limits) */
-
-uint32_t batch_write_commands(const struct batch *b, struct span results, struct buf *cmd) {
-    struct span keys = buf_span(&b->keys), entries = buf_span(&b->ledgers);
-    redis_resp_begin(cmd, 2 + b->count);
-    redis_resp_str(cmd, "LPUSH");
-    buf_add_span(cmd, results);
-    buf_add_span(cmd, buf_span(&b->firsts));
-    for (uint32_t r = 0; r < b->run_count; r++) {
-        struct span limits = distinct_text(&b->limits, b->runs[r].limits);
-        for (uint32_t i = 0; i < b->runs[r].count; i++) {
-            buf_add_str(cmd, "*4\r\n$6\r\nPSETEX\r\n"); /* SET with PX costs Redis more */
-            buf_add_span(cmd, batch_next(&keys));
-            redis_resp_arg(cmd, (struct span){limits.ptr + PACKED_TTL, limits.len - PACKED_TTL});
-            buf_add_span(cmd, batch_next(&entries));
-        }
-    }
-    return 1 + b->count;
-}
-
-void batch_write_entries(const struct batch *b, struct buf *cmd) {
-    struct span keys = buf_span(&b->keys), entries = buf_span(&b->firsts);
-    redis_resp_begin(cmd, 1 + 2 * b->count);
-    redis_resp_str(cmd, "MSETNX");
-    for (uint32_t i = 0; i < b->count; i++) {
-        buf_add_span(cmd, batch_next(&keys));
-        buf_add_span(cmd, batch_next(&entries));
-    }
 }

@@ -4,7 +4,6 @@
 #ifndef DRAY_QUEUE_BATCH_H
 #define DRAY_QUEUE_BATCH_H
 
-#include "queue/bundle_set.h"
 #include "queue/call.h"
 #include "queue/distinct.h"
 
@@ -30,15 +29,13 @@ enum claim_state {
 
 /* One job to begin, as src/queue/lua/begin.lua describes it. */
 struct beginning {
-    const char *token;
-    char kind; /* P to send the order, L to look it up */
+    const char *token; /* "" where the turn itself claims it (turn.h: picked) */
+    char kind;         /* P to send the order, L to look it up */
     const char *account;
     struct span limits; /* of the account, packed (limits_pack); absent: not known */
     const char *hash;   /* of the order's bytes, 32 hex digits */
     const char *worker;
     struct span ledger_key; /* the whole key */
-    uint8_t bundle;         /* where the claim's text lies; 0: in no bundle, or in one that is not known */
-    uint16_t which;         /* of its claims, from 0 on */
 };
 
 /* One settlement, as src/queue/lua/settle.lua describes it. */
@@ -58,8 +55,6 @@ struct settlement {
     struct span results_key; /* absent: the queue's */
     struct span ledger;      /* absent: leave; "D": delete; else the new value */
     struct span ledger_key;  /* the whole key; absent: none */
-    uint8_t bundle;          /* as a beginning's */
-    uint16_t which;
 };
 
 /* Neighbours that share account, limits, and kind or op. */
@@ -84,23 +79,15 @@ struct batch {
     struct distinct limits, ops;
     struct batch_run runs[BATCH_ITEMS];
     uint32_t run_count;
-    uint32_t more_count;       /* further results lists */
-    uint32_t extra_count;      /* items that have extras */
-    size_t last_account;       /* how long the last run's is */
-    struct bundle_set bundles; /* where texts may lie that Redis may need */
-    struct bundle_set of;      /* bundles that items are of */
-    uint32_t bundled;          /* so many items */
-    struct {
-        uint8_t bundle; /* 0: none */
-        uint16_t which;
-    } places[BATCH_ITEMS]; /* of the items: as they were added */
-    struct buf op;         /* scratch */
-    uint64_t lowest;       /* the lowest number of a token; UINT64_MAX: of an empty batch */
+    uint32_t more_count;  /* further results lists */
+    uint32_t extra_count; /* items that have extras */
+    size_t last_account;  /* how long the last run's is */
+    struct buf op;        /* scratch */
+    uint64_t lowest;      /* the lowest number of a token; UINT64_MAX: of an empty batch */
     double jitter;
     bool dies;        /* one of them is dead */
     bool stray;       /* of one the limits of its account are not known, or they may be old: Redis's count */
     bool doubtful;    /* of one it is not known what became of its claim */
-    bool plain;       /* each is of the kind that most are: what calm.lua takes */
     bool sent;        /* once at least */
     uint64_t sent_ns; /* boot clock, the first time */
     bool repeated;    /* the last time it was sent was not the first */
@@ -130,19 +117,8 @@ void batch_reader_init(struct batch_reader *r, const struct batch *b);
 /* false: no more */
 bool batch_read(struct batch_reader *r, const struct queue_keys *k, struct settlement *s);
 
-/* The next argument of a column, from "$" on, as it goes out; absent at its end. */
-struct span batch_next(struct span *column);
-struct span batch_next_text(struct span *column); /* what it says */
-/* Its results are pushed: sent again, it brings none. */
-void batch_results_pushed(struct batch *b);
-
 /* How many arguments its columns are. */
 size_t batch_arg_count(const struct batch *b);
 void batch_write_columns(const struct batch *b, struct buf *cmd);
-/* Instead of its columns and of the keys: what pushes the results of a plain batch to `results` and writes its ledger
- * entries, command by command. Returns how many commands. */
-uint32_t batch_write_commands(const struct batch *b, struct span results, struct buf *cmd);
-/* The one command that writes the ledger entries of a batch of begins: all, or none where one of their keys is taken. */
-void batch_write_entries(const struct batch *b, struct buf *cmd);
 
 #endif

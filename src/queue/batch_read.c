@@ -31,18 +31,6 @@ static bool next_bulk(struct span *rest, struct span *bulk) {
     return true;
 }
 
-struct span batch_next(struct span *column) {
-    struct span before = *column, bulk;
-    if (!next_bulk(column, &bulk))
-        return (struct span){NULL, 0};
-    return (struct span){before.ptr, before.len - column->len};
-}
-
-struct span batch_next_text(struct span *column) {
-    struct span bulk;
-    return next_bulk(column, &bulk) ? bulk : (struct span){NULL, 0};
-}
-
 static bool next_text(struct span *rest, char *out, size_t size) {
     struct span text;
     if (!next_bulk(rest, &text) || text.len >= size)

@@ -174,14 +174,3 @@ void queue_call(struct queue_caller *c, uint16_t slot, enum script_id script, co
                 queue_reply_fn done, void *arg) {
     queue_call_wait(c, slot, script, cmd, NULL, done, arg);
 }
-
-bool queue_may_exec(const struct queue_caller *c) {
-    return redis_router_is_single(c->router);
-}
-
-void queue_exec(struct queue_caller *c, const struct buf *cmd, uint32_t before, queue_reply_fn done,
-                void *arg) {
-    if (!buf_ok(cmd))
-        abort();
-    redis_router_send_group(c->router, buf_span(cmd), before, done, arg);
-}

@@ -33,10 +33,4 @@ void queue_call(struct queue_caller *c, uint16_t slot, enum script_id script, co
 void queue_call_wait(struct queue_caller *c, uint16_t slot, enum script_id script, const struct buf *cmd,
                      const struct redis_wait *wait, queue_reply_fn done, void *arg);
 
-/* Several commands as a transaction, only where queue_may_exec (redis_router_send_group); nothing is sent a second time.
- * `done` gets EXEC's reply, an error as a reply, NULL where there was none; it is called exactly once, never from within. */
-void queue_exec(struct queue_caller *c, const struct buf *cmd, uint32_t before, queue_reply_fn done,
-                void *arg);
-bool queue_may_exec(const struct queue_caller *c);
-
 #endif

@@ -3,8 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PACKED_SIZE 25 /* QUIET in gate.lua: a byte 1, two doubles, two 32-bit numbers, little-endian */
-#define TEXT_MAX    256
+/* As gate.lua has them, little-endian: a byte 1, two doubles, two 32-bit numbers (HEAD); a letter, two doubles, a 32-bit
+ * number (TAIL). */
+#define HEAD_SIZE 25
+#define TAIL_SIZE 21
 
 static uint64_t little_endian(const char *bytes, size_t n) {
     uint64_t v = 0;
@@ -20,45 +22,30 @@ static double double_at(const char *bytes) {
     return v;
 }
 
-static bool read_packed(const char *p, struct gate *gate) {
-    gate->tokens = double_at(p + 1);
-    gate->at_ms = (uint64_t)double_at(p + 9);
-    gate->concurrency = little_endian(p + 17, 4);
-    gate->failures = little_endian(p + 21, 4);
-    return true;
-}
-
-static bool read_text(struct span stored, struct gate *gate) {
-    char text[TEXT_MAX];
-    unsigned long long concurrency, failures;
-    double at, until;
-    if (stored.len >= sizeof(text))
-        return false;
-    memcpy(text, stored.ptr, stored.len);
-    text[stored.len] = '\0';
-    unsigned long long refused = 0;
-    int n = sscanf(text, "%lf %lf %llu %llu %c %lf %*s %*s %llu %63s", &gate->tokens, &at, &concurrency,
-                   &failures, &gate->mode, &until, &refused, gate->code);
-    if (n < 6)
-        return false;
-    if (n < 8 || strcmp(gate->code, "-") == 0)
-        gate->code[0] = '\0';
-    gate->refused = refused;
-    gate->at_ms = (uint64_t)at;
-    gate->concurrency = concurrency;
-    gate->failures = failures;
-    gate->until_ms = (uint64_t)until;
-    return true;
+/* Behind the head: mode, until, cool, refused, "<probe> <code>". */
+static void read_tail(struct span tail, struct gate *gate) {
+    const char *p = tail.ptr, *end = p + tail.len, *space = memchr(p + TAIL_SIZE, ' ', tail.len - TAIL_SIZE);
+    gate->mode = p[0];
+    gate->until_ms = (uint64_t)double_at(p + 1);
+    gate->refused = little_endian(p + 17, 4);
+    size_t n = space != NULL ? (size_t)(end - space - 1) : 0;
+    if (n == 0 || n >= sizeof(gate->code) || (n == 1 && space[1] == '-'))
+        return;
+    memcpy(gate->code, space + 1, n);
+    gate->code[n] = '\0';
 }
 
 bool gate_read(struct span stored, struct gate *gate) {
     *gate = (struct gate){.mode = 'n'};
-    bool ok =
-        stored.ptr != NULL && (stored.len == PACKED_SIZE && stored.ptr[0] == 1 ? read_packed(stored.ptr, gate)
-                                                                               : read_text(stored, gate));
-    if (!ok)
-        *gate = (struct gate){.mode = 'n'};
-    return ok;
+    if (stored.ptr == NULL || stored.len < HEAD_SIZE || stored.ptr[0] != 1)
+        return false;
+    gate->tokens = double_at(stored.ptr + 1);
+    gate->at_ms = (uint64_t)double_at(stored.ptr + 9);
+    gate->concurrency = little_endian(stored.ptr + 17, 4);
+    gate->failures = little_endian(stored.ptr + 21, 4);
+    if (stored.len > HEAD_SIZE + TAIL_SIZE)
+        read_tail((struct span){stored.ptr + HEAD_SIZE, stored.len - HEAD_SIZE}, gate);
+    return true;
 }
 
 void gate_hold_reason(uint64_t refused, const char *code, char out[static GATE_REASON_MAX]) {

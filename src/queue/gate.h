@@ -15,8 +15,8 @@ struct gate {
     char code[64];        /* or with which the account itself is refused; empty: none */
 };
 
-/* Reads what the hash `accounts` holds of an account, packed or text. False (and a normal gate, never used) where
- * that is neither, or absent. */
+/* Reads what the hash `accounts` holds of an account. False (and a normal gate, never used) where that is no gate, or
+ * absent. */
 bool gate_read(struct span stored, struct gate *gate);
 
 #define GATE_REASON_MAX 128

@@ -21,11 +21,9 @@ static const char *const suffixes[KEY_COUNT] = {
     [KEY_WORKERS_INFO] = "workers:info",
     [KEY_STATS] = "stats",
     [KEY_TAKEN] = "taken",
-    [KEY_UNWELL] = "unwell",
     [KEY_CONTROLS] = "controls",
     [KEY_INFLIGHT] = "inflight:",
     [KEY_CLAIMS] = "claims:",
-    [KEY_BUNDLE] = "bundle:",
 };
 
 #define KEYS_TEXT_MAX 16384

@@ -21,11 +21,9 @@ enum queue_key {
     KEY_WORKERS_INFO,
     KEY_STATS,
     KEY_TAKEN,
-    KEY_UNWELL,
     KEY_CONTROLS,
-    KEY_INFLIGHT, /* the last three are this worker's own */
+    KEY_INFLIGHT, /* the last two are this worker's own */
     KEY_CLAIMS,
-    KEY_BUNDLE, /* with a colon and a number behind it (bundle.lua) */
     KEY_COUNT,
 };
 

@@ -4,8 +4,6 @@
 
 #include "queue/batch.h"
 
-#define ENDED_MAX 32
-
 struct turn {
     struct batch *settle, *begin; /* NULL: nothing; they stay the caller's */
     bool claims;
@@ -14,19 +12,13 @@ struct turn {
     uint64_t high_water; /* of the results list; 0: none */
     /* how many jobs are taken off the list before anybody knows how long they are */
     uint32_t first_pop;
-    uint64_t number;          /* this turn's: greater than any before it (turn_number) */
-    uint64_t answered;        /* the greatest that was answered */
-    uint64_t highest;         /* the greatest number of a claim that the worker knows of */
-    uint8_t bundle;           /* which one a claim of many fresh jobs may make (bundle.lua); 0: none */
-    uint8_t ended[ENDED_MAX]; /* bundles of which all claims have ended */
-    size_t ended_n;
-    uint64_t ended_lowest; /* the lowest number of a claim that was theirs */
-    bool calm;             /* nothing is known that would hold it up: calm.lua is worth a try */
-    bool ahead;            /* its results, or what begins, go ahead of it (turn_may_go_ahead) */
-    /* then: what it settles are claims of folded bundles alone, and need not be named */
-    bool ends_folded;
-    /* then: what it begins are whole folded bundles: their ledger entries go ahead, too */
-    bool begins_folded;
+    uint64_t number;   /* this turn's: greater than any before it (turn_number) */
+    uint64_t answered; /* the greatest that was answered */
+    uint64_t highest;  /* the greatest number of a claim that the worker knows of */
+    /* The text that a blocking pick-up gave: it is claimed, and is the one job of `begin`, whose token is empty (pick.lua).
+     * Absent: none. `outside`: it lies in no list, and comes into none. */
+    struct span picked;
+    bool outside;
     const char *limits_version; /* as the script `limits` said; NULL: not known */
 };
 
@@ -45,31 +37,14 @@ void turn_pack_limits(const struct turn_limits *l, struct buf *out);
 void turn_pack_u16(struct buf *out, size_t v);
 void turn_pack_double(struct buf *out, double v);
 
-/* Whether its results and ledger entries, if it has any, may be written by commands of their own, ahead of the script in one
- * transaction: it is a calm one. They need not pass through Lua then. Where the turn is not as calm as it seemed, the
- * script takes the results away again, and the answer is TURN_AGAIN. */
-bool turn_may_go_ahead(const struct turn *t);
-
-/* Composes the call in `cmd`, in place of what it held. Returns how many replies come before the one that counts. */
-uint32_t turn_write(const struct turn *t, struct buf *cmd, const struct queue_keys *k);
-/* Composes the call in `cmd` (scratch) and sends it. `wait` may be NULL, and is where it goes ahead. `done` as
- * queue_call's; of a turn that goes ahead it gets EXEC's reply (turn_read_ahead). */
+/* Composes the call in `cmd`, in place of what it held. */
+void turn_write(const struct turn *t, struct buf *cmd, const struct queue_keys *k);
+/* Composes the call in `cmd` (scratch) and sends it. `wait` may be NULL. `done` as queue_call's. */
 void turn_send(const struct turn *t, struct buf *cmd, struct queue_caller *caller, const struct queue_keys *k,
                const struct redis_wait *wait, queue_reply_fn done, void *arg);
 
 /* A turn's reply: { now, next, settled, begun, claimed } (turn.lua). */
 enum { TURN_NOW, TURN_NEXT, TURN_SETTLED, TURN_BEGUN, TURN_CLAIMED, TURN_PARTS };
-/* A part more says that bundles are folded no longer (fold.lua). */
-bool turn_unfolded(const redisReply *reply);
-
-/* What became of a turn that went ahead. */
-enum turn_ahead {
-    TURN_RAN,     /* `reply` is the script's now, as always */
-    TURN_AGAIN,   /* nothing was done: send it as it is, but not ahead */
-    TURN_PUSHED,  /* the results were pushed, the script failed: `reply` is its error */
-    TURN_UNKNOWN, /* no answer, or an error: as of any turn */
-};
-enum turn_ahead turn_read_ahead(const redisReply **reply);
 
 /* Whether it is one, with an answer to every item: settled and begun start with one letter per item. Where
  * Redis refused to begin, its letters are empty and the next element says why. */

@@ -46,24 +46,25 @@ static void read_envelope(struct order *o, struct span raw) {
     queue_keys_order(&lane->keys, span_str(o->account->name), o->envelope.order_key, &o->ledger_key);
 }
 
-static void begin(struct order *o) {
-    struct lane *lane = o->lane;
+/* What begin.lua is told of it. `token`: "" where it is not known yet. */
+static struct beginning beginning_of(struct order *o, const char *token) {
     o->looking_up = o->past.phase != PHASE_SEND;
+    return (struct beginning){.token = token,
+                              .kind = o->looking_up ? 'L' : 'P',
+                              .account = o->account->name,
+                              .limits = buf_span(&o->port->limits),
+                              .hash = o->hash,
+                              .worker = o->lane->keys.worker,
+                              .ledger_key = buf_span(&o->ledger_key)};
+}
+
+static void begin(struct order *o) {
+    struct beginning beginning = beginning_of(o, o->token);
     if (o->trace.on)
         trace_begins(o);
-    struct batch *b = lane_batch(lane, BATCH_BEGIN);
-    struct beginning beginning = {.token = o->token,
-                                  .kind = o->looking_up ? 'L' : 'P',
-                                  .account = o->account->name,
-                                  .limits = buf_span(&o->port->limits),
-                                  .hash = o->hash,
-                                  .worker = lane->keys.worker,
-                                  .ledger_key = buf_span(&o->ledger_key),
-                                  .bundle = o->bundle,
-                                  .which = bundle_which(o)};
+    struct batch *b = lane_batch(o->lane, BATCH_BEGIN);
     if (b != NULL && batch_add_begin(b, o, &beginning)) {
-        bundle_set_add(&b->bundles, o->bundle); /* it may have to wait */
-        o->claim = CLAIM_UNSURE;                /* until it is answered */
+        o->claim = CLAIM_UNSURE; /* until it is answered */
         order_move(o, ORDER_BEGINNING);
         return;
     }
@@ -122,15 +123,14 @@ static bool read_record(struct order *o, struct span token, struct span record, 
     return goes;
 }
 
-void admit(struct lane *lane, struct span token, struct span record, uint8_t bundle) {
+void admit(struct lane *lane, struct span token, struct span record) {
     struct order *o = order_get(lane);
     struct decision d;
     uint64_t wait_ms;
     if (o == NULL || token.len >= sizeof(o->token)) {
-        settle_back(lane, token, SPAN_LIT("")); /* its bundle, if it has one, is never told to have ended */
+        settle_back(lane, token, SPAN_LIT(""));
         return;
     }
-    o->bundle = bundle;
     if (!read_record(o, token, record, &d))
         settle(o, &(struct settle_context){.decision = &d, .faults = &lane->worker->faults});
     else if ((wait_ms = share_wait_ms(o->port)) > 0)
@@ -139,46 +139,60 @@ void admit(struct lane *lane, struct span token, struct span record, uint8_t bun
         begin(o);
 }
 
-static void on_picked(void *arg, const redisReply *r, const char *error) {
-    struct order *o = arg;
+/* Redis did not claim it: the long way, if there is one, says why. */
+static void not_picked(struct order *o) {
     struct lane *lane = o->lane;
-    lane->claim_out = lane->picking = false;
-    if (r == NULL) {
-        /* else nobody gives it back: it must not get into the queue */
-        lane->claim_lost = lane->worker->trial == NULL;
+    lane->look_now = true;
+    if (lane->worker->trial != NULL)
+        trial_not_picked(o);
+    order_move(o, ORDER_FREE);
+}
+
+/* The batch's only item is done with; a WAIT behind it may still be unanswered (replicas.c). */
+static void pick_done(struct lane *lane, struct batch *b) {
+    b->items[0] = NULL;
+    b->answered = b->waits;
+    if (!b->waits)
+        batch_done(lane, b);
+}
+
+void pick_failed(struct lane *lane, struct batch *b, const redisReply *reply, const char *error) {
+    struct order *o = b->items[0];
+    struct worker *w = lane->worker;
+    if (reply != NULL) {
+        log_redis_error(lane, "pick", error);
+        not_picked(o);
+    } else {
+        lane->claim_lost = w->trial == NULL; /* else nobody gives it back: it must not get into the queue */
         order_move(o, ORDER_FREE);
-        if (lane->worker->trial != NULL)
-            trial_unanswered(lane->worker);
-        return;
+        if (w->trial != NULL)
+            trial_unanswered(w);
     }
-    if (r->type != REDIS_REPLY_ARRAY || r->elements < 5 || r->element[0]->len >= sizeof(o->token) ||
-        r->element[1]->type != REDIS_REPLY_STRING || r->element[4]->type != REDIS_REPLY_INTEGER) {
-        if (r->type == REDIS_REPLY_ERROR)
-            log_redis_error(lane, "pick", error);
-        lane->look_now = true;
-        if (lane->worker->trial != NULL)
-            trial_not_picked(o);
-        order_move(o, ORDER_FREE);
+    pick_done(lane, b);
+}
+
+void pick_answered(struct lane *lane, struct batch *b, const redisReply *reply) {
+    const redisReply *claimed = reply->element[TURN_CLAIMED], *begun = reply->element[TURN_BEGUN];
+    struct order *o = b->items[0];
+    char token[TOKEN_SIZE + 32], letter = begun->element[0]->len > 0 ? begun->element[0]->str[0] : '\0';
+    bool picked = claimed->elements > 4 && letter != '\0';
+    bool may_go = letter == 'G' || letter == 'C';
+    if (picked)
+        snprintf(token, sizeof(token), "%llu.%s%s", strtoull(claimed->element[1]->str, NULL, 10) + 1,
+                 claimed->element[2]->str, claimed->element[3]->str);
+    if (!picked || strlen(token) >= TOKEN_SIZE || (lane->worker->trial != NULL && !may_go)) {
+        not_picked(o);
+        pick_done(lane, b);
         return;
     }
     lane->stats.claimed++;
-    lane_look(lane, r, 2);
-    lane->more = r->element[4]->integer > 0; /* then it was not alone, however long the pick-up waited */
-    set_token(o, (struct span){r->element[0]->str, r->element[0]->len});
-    const redisReply *text = r->element[1]; /* the letter, then what is said beside it */
-    lane_turn_answered(lane, o->turn);
-    struct answer answer = {text->len > 0 ? text->str[0] : 'L',
-                            {text->str + 1, text->len > 0 ? text->len - 1 : 0}};
-    if (trial_waits_for_replicas(o, answer.letter == 'C' ? CLAIM_COUNTED : CLAIM_BEGUN))
-        return;
-    dispatch_one(o, &answer);
-    lane_flush(lane);
+    lane->more =
+        strtoull(claimed->element[4]->str, NULL, 10) > 0; /* it was not alone, however long it took */
+    set_token(o, span_str(token));
+    dispatch_begun(lane, b, begun);
 }
 
 bool admit_picked(struct lane *lane, struct span text) {
-    static const enum queue_key keys[] = {KEY_WORKERS, KEY_INFLIGHT, KEY_CLAIMS,  KEY_PARKED,
-                                          KEY_GATES,   KEY_ACCOUNTS, KEY_LIMITS,  KEY_PAUSES,
-                                          KEY_STATS,   KEY_TAKEN,    KEY_DELAYED, KEY_JOBS};
     struct order *o = order_get(lane);
     struct decision d;
     if (o == NULL)
@@ -187,34 +201,13 @@ bool admit_picked(struct lane *lane, struct span text) {
         order_discard(o);
         return false;
     }
-    struct buf *cmd = &lane->worker->text_cmd;
-    size_t fixed = sizeof(keys) / sizeof(keys[0]);
-    buf_reset(cmd);
-    bool outside = lane->worker->trial != NULL;
-    queue_cmd_begin(cmd, SCRIPT_PICK, fixed + 1, outside ? 8 : 7);
-    for (size_t i = 0; i < fixed; i++)
-        queue_cmd_key(cmd, &lane->keys, keys[i]);
-    redis_resp_arg(cmd, buf_span(&o->ledger_key));
-    redis_resp_str(cmd, lane->keys.worker);
-    redis_resp_arg(cmd, text);
-    redis_resp_str(cmd, o->account->name);
-    redis_resp_arg(cmd, buf_span(&o->port->limits));
-    redis_resp_str(cmd, lane->limits_version);
-    redis_resp_str(cmd, o->hash);
+    struct beginning beginning = beginning_of(o, "");
+    if (!lane_send_picked(lane, o, &beginning, text)) {
+        order_discard(o);
+        return false;
+    }
     if (o->trace.on)
         trace_begins(o);
-    o->turn = lane_next_turn(lane);
-    redis_resp_head(cmd, 2 + 3 * 8);
-    turn_pack_u16(cmd, lane->keys.order_prefix.len);
-    turn_pack_double(cmd, (double)o->turn);
-    turn_pack_double(cmd, (double)lane->turn_answered);
-    turn_pack_double(cmd, (double)lane->highest_token);
-    buf_add(cmd, "\r\n", 2);
-    if (outside)
-        redis_resp_str(cmd, "1");
     order_move(o, ORDER_BEGINNING);
-    order_set_deadline(o, clock_boot_ns());
-    lane->claim_out = lane->picking = true;
-    queue_call(lane->worker->caller, lane->keys.slot, SCRIPT_PICK, cmd, on_picked, o);
     return true;
 }

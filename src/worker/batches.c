@@ -67,15 +67,6 @@ void batch_done(struct lane *lane, struct batch *b) {
 
 /* --- sending --- */
 
-uint64_t lane_next_turn(struct lane *lane) {
-    return lane->turn_number = turn_number(lane->turn_number, clock_unix_ms() * 1000);
-}
-
-void lane_turn_answered(struct lane *lane, uint64_t number) {
-    if (number > lane->turn_answered)
-        lane->turn_answered = number;
-}
-
 static void on_turn(void *arg, const redisReply *reply, const char *error);
 static void on_waited(void *arg, long long replicas);
 
@@ -86,14 +77,10 @@ static void send_turn(struct lane *lane, const struct turn *turn) {
     c->turn.claim_bytes = CLAIM_BYTES;
     c->turn.high_water = lane->config->results_high_water;
     c->turn.first_pop = lane->longest > 0 && lane->longest <= SHORT_JOB ? FIRST_POP : 1;
-    c->turn.number = lane_next_turn(lane);
+    c->turn.number = lane->turn_number = turn_number(lane->turn_number, clock_unix_ms() * 1000);
     c->turn.answered = lane->turn_answered;
     c->turn.highest = lane->highest_token;
     c->turn.limits_version = lane->limits_version;
-    c->turn.calm = !lane->stirs && lane->closed == LANE_OPEN;
-    if (turn->claims && c->turn.calm)
-        c->turn.bundle = bundle_offer(lane, c->turn.number);
-    bundles_tell(lane, &c->turn);
     lane->turns_out++;
     lane->turns_open++;
     if (turn->settle != NULL)
@@ -105,11 +92,7 @@ static void send_turn(struct lane *lane, const struct turn *turn) {
         wait = replicas_wait(lane, turn->begin);
         wait.waited = on_waited;
     }
-    if (wait.waited == NULL)
-        turn_go_ahead(lane, &c->turn);
     turn_send(&c->turn, &w->text_cmd, w->caller, &lane->keys, wait.waited != NULL ? &wait : NULL, on_turn, c);
-    if (c->turn.bundle > 0)
-        bundle_ask(lane, c->turn.bundle);
 }
 
 static void send_batch(struct lane *lane, struct batch *b) {
@@ -155,6 +138,21 @@ void lane_send_claim(struct lane *lane, uint32_t n) {
     send_turn(lane, &turn);
 }
 
+/* `order` is begun with what Redis claims for it: the text that a blocking pick-up gave. */
+bool lane_send_picked(struct lane *lane, struct order *order, const struct beginning *begin,
+                      struct span text) {
+    struct turn turn = {
+        .begin = take_spare(lane, BATCH_BEGIN), .picked = text, .outside = lane->worker->trial != NULL};
+    if (turn.begin == NULL || !batch_add_begin(turn.begin, order, begin)) {
+        if (turn.begin != NULL)
+            batch_done(lane, turn.begin);
+        return false;
+    }
+    lane->claim_out = lane->picking = true;
+    send_turn(lane, &turn);
+    return true;
+}
+
 void lane_flush(struct lane *lane) {
     if (lane->resend != NULL || !lane->leased || !lane_is_up(lane) || lane->turns_open > 0)
         return;
@@ -168,8 +166,7 @@ void lane_flush(struct lane *lane) {
         turn.claim_n = lane->claim_n = n;
         lane->look_now = false;
     }
-    bool tells = lane->bundles.in[BUNDLE_ENDED] > 0 && lane_held(lane) == 0;
-    if (turn.settle != NULL || turn.begin != NULL || turn.claims || tells)
+    if (turn.settle != NULL || turn.begin != NULL || turn.claims)
         send_turn(lane, &turn);
     if (waits && replicas_may_begin(lane))
         send_batch(lane, take_filled(&lane->begin));
@@ -197,7 +194,10 @@ static void refused(struct lane *lane, const char *what, const char *error) {
 
 /* No answer, or none to the turn as a whole. */
 static void not_done(struct lane *lane, const struct turn *turn, const redisReply *reply, const char *error) {
-    bundles_unfolded(lane);
+    if (turn->picked.ptr != NULL) {
+        pick_failed(lane, turn->begin, reply, error);
+        return;
+    }
     if (reply != NULL && (turn->settle != NULL || turn->begin != NULL))
         refused(lane, turn->settle != NULL ? "settle" : "begin", error);
     if (turn->settle != NULL)
@@ -206,9 +206,6 @@ static void not_done(struct lane *lane, const struct turn *turn, const redisRepl
         lane_unanswered(lane, turn->begin);
     if (turn->claims)
         claim_unanswered(lane, reply != NULL, error);
-    if (turn->bundle > 0)
-        bundle_unanswered(lane, turn->bundle);
-    bundles_told(lane, turn, false);
 }
 
 static uint32_t filled(const struct batch *b) {
@@ -233,52 +230,26 @@ static void done(struct lane *lane, const struct turn *turn, const redisReply *r
     const char *why = turn->begin != NULL ? turn_begin_refused(reply) : NULL;
     if (why == NULL && !(turn->claims && claim_refused(reply->element[TURN_CLAIMED])))
         lane_refuses_no_more(lane);
-    lane_turn_answered(lane, turn->number);
-    if (turn_unfolded(reply))
-        bundles_unfolded(lane);
+    if (turn->number > lane->turn_answered)
+        lane->turn_answered = turn->number;
     if (turn->claims)
         claim_status(lane, reply->element[TURN_CLAIMED]);
     lane_look(lane, reply, TURN_NOW);
-    if (why != NULL) {
+    if (turn->picked.ptr != NULL) {
+        if (why != NULL)
+            log_redis_error(lane, "pick", why);
+        pick_answered(lane, turn->begin, reply);
+    } else if (why != NULL) {
         refused(lane, "begin", why);
         lane_unanswered(lane, turn->begin);
     } else if (turn->begin != NULL) {
         dispatch_begun(lane, turn->begin, reply->element[TURN_BEGUN]);
     }
-    bundles_told(lane, turn, true);
-    bool awaits = turn->bundle > 0 && bundle_answered(lane, turn->bundle, reply->element[TURN_CLAIMED]);
-    if (turn->claims && !awaits)
+    if (turn->claims)
         claim_answered(lane, reply->element[TURN_CLAIMED]);
     if (turn->settle != NULL)
         settled(lane, turn->settle, reply->element[TURN_SETTLED]);
-    if (!awaits)
-        lane_go_on(lane);
-}
-
-/* Nothing was done of a turn that went ahead: its parts go out once more, as if for the first time. */
-static void send_again(struct lane *lane, const struct turn *turn) {
-    /* that may have changed */
-    bool claims = turn->claims && lane->worker->mode == WORKER_RUNNING && !lane->retiring;
-    struct turn same = {
-        .settle = turn->settle, .begin = turn->begin, .claims = claims, .claim_n = turn->claim_n};
-    bundles_unfolded(lane);
-    if (same.settle != NULL)
-        same.settle->sent = false;
-    if (same.begin != NULL)
-        same.begin->sent = false;
-    if (turn->bundle > 0)
-        bundle_answered(lane, turn->bundle, NULL);
-    bundles_told(lane, turn, false);
-    if (lane->resend == NULL && lane->leased && lane_is_up(lane)) {
-        lane->claim_out = same.claims;
-        send_turn(lane, &same);
-        return;
-    }
-    lane->look_now |= same.claims;
-    if (same.settle != NULL)
-        lane_unanswered(lane, same.settle);
-    if (same.begin != NULL)
-        lane_unanswered(lane, same.begin);
+    lane_go_on(lane);
 }
 
 static void on_turn(void *arg, const redisReply *reply, const char *error) {
@@ -290,12 +261,8 @@ static void on_turn(void *arg, const redisReply *reply, const char *error) {
         lane->turns_out--;
         call_put(c);
     }
-    if (turn.claims)
-        lane->claim_out = false;
-    if (turn.ahead && ahead_answered(lane, &turn, &reply, &error) == TURN_AGAIN) {
-        send_again(lane, &turn);
-        return;
-    }
+    if (turn.claims || turn.picked.ptr != NULL)
+        lane->claim_out = lane->picking = false;
     if (turn_reply_ok(&turn, reply))
         done(lane, &turn, reply);
     else

@@ -149,19 +149,16 @@ static size_t pick_begun(const redisReply *r, size_t picked[static RECOVER_BATCH
 static struct buf *recover_cmd(const struct lane *lane, const char *worker, uint32_t most,
                                const redisReply *r, const size_t picked[], size_t begun) {
     static const enum queue_key keys[] = {KEY_JOBS,   KEY_DELAYED, KEY_PARKED,       KEY_GATES, KEY_ACCOUNTS,
-                                          KEY_LIMITS, KEY_WORKERS, KEY_WORKERS_INFO, KEY_STATS, KEY_UNWELL};
+                                          KEY_LIMITS, KEY_WORKERS, KEY_WORKERS_INFO, KEY_STATS};
     size_t fixed = sizeof(keys) / sizeof(keys[0]);
     struct buf *cmd = &lane->worker->text_cmd, *key = &lane->worker->text_path;
     buf_reset(cmd);
-    queue_cmd_begin(cmd, SCRIPT_RECOVER, fixed + 2 + begun + BUNDLES - 1, 2 + begun);
+    queue_cmd_begin(cmd, SCRIPT_RECOVER, fixed + 2 + begun, 2 + begun);
     for (size_t i = 0; i < fixed; i++)
         queue_cmd_key(cmd, &lane->keys, keys[i]);
     add_dead_keys(lane, span_str(worker), cmd, key);
     for (size_t i = 0; i < begun; i++)
         add_ledger_key(lane, r->element[picked[i] + 1], cmd, key);
-    struct bundle_set all = {0};
-    bundle_set_fill(&all);
-    bundle_set_write(&all, &lane->keys, span_str(worker), cmd);
     redis_resp_str(cmd, worker);
     redis_resp_u64(cmd, most);
     for (size_t i = 0; i < begun; i++)
@@ -173,7 +170,6 @@ static void on_own_recovered(void *arg, const redisReply *r, const char *error) 
     struct lane *lane = arg;
     lane->orphans_out = false;
     lane->look_now = true;
-    bundles_unfolded(lane);
     if (r != NULL && r->type == REDIS_REPLY_ARRAY)
         return;
     lane->claim_lost = true; /* looked for again */
@@ -295,16 +291,14 @@ static void on_beat(void *arg, const redisReply *r, const char *error) {
     controls_write(lane);
     lane_look(lane, r, 0);
     notice_strangers(lane, element_u64(r, 3));
-    lane->claim_lost |= lane->bundles.in[BUNDLE_LOST] > 0 && lane->worker->mode == WORKER_RUNNING;
     if (r->elements > 5 && !lane->recovering && lane->worker->mode != WORKER_DRAINING && !spool_holds(lane))
         recover(lane, r->element[5]);
     worker_became_ready(lane->worker);
 }
 
 void lane_beat(struct lane *lane) {
-    static const enum queue_key keys[] = {KEY_WORKERS, KEY_WORKERS_INFO, KEY_DELAYED,  KEY_GATES,
-                                          KEY_TAKEN,   KEY_INFLIGHT,     KEY_ACCOUNTS, KEY_STATS,
-                                          KEY_CLAIMS,  KEY_PAUSES};
+    static const enum queue_key keys[] = {KEY_WORKERS,  KEY_WORKERS_INFO, KEY_DELAYED, KEY_GATES, KEY_TAKEN,
+                                          KEY_INFLIGHT, KEY_ACCOUNTS,     KEY_STATS,   KEY_PAUSES};
     struct worker *w = lane->worker;
     if (lane->beat_out || lane->left || !lane_is_up(lane))
         return;

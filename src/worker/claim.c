@@ -26,7 +26,6 @@
 #define CLAIM_HEAD      4    /* elements of a claim's answer before its records */
 #define SETTLING_FACTOR 4    /* claims pause while so many times the slots wait for Redis to settle */
 #define RECOVER_OWN_MAX 200  /* begun orphans of one look; there may be more */
-#define STIRS_MS        100  /* what comes later than that leaves turns alone until then */
 #define CLOCK_BACK_MS   1000 /* as beat.lua says: what is a step of Redis's clock */
 #define MS_NS           1000000ull
 
@@ -97,7 +96,6 @@ void lane_look(struct lane *lane, const redisReply *r, size_t at) {
     if (now_ms + CLOCK_BACK_MS < lane->redis_ms)
         lane_beat(lane); /* which puts right what is due by the old clock */
     lane->redis_ms = now_ms;
-    lane->stirs = next_ms == 0 || (next_ms > 0 && next_ms < now_ms + STIRS_MS);
     set_look(lane, now_ms, next_ms);
     if (lane->closed != LANE_OPEN && before != 0 && (lane->look_at_ns == 0 || before < lane->look_at_ns))
         lane->look_at_ns = before; /* when the claim that was refused told to ask again */
@@ -138,7 +136,7 @@ static size_t admit_all(struct lane *lane, const redisReply *r) {
         bytes += record->len;
         if (record->len > lane->longest)
             lane->longest = record->len;
-        admit(lane, buf_span(token), (struct span){record->str, record->len}, 0);
+        admit(lane, buf_span(token), (struct span){record->str, record->len});
     }
     return bytes;
 }
@@ -180,11 +178,6 @@ void claim_answered(struct lane *lane, const redisReply *r) {
     if (jobs > 0)
         bytes = admit_all(lane, r);
     count_claimed(lane, jobs, bytes);
-}
-
-void claim_admitted(struct lane *lane, size_t jobs, size_t bytes) {
-    count_claimed(lane, jobs, bytes);
-    lane_go_on(lane);
 }
 
 void claim_unanswered(struct lane *lane, bool refused, const char *error) {
@@ -319,25 +312,22 @@ static void on_orphans(void *arg, const redisReply *r, const char *error) {
     struct lane *lane = arg;
     lane->orphans_out = false;
     if (r == NULL || r->type != REDIS_REPLY_ARRAY) {
-        bundles_looked(lane, false);
         lane->claim_lost = true;
         if (r != NULL)
             claim_failed(lane, error != NULL && error[0] != '\0' ? error : r->str);
         return;
     }
-    size_t begun[RECOVER_OWN_MAX], begun_count = 0, others = 0;
+    size_t begun[RECOVER_OWN_MAX], begun_count = 0;
     for (size_t i = 0; i + 1 < r->elements; i += 2) {
         struct span token = {r->element[i]->str, r->element[i]->len};
         if (is_ours(lane, token))
             continue;
-        others++;
         struct span how = {r->element[i + 1]->str, r->element[i + 1]->len};
         if (how.len == 0 || strtoull(token.ptr, NULL, 10) > lane->highest_token)
             settle_back(lane, token, how);
         else if (begun_count < RECOVER_OWN_MAX)
             begun[begun_count++] = i;
     }
-    bundles_looked(lane, others == 0);
     lane->look_now = true;
     if (begun_count > 0)
         lane_recover_own(lane, r, begun, begun_count);
@@ -349,7 +339,6 @@ void lane_give_back_orphans(struct lane *lane) {
     struct buf *cmd = &lane->worker->text_cmd;
     lane->claim_lost = false;
     lane->orphans_out = true;
-    bundles_look(lane);
     buf_reset(cmd);
     queue_cmd_begin(cmd, SCRIPT_HELD, 2, 0);
     queue_cmd_key(cmd, &lane->keys, KEY_INFLIGHT);

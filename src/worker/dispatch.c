@@ -175,6 +175,11 @@ static void on_answer(void *arg, const struct http_exchange *x) {
     conclude(o, x, &outcome);
 }
 
+struct answer { /* begin.lua's, to one job */
+    char letter;
+    struct span text; /* or absent */
+};
+
 /* A ledger entry "U hash ms dead_id" names the dead letter that must be resolved first. */
 static void point_at_first(const struct answer *a, struct decision *d, char message[static 256]) {
     const char *id = a->text.len > 0 ? memrchr(a->text.ptr, ' ', a->text.len) : NULL;
@@ -208,7 +213,7 @@ static enum claim_state claim_of(char letter) {
     return letter == 'G' ? CLAIM_BEGUN : letter == 'C' ? CLAIM_COUNTED : CLAIM_HELD;
 }
 
-void dispatch_one(struct order *o, const struct answer *a) {
+static void dispatch_one(struct order *o, const struct answer *a) {
     struct lane *lane = o->lane;
     o->claim = claim_of(a->letter);
     if (o->trace.on)
@@ -222,7 +227,6 @@ void dispatch_one(struct order *o, const struct answer *a) {
     case 'W':
         if (o->trace.on)
             trace_ended(o, "wait");
-        bundle_left(o);
         order_move(o, ORDER_FREE);
         return;
     case 'L':

@@ -17,8 +17,7 @@ struct lane *lane_new(struct worker *w, const struct queue_config *config, struc
     lane->worker = w;
     lane->config = config;
     lane->look_now = true;
-    if (queue_keys_init(&lane->keys, w->boot->redis_prefix, config->name, w->id) < 0 ||
-        bundles_init(lane) < 0)
+    if (queue_keys_init(&lane->keys, w->boot->redis_prefix, config->name, w->id) < 0)
         err_set(err, "queue %s: out of memory", config->name);
     else if (lane_set_ports(lane, err) == 0)
         return lane;
@@ -48,7 +47,6 @@ void lane_free(struct lane *lane) {
     free_batches(lane->resend);
     free_batches(lane->spare);
     lane_free_calls(lane);
-    bundles_deinit(lane);
     queue_keys_deinit(&lane->keys);
     free(lane);
 }
@@ -68,7 +66,6 @@ void lane_follow(struct lane *lane) {
     lane_check_server(lane);
     if (!lane->registered)
         lane_check_rights(lane);
-    lane_ask_exec(lane);
     lane->claim_lost |= lane->registered; /* what Redis forgot, it holds as claims that we don't know */
     lane_send_limits(lane);
     lane_beat(lane);
@@ -93,8 +90,8 @@ static void on_left(void *arg, const redisReply *r, const char *error) {
 }
 
 void lane_leave(struct lane *lane) {
-    static const enum queue_key keys[] = {KEY_WORKERS, KEY_WORKERS_INFO, KEY_INFLIGHT, KEY_TAKEN,
-                                          KEY_JOBS,    KEY_STATS,        KEY_CLAIMS};
+    static const enum queue_key keys[] = {KEY_WORKERS, KEY_WORKERS_INFO, KEY_INFLIGHT,
+                                          KEY_TAKEN,   KEY_JOBS,         KEY_STATS};
     const size_t count = sizeof(keys) / sizeof(keys[0]);
     struct worker *w = lane->worker;
     if (!lane->left && lane->asides > 0 && lane_held(lane) == 0)
@@ -109,12 +106,9 @@ void lane_leave(struct lane *lane) {
         return;
     struct buf *cmd = &w->text_cmd;
     buf_reset(cmd);
-    queue_cmd_begin(cmd, SCRIPT_LEAVE, count + BUNDLES - 1, 1);
+    queue_cmd_begin(cmd, SCRIPT_LEAVE, count, 1);
     for (size_t i = 0; i < count; i++)
         queue_cmd_key(cmd, &lane->keys, keys[i]);
-    struct bundle_set all = {0};
-    bundle_set_fill(&all);
-    bundle_set_write(&all, &lane->keys, span_str(lane->keys.worker), cmd);
     redis_resp_str(cmd, lane->keys.worker);
     lane->leaving = true;
     queue_call(w->caller, lane->keys.slot, SCRIPT_LEAVE, cmd, on_left, lane);

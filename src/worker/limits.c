@@ -60,19 +60,8 @@ bool port_pack_limits(struct port *port, const struct config *boot) {
     return buf_ok(&port->limits);
 }
 
-static void add_limits(const struct lane *lane, const struct account *a, struct buf *cmd) {
-    char text[192];
-    struct turn_limits l = limits_of(a, lane->worker->boot);
-    snprintf(text, sizeof(text),
-             "%.12g %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, l.rate,
-             l.burst, l.concurrency, l.breaker_failures, l.breaker_cooldown_ms, l.probe_ms, l.reject_limit,
-             l.ledger_ttl_ms);
-    redis_resp_str(cmd, a->name);
-    redis_resp_str(cmd, text);
-}
-
 void lane_send_limits(struct lane *lane) {
-    static const enum queue_key keys[] = {KEY_LIMITS, KEY_GATES, KEY_STATS, KEY_ACCOUNTS, KEY_UNWELL};
+    static const enum queue_key keys[] = {KEY_LIMITS, KEY_GATES, KEY_STATS};
     const size_t key_n = sizeof(keys) / sizeof(keys[0]);
     struct buf *cmd = &lane->worker->text_cmd;
     for (uint32_t from = 0; from < lane->port_count; from += LIMITS_CALL) {
@@ -81,8 +70,10 @@ void lane_send_limits(struct lane *lane) {
         queue_cmd_begin(cmd, SCRIPT_LIMITS, key_n, 2 * (size_t)n);
         for (size_t i = 0; i < key_n; i++)
             queue_cmd_key(cmd, &lane->keys, keys[i]);
-        for (uint32_t i = from; i < from + n; i++)
-            add_limits(lane, lane->ports[i]->account, cmd);
+        for (uint32_t i = from; i < from + n; i++) {
+            redis_resp_str(cmd, lane->ports[i]->account->name);
+            redis_resp_arg(cmd, buf_span(&lane->ports[i]->limits));
+        }
         tell(lane, SCRIPT_LIMITS, on_limits);
     }
 }
@@ -107,7 +98,7 @@ static bool credentials_changed(const struct config *old, const struct account *
 }
 
 static void reopen_some(struct lane *lane, const char *const names[static LIMITS_CALL], size_t n) {
-    static const enum queue_key keys[] = {KEY_ACCOUNTS, KEY_LIMITS, KEY_GATES, KEY_UNWELL};
+    static const enum queue_key keys[] = {KEY_ACCOUNTS, KEY_LIMITS, KEY_GATES};
     const size_t key_n = sizeof(keys) / sizeof(keys[0]);
     struct buf *cmd = &lane->worker->text_cmd;
     if (n == 0)

@@ -52,7 +52,7 @@ struct past {
     uint64_t control_id; /* where pages of it were read (`page`): a hash of its key */
     struct span said;    /* what came when the order was sent whose outcome is unknown; or absent */
     /* times that the account was refused (401, 403) when this order was sent, as far as they count
-     * (settle_one.lua) */
+     * (settle_put.lua) */
     uint32_t refused;
     /* number of the claim at the first of them; 0: orders of later claims went through */
     uint64_t refused_at;
@@ -95,13 +95,11 @@ struct order {
     bool token_renewed;    /* 401 was answered once in this claim, and the token renewed */
     uint64_t token_number; /* the grant's, when it left */
     bool may_wait;         /* dead as rejected, unless Redis says that it waits for its account */
-    uint64_t turn;         /* of its pick-up */
-    uint8_t bundle;        /* where its text lies in Redis (bundles.c); 0: with its claim */
     struct trace_marks trace;
     enum claim_state claim; /* what Redis knows of it, as far as we were told */
 };
 
-/* Splits a claim's record into past and text; the record of a fresh claim (its token ends with f or b) is the
+/* Splits a claim's record into past and text; the record of a fresh claim (its token ends with f) is the
  * text. 0, or -1 where it is no record of dray's. `doc` is scratch. */
 int past_parse(struct past *past, struct span token, struct span record, struct json_doc *doc,
                struct span *raw);

@@ -75,7 +75,6 @@ static void order_free(struct order *o) {
 
 static void release(struct order *o) {
     struct lane *lane = o->lane;
-    bundle_lost(o);
     port_unref(o->port);
     o->port = NULL;
     o->account = NULL;
@@ -132,7 +131,6 @@ struct order *order_get(struct lane *lane) {
     o->lane = lane;
     o->looking_up = o->may_wait = o->waits_token = o->token_renewed = false;
     o->trace.on = false;
-    o->bundle = 0;
     o->begun_unix_ms = 0;
     memset(&o->cursor, 0, sizeof(o->cursor));
     o->state = ORDER_FREE;

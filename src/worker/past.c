@@ -63,7 +63,7 @@ int past_parse(struct past *past, struct span token, struct span record, struct 
                struct span *raw) {
     *past = (struct past){.phase = PHASE_SEND, .history = SPAN_LIT("")};
     char mark = token.len > 0 ? token.ptr[token.len - 1] : '\0';
-    if (mark == 'f' || mark == 'b') {
+    if (mark == 'f') {
         *raw = record;
         return 0;
     }
@@ -107,7 +107,7 @@ void past_write(const struct past *past, struct buf *out) {
     buf_add_u64(out, past->sent_ms);
     if (past->refused > 0)
         buf_addf(out, ",\"r\":%u,\"c\":%llu", past->refused,
-                 /* settle_one.lua looks for them before the history */
+                 /* settle_put.lua looks for them before the history */
                  (unsigned long long)past->refused_at);
     if (past->page > 0)
         buf_addf(out, ",\"p\":%u,\"i\":%llu,\"w\":%llu", past->page, (unsigned long long)past->seen,

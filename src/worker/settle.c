@@ -95,7 +95,7 @@ static const char *gate_code(const struct settle_context *c) {
     return o->code[0] != '\0' ? o->code : NULL;
 }
 
-/* Where the provider refuses all of an account's orders alike, it waits instead of being dead (settle_one.lua). */
+/* Where the provider refuses all of an account's orders alike, it waits instead of being dead (settle.lua). */
 static bool may_wait_instead(const struct decision *d) {
     return d->op == SETTLE_DEAD && d->gate == 'r';
 }
@@ -125,8 +125,6 @@ void settle(struct order *o, const struct settle_context *c) {
                            .gate_code = gate_code(c),
                            .due_ms = d->due_ms,
                            .claim = o->claim,
-                           .bundle = o->bundle,
-                           .which = bundle_which(o),
                            .account = o->account != NULL ? o->account->name : NULL,
                            .limits = told ? buf_span(&o->port->limits) : (struct span){NULL, 0}};
     write_texts(o, c, &s, dead_id);
@@ -145,11 +143,8 @@ void settle(struct order *o, const struct settle_context *c) {
     order_move(o, ORDER_SETTLING);
     if (w->trial != NULL)
         worker_drain(w);
-    if (b != NULL && ok && batch_add_settlement(b, o, &lane->keys, o->token, &s)) {
-        if ((d->op != SETTLE_DONE && d->op != SETTLE_DEAD) || o->may_wait)
-            bundle_set_add(&b->bundles, o->bundle);
+    if (b != NULL && ok && batch_add_settlement(b, o, &lane->keys, o->token, &s))
         return;
-    }
     /* Out of memory: the claim stays in Redis as begun, and the order here, so that nobody takes the claim
      * for one that was never sent. When this worker ends, recovery makes it unknown, never lost. */
     log_msg(LOG_ERROR, "settle_failed",
@@ -181,8 +176,8 @@ void settle_back(struct lane *lane, struct span token, struct span begun) {
             s.ledger = SPAN_LIT("D");
     }
     struct batch *b = lane_batch(lane, BATCH_SETTLE);
-    if (b != NULL && batch_add_settlement(b, NULL, &lane->keys, text, &s) && token_is_bundled(token))
-        bundle_set_fill(&b->bundles); /* which one, we were not told */
+    if (b != NULL)
+        batch_add_settlement(b, NULL, &lane->keys, text, &s);
 }
 
 void settled(struct lane *lane, struct batch *b, const redisReply *reply) {
@@ -204,8 +199,6 @@ void settled(struct lane *lane, struct batch *b, const redisReply *reply) {
             stats_rejected(o);
         if (o != NULL && letter == 'H')
             log_waits(o);
-        if (o != NULL && (letter == 'O' || letter == 'H'))
-            bundle_left(o);
         if (o != NULL)
             order_move(o, ORDER_FREE);
         b->items[i] = NULL;

@@ -63,12 +63,7 @@ static int group_add(struct spool_group *g, const char *token, const struct sett
             g->first = b;
         g->last = b;
     }
-    if (!batch_add_settlement(g->last, NULL, &g->keys, token, s))
-        return -1;
-    if (((s->op != SETTLE_DONE && s->op != SETTLE_DEAD) || s->gate == 'r') &&
-        token_is_bundled(span_str(token)))
-        bundle_set_fill(&g->last->bundles); /* which one it is, the file does not say */
-    return 0;
+    return batch_add_settlement(g->last, NULL, &g->keys, token, s) ? 0 : -1;
 }
 
 static int read_settlement(const struct json_doc *doc, struct buf *store, struct settlement *s) {

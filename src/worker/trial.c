@@ -99,30 +99,6 @@ void trial_begin(struct worker *w) {
     redis_router_flush(w->redis);
 }
 
-static void on_ignored(void *arg, const redisReply *r, const char *error) {
-    (void)arg, (void)r, (void)error;
-}
-
-static void on_replicas(void *arg, long long replicas) {
-    struct order *o = arg;
-    dispatch_held(o, replicas >= (long long)o->lane->worker->boot->min_replicas);
-}
-
-bool trial_waits_for_replicas(struct order *o, enum claim_state claim) {
-    struct worker *w = o->lane->worker;
-    if (w->trial == NULL || w->boot->min_replicas == 0)
-        return false;
-    struct redis_wait wait = {.replicas = w->boot->min_replicas,
-                              .wait_ms = w->boot->min_replicas_timeout_ms,
-                              .waited = on_replicas};
-    o->claim = claim;
-    o->lease_epoch = o->lane->lease_epoch;
-    redis_router_send_wait(w->redis, o->lane->keys.slot, SPAN_LIT("*1\r\n$4\r\nPING\r\n"), &wait, on_ignored,
-                           o);
-    redis_router_flush(w->redis);
-    return true;
-}
-
 void trial_decide(struct order *o, const struct outcome *outcome, struct decision *d) {
     struct trial *t = o->lane->worker->trial;
     if (d->gate != 'p') /* what the provider asks of all requests; the rest is this order's */

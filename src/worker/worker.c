@@ -70,7 +70,7 @@ void worker_turn(struct worker *w) {
         lane_resend(lane, now);
         if (lane->gathers)
             gathering = true;
-        else if (lane->bundles.awaited == 0) /* what it brings goes along */
+        else
             lane_flush(lane);
         lane->gathers = false;
         if (lane->claim_lost && !lane->orphans_out && !lane->claim_out && lane->leased && lane_is_up(lane))
@@ -234,10 +234,6 @@ struct worker *worker_new_for(uv_loop_t *loop, struct config *config, struct tri
         return NULL;
     }
     w->loop = loop;
-    w->bundle_least = BUNDLE_LEAST;
-    w->bundle_most = BUNDLES - 1;
-    w->ahead_least = AHEAD_LEAST;
-    w->ahead_begins = AHEAD_BEGINS;
     w->config = config_ref(config);
     w->boot = config_ref(config);
     w->redis_config = config_ref(config);

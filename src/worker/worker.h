@@ -10,17 +10,14 @@
 #include "dray/config.h"
 #include "dray/redis_cluster.h"
 #include "queue/turn.h"
-#include "worker/bundles.h"
 #include "worker/controls.h"
 #include "worker/grant.h"
 #include "worker/log.h"
 #include "worker/stats.h"
 #include "worker/trial.h"
 
-#define CLAIM_BYTES  (4u << 20)
-#define SERVERS_MAX  64 /* Redis servers that are remembered as checked */
-#define AHEAD_LEAST  8  /* fewer results are quicker pushed by the script */
-#define AHEAD_BEGINS 16 /* and fewer that begin quicker written by it */
+#define CLAIM_BYTES (4u << 20)
+#define SERVERS_MAX 64 /* Redis servers that are remembered as checked */
 
 enum worker_mode {
     WORKER_STARTING, /* no lease yet */
@@ -93,8 +90,6 @@ struct lane {
     uint32_t turns_out;      /* calls of turn.lua under way */
     uint32_t turns_open;     /* of these, those whose own reply is still to come (WAIT's comes behind it) */
     bool gathers;            /* the next turn waits for one more look at the sockets */
-    bool may_exec;           /* this connection takes transactions: turns may go ahead (ahead.c) */
-    uint32_t ahead_not;      /* so many turns don't, after one that was not as calm as it seemed */
     uint64_t turn_number;    /* the last that was sent; pick-ups have one, too (fence.lua) */
     uint64_t turn_answered;  /* the last that was answered */
     char limits_version[24]; /* of the limits in Redis, when ours were told; empty: not known */
@@ -124,7 +119,6 @@ struct lane {
     uint64_t armed_ns;            /* since when */
     bool look_now;                /* there may be work */
     uint64_t look_at_ns;          /* 0: nothing known to come */
-    bool stirs;                   /* something is due soon: the next turn is hardly a calm one (calm.lua) */
     uint64_t claim_not_before_ns; /* after an error */
     uint64_t resend_at_ns;
     uint32_t failures;         /* consecutive error replies */
@@ -138,7 +132,6 @@ struct lane {
     bool retiring;        /* its queue is gone from the configuration */
     bool leaving;
     bool left;
-    struct bundles bundles;
     struct lane_controls controls;
     struct lane_stats stats;
 };
@@ -159,10 +152,6 @@ struct worker {
     struct lane **lanes;
     uint32_t lane_count;
     uint32_t active;       /* over all lanes: BEGINNING and SENDING */
-    uint32_t bundle_least; /* jobs that are worth a bundle */
-    uint32_t bundle_most;  /* bundles of a lane at a time, up to BUNDLES - 1 */
-    uint32_t ahead_least;  /* settlements that are worth a transaction */
-    uint32_t ahead_begins; /* or so many begins */
     bool rights_unchecked; /* the simulation's connections are none on which commands come in order */
 
     uv_prepare_t turn;
@@ -273,22 +262,17 @@ void lane_refuses_no_more(struct lane *lane); /* Redis did what it was asked */
 void lane_untake(struct lane *lane);
 void lane_give_back_orphans(struct lane *lane);
 
-/* The texts of a claim that is a bundle came, and were admitted: `jobs` of them, `bytes` in all. */
-void claim_admitted(struct lane *lane, size_t jobs, size_t bytes);
-
 /* admit.c: what is claimed is read and checked, then begun or settled */
-void admit(struct lane *lane, struct span token, struct span record, uint8_t bundle);
-/* The text that a blocking pick-up moved to `taken`: claims and begins it in one step (pick.lua). False:
+void admit(struct lane *lane, struct span token, struct span record);
+/* The text that a blocking pick-up moved to `taken`: one turn claims and begins it (pick.lua). False:
  * it is not as simple as that, and must be claimed the long way. */
 bool admit_picked(struct lane *lane, struct span text);
+/* The answer to that turn; none, or an error. The batch has the one order. */
+void pick_answered(struct lane *lane, struct batch *b, const redisReply *reply);
+void pick_failed(struct lane *lane, struct batch *b, const redisReply *reply, const char *error);
 
 /* dispatch.c: begun orders leave, answers come in */
 void dispatch_begun(struct lane *lane, struct batch *b, const redisReply *reply);
-struct answer { /* begin.lua's, to one job */
-    char letter;
-    struct span text; /* or absent */
-};
-void dispatch_one(struct order *o, const struct answer *answer);
 /* one that waits for the account's token; NULL: none does */
 struct order *dispatch_waiting(const struct port *port);
 void dispatch_again(struct order *o);                                         /* the token is there */
@@ -318,19 +302,13 @@ void lane_flush(struct lane *lane);
 void lane_go_on(struct lane *lane); /* a reply was read: now, or after one more look at the sockets */
 /* now; 0 only gives back what a blocking pick-up took */
 void lane_send_claim(struct lane *lane, uint32_t n);
+/* A turn that claims `text` and begins it. False: out of memory. */
+bool lane_send_picked(struct lane *lane, struct order *order, const struct beginning *begin,
+                      struct span text);
 void lane_free_calls(struct lane *lane);
-uint64_t lane_next_turn(struct lane *lane); /* the number of the next turn or pick-up */
-void lane_turn_answered(struct lane *lane, uint64_t number);
 void lane_resend(struct lane *lane, uint64_t now_ns);
 void lane_unanswered(struct lane *lane, struct batch *b);
 void batch_done(struct lane *lane, struct batch *b);
-
-/* ahead.c: turns whose results go ahead of them */
-void lane_ask_exec(struct lane *lane);                    /* the node has come: does it take transactions? */
-void turn_go_ahead(struct lane *lane, struct turn *turn); /* if it is worth it, and may */
-/* The answer to one: `reply` is the script's then. TURN_RAN, TURN_AGAIN; or what counts as no answer, or as an error. */
-enum turn_ahead ahead_answered(struct lane *lane, const struct turn *turn, const redisReply **reply,
-                               const char **error);
 
 /* replicas.c: nothing leaves before enough replicas know */
 bool replicas_wanted(const struct lane *lane, const struct batch *b); /* the batch has orders to send */
@@ -359,10 +337,8 @@ void lane_reopen(struct lane *lane, const struct config *old);
 
 /* trial.c: one order, outside the queue */
 void trial_begin(struct worker *w);      /* the lane is leased; from the second time on nothing */
-void trial_not_picked(struct order *o);  /* pick.lua did nothing */
+void trial_not_picked(struct order *o);  /* it may not begin now: Redis has nothing of it */
 void trial_unanswered(struct worker *w); /* nobody knows what it did */
-/* true: goes when they have answered */
-bool trial_waits_for_replicas(struct order *o, enum claim_state claim);
 /* what a worker would do later ends now */
 void trial_decide(struct order *o, const struct outcome *outcome, struct decision *d);
 

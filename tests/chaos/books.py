@@ -130,7 +130,7 @@ def left_over(client, queue):
                        ("waiting", client.zcard)):
         if n := size(f"dray:{{{queue}}}:{kind}"):
             left.append(f"{kind} ({n})")
-    for kind in ("inflight", "claims", "taken", "bundle"):
+    for kind in ("inflight", "claims", "taken"):
         for name in client.scan_iter(f"dray:{{{queue}}}:{kind}:*", count=1000):
             left.append(name.decode())
     names = list(client.scan_iter(f"dray:{{{queue}}}:order:*", count=10000))

@@ -64,7 +64,7 @@ def test_every_role_is_on_the_page():
 
 
 def test_all_that_the_scripts_call_is_tried_at_the_start():
-    """TIME comes first and changes nothing; MEMORY may be refused (calm.lua)."""
+    """TIME comes first and changes nothing."""
     folder = os.path.join(ROOT, "src", "queue", "lua")
     called = set()
     for path in glob.glob(os.path.join(folder, "*.lua")):
@@ -72,7 +72,7 @@ def test_all_that_the_scripts_call_is_tried_at_the_start():
             called |= set(re.findall(r"\b(?:call|try|pcall)\('([A-Z]+)", f.read()))
     with open(os.path.join(ROOT, "src", "worker", "rights.c"), encoding="utf-8") as f:
         tried = set(re.findall(r'\{"([A-Z]+)", ', f.read()))
-    assert len(called) > 30 and called - tried == {"TIME", "MEMORY"}
+    assert len(called) > 30 and called - tried == {"TIME"}
 
 
 def test_a_producer(server, peer):

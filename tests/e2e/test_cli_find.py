@@ -68,8 +68,7 @@ def test_in_flight_and_being_sent(world, peer):
     world.daemon.kill()
 
 
-def test_in_flight_of_a_bundle(world, peer):
-    """Many at once: their texts lie in a list of their own, their claims in one entry."""
+def test_in_flight_among_many(world, peer):
     peer.default = Answer(200, {"code": 10000, "data": 5}, delay=30)
     world.push(*[world.job(f"many-{n}", f"M-{n}") for n in range(40)])
     wait_until(lambda: len(peer.requests) >= 40, what="the requests")

@@ -15,6 +15,7 @@ import pytest
 
 from lib.peer import Answer, Silence
 from lib.process import DRAY, clean_env, dray
+from lib.scripts import Gate, write_gate
 from lib.wait import SLOW, wait_until
 from lib.world import QUEUE, World, created
 
@@ -156,9 +157,9 @@ def test_watch_redraws_until_interrupted(world):
 
 
 def test_accounts_in_trouble_come_first_then_by_name(world):
-    for name, gate in {"zeta": "0 0 0 0 h 9999999999999 1000 -", "alpha": "0 0 0 0 n 0 0 -", "mid": "0 0 0 9 b 9999999999999 1000 -",
-                       "beta": "0 0 0 0 n 0 0 -"}.items():
-        world.db.hset(world.key("accounts"), name, gate)
+    for name, fails, mode in [("zeta", 0, "h"), ("alpha", 0, "n"), ("mid", 9, "b"), ("beta", 0, "n")]:
+        till, cool = (0, 0) if mode == "n" else (9999999999999, 1000)
+        world.db.hset(world.key("accounts"), name, write_gate(Gate(0, 0, 0, fails, mode, till, cool, "-")))
     names = [a["account"] for a in status(world)["accounts"]]
     assert names[:2] == ["zeta", "mid"] and names[2:] == sorted(names[2:])
     out = text(world)
@@ -169,7 +170,7 @@ def test_accounts_in_trouble_come_first_then_by_name(world):
 def test_watch_stays_within_the_terminal(world, rows, columns):
     """However many accounts: the first lines stay, and the rest is counted."""
     for n in range(40):
-        world.db.hset(world.key("accounts"), f"shop-{n:02}", "0 0 0 0 n 0 0 -")
+        world.db.hset(world.key("accounts"), f"shop-{n:02}", write_gate(Gate(0, 0, 0, 0, "n", 0, 0, "-")))
     main, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     child = subprocess.Popen([DRAY, "status", "--watch", "-c", world.daemon.path], env=clean_env(), stdout=terminal)

@@ -6,6 +6,7 @@ import pytest
 
 from lib.fleet import Fleet
 from lib.peer import Answer, Silence
+from lib.scripts import read_gate, write_gate
 from lib.wait import SLOW, stays_true, wait_until
 
 STUBBORN = {"max_attempts": "50", "backoff_base": "20ms", "backoff_cap": "50ms"}
@@ -140,10 +141,10 @@ def test_a_redis_whose_clock_goes_back_holds_nothing_up(empty_redis, peer):
         for name in ("gates", "delayed", "workers"):
             for member, score in db.zrange(key(name), 0, -1, withscores=True):
                 db.zincrby(key(name), hour if score != float("inf") else 0, member)
-        words = db.hget(key("accounts"), "told").decode().split(" ")
-        assert words[4] == "p"
-        words[1], words[5] = f"{float(words[1]) + hour:.3f}", f"{float(words[5]) + hour:.3f}"
-        db.hset(key("accounts"), "told", " ".join(words))
+        gate = read_gate(db.hget(key("accounts"), "told"))
+        assert gate.mode == "p"
+        gate.ts, gate.till = gate.ts + hour, gate.till + hour
+        db.hset(key("accounts"), "told", write_gate(gate))
         db.hincrby(key("stats"), "clock", hour)
         at = time.monotonic()
         fleet.wait_done(5)

@@ -184,19 +184,3 @@ def test_giants_become_dead_letters_and_the_queue_goes_on(empty_redis, peer):
         letters = [json.loads(v) for v in fleet.db.hvals(fleet.key("dead:entries"))]
         assert sorted(len(letter["job"]) for letter in letters) == [3 << 20] * 5 + [6 << 20]
         assert {letter["reason"] for letter in letters} == {"invalid"}
-
-
-def test_where_no_gate_stands_in_the_way_turns_take_the_short_way(empty_redis, peer):
-    """Of the commands that write to the ledger when orders begin, one is only the short way's (calm.lua), the other only
-    the long one's. An order of each account has not come to its time: that is no reason to go the long way."""
-    peer.default = lambda request: Answer(200, fleet.provider.answer(request.json))
-    accounts = {"free": {}, "limited": {"rate": "5000/s", "burst": "1000", "concurrency": "100"}}
-    with Fleet(empty_redis, peer.url, accounts, workers=1) as fleet:
-        later = int(time.time() * 1000) + 3600000
-        fleet.push(*[fleet.job(name, "later", not_before=later) for name in accounts])
-        wait_until(lambda: fleet.db.zcard(fleet.key("delayed")) == 2, 10, fleet.state)
-        fleet.push(*[fleet.job(name, n) for n in range(200) for name in accounts])
-        fleet.wait_done(400)
-        stats = fleet.db.info("commandstats")
-        short, long = (stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("msetnx", "mset"))
-        assert short > 5 and long <= short / 2, (short, long)

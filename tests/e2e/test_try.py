@@ -13,6 +13,7 @@ from lib.daemon import ini
 from lib.peer import Answer, HangUp, Silence
 from lib.process import DRAY, Process, clean_env
 from lib.redis_server import RedisServer
+from lib.scripts import Gate, write_gate
 from lib.wait import wait_until
 from lib.world import QUEUE, World
 
@@ -52,7 +53,7 @@ class Desk:
     def keys(self):
         """What is left in Redis but the queue's books and the workers' access token."""
         names = {k.decode().rpartition("}:")[2] for k in self.db.scan_iter()}
-        return {n for n in names if not n.startswith("grant:")} - {"stats", "limits", "accounts", "workers:info", "unwell"}
+        return {n for n in names if not n.startswith("grant:")} - {"stats", "limits", "accounts", "workers:info"}
 
     def audit(self):
         run = subprocess.run([DRAY, "audit", QUEUE, "-c", "dray.ini"], cwd=self.folder, env=clean_env(), capture_output=True,
@@ -266,7 +267,7 @@ def test_what_the_account_may_not_do_now_is_not_done_later(desk, peer):
 def test_an_account_that_the_workers_hold(desk, peer):
     peer.default = Answer(201, {"id": 7})
     d = desk()
-    d.db.hset(f"dray:{{{QUEUE}}}:accounts", "shop", f"0 0 0 1 h {int(time.time() * 1000) + 3600000} 30000 -")
+    d.db.hset(f"dray:{{{QUEUE}}}:accounts", "shop", write_gate(Gate(0, 0, 0, 1, "h", time.time() * 1000 + 3600000, 30000, "-")))
     rc, said = d.json()
     assert (rc, said["verdict"]) == (1, "not_sent") and "the account is held" in said["message"], said
     assert not peer.requests

@@ -34,42 +34,16 @@ SCRIPT_SHA = {f[:-4]: hashlib.sha1(_embed.assemble(os.path.join(LUA, f)).encode(
               for f in os.listdir(LUA) if f.endswith(".lua")}
 
 
-# What stands in a call on the wire: a turn that begins orders of `shop`, one that settles created ones, any call of a script.
+# What stands in a call on the wire: a turn that begins orders, one that settles created ones, one that claims what a pick-up
+# gave (whose ledger entry ends where its token is missing), any call of a script.
 CALLS = {**{name: sha.encode() for name, sha in SCRIPT_SHA.items()}, "claim": SCRIPT_SHA["turn"].encode(),
-         "begin": b"\r\nS ", "settle": b"\r\nOsb"}
+         "begin": b"\r\nS ", "settle": b"\r\nOsb", "pick": b" \r\n"}
 
 
 def as_text(value):
     if isinstance(value, list):
         return [as_text(v) for v in value]
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
-
-
-def all_begun(db, claims):
-    """claims:<worker> as if no bundle were folded (fold.lua)."""
-    entries = db.hgetall(claims)
-    for name in [k for k in entries if k.startswith(b"folded:")]:
-        stored, left = entries.pop(name), entries.pop(name.replace(b"folded", b"left"))
-        kind, count, first, nonce = struct.unpack_from("<cHdI", stored)
-        bits, at = int.from_bytes(left[2:], "little"), 15
-        assert struct.unpack_from("<H", left)[0] == bin(bits).count("1") > 0 and bits < 1 << count
-        for i in range(count):
-            size = struct.unpack_from("<H", stored, at)[0]
-            if bits >> i & 1:
-                entries[b"%d.%db" % (first + i, nonce)] = kind + stored[at + 2:at + 2 + size]
-            at += 2 + size
-        assert at == len(stored)
-    assert not [k for k in entries if k.startswith(b"left:")]
-    return entries
-
-
-def unfolded(db, inflight):
-    """inflight:<worker> as if no bundle were folded (fold.lua)."""
-    entries, claims = db.hgetall(inflight), all_begun(db, inflight.replace(":inflight:", ":claims:"))
-    for n, begun, first, count, nonce in struct.iter_unpack("<BBdHI", entries.pop(b"folded", b"")):
-        tokens = [b"%d.%db" % (first + i, nonce) for i in range(count)]
-        entries.update({t: b"%d:%d" % (n, first) for t in tokens if not begun or t in claims})
-    return {k.decode(): v.decode("utf-8", "surrogateescape") for k, v in entries.items()}
 
 
 def fixed_keys(name):
@@ -86,14 +60,54 @@ def runs(items):
     return [(item, len(group[at:at + 255])) for item, group in pieces for at in range(0, len(group), 255)]
 
 
-def packed_limits(text):
-    """As a worker tells its accounts' limits; what cannot be read stays as it is."""
-    words = text.split() if text else []
-    try:
-        sane = 0 < int(words[7]) < 1e13
-        return struct.pack("<b7d", 1, *map(float, words[:7])) + words[7] if sane else text
-    except (ValueError, IndexError, struct.error):
-        return text
+def packed_limits(rate=0, burst=1, conc=0, failures=0, cooldown=30000, probe=60000, rejects=0, ttl=604800000):
+    """An account's limits, as a worker tells them and Redis keeps them (gate.lua)."""
+    return struct.pack("<b7d", 1, rate, burst, conc, failures, cooldown, probe, rejects) + str(ttl).encode()
+
+
+def op_of(job, lists):
+    """A settlement's op, as settle.lua takes it; its results list goes to `lists`."""
+    verb, _, counter = job["op"].partition(":")
+    effect = job.get("effect", "s")
+    op = OPS[verb] + effect[0] + (job["claim"] or "b") + counter
+    if "results" in job:
+        lists.append(job["results"])
+    if "results" in job or effect[1:]:
+        op += f":{len(lists) if 'results' in job else ''}:{effect[1:]}"
+    return op
+
+
+def turn_call(prefix, worker, begin, settle, claim, limits_of, bits, number, answered, highest, first_pop, version, jitter, picked):
+    """A call of turn.lua as a worker makes it: its keys behind the fixed ones, its arguments. `begin`: [token, order key, account,
+    kind, hash] each; `settle`: dicts of token, op, account, claim, and what else it needs; `limits_of`: an account's, or None."""
+    lists, limits, extras = [], [], []
+    ops = [op_of(job, lists) for job in settle]
+    distinct = list(dict.fromkeys(ops))
+    for job, op in zip(settle, ops):
+        if op[0] in "DRW":
+            extras += [job.get("due", 0), job.get("body", "")]
+
+    def limits_index(account):
+        text = limits_of(account)
+        if text is not None and text not in limits:
+            limits.append(text)
+        return 0 if text is None else limits.index(text) + 1
+
+    settle_runs = runs([(job["account"], op) for job, op in zip(settle, ops)])
+    begin_runs = runs([(account, kind) for _, _, account, kind, _ in begin])
+    packed = b"".join(bytes([n, limits_index(account), distinct.index(op) + 1]) for (account, op), n in settle_runs)
+    packed += b"".join(bytes([n, limits_index(account), ord(kind)]) for (account, kind), n in begin_runs)
+    lowest = min([number_of(job[0]) for job in begin if not picked] + [number_of(job["token"]) for job in settle], default=2.0 ** 53)
+    bits += 4 * bool(claim) + 8 * any(op.startswith("D") for op in ops)
+    numbers = struct.pack("<9H7d", len(settle), len(settle_runs), len(begin), len(begin_runs), len(limits), len(distinct), first_pop,
+                          len(prefix) + len("order:"), bits, number, answered, highest, lowest, *(claim or (0, 0, 0)))
+    args = [worker, numbers, packed, version, jitter, picked, *limits, *distinct]
+    args += [account for (account, _), _ in settle_runs + begin_runs]
+    args += [job[0] for job in begin] + [f"S {digest} {worker} {token}" for token, *_, digest in begin]
+    args += [job["token"] for job in settle] + [job.get("result", "") for job in settle]
+    args += [job.get("ledger", "") for job in settle] + extras
+    keys = [f"{prefix}order:{job['account']}:{job['key']}" if "key" in job else prefix + "jobs" for job in settle]
+    return keys + [f"{prefix}order:{account}:{key}" for _, key, account, _, _ in begin] + lists, args
 
 
 def number_of(token):
@@ -114,14 +128,26 @@ class Gate:
     code: str = "-"
 
 
+HEAD, TAIL = "<bddII", "<cddI"
+
+
 def read_gate(stored):
-    """What the hash `accounts` holds of an account: packed where nothing holds it up, else text (gate.lua)."""
-    if stored[:1] == b"\1":
-        _, tokens, ts, conc, fails = struct.unpack("<bddII", stored)
+    """What the hash `accounts` holds of an account (gate.lua)."""
+    if stored[:1] != b"\1" or len(stored) < 25:
+        return Gate(0, 0, 0, 0, "n", 0, 0, "-")
+    _, tokens, ts, conc, fails = struct.unpack_from(HEAD, stored)
+    if len(stored) == 25:
         return Gate(tokens, ts, conc, fails, "n", 0, 0, "-")
-    t, s, c, f, m, u, o, p, *more = stored.decode().split(" ")
-    refused, code = more or (0, "-")
-    return Gate(float(t), float(s), int(c), int(f), m, float(u), float(o), p, int(refused), code)
+    mode, till, cool, refused = struct.unpack_from(TAIL, stored, 25)
+    probe, code = stored[46:].decode().split(" ")
+    return Gate(tokens, ts, conc, fails, mode.decode(), till, cool, probe, refused, code)
+
+
+def write_gate(g):
+    head = struct.pack(HEAD, 1, g.tokens, g.ts, int(g.conc), int(g.fails))
+    if g.mode == "n" and g.probe == "-" and not (g.till or g.cool or g.refused):
+        return head
+    return head + struct.pack(TAIL, g.mode.encode(), g.till, g.cool, int(g.refused)) + f"{g.probe} {g.code}".encode()
 
 
 class Scripts:
@@ -133,18 +159,10 @@ class Scripts:
         self.claims = {}  # worker, token -> what it knows of its claim: n not begun, b begun, c begun and counted
         self.turn_sent, self.turn_answered, self.highest = {}, {}, {}
         self.first_pop = 1
-        self.bundles = {}  # worker, n -> number of the first, texts, as they were claimed
-        self.folded = set()  # of these, those that are folded as far as the worker knows (fold.lua)
-        self.calm = True  # says of turns that may be calm that they are
-        self.ahead = False  # lets the results of these go ahead of them
-        self.went_ahead = []  # of each turn whose results did, whether it ran
         self.limited = redis_py.Redis(unix_socket_path=server.socket, username="script", password="x")
 
     def key(self, name):
         return self.prefix + name
-
-    def bundle_key(self, worker, n):
-        return f"{self.prefix}bundle:{worker}:{n}"
 
     def order_key(self, account, key):
         return f"{self.prefix}order:{account}:{key}"
@@ -160,54 +178,20 @@ class Scripts:
         self.db.execute_command("ACL", "SETUSER", "script", *rules)
         return as_text(self.limited.eval(self.texts[script], len(keys), *keys, *args))
 
-    def call_ahead(self, commands, results, keys, args, worker, number, entries):
-        """turn.lua as a transaction (undo.lua): its reply, or None where it is to be called the usual way. `entries`: what
-        undo.lua is told of the ledger's entries that go ahead, too."""
-        fixed = [self.key(k.replace("<worker>", worker)) for k in fixed_keys("turn")] + keys
-        named = [key for c in commands for key in (c[1::2] if c[0] == "MSETNX" else c[1:2])]
-        rules = ["reset", "on", ">x", "+@all"] + [f"~{k}" for k in dict.fromkeys(fixed + named)]
-        self.db.execute_command("ACL", "SETUSER", "script", *rules)
-        with self.limited.pipeline(transaction=True) as pipe:
-            for command in commands:
-                pipe.execute_command(*command)
-            pipe.eval(self.texts["turn"], len(fixed), *fixed, *args)
-            pipe.eval(self.texts["undo"], 3, self.key("results"), self.key("stats"), self.key(f"claims:{worker}"), worker, struct.pack("<d", number), len(results), results[0], *entries)
-            try:
-                *_, reply, undone = pipe.execute(raise_on_error=False)
-            except redis_py.ResponseError:  # refused, as a whole
-                undone, reply = 1, None
-        self.went_ahead.append(undone == 0)
-        if undone == 1:
-            return None
-        if isinstance(reply, Exception):
-            raise reply
-        return as_text(reply)
-
     # -- the calls ----------------------------------------------------------------------------------
 
     def beat(self, worker="w", lease=60000, info=""):
         return self.call("beat", [worker, lease, info], worker)
 
     def turn(self, worker="w", begin=(), settle=(), claim=(), again=False, doubt=False, jitter=0, number=None, version=None, told=None,
-             bundle=0, ended=(), ahead=True):
+             picked="", outside=False):
         """One call of turn.lua: its reply. `begin`: (token, order key[, account[, kind[, hash]]]) each; `settle`: dicts,
         as settle() takes them; `claim`: (how many, bytes, high water). What is to be known of claims (whether they began)
-        is known from earlier calls; what is not known is in doubt. `ahead`: True; "only": None where it is to be sent again."""
+        is known from earlier calls; what is not known is in doubt. `picked`: a text that is claimed and begun (pick.lua)."""
         begin = [(list(job) + ["shop", "P", HASH][len(job) - 2:])[:5] for job in begin]
-        limits, ops, lists, extras = [], [], [], []
-        for job in settle:
-            verb, _, counter = job["op"].partition(":")
-            effect, claimed = job.get("effect", "s"), job.get("claim", self.claims.get((worker, job["token"])))
-            doubt = doubt or claimed is None
-            op = OPS[verb] + effect[0] + (claimed or "b") + counter
-            if "results" in job:
-                lists.append(job["results"])
-            if "results" in job or effect[1:]:
-                op += f":{len(lists) if 'results' in job else ''}:{effect[1:]}"
-            ops.append(op)
-            if verb in ("dead", "retry", "wait"):
-                extras += [job.get("due", 0), job.get("body", "")]
-        distinct = list(dict.fromkeys(ops))
+        settle = [{"account": "shop", "claim": self.claims.get((worker, job["token"])), **job} for job in settle]
+        doubt = doubt or any(job["claim"] is None for job in settle)
+        doubt = doubt or any(not picked and self.claims.get((worker, job[0])) != "n" for job in begin)
 
         def stored(name, field):
             """None, too, where the key is no hash: a test wants to see what the script says."""
@@ -216,118 +200,20 @@ class Scripts:
             except redis_py.ResponseError:
                 return None
 
-        def limits_index(account):
-            text = told or stored("limits", account)
-            if text is None:
-                return 0
-            text = packed_limits(text)
-            if text not in limits:
-                limits.append(text)
-            return limits.index(text) + 1
-
-        settle_runs = runs([(job.get("account", "shop"), op) for job, op in zip(settle, ops)])
-        begin_runs = runs([(account, kind) for _, _, account, kind, _ in begin])
-        doubt = doubt or any(self.claims.get((worker, job[0])) != "n" for job in begin)
-        packed = b"".join(bytes([n, limits_index(account), distinct.index(op) + 1]) for (account, op), n in settle_runs)
-        packed += b"".join(bytes([n, limits_index(account), ord(kind)]) for (account, kind), n in begin_runs)
         number = number or self.turn_sent.get(worker, 0) + 1
         self.turn_sent[worker] = max(number, self.turn_sent.get(worker, 0))
-        lowest = min([number_of(job[0]) for job in begin] + [number_of(job["token"]) for job in settle] +
-                     [self.bundles[worker, b][0] for b in ended], default=2.0 ** 53)
-        bundle = bundle if claim else 0
-        begin_of = [self.bundle_of(worker, job[0]) for job in begin]
-        settle_of = [self.bundle_of(worker, job["token"]) for job in settle]
-        of_begins = sorted(set(begin_of) - {0})
-        of_settles = sorted(set(settle_of) - {0})
-
-        def place(n, token):
-            which = number_of(token) - self.bundles[worker, n][0] if n else 0
-            return struct.pack("<BHB", n, 1 + which // 8, 1 << which % 8)
-
-        def keys_of(n):
-            """As of claims in their order from the first on; else nothing."""
-            mine = [job for of, job in zip(begin_of, begin) if of == n]
-            texts = [f"{job[2]}:{job[1]}".encode() for job in mine]
-            in_order = [place(n, job[0]) for job in mine] == [struct.pack("<BHB", n, 1 + i // 8, 1 << i % 8) for i in range(len(mine))]
-            return b"".join(struct.pack("<H", len(t)) + t for t in texts) if in_order else b""
-        touched = {bundle, *ended, *(n for n in range(1, 256) if (worker, n) in self.bundles)} - {0}
-        bits = again + 2 * doubt + 4 * bool(claim) + 8 * any(op.startswith("D") for op in ops)
-        stray = {job.get("account", "shop") for job in settle} | {job[2] for job in begin}
-        bits += 16 * any(a and stored("limits", a) is None for a in stray)
-        bits += 32 * (self.calm and not bits & ~4 and self.may_be_calm(begin, settle, ops, claim, ended))
-        n, room, high = claim or (0, 0, 0)
-        goes_ahead = ahead and self.ahead and bits & 32 and settle
-        ends_folded = goes_ahead and all((worker, n) in self.folded for n in settle_of)
-        begins_folded = goes_ahead and self.may_fold(worker, begin, begin_of, {limits[limits_index(job[2]) - 1] for job in begin})
-        accounts = [account for (account, _), _ in settle_runs + begin_runs]
-        bits += 512 * bool(bits & 32 and len(set(accounts)) == len(accounts))
-        bits += 64 * bool(goes_ahead) + 128 * bool(ends_folded) + 256 * bool(begins_folded)
-        numbers = struct.pack("<9HBHBB7d", len(settle), len(settle_runs), len(begin), len(begin_runs), len(limits), len(distinct),
-                              self.first_pop, len(self.prefix) + len("order:"), bits, bundle,
-                              sum(n > 0 for n in begin_of), len(of_begins), len(of_settles), number, self.turn_answered.get(worker, 0),
-                              self.highest.get(worker, 0), lowest, n, room, high) + bytes(of_begins + of_settles + list(ended))
-        args = [worker, numbers, packed, version or stored("stats", "limits") or b"", jitter]
-        args += [b"".join(place(n, job["token"]) for n, job in zip(settle_of, settle)), *map(keys_of, of_begins), *limits, *distinct]
-        args += accounts
-        entries = [f"S {digest} {worker} {token}" for token, *_, digest in begin]
-        args += entries[:1] if begins_folded else [job[0] for job in begin] + entries
-        args += [] if ends_folded else [job["token"] for job in settle]
-        settle_keys = [self.order_key(job.get("account", "shop"), job["key"]) if "key" in job else self.key("jobs") for job in settle]
-        begin_keys = [self.order_key(account, key) for _, key, account, _, _ in begin]
-        keys = (begin_keys[:1] if begins_folded else begin_keys) + lists
-        keys += [self.bundle_key(worker, n) for n in sorted(touched)]
-        if goes_ahead:
-            commands = [("LPUSH", self.key("results"), *[job["result"] for job in settle])]
-            commands += [("PSETEX", key, limits[limits_index(job.get("account", "shop")) - 1][57:], job["ledger"])
-                         for key, job in zip(settle_keys, settle)]
-            undo = [entries[0], self.order_key("", "")[:-1], *map(keys_of, of_begins)] if begins_folded else []
-            if begins_folded:
-                commands.append(("MSETNX", *[x for pair in zip(begin_keys, entries) for x in pair]))
-            reply = self.call_ahead(commands, [job["result"] for job in settle], keys, args, worker, number, undo)
-            if reply is None and ahead == "only":
-                return None
-            if reply is None:
-                self.unfold(worker)
-                return self.turn(worker, [tuple(job) for job in begin], settle, claim, again, False, jitter, number, version, told,
-                                 bundle, ended, ahead=False)
+        stray = {job["account"] for job in settle} | {job[2] for job in begin}
+        bits = again + 2 * doubt + 16 * any(a and stored("limits", a) is None for a in stray) + 32 * outside
+        keys, args = turn_call(self.prefix, worker, begin, settle, claim, lambda account: told or stored("limits", account), bits=bits,
+                               number=number, answered=self.turn_answered.get(worker, 0), highest=self.highest.get(worker, 0),
+                               first_pop=self.first_pop, version=version or stored("stats", "limits") or b"", jitter=jitter, picked=picked)
+        reply = self.call("turn", args, worker, keys)
+        if picked:
+            self.turn_answered[worker] = max(number, self.turn_answered.get(worker, 0))
         else:
-            args += [job.get("result", "") for job in settle] + [job.get("ledger", "") for job in settle] + extras
-            reply = self.call("turn", args, worker, settle_keys + keys)
-        if len(reply) > 5:
-            assert reply.pop() == "UNFOLDED"
-            self.unfold(worker)
-        if claim and reply[4] and reply[4][0] == "BUNDLE":
-            self.folded.add((worker, bundle))
-            self.bundles[worker, bundle] = int(reply[4][1]) + 1, self.list(self.bundle_key(worker, bundle)[len(self.prefix):])
-            reply[4] = ["BUNDLE", reply[4][1], reply[4][2], "b" * int(reply[4][3]), *self.bundles[worker, bundle][1]]
-        self.answered(worker, number, reply, begin)
+            self.answered(worker, number, reply, begin)
         self.next = float(reply[1])
         return reply
-
-    def bundle_of(self, worker, token):
-        """Which bundle a claim is of; 0: of none."""
-        number = number_of(token)
-        return next((n for (of, n), (first, texts) in self.bundles.items()
-                     if of == worker and str(token).endswith("b") and first <= number < first + len(texts)), 0)
-
-    def unfold(self, worker):
-        self.folded = {(of, n) for of, n in self.folded if of != worker}
-
-    def may_fold(self, worker, begin, begin_of, limits):
-        """Whether all that begin are whole folded bundles in their order, and all or none of them are counted."""
-        wanted = [(n, first + i) for n in sorted(set(begin_of) - {0}) for first, texts in [self.bundles[worker, n]] for i in range(len(texts))]
-        counted = {text[17:25] != bytes(8) for text in limits}
-        return (bool(begin) and all((worker, n) in self.folded for n in begin_of) and len(counted) == 1 and
-                [(n, number_of(job[0])) for n, job in sorted(zip(begin_of, begin), key=lambda x: x[0])] == wanted)
-
-    def may_be_calm(self, begin, settle, ops, claim, ended):
-        """As a worker says it (calm.lua): of the most usual kind, and no order key twice."""
-        plain = all(re.fullmatch(r"Os[bc]\w+", op) and job.get("result") and job.get("ledger", "")[:1] == "C" and "key" in job
-                    for job, op in zip(settle, ops))
-        plain = plain and all(kind == "P" and str(token)[-1:] != "g" for token, _, _, kind, _ in begin)
-        starts = [(account, key) for _, key, account, *_ in begin]
-        keys = starts + list({(job.get("account", "shop"), job.get("key")) for job in settle})
-        return plain and len(set(keys)) == len(keys) and bool(begin or settle or claim or ended) and (not claim or claim[0] > 0)
 
     def answered(self, worker, number, reply, begin):
         """What the worker knows of its claims from now on."""
@@ -373,33 +259,28 @@ class Scripts:
         assert len(letters) == len(jobs)
         return [SETTLED[letter] for letter in letters]
 
-    def pick(self, text, key="k", worker="w", account="shop", digest=HASH, told=None, version=None, outside=False):
-        """As an idle worker whose blocking pick-up moved `text`: (token, answer), or None; `self.left`: how many more jobs there are.
-        `outside`: as `dray try`, with a job that lies in no list."""
-        number = self.turn_sent[worker] = self.turn_sent.get(worker, 0) + 1
-        numbers = struct.pack("<Hddd", len(self.prefix) + len("order:"), number, self.turn_answered.get(worker, 0),
-                              self.highest.get(worker, 0))
-        told = told or self.db.hget(self.key("limits"), account) or b""
-        version = version or self.db.hget(self.key("stats"), "limits") or ""
-        args = [worker, text, account, packed_limits(told), version, digest, numbers] + ["1"] * outside
-        reply = self.call("pick", args, worker, [self.order_key(account, key)])
-        self.turn_answered[worker] = number
-        if not reply:
+    def pick(self, text, key="k", worker="w", account="shop", digest=HASH, kind="P", **how):
+        """As an idle worker whose blocking pick-up moved `text`: (token, answer), or None where it is not claimed; `self.left`:
+        how many more jobs there are. `outside`: as `dray try`, with a job that lies in no list."""
+        *_, (letters, *texts), claimed = self.turn(worker, [("", key, account, kind, digest)], picked=text, **how)
+        if claimed[0] != "OK":
+            assert claimed == ["NONE"]
             return None
-        token, answer, _, _, self.left = reply
-        self.claims[worker, token] = {"G": "b", "C": "c"}.get(answer[0], "n")
+        _, number, nonce, mark, self.left = claimed
+        token = f"{int(number) + 1}.{nonce}{mark}"
+        self.claims[worker, token] = {"G": "b", "C": "c"}.get(letters, "n")
         self.highest[worker] = max(self.highest.get(worker, 0), number_of(token))
-        return [token, answer.replace("C", "G", 1)]
+        return [token, letters.replace("C", "G") + "".join(texts)]
 
     def recover(self, dead="w", most=200):
         """One call as a worker makes it: it reads the begun claims first."""
         held = self.call("held", [], dead)
         begun = [(token, claim) for token, claim in zip(held[::2], held[1::2]) if claim][:most]
         return self.call("recover", [dead, most, *[t for t, _ in begun]], dead,
-                         [f"{self.prefix}order:{c[1:]}" for _, c in begun] + [self.bundle_key(dead, n) for n in range(1, 256)])
+                         [f"{self.prefix}order:{c[1:]}" for _, c in begun])
 
     def leave(self, worker="w"):
-        return self.call("leave", [worker], worker, [self.bundle_key(worker, n) for n in range(1, 256)])
+        return self.call("leave", [worker], worker)
 
     # -- planting and looking -----------------------------------------------------------------------
 
@@ -408,8 +289,7 @@ class Scripts:
             self.db.lpush(self.key("jobs"), text)
 
     def limits(self, account="shop", rate=0, burst=1, conc=0, failures=0, cooldown=30000, probe=60000, ttl=604800000, rejects=0):
-        text = f"{rate:.12g} {burst} {conc} {failures} {cooldown} {probe} {rejects} {ttl}"
-        self.db.hset(self.key("limits"), account, text)
+        self.db.hset(self.key("limits"), account, packed_limits(rate, burst, conc, failures, cooldown, probe, rejects, ttl))
         self.db.hincrby(self.key("stats"), "limits", 1)
 
     def gate(self, account="shop"):
@@ -417,18 +297,15 @@ class Scripts:
         stored = self.db.hget(self.key("accounts"), account)
         if stored is not None:
             return read_gate(stored)
-        limits = (self.db.hget(self.key("limits"), account) or b"0 1").split()
-        return Gate(float(limits[1]), self.now(), 0, 0, "n", 0, 0, "-")
+        limits = self.db.hget(self.key("limits"), account) or packed_limits()
+        return Gate(struct.unpack_from("<d", limits, 9)[0], self.now(), 0, 0, "n", 0, 0, "-")
 
     def set_gate(self, account="shop", **changes):
         """Changes what is stored of a gate: how a test lets time pass."""
         g = self.gate(account)
         for name, value in changes.items():
             setattr(g, name, value)
-        self.db.hset(self.key("accounts"), account,
-                     f"{g.tokens:.6f} {g.ts:.3f} {g.conc} {g.fails} {g.mode} {g.till:.3f} {g.cool:.0f} {g.probe} {g.refused} {g.code}")
-        unwell = g.fails or g.mode != "n" or g.till or g.cool or g.probe != "-" or g.refused
-        (self.db.sadd if unwell else self.db.srem)(self.key("unwell"), account)
+        self.db.hset(self.key("accounts"), account, write_gate(g))
         if self.db.zscore(self.key("gates"), account) is not None:
             self.db.zadd(self.key("gates"), {account: 0})
 
@@ -459,10 +336,6 @@ class Scripts:
         return {k.decode(): s for k, s in self.db.zrange(self.key(name), 0, -1, withscores=True)}
 
     def hash(self, name):
-        if name.startswith("inflight:"):
-            return unfolded(self.db, self.key(name))
-        if name.startswith("claims:"):
-            return {k.decode(): v.decode() for k, v in all_begun(self.db, self.key(name)).items()}
         return {k.decode(): v.decode("utf-8", "surrogateescape") for k, v in self.db.hgetall(self.key(name)).items()}
 
     def one(self, text="job", key="k", **how):
@@ -488,7 +361,7 @@ class Scripts:
         assert sorted(parked) == sorted(waiting + delayed), (parked, waiting, delayed)
         inflight, begun = 0, {}
         for name in self.db.scan_iter(self.key("inflight:*")):
-            inflight += len(unfolded(self.db, name.decode()))
+            inflight += self.db.hlen(name)
         for name in self.db.scan_iter(self.key("claims:*")):
             worker = name.decode().rpartition(":")[2]
             claims = self.hash(f"claims:{worker}")
@@ -500,7 +373,5 @@ class Scripts:
         for account in self.hash("accounts"):
             g = self.gate(account)
             assert g.conc == begun.get(account, 0), account
-            if g.fails or g.mode != "n":
-                assert self.db.sismember(self.key("unwell"), account), account
         assert self.stat("taken") == self.stat("settled") + self.stat("died") + len(parked) + inflight
         assert self.db.zcard(self.key("dead")) == self.db.hlen(self.key("dead:entries"))

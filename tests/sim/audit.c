@@ -153,9 +153,8 @@ static int args_at(char **argv) {
 
 /* A turn's jobs to begin and to settle; their arguments are columns (turn.lua), the first of which holds tokens. */
 struct columns {
-    int begins, begin_tokens;
-    int settles, settle_tokens; /* tokens: 0 where they are left out, of claims that are folded */
-    bool claims;
+    int begins, begin_tokens, settles, settle_tokens;
+    bool claims, picks; /* picks: the job that begins is claimed by the same turn */
     char worker[96];
 };
 
@@ -165,14 +164,10 @@ static struct columns columns_of(char **argv, const size_t *len) {
     int n[6];
     for (int i = 0; i < 6; i++)
         n[i] = numbers[2 * i] | numbers[2 * i + 1] << 8;
-    struct columns c = {.settles = n[0], .begins = n[2], .claims = (numbers[16] & 4) != 0};
-    c.begin_tokens = a + 6 + numbers[21] + n[4] + n[5] + n[1] + n[3];
+    struct columns c = {
+        .settles = n[0], .begins = n[2], .claims = (numbers[16] & 4) != 0, .picks = len[a + 5] > 0};
+    c.begin_tokens = a + 6 + n[4] + n[5] + n[1] + n[3];
     c.settle_tokens = c.begin_tokens + 2 * c.begins;
-    bool ends_folded = (numbers[16] & 128) != 0, begins_folded = (numbers[17] & 1) != 0;
-    if (begins_folded)
-        c.settle_tokens = c.begin_tokens + 1, c.begin_tokens = 0;
-    if (ends_folded)
-        c.settle_tokens = 0;
     snprintf(c.worker, sizeof(c.worker), "%s", text_of(argv, len, a));
     return c;
 }
@@ -191,12 +186,9 @@ void audit_before(struct sim_worker *from, int script, char **argv, const size_t
         struct columns c = columns_of(argv, len);
         before.lease_alive = lease_alive(text_of(argv, len, 3), c.worker);
         for (int i = 0; i < c.begins; i++)
-            before.held[i] = c.begin_tokens == 0 || holds(c.worker, text_of(argv, len, c.begin_tokens + i));
+            before.held[i] = c.picks || holds(c.worker, text_of(argv, len, c.begin_tokens + i));
         for (int i = 0; i < c.settles; i++)
-            before.settles[i] =
-                c.settle_tokens == 0 || holds(c.worker, text_of(argv, len, c.settle_tokens + i));
-    } else if (script == SCRIPT_PICK) {
-        before.lease_alive = lease_alive(text_of(argv, len, 3), text_of(argv, len, a));
+            before.settles[i] = holds(c.worker, text_of(argv, len, c.settle_tokens + i));
     } else if (script == SCRIPT_RECOVER) {
         const char *dead = text_of(argv, len, a);
         before.lease_alive = lease_alive(text_of(argv, len, 3), dead);
@@ -224,7 +216,7 @@ static void after_settle(struct sim_worker *from, char **argv, const size_t *len
         if (!lost && !before.settles[i])
             sim_fail("G3: w%u settled a job whose claim it does not hold", from->number);
         unsigned account, key;
-        const char *ledger_key = strstr(text_of(argv, len, 3 + 17 + i), ":order:");
+        const char *ledger_key = strstr(text_of(argv, len, 3 + 16 + i), ":order:");
         if (!lost || argv[c->settle_tokens + 2 * c->settles + i][0] != 'C' || ledger_key == NULL ||
             sscanf(ledger_key, ":order:a%u:key-%u", &account, &key) != 2)
             continue;
@@ -236,8 +228,7 @@ static void after_settle(struct sim_worker *from, char **argv, const size_t *len
 }
 
 bool claimed_any(const redisReply *claimed) {
-    return claimed->elements > 4 ||
-           (claimed->elements == 4 && strcmp(claimed->element[0]->str, "BUNDLE") == 0);
+    return claimed->elements > 4;
 }
 
 static void after_turn(struct sim_worker *from, char **argv, const size_t *len, const redisReply *reply) {
@@ -247,7 +238,7 @@ static void after_turn(struct sim_worker *from, char **argv, const size_t *len, 
         after_begin(from, reply->element[TURN_BEGUN]);
     if (c.settles > 0)
         after_settle(from, argv, len, &c, reply->element[TURN_SETTLED]);
-    if (c.claims && claimed_any(claimed) && !before.lease_alive)
+    if ((c.claims || c.picks) && claimed_any(claimed) && !before.lease_alive)
         sim_fail("G3: w%u claimed jobs without a lease", from->number);
 }
 
@@ -268,8 +259,6 @@ void audit_after(struct sim_worker *from, int script, char **argv, const size_t 
     else if (script == SCRIPT_BEAT)
         renew_lease(text_of(argv, len, 3), text_of(argv, len, args_at(argv)),
                     strtoull(text_of(argv, len, args_at(argv) + 1), NULL, 10));
-    else if (script == SCRIPT_PICK && reply->elements > 0 && !before.lease_alive)
-        sim_fail("G3: w%u picked a job up without a lease", from->number);
     else if (script == SCRIPT_RECOVER)
         after_recover(argv, len, reply);
 }

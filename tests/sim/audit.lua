@@ -16,81 +16,27 @@ local function note(text, letter)
   place[n] = (place[n] or '') .. letter
 end
 
--- claims:<worker> and inflight:<worker> as if no bundle were folded (fold.lua).
-local function all_begun(key)
-  local all, stored = {}, redis.call('HGETALL', key)
-  for i = 1, #stored, 2 do
-    if string.sub(stored[i], 1, 7) == 'folded:' then
-      local text = stored[i + 1]
-      local kind, count, first, nonce, key_at = struct.unpack('<BI2dI4', text)
-      local bits = redis.call('HGET', key, (string.gsub(stored[i], 'folded', 'left', 1))) or '\0\0'
-      local left = struct.unpack('<I2', bits)
-      for k = 0, count - 1 do
-        local order
-        order, key_at = struct.unpack('<I2c0', text, key_at)
-        if bit.band(string.byte(bits, 3 + math.floor(k / 8)) or 0, bit.lshift(1, k % 8)) ~= 0 then
-          left = left - 1
-          all[#all + 1] = string.format('%d.%db', first + k, nonce)
-          all[#all + 1] = string.char(kind) .. order
-        end
-      end
-      if left ~= 0 or key_at ~= #text + 1 then fault('claims of a folded bundle', key, left, key_at, #text) end
-    elseif string.sub(stored[i], 1, 5) ~= 'left:' then
-      all[#all + 1], all[#all + 2] = stored[i], stored[i + 1]
-    end
-  end
-  return all
-end
-
-local function unfolded(key)
-  local all, folded, begun_there = {}, '', {}
-  local stored, begun_of = redis.call('HGETALL', key), all_begun((string.gsub(key, ':inflight:', ':claims:', 1)))
-  for i = 1, #begun_of, 2 do begun_there[begun_of[i]] = true end
-  for i = 1, #stored, 2 do
-    if stored[i] == 'folded' then folded = stored[i + 1] else all[#all + 1], all[#all + 2] = stored[i], stored[i + 1] end
-  end
-  for at = 1, #folded, 16 do
-    local n, begun, first, count, nonce = struct.unpack('<BBdI2I4', folded, at)
-    for number = first, first + count - 1 do
-      local token = string.format('%d.%db', number, nonce)
-      if begun == 0 or begun_there[token] then
-        all[#all + 1] = token
-        all[#all + 1] = string.format('%d:%d', n, first)
-      end
-    end
-  end
-  return all
-end
-
 local keys = redis.call('KEYS', 'dray:*')
 table.sort(keys)
 local queues = {}
 local entries = {} -- order key -> entry
 for _, key in ipairs(keys) do
   local q, kind, rest = string.match(key, '^dray:{(%w+)}:(%a+):?(.*)$')
-  queues[q] = queues[q] or { bundles = {}, workers = {}, conc = {}, claims = {}, inflight = {}, parked = {}, held = 0, taken = {} }
+  queues[q] = queues[q] or { conc = {}, claims = {}, inflight = {}, parked = {}, held = 0, taken = {} }
   local s = queues[q]
   if kind == 'jobs' then
     for _, t in ipairs(redis.call('LRANGE', key, 0, -1)) do note(t, 'j') end
   elseif kind == 'taken' then
     for _, t in ipairs(redis.call('LRANGE', key, 0, -1)) do note(t, 't') end
   elseif kind == 'inflight' then
-    local all = unfolded(key)
+    local all = redis.call('HGETALL', key)
     for i = 1, #all, 2 do
-      local text = all[i + 1]
-      if string.sub(all[i], -1) == 'b' then -- of a bundle
-        local n, first = string.match(text, '^(%d+):(%d+)$')
-        local bundle = string.gsub(key, ':inflight:', ':bundle:', 1) .. ':' .. n
-        text = redis.call('LINDEX', bundle, tonumber(string.match(all[i], '^%d+')) - first) or ''
-      end
-      note(text, 'i')
+      note(all[i + 1], 'i')
       s.held = s.held + 1
       s.inflight[rest .. ' ' .. all[i]] = true
     end
-  elseif kind == 'bundle' then
-    s.bundles[#s.bundles + 1] = string.match(rest, '^(.*):%d+$')
   elseif kind == 'claims' then
-    local all = all_begun(key)
+    local all = redis.call('HGETALL', key)
     for i = 1, #all, 2 do
       local begun = all[i + 1]
       s.claims[rest .. ' ' .. all[i]] = begun
@@ -111,7 +57,6 @@ for _, key in ipairs(keys) do
     for _, t in ipairs(redis.call('HVALS', key)) do note(t, 'd') end
   elseif kind == 'workers' and rest == '' then
     local all = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
-    for i = 1, #all, 2 do s.workers[all[i]] = true end
     for i = 1, #all, 2 do leases[#leases + 1] = q .. ' ' .. all[i] .. ' ' .. all[i + 1] end
   elseif kind == 'order' then
     entries[key] = redis.call('GET', key)
@@ -124,22 +69,16 @@ end
 
 for q, s in pairs(queues) do
   local base = 'dray:{' .. q .. '}:'
-  for _, worker in ipairs(s.bundles) do if not s.workers[worker] then fault('a bundle is left of', worker) end end
   for id in pairs(s.claims) do if not s.inflight[id] then fault('claim without a record', id) end end
   for id in pairs(s.inflight) do claimed[#claimed + 1] = id .. (s.claims[id] and ' B' or ' -') end
   -- concurrency counters are the begun claims that count
   local accounts = redis.call('HGETALL', base .. 'accounts')
   for i = 1, #accounts, 2 do
-    local text = accounts[i + 1]
-    local conc = tonumber(string.match(text, '^%S+ %S+ (%S+)'))
-    if string.byte(text) == 1 then conc = select(4, struct.unpack('<bddI4', text)) end
+    local conc = select(4, struct.unpack('<bddI4', accounts[i + 1])) -- gate.lua
     if conc ~= (s.conc[accounts[i]] or 0) then
       fault('concurrency of', accounts[i], 'is', conc, 'with', s.conc[accounts[i]] or 0, 'begun')
     end
     s.conc[accounts[i]] = nil
-    if not (string.byte(text) == 1 and string.sub(text, 22) == '\0\0\0\0') and redis.call('SISMEMBER', base .. 'unwell', accounts[i]) == 0 then
-      fault('unwell, and nobody is told:', accounts[i])
-    end
   end
   for account in pairs(s.conc) do fault('begun claims without a gate', account) end
   -- a parked job is in exactly one of delayed and waiting

@@ -86,12 +86,6 @@ void redis_send(struct redis_conn *c, struct span resp, uint32_t block_ms, redis
     add_command(c, resp, block_ms, done, arg);
 }
 
-/* Executed in one piece: what a server reads of a transaction without its EXEC changes nothing. */
-void redis_send_group(struct redis_conn *c, struct span resp, uint32_t before, redis_reply_fn done,
-                      void *arg) {
-    add_command(c, resp, 0, done, arg)->before = before;
-}
-
 void redis_command(struct redis_conn *c, redis_reply_fn done, void *arg, const char *format, ...) {
     char *text = NULL;
     va_list ap;
@@ -198,7 +192,6 @@ static void add_ghost(const struct redis_conn *c, const struct command *cmd) {
     buf_add_span(&g->bytes, buf_span(&cmd->bytes));
     g->from = cmd->from;
     g->conn = c->number;
-    g->before = cmd->before;
     g->unblocked = cmd->unblocked;
     g->block_until_ns = cmd->block_until_ns;
     g->queue = cmd->queue;

@@ -26,9 +26,6 @@ struct sim_worker *worker_start(void) {
         sim_fail("worker_new: %s", err.text);
         return NULL;
     }
-    if (draw(4) > 0) /* there are few jobs here */
-        s->w->bundle_least = 1, s->w->bundle_most = 1 + (uint32_t)draw(3);
-    s->w->ahead_least = s->w->ahead_begins = world.seed % 3 == 1 ? 1 : UINT32_MAX;
     s->w->rights_unchecked = true;
     note("w%u starts as %s", s->number, s->w->id);
     return s;

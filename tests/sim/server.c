@@ -68,20 +68,12 @@ static void replace(struct buf *text, const char *from, const char *to) {
     exit(99);
 }
 
-/* A script touches no key that is not among its KEYS; bundles are the ones whose names it composes. */
-static const char bundle_read[] = "return call('LINDEX', bundle_key(jobs, worker, n), ";
-static const char bundle_read_declared[] = "local name, declared = bundle_key(jobs, worker, n), false\n"
-                                           "for i = 1, #KEYS do declared = declared or KEYS[i] == name end\n"
-                                           "if not declared then error(name .. ' is not among KEYS') end\n"
-                                           "return call('LINDEX', name, ";
-
 static void load_patched(int id) {
     struct buf text;
     buf_init(&text, 1u << 20);
     buf_add(&text, scripts[id].text, scripts[id].len);
     if (memmem(text.data, text.len, "'TIME'", 6) != NULL)
         replace(&text, "redis.call('TIME')", "redis.call('MGET', 'sim:s', 'sim:us')");
-    replace_all(&text, bundle_read, bundle_read_declared);
     if (sim_mutation != NULL && sim_mutation->script != NULL &&
         strcmp(sim_mutation->script, scripts[id].name) == 0)
         replace(&text, sim_mutation->from, sim_mutation->to);
@@ -272,65 +264,9 @@ static redisReply *reply_of(int type, long long integer) {
     return r;
 }
 
-/* A transaction with a call of turn.lua at its end, or an empty one. */
-static redisReply *run_group(struct sim_worker *from, const struct command *cmd) {
-    char *argv[ARGC_MAX], *at = cmd->bytes.data, *end = at + cmd->bytes.len;
-    size_t len[ARGC_MAX];
-    int argc = 0, script = -1;
-    while (at < end && script < 0) {
-        argc = split_at(&at, end, argv, len);
-        if (len[0] == 7 && memcmp(argv[0], "EVALSHA", 7) == 0)
-            script = script_of_sha(argv[1]);
-    }
-    note("w%u runs a transaction%s", from->number,
-         script < 0                      ? ", empty"
-         : loaded_sha[script][0] == '\0' ? " (NOSCRIPT)"
-                                         : "");
-    char *sha = script >= 0 ? argv[1] : NULL;
-    if (script >= 0) {
-        audit_before(from, script, argv, len, argc);
-        if (loaded_sha[script][0] != '\0')
-            memcpy(sha, loaded_sha[script], 40);
-    }
-    char *trim = memmem(cmd->bytes.data, cmd->bytes.len, "K[1], A[3], -1)", 15);
-    if (trim != NULL && mutated("undo"))
-        memcpy(trim + 6, "0   ", 4);
-    char *ours = memmem(cmd->bytes.data, cmd->bytes.len, "== A[5] and", 11);
-    if (ours != NULL && mutated("undo-entries"))
-        memcpy(ours + 3, "0   ", 4);
-    char *begun = memmem(cmd->bytes.data, cmd->bytes.len, "'%S+$')) == 0 then", 18);
-    if (begun != NULL && mutated("undo-late"))
-        memcpy(begun + 9, "<=1", 3);
-    unsigned before = append_clock() + cmd->before;
-    world.commands++;
-    redisAppendFormattedCommand(redis, cmd->bytes.data, cmd->bytes.len);
-    append_audit();
-    while (before-- > 0)
-        freeReplyObject(next_reply());
-    redisReply *reply = next_reply();
-    read_audit();
-    if (script < 0 || reply->type != REDIS_REPLY_ARRAY)
-        return reply;
-    memcpy(sha, scripts[script].sha, 40);                        /* a ghost may run it once more */
-    const redisReply *own = reply->element[reply->elements - 2]; /* then undo.lua's */
-    if (moved_jobs(script, own)) {
-        append_audit();
-        read_audit();
-    }
-    if (own->type == REDIS_REPLY_ERROR && loaded_sha[script][0] != '\0')
-        sim_fail("turn: %s", own->str);
-    else if (own->type == REDIS_REPLY_ARRAY && own->elements >= TURN_PARTS)
-        audit_after(from, script, argv, len, argc, own);
-    for (unsigned q = 0; q < QUEUES; q++)
-        world.jobs_waiting[q] = true;
-    return reply;
-}
-
 redisReply *server_execute(struct sim_worker *from, unsigned conn, const struct command *cmd) {
     char *argv[ARGC_MAX];
     size_t len[ARGC_MAX];
-    if (cmd->before > 0)
-        return run_group(from, cmd);
     int argc = split(cmd, argv, len);
     if (len[0] == 7 && memcmp(argv[0], "EVALSHA", 7) == 0)
         return run_script(from, script_of_sha(argv[1]), argc, argv, len);

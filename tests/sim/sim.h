@@ -69,8 +69,7 @@ struct command {
     void *arg;
     redisReply *reply;
     bool executed;
-    bool refused;    /* given while the connection was down */
-    uint32_t before; /* of a group: so many replies come before the one that counts */
+    bool refused; /* given while the connection was down */
     uint64_t deadline_ns;
     uint64_t block_until_ns; /* of a BLMOVE; else 0 */
     unsigned queue;          /* of a BLMOVE */

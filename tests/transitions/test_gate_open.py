@@ -1,7 +1,7 @@
 """Accounts without limits, whose requests do not fail: nothing is stored of them, nothing is written for them. And
 whose limits count: the worker's, or those that Redis holds."""
 
-from lib.scripts import HASH
+from lib.scripts import HASH, packed_limits
 
 
 def settle(q, token, key="k", effect="s", **more):
@@ -90,7 +90,7 @@ def test_limits_of_the_same_version_are_the_workers(q):
     version = q.hash("stats")["limits"]
     q.push("a")
     [(token, _)] = q.claim()
-    assert q.begin((token, "k"), told=b"0.001 1 5 0 30000 60000 0 1000", version=version) == ["G"]
+    assert q.begin((token, "k"), told=packed_limits(rate=0.001, conc=5, ttl=1000), version=version) == ["G"]
     assert q.gate().conc == 1 and q.hash("claims:w") == {token: "Pshop:k"}
 
 

@@ -4,12 +4,11 @@ last: however many of its writes there are, the job is somewhere. It may be in t
 being sent twice."""
 
 import os
-import re
 
 import pytest
 
 from lib.redis_server import RedisServer
-from lib.scripts import HASH, Scripts, all_begun, unfolded
+from lib.scripts import HASH, Scripts
 
 CREATED = f'C {HASH} 5 ["77"]'
 TEXTS = [f"<job {i}>" for i in range(6)]
@@ -29,11 +28,9 @@ def half(written):
         yield server
 
 
-@pytest.fixture(params=["ahead", "calm", "whole"])
-def q(written, half, request):
+@pytest.fixture
+def q(written, half):
     scripts = Scripts(written)
-    scripts.calm = request.param != "whole"
-    scripts.ahead = request.param == "ahead"
     scripts.begin_at, scripts.half = len(log(written)), half
     scripts.limits()
     scripts.beat()
@@ -71,11 +68,7 @@ def found(db, q, text):
     due |= {m.decode().rpartition(" ")[2].lstrip("0") for m in db.zrange(q.key("waiting"), 0, -1)}
     parked = {k.decode(): v.decode() for k, v in db.hgetall(q.key("parked")).items()}
     places += ["parked"] * any(text in v and k in due for k, v in parked.items())
-    for token, value in unfolded(db, q.key("inflight:w")).items():
-        at = re.fullmatch(r"(\d+):(\d+)", value) if token.endswith("b") else None
-        if at:
-            value = (db.lindex(q.bundle_key("w", at[1]), int(token.split(".")[0]) - int(at[2])) or b"").decode()
-        places += ["inflight"] * (text in value)
+    places += ["inflight"] * any(text in v for v in values("inflight:w"))
     return places
 
 
@@ -96,8 +89,8 @@ def no_job_is_lost(q, deed, texts, begun=()):
             db.execute_command(*command)
         for text in texts:
             assert found(db, q, text), f"{text} is nowhere after {n} of {len(writes)} writes:\n" + "\n".join(map(str, writes))
-        fresh = set(unfolded(db, q.key("inflight:w"))) - {t.decode() for t in all_begun(db, q.key("claims:w"))}
-        assert not fresh & set(begun), f"{n} of {len(writes)} writes:\n" + "\n".join(map(str, writes))
+        fresh = set(db.hkeys(q.key("inflight:w"))) - set(db.hkeys(q.key("claims:w")))
+        assert not fresh & {t.encode() for t in begun}, f"{n} of {len(writes)} writes:\n" + "\n".join(map(str, writes))
     assert db.lrange(q.key("jobs"), 0, -1) == q.db.lrange(q.key("jobs"), 0, -1)
     for name in ("parked", "inflight:w"):
         assert db.hgetall(q.key(name)) == q.db.hgetall(q.key(name))
@@ -132,54 +125,17 @@ def test_a_claim_that_has_not_room_for_all(q):
     assert 0 < q.db.llen(q.key("jobs")) < 6
 
 
-def test_a_bundle(q):
-    q.push(*TEXTS)
-    no_job_is_lost(q, lambda: q.turn(claim=[4, 1 << 22, 0], bundle=1), TEXTS)
-
-
-def bundled(q, begins=0):
-    """All of them as a bundle, of which the first so many have begun: their tokens."""
-    q.push(*TEXTS)
-    *_, claim = q.turn(claim=[6, 1 << 22, 0], bundle=1)
-    tokens = [token for token, _ in q.claimed_of(claim)]
-    if begins:
-        assert q.begin(*[(t, f"k{t}") for t in tokens[:begins]]) == ["G"] * begins
-    return tokens
-
-
 def done(tokens):
-    return [{"token": t, "op": "done:created", "key": f"k{t}", "result": TEXTS[i], "ledger": CREATED} for i, t in enumerate(tokens)]
+    return [{"token": t, "op": "done:created", "key": f"k{i}", "result": TEXTS[i], "ledger": CREATED} for i, t in enumerate(tokens)]
 
 
-@pytest.mark.parametrize("begins", [3, 6])
-def test_what_begins_of_a_bundle(q, begins):
-    tokens = bundled(q)
-    no_job_is_lost(q, lambda: q.begin(*[(t, f"k{t}") for t in tokens[:begins]]), TEXTS)
-
-
-@pytest.mark.parametrize("ends", [4, 6])
-@pytest.mark.parametrize("begins", [4, 6])
-def test_what_ends_of_a_bundle_while_another_comes_and_one_goes(q, begins, ends):
-    tokens = bundled(q, begins)
+@pytest.mark.parametrize("ends", [2, 4])
+def test_what_ends_while_others_begin_and_another_comes(q, ends):
+    tokens = begun(q)
+    [fifth, sixth] = [token for token, _ in q.claim(2)]
     q.push("<another>")
-    no_job_is_lost(q, lambda: q.turn(settle=done(tokens[:min(ends, begins)]), claim=[1, 1 << 22, 0], bundle=2),
-                   [*TEXTS, "<another>"], tokens[:begins])
-    if ends == begins == 6 and q.calm:
-        no_job_is_lost(q, lambda: q.turn(ended=[1], claim=[0, 1 << 22, 0]), [*TEXTS, "<another>"])
-
-
-@pytest.mark.parametrize("begins", [0, 3, 6])
-def test_a_bundle_is_unfolded(q, begins):
-    tokens = bundled(q, begins)
-    body = {"op": "retry", "key": f"k{tokens[0]}", "ledger": "D", "due": 5, "body": "N {}"}
-    no_job_is_lost(q, lambda: q.settle({"token": tokens[0], **body}), TEXTS, tokens[:begins])
-
-
-@pytest.mark.parametrize("begins", [3, 6])
-def test_the_recovery_of_a_bundle_that_has_begun(q, begins):
-    tokens = bundled(q, begins)
-    q.expire()
-    no_job_is_lost(q, q.recover, TEXTS, tokens[:begins])
+    no_job_is_lost(q, lambda: q.turn(settle=done(tokens[:ends]), begin=[(fifth, "k4"), (sixth, "k5")], claim=[1, 1 << 22, 0]),
+                   [*TEXTS, "<another>"], tokens)
 
 
 def test_a_claim_of_what_was_picked_up(q):
@@ -247,13 +203,6 @@ def test_a_settlement(q, op, more):
 @pytest.mark.parametrize("begins", [False, True])
 def test_a_recovery(q, begins):
     (begun if begins else claimed)(q)
-    q.expire()
-    no_job_is_lost(q, q.recover, TEXTS)
-
-
-def test_the_recovery_of_a_bundle(q):
-    q.push(*TEXTS)
-    q.turn(claim=[4, 1 << 22, 0], bundle=1)
     q.expire()
     no_job_is_lost(q, q.recover, TEXTS)
 

@@ -3,7 +3,7 @@
 import pytest
 import redis
 
-from lib.scripts import HASH, OTHER
+from lib.scripts import HASH, OTHER, packed_limits
 
 CREATED = f'C {HASH} 5 ["77"]'
 
@@ -185,7 +185,7 @@ def test_results_are_in_the_order_of_the_batch(q):
 
 @pytest.mark.parametrize("ttl", ["0", "-5", "1e30", "x"])
 def test_an_odd_ledger_ttl_does_not_lose_the_job(q, ttl):
-    q.db.hset(q.key("limits"), "shop", f"0 1 0 0 30000 60000 0 {ttl}")
+    q.db.hset(q.key("limits"), "shop", packed_limits(ttl=ttl))
     assert q.settle(done(q.one())) == ["OK"]
     assert q.list("results") == ['{"id":"1"}']
 

@@ -32,10 +32,10 @@ def test_all_three_in_one_call(q):
     assert q.gate().conc == 1
 
 
-def test_nothing_to_do_is_nothing_done(q):
-    before = {k: q.db.dump(k) for k in q.db.scan_iter()}
+def test_where_there_is_nothing_to_do_only_the_fence_moves(q):
+    before = q.dump()
     assert q.turn()[1:] == ["-1", None, None, None]
-    assert {k: q.db.dump(k) for k in q.db.scan_iter()} == before
+    assert q.dump() == before
 
 
 def test_what_is_created_in_a_turn_is_a_duplicate_in_the_same(q):

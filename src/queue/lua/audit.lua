@@ -1,5 +1,5 @@
 -- The books of a queue at one instant. Changes nothing.
--- uses: kinds clock gate gate_read fold
+-- uses: kinds clock gate
 -- KEYS  1 stats  2 jobs  3 taken  4 delayed  5 parked  6 waiting  7 gates  8 accounts  9 workers  10 dead
 --       11 dead:entries  12 results; from 13 on, per worker: inflight:<worker>, claims:<worker>
 -- ARGV  1 how many parked jobs may be looked at one by one  2 … the workers, also those that only their
@@ -38,13 +38,8 @@ end
 -- In flight: claims have their records, and of those that are counted their accounts know.
 local inflight, begun, begun_by, seen = 0, 0, {}, {}
 for i = 2, #ARGV do
-  local worker, tokens = ARGV[i], {}
-  for _, token in ipairs(redis.call('HKEYS', KEYS[2 * i + 9])) do
-    if token ~= 'folded' then tokens[#tokens + 1] = token end
-  end
-  local folded = folded_claims(redis.call('HGET', KEYS[2 * i + 9], 'folded') or '', KEYS[2 * i + 10])
-  for k = 1, #folded, 2 do tokens[#tokens + 1] = folded[k] end
-  local claims, here = claims_begun(KEYS[2 * i + 10]), {}
+  local worker, tokens = ARGV[i], redis.call('HKEYS', KEYS[2 * i + 9])
+  local claims, here = redis.call('HGETALL', KEYS[2 * i + 10]), {}
   inflight = inflight + #tokens
   if not living[worker] and #tokens + #claims > 0 then
     breach('inflight:%s holds %d jobs, but nobody recovers it: it is not among the workers', worker, #tokens)

@@ -1,14 +1,13 @@
 -- Renews the worker's lease on the queue, by Redis's own clock, and says whose ran out. Where that clock went back since any
 -- worker's last beat, what is due by the old one is put right first (clock_back.lua).
--- uses: kinds clock look fold
--- KEYS  1 workers  2 workers:info  3 delayed  4 gates  5 taken  6 inflight:<worker>  7 accounts  8 stats  9 claims:<worker>
---       10 pauses
+-- uses: kinds clock look
+-- KEYS  1 workers  2 workers:info  3 delayed  4 gates  5 taken  6 inflight:<worker>  7 accounts  8 stats  9 pauses
 -- ARGV  1 worker  2 lease ms  3 what the worker says of itself (JSON; "" leaves what is there)
 -- Returns  { now ms, next ms (as claim), lease, claims the worker holds, ms by which the clock went back or 0,
 --          worker whose lease ran out, … }
 --   lease  K it was alive; E it had run out, nobody recovered the worker; N the worker is new here, or
 --          was recovered, if only in part (score 0)
-local wrong = wrong_kind({ 'ZCARD', 'HLEN', 'ZCARD', 'ZCARD', 'LLEN', 'HLEN', 'HLEN', 'HLEN', 'HLEN', 'HLEN' })
+local wrong = wrong_kind({ 'ZCARD', 'HLEN', 'ZCARD', 'ZCARD', 'LLEN', 'HLEN', 'HLEN', 'HLEN', 'HLEN' })
 if wrong then return wrong end
 pass_without_memory(KEYS[2])
 local STEP = 1000 -- ms; by less a clock that is kept right may be moved at any time
@@ -31,7 +30,7 @@ for i = 7, 8 do
 end
 local next = redis.call('LLEN', KEYS[5]) > 0 and '0' or look_again(KEYS[3], KEYS[4])
 local reply = { ms(now), next, (not was or tonumber(was) == 0) and 'N' or 'K',
-  ms(claims_held(KEYS[6], KEYS[9])), back > STEP and ms(back) or '0' }
+  ms(size[6]), back > STEP and ms(back) or '0' }
 for _, name in ipairs(expired) do
   if name == ARGV[1] then reply[3] = reply[3] == 'K' and 'E' or 'N' else reply[#reply + 1] = name end
 end

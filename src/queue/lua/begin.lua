@@ -19,89 +19,96 @@
 -- claims:<worker> has what has begun: token -> kind, account:key; a capital kind counts as one of its account's.
 -- Only accounts with a limit of requests under way are counted.
 
-local BEGIN_TOKENS = ACCOUNTS + settle_runs + begin_runs
-local BEGIN_KEYS = FIXED + settle_n -- before the ledger keys
-local ENTRIES = BEGIN_TOKENS + begin_n
-local answers = { '' }
-local marks -- the letters, once one of them is not G
+-- uses: passage
+local ENTRIES, BEGIN_KEYS = BEGIN_AT + begin_n, FIXED + settle_n
 local key_start = prefix_n + 1 -- where the account begins in a ledger key
-local sent_now = {}                    -- ledger key -> entry, of this batch
-local ledger_sets, claim_sets = {}, {} -- written at once at the end
-local sets = 0                         -- how many claims begin
-local entries_set = 0                  -- how long ledger_sets is
-local waits = 0
-local busy, manual -- account -> why its jobs wait, from before this batch; when one that an operator paused is looked at again
-local admit_one    -- admission.lua's, once a job needs more than most do
-local claims_now = doubt and claims_in_doubt(BEGIN_TOKENS, begin_n) -- of the jobs, as doubt.lua says
-
-if size[8] > 0 or moved or size[11] > 0 then
+local letters, texts = {}, {}
+local entries, claims_set, sending = {}, {}, {} -- to be written at the end; sending: ledger key -> entry, of this turn
+local known = not picked and claims_known(BEGIN_AT, begin_n)
+local stand = call('MGET', unpack(keys, BEGIN_KEYS + 1, BEGIN_KEYS + begin_n))
+local busy, manual = {}, {} -- account -> why its jobs wait, from before this turn; when one that an operator paused is looked at again
+local park -- begin_wait.lua's, once a job has to wait
+if size[8] > 0 or size[11] > 0 or moved then
   -- uses: busy
   busy, manual = find_busy(argv, ACCOUNTS + settle_runs + 1, ACCOUNTS + settle_runs + begin_runs)
 end
 
-local entries = call('MGET', unpack(keys, BEGIN_KEYS + 1, BEGIN_KEYS + begin_n))
-local at = 0
-for r = settle_runs + 1, settle_runs + begin_runs do
-  local length, limits, kind = byte(runs, 3 * r - 2, 3 * r)
-  local account, l = argv[ACCOUNTS + r], run_limits[limits]
-  local g = gates_seen[account]
-  if not g and (not l or states[r] or l.rate > 0 or l.conc > 0) then
-    if not gate_at then
-      -- uses: gate_read gate_run
-      gate_at = gate_of_run
-    end
-    g = gate_at(r)
+-- What the ledger says against sending, or nil.
+local function ledger_refuses(kind, entry, mine)
+  if not entry or entry == mine then return nil end -- its own is of a turn that failed half-way: nothing was sent
+  if sub(entry, 3, 34) ~= sub(mine, 3, 34) then return 'K' end
+  local state = sub(entry, 1, 1)
+  if state == 'C' then return 'D' end
+  if state == 'U' or (state == 'L' and kind == 'L') then return state == 'U' and 'U' or nil end
+  return 'B'
+end
+
+-- Why the job has to wait for its account, or nil: it has passed the gate.
+local function gate_refuses(g, account, token)
+  if byte(token, -1) == 103 then -- g: it passed, and its token was taken, when it was claimed
+    return busy[account] == 'm' and 'm' or gate_closed_behind(g, token)
   end
-  if g then l = g.limits end
-  local rate, conc = l.rate, l.conc
-  local plain = kind == 80 and not (busy and busy[account]) and not doubt and not (g and g.mode) -- P
-  for _ = 1, length do
-    at = at + 1
-    local token, key = argv[BEGIN_TOKENS + at], keys[BEGIN_KEYS + at]
-    if plain and not entries[at] and not sent_now[key] and (rate == 0 or g.tokens >= 1) and (conc == 0 or g.conc < conc)
-       and byte(token, -1) ~= 103 then -- g: gone through the gate when it was claimed
-      if rate > 0 then g.tokens, g.dirty, gates_dirty = g.tokens - 1, true, true end
-      if conc > 0 then
-        g.conc, g.dirty, gates_dirty = g.conc + 1, true, true
-        if not marks then marks = { string.rep('G', at - 1) } end
+  local why = busy[account] or gate_closed(g)
+  if not why then gate_take_token(g, token) end
+  return why
+end
+
+local function begin_job(at, kind, account, g)
+  local token, key, mine = argv[BEGIN_AT + at], keys[BEGIN_KEYS + at], argv[ENTRIES + at]
+  if picked then token, mine = picked, mine .. picked end
+  local claim = 'n'
+  if known then claim = known[at] end
+  if not claim then return 'L' end
+  if claim ~= 'n' then return claim == 'c' and 'C' or 'G' end -- begun already: the reply that said so was lost
+  local entry = sending[key] or stand[at]
+  local refused = ledger_refuses(kind, entry, mine)
+  if refused then return refused, (refused == 'D' or refused == 'U') and entry or nil end
+  local why = gate_refuses(g, account, token)
+  if why then
+    if not outside then
+      if not park then
+        -- uses: begin_wait
+        park = wait
       end
-      local entry = argv[ENTRIES + at]
-      sent_now[key] = entry
-      ledger_sets[entries_set + 1], ledger_sets[entries_set + 2] = key, entry
-      claim_sets[2 * sets + 1], claim_sets[2 * sets + 2] = token, (conc > 0 and 'P' or 'p') .. sub(key, key_start)
-      entries_set, sets = entries_set + 2, sets + 1
-      if marks then marks[#marks + 1] = conc > 0 and 'C' or 'G' end
-    else
-      if not admit_one then
-        -- uses: gate_read gate_run admission
-        gate_at, admit_one = gate_of_run, admit
-      end
-      gate_at(r)
-      local letter, text = admit_one(at, string.char(kind), account, token, key)
-      if letter ~= 'G' and not marks then marks = { string.rep('G', at - 1) } end
-      if marks then marks[#marks + 1] = letter end
-      if text then answers[#answers + 1] = text end
-      g = gates_seen[account]
-      plain = plain and not g.mode
+      park(g, account, token)
     end
+    return 'W', why
+  end
+  local counted = g.limits.conc > 0
+  if counted then g.conc, g.dirty = g.conc + 1, true end
+  if kind == 'P' then
+    sending[key] = mine
+    entries[#entries + 1], entries[#entries + 2] = key, mine
+  end
+  claims_set[#claims_set + 1] = token
+  claims_set[#claims_set + 1] = (counted and kind or string.lower(kind)) .. sub(key, key_start)
+  return counted and 'C' or 'G'
+end
+
+local i = 0
+for r = settle_runs + 1, settle_runs + begin_runs do
+  local length, _, kind = byte(runs, 3 * r - 2, 3 * r)
+  local account = argv[ACCOUNTS + r]
+  local g = gate_of_run(r, account)
+  kind = string.char(kind)
+  for _ = 1, length do
+    i = i + 1
+    local letter, text = begin_job(i, kind, account, g)
+    letters[i] = letter
+    if text then texts[#texts + 1] = text end
   end
 end
 
-if entries_set > 0 then call('MSET', unpack(ledger_sets)) end
-if sets > 0 then
-  -- A hash of few short values is a list to Redis, and finding a claim in it a walk. One long value makes it
-  -- a table for as long as it has anything in it.
-  if size[16] <= ended and sets >= 8 then
-    call('HSET', claims_key, string.rep('-', 65), '')
-    call('HSET', claims_key, unpack(claim_sets))
-    call('HDEL', claims_key, string.rep('-', 65))
-  else
-    call('HSET', claims_key, unpack(claim_sets))
-  end
+if outside and #claims_set > 0 then
+  call('HSET', inflight_key, picked, argv[6])
+elseif outside then
+  seq, taken = seq - 1, taken - 1
 end
-if waits > 0 then
-  call('HINCRBY', stats_key, 'waits', waits)
-  moved = true
-end
-answers[1] = marks and concat(marks) or string.rep('G', begin_n)
-begun = answers
+if #entries > 0 then call('MSET', unpack(entries)) end
+-- A hash of few short values is a list to Redis, and finding a claim in it a walk. One long value makes it
+-- a table for as long as it has anything in it.
+local long = size[16] == 0 and #claims_set >= 16 and string.rep('-', 65)
+if long then call('HSET', claims_key, long, '') end
+if #claims_set > 0 then call('HSET', claims_key, unpack(claims_set)) end
+if long then call('HDEL', claims_key, long) end
+begun = { concat(letters), unpack(texts) }

@@ -2,7 +2,7 @@
 -- KEYS, ARGV  turn.lua's
 -- Returns  nothing: what is taken goes into `claimed` and `fields`
 
--- uses: gate_read gate_own gate_load passage pauses
+-- uses: gate_load passage pauses
 -- `account`: its gate lets the job through.
 local function take_record(id, account)
   local record = call('HGET', parked_key, id)
@@ -10,8 +10,7 @@ local function take_record(id, account)
   count, bytes = count + 1, bytes + #record
   local token = format('%d.', seq + count) .. time[2] .. (account and 'g' or '')
   if account then
-    local g = gate_own(account)
-    gate_take_token(g, g.limits, token)
+    gate_take_token(gates[account], token)
   end
   marks[count] = account and 'g' or '-'
   claimed[RECORDS + count] = record
@@ -43,8 +42,7 @@ local given, schedule = {}, {} -- account -> jobs it gave; accounts that have mo
 
 -- Up to `share` jobs of an account whose gate is due.
 local function take_of(account, share, most)
-  local g = gate_own(account)
-  local room = math.min(share, most - count, gate_room(g, g.limits, given[account] or 0))
+  local room = math.min(share, most - count, gate_room(gates[account], given[account] or 0))
   local from, to = '[' .. account .. ' ', '(' .. account .. '!'
   local members = room > 0 and call('ZRANGEBYLEX', waiting_key, from, to, 'LIMIT', 0, room) or {}
   given[account] = (given[account] or 0) + #members
@@ -88,5 +86,5 @@ local function take_parked(most)
 end
 
 local function gates_given()
-  for account in pairs(schedule) do gate_schedule(gates_key, account, gate_own(account)) end
+  for account in pairs(schedule) do gate_schedule(gates_key, account, gates[account]) end
 end

@@ -4,6 +4,7 @@
 -- KEYS, ARGV  beat.lua's
 -- Returns  nothing; the gates, pauses, leases and delayed jobs are changed
 
+-- uses: gate
 local AT_ONCE = 1000 -- members of a call, so that `unpack` has room
 
 -- All scores of a ZSET that are later than now, but for those without end.
@@ -24,14 +25,16 @@ local function earlier(at)
   return at > now and at - back or at
 end
 
--- Texts and packed gates as gate.lua says. A bucket that was filled later than now is one that was filled now at the latest.
+-- A gate (gate.lua). A bucket that was filled later than now is one that was filled now at the latest.
 local function gate_back(text)
-  if byte(text) == 1 and #text == 25 then
-    local tokens, ts = struct.unpack('<dd', string.sub(text, 2, 17))
-    return ts > now and struct.pack('<Bdd', 1, tokens, math.min(now, ts - back)) .. string.sub(text, 18)
+  if #text < HEAD_SIZE or byte(text) ~= 1 then return nil end
+  local _, tokens, ts, conc, fails = struct.unpack(HEAD, text)
+  local head, tail = struct.pack(HEAD, 1, tokens, math.min(now, earlier(ts)), conc, fails), string.sub(text, HEAD_SIZE + 1)
+  if #tail > TAIL_SIZE then
+    local mode, till, cool, refused = struct.unpack(TAIL, tail)
+    tail = struct.pack(TAIL, mode, earlier(till), cool, refused) .. string.sub(tail, TAIL_SIZE + 1)
   end
-  local tokens, ts, middle, till, rest = string.match(text, '^(%S+) ([%d.]+) (%d+ %d+ [nphb]) ([%d.]+)( .*)$')
-  return tokens and format('%s %.3f %s %.3f%s', tokens, math.min(now, earlier(ts)), middle, earlier(till), rest)
+  return head .. tail
 end
 
 local function pause_back(text)
@@ -51,4 +54,4 @@ scores_back(KEYS[1])
 scores_back(KEYS[3])
 scores_back(KEYS[4])
 values_back(KEYS[7], gate_back)
-values_back(KEYS[10], pause_back)
+values_back(KEYS[9], pause_back)

@@ -1,6 +1,6 @@
 -- Forgets dead letters. Where the ledger points at one (its outcome is unknown), the order key stays
 -- closed for as long as a created one would.
--- uses: kinds clock gate gate_read
+-- uses: kinds clock gate
 -- KEYS  1 dead  2 dead:entries  3 stats  4 limits; from 5 on, per letter: order:<account>:<key> (or dead where
 --       it has none)
 -- ARGV  per letter: dead id, account

@@ -1,5 +1,5 @@
 -- An operator has found the order of a dead letter: it ends as created.
--- uses: kinds clock gate gate_read
+-- uses: kinds clock gate
 -- KEYS  1 dead  2 dead:entries  3 stats  4 limits  5 results  6 the job's results list  7 order:<account>:<key>
 --       (or dead where it has none)
 -- ARGV  1 dead id  2 account  3 the ledger's new entry  4 result ("" for none)

@@ -1,7 +1,7 @@
 -- Looks through a queue's jobs where they are: for a text that they hold, or for a page of one place. A long search is many
 -- calls, so that Redis is never held up for long; what moves on between two of them is found where it goes, as places are looked
 -- through in the order in which jobs pass them. Changes nothing.
--- uses: kinds clock fold bundle record
+-- uses: kinds clock record
 -- KEYS  1 jobs  2 taken  3 delayed  4 waiting  5 parked  6 dead  7 dead:entries  8 results; then, per worker:
 --       inflight:<worker>, claims:<worker>
 -- ARGV  1 what the text must hold ("": anything)  2 the places, a letter each: j t i d w x r, as KEYS has them  3 cursor, "" at first
@@ -62,15 +62,8 @@ local function position(member) return (string.gsub(string.match(member, ' (%d+)
 local function account(member) return string.match(member, '^(.*) %d+$') end
 
 -- The claims of a worker, in their order: { token, what is stored of it, … }.
-local function claims_of(inflight, claims)
-  local all, stored = folded_claims(call('HGET', inflight, 'folded') or '', claims), call('HGETALL', inflight)
-  for i = 1, #stored, 2 do
-    if stored[i] ~= 'folded' then
-      all[#all + 1] = stored[i]
-      all[#all + 1] = stored[i + 1]
-    end
-  end
-  local list = {}
+local function claims_of(inflight)
+  local all, list = call('HGETALL', inflight), {}
   for i = 1, #all, 2 do list[#list + 1] = { tonumber(string.match(all[i], '^%d+')) or 0, all[i], all[i + 1] } end
   table.sort(list, function(a, b) return a[1] < b[1] end)
   return list
@@ -80,13 +73,12 @@ local function in_flight(at)
   local seen = 0
   for i = FIXED_ARGS + 1, #ARGV do
     local worker, keys_at = ARGV[i], FIXED_KEYS + 2 * (i - FIXED_ARGS)
-    local begun, list = {}, claims_of(KEYS[keys_at - 1], KEYS[keys_at])
-    local claims = claims_begun(KEYS[keys_at])
+    local begun, list, claims = {}, claims_of(KEYS[keys_at - 1]), call('HGETALL', KEYS[keys_at])
     for k = 1, #claims, 2 do begun[claims[k]] = string.sub(claims[k + 1], 1, 1) end
     for _, claim in ipairs(list) do
       seen = seen + 1
       if seen > at then
-        local text = record_of(KEYS[1], worker, claim[2], claim[3])
+        local text = record_of(claim[2], claim[3])
         if not offer('i', claim[2], (begun[claim[2]] or '-') .. ' ' .. worker, text) then return at end
         at = at + 1
       end

@@ -6,14 +6,14 @@
 -- Returns  nil, or the error to return, which names the key
 
 local call, try = redis.call, redis.pcall
-local size = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 } -- of each key, as wrong_kind found it
+local size = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 } -- of each key, as wrong_kind found it
 
--- lengths: how each key's length is asked for: LLEN, ZCARD, HLEN, SCARD.
+-- lengths: how each key's length is asked for: LLEN, ZCARD, HLEN.
 local function wrong_kind(lengths)
   for i = 1, #lengths do
     local n = lengths[i] and try(lengths[i], KEYS[i])
     if type(n) == 'table' then
-      local KIND = { LLEN = 'list', ZCARD = 'zset', HLEN = 'hash', SCARD = 'set' }
+      local KIND = { LLEN = 'list', ZCARD = 'zset', HLEN = 'hash' }
       local is, should = call('TYPE', KEYS[i]).ok, KIND[lengths[i]]
       if is == should or is == 'none' then return n end
       return redis.error_reply('WRONGTYPE ' .. KEYS[i] .. ' holds a ' .. is .. ' where dray keeps a ' .. should ..

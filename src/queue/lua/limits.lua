@@ -1,13 +1,11 @@
 -- What the configuration allows each account. Where that has changed, the account's waiting jobs are
 -- looked at at once: they may be due sooner now than the old limits said.
--- KEYS  1 limits  2 gates  3 stats  4 accounts  5 unwell
+-- KEYS  1 limits  2 gates  3 stats
 -- ARGV  per account: its name, its limits (gate.lua); at most 2,000 accounts at a time
 -- Returns  the version of the limits: a number that changes with every change (turn.lua)
 local names, changed, texts = {}, 0, {}
 for i = 1, #ARGV, 2 do names[#names + 1] = ARGV[i] end
 local old = #names > 0 and redis.call('HMGET', KEYS[1], unpack(names)) or {}
-local stored = #names > 0 and redis.call('HMGET', KEYS[4], unpack(names)) or {}
-redis.call('SCARD', KEYS[5]) -- where it is no set, nothing is written
 for i, name in ipairs(names) do
   local text = ARGV[2 * i]
   if old[i] ~= text then
@@ -18,16 +16,6 @@ for i, name in ipairs(names) do
   end
 end
 if changed > 0 then redis.call('HSET', KEYS[1], unpack(texts)) end
--- Which of them are unwell, too: what was written by hand, or is left of an account that had been taken out, is put right.
-local sick, well = {}, {}
-for i, name in ipairs(names) do
-  local text = stored[i]
-  local quiet = not text or (#text == 25 and string.byte(text) == 1 and string.sub(text, 22) == '\0\0\0\0') -- QUIET in gate.lua
-  local list = quiet and well or sick
-  list[#list + 1] = name
-end
-if #sick > 0 then redis.call('SADD', KEYS[5], unpack(sick)) end
-if #well > 0 then redis.call('SREM', KEYS[5], unpack(well)) end
 local version = redis.call('HGET', KEYS[3], 'limits')
 if version and changed == 0 then return version end
 local time = redis.call('TIME') -- not a count: where `stats` was lost, no worker may take an old version for the new one

@@ -1,10 +1,10 @@
 -- An operator pauses a queue or one of its accounts, or lifts that; waiting jobs come back at once. Of an account that is
 -- held, or whose breaker is open, one probe may go at once then: the operator says that it is well again.
--- uses: kinds clock gate gate_read gate_own gate_load gate_save passage pauses
--- KEYS  1 pauses  2 gates  3 accounts  4 limits  5 unwell
+-- uses: kinds clock gate gate_load passage pauses
+-- KEYS  1 pauses  2 gates  3 accounts  4 limits
 -- ARGV  1 account ("" is the queue)  2 pause or resume  3 pause: for how many ms (0: until resumed)  4 reason
 -- Returns  { was: the entry that stood or "", is: the entry that stands or "" }
-local wrong = wrong_kind({ 'HLEN', 'ZCARD', 'HLEN', 'HLEN', 'SCARD' })
+local wrong = wrong_kind({ 'HLEN', 'ZCARD', 'HLEN', 'HLEN' })
 if wrong then return wrong end
 local account, length = ARGV[1], tonumber(ARGV[3])
 local was, is = redis.call('HGET', KEYS[1], account) or '', ''
@@ -16,8 +16,10 @@ else
   redis.call('HDEL', KEYS[1], account)
   if account ~= '' and redis.call('HEXISTS', KEYS[3], account) == 1 then
     local g = gate_load(KEYS[3], KEYS[4], account)
-    if (g.mode == 'h' or g.mode == 'b') and g.probe == '-' then g.till, g.cool = now, g.limits.cooldown end
-    gates_save(KEYS[3], KEYS[5], size[5])
+    if (g.mode == 'h' or g.mode == 'b') and g.probe == '-' then
+      g.till, g.cool, g.dirty = now, g.limits.cooldown, true
+    end
+    gates_save(KEYS[3])
   end
   if redis.call('ZSCORE', KEYS[2], account) then
     gate_schedule(KEYS[2], account, gate_load(KEYS[3], KEYS[4], account))

@@ -5,7 +5,7 @@
 -- A record is a job inside dray: one header line, then the exact text that was pushed.
 --   header  recoveries (one digit), state (one letter), position (digits or nothing), space, JSON or
 --           nothing, line feed. A fresh job's header is "0N \n"; while it is in flight (its token ends
---           with f or b) it has none, so that its text is not copied on its way.
+--           with f) it has none, so that its text is not copied on its way.
 --   state   N to be sent; U recovered after its request had begun (its outcome is unknown);
 --           L R D to be looked up (docs/protocol.md)
 --   position  its place in its account's waiting list, kept while it moves to and fro
@@ -16,15 +16,9 @@
 
 local FRESH = '0N \n'
 
--- The record of a claim, as it is kept outside the in-flight set (with bundle.lua).
-local function record_of(jobs, worker, token, stored)
-  local mark = string.sub(token, -1)
-  if mark == 'b' then
-    stored = bundle_text(jobs, worker, token, stored)
-  elseif mark ~= 'f' then
-    return stored
-  end
-  return FRESH .. stored
+-- The record of a claim, as it is kept outside the in-flight set.
+local function record_of(token, stored)
+  return string.sub(token, -1) == 'f' and FRESH .. stored or stored
 end
 
 local function record_split(record)

@@ -1,6 +1,6 @@
 -- Accounts whose credentials changed: where they were held, one probe may go at once.
--- uses: kinds clock gate gate_read gate_own gate_load gate_save passage
--- KEYS  1 accounts  2 limits  3 gates  4 unwell
+-- uses: kinds clock gate gate_load passage
+-- KEYS  1 accounts  2 limits  3 gates
 -- ARGV  accounts
 -- Returns  how many were held
 local held = 0
@@ -8,10 +8,10 @@ if #ARGV > 0 then gates_fetch(KEYS[1], KEYS[2], ARGV) end
 for _, account in ipairs(ARGV) do
   local g = gate_load(KEYS[1], KEYS[2], account)
   if g.mode == 'h' then
-    g.till, g.cool, g.probe = now, g.limits.cooldown, '-'
+    g.till, g.cool, g.probe, g.dirty = now, g.limits.cooldown, '-', true
     held = held + 1
   end
 end
-gates_save(KEYS[1], KEYS[4], redis.call('SCARD', KEYS[4]))
+gates_save(KEYS[1])
 gates_schedule(KEYS[3])
 return held

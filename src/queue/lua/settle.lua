@@ -19,102 +19,149 @@
 --   L  lost: the claim is not ours any more (a created order's id goes into the ledger all the same)
 --   W  results is no list (nothing was done)    B  back without an account, of a claim that was taken for one
 --   that never began (nothing was done). A reply_to that is no list gives way to results.
--- "C" in the ledger is the truth whoever wrote it: nothing but another "C" takes its place.
 -- Jobs are put where they go first and taken out of the in-flight set last, so that an error half-way
 -- (a key of the wrong type) leaves every job in its claim.
 
-local TOKENS, RESULTS, LEDGERS = SETTLE_AT, SETTLE_AT + settle_n, SETTLE_AT + 2 * settle_n
+local RESULTS, LEDGERS, LISTS = SETTLE_AT + settle_n, SETTLE_AT + 2 * settle_n, FIXED + settle_n + begin_n
 local extra = SETTLE_AT + 3 * settle_n -- before the due and body of the next that has them
-local DONE, DEAD, WELL, NEVER_BEGUN, COUNTED = 79, 68, 115, 110, 99 -- O D s n c
-local ops, counts = {}, {}
-local held = doubt and claims_in_doubt(TOKENS, settle_n) -- of the jobs, as doubt.lua says
-local letters -- once one of them is not O
-local replies = { '' }
-local row, rows = 1, 0 -- the first of the jobs in a row whose results have not been pushed yet; how many were
-local settle_one, settle_end -- of settle_one.lua, once a job needs more than most do
+local ops, letters, gone, pushes, was = {}, {}, {}, {}, {} -- was: account -> its mode before
+local known = claims_known(SETTLE_AT, settle_n)
+local learn, turns_of, put -- learn.lua's and settle_put.lua's, once they are needed
 
+local function count(name, by)
+  counts[name] = (counts[name] or 0) + by
+end
+
+-- "C" in the ledger is the truth whoever wrote it: nothing but another "C" takes its place.
+local function is_created(key)
+  local entry = try('GET', key)
+  return type(entry) == 'string' and byte(entry) == 67
+end
+
+local function ledger_write(key, g, value)
+  if byte(value) == 67 then -- C
+    call('PSETEX', key, (g and g.limits or limits_of(nil)).ledger_ttl, value)
+  elseif is_created(key) then
+    count('ledger_kept', 1)
+  elseif value == 'D' then
+    call('DEL', key)
+  else
+    call('SET', key, value)
+  end
+end
+
+-- A worker that lost its claim still knows what the provider said.
+local function learn_of_lost(key, g, ledger)
+  if not again then count('fenced', 1) end
+  if byte(ledger) == 67 and not is_created(key) then
+    ledger_write(key, g, ledger)
+    count('fenced_learned', 1)
+  end
+  return 'L'
+end
+
+-- Gives up the place that the claim had among its account's requests, and tells the gate what was seen.
+local function leave_gate(g, account, op, claim, token)
+  if claim == 'c' and g.conc > 0 then g.conc, g.dirty = g.conc - 1, true end
+  if op.effect == 's' and g.fails == 0 and gate_quiet(g) then return end
+  if not learn then
+    -- uses: learn
+    learn, turns_of = gate_learn, TURNS
+  end
+  was[account], g.dirty = was[account] or g.mode, true
+  if learn(g, g.limits, op.effect, op.arg, token, tonumber(argv[5])) then
+    local passed, number = 'passed:' .. account, tonumber(string.match(token, '^%d+')) -- gone_round reads it
+    if number > (tonumber(call('HGET', stats_key, passed) or 0) or 0) then call('HSET', stats_key, passed, ms(number)) end
+  end
+end
+
+local function settle_job(i, op, account, g)
+  local key, token, result, ledger = keys[FIXED + i], argv[SETTLE_AT + i], argv[RESULTS + i], argv[LEDGERS + i]
+  local verb, claim, due, body = op.verb, op.claim, '0', ''
+  if verb ~= 'O' and verb ~= 'B' then due, body, extra = argv[extra + 1], argv[extra + 2], extra + 2 end
+  if known then claim = known[i] end
+  if not claim then return learn_of_lost(key, g, ledger) end
+  if verb == 'B' and not g and claim ~= 'n' then return 'B' end
+  -- Refused as all of its account's orders are: not the order is to blame.
+  local alike = verb == 'D' and op.effect == 'r' and g and g.mode == 'h' and g.refused > 0 and g.code == op.arg
+  if result ~= '' and not alike then
+    local list = op.list
+    if not list then return 'W' end
+    list[#list + 1] = result
+  end
+  if g then leave_gate(g, account, op, claim, token) end
+  if verb == 'D' and not alike then
+    call('HSET', entries_key, due, body)
+    call('ZADD', dead_key, ms(now), due)
+  elseif verb ~= 'O' then
+    if not put then
+      -- uses: settle_put
+      put = put_back
+    end
+    put(alike and 'W' or verb, token, account, alike and '0' or due, alike and '' or body, alike or op.effect == 'h')
+  end
+  if ledger ~= '' and (claim ~= 'n' or verb ~= 'B') then ledger_write(key, g, ledger) end
+  gone[#gone + 1] = token
+  if alike then
+    count('held', 1)
+    return 'H'
+  end
+  op.ended = op.ended + 1
+  return 'O'
+end
+
+-- The results list of an op: what is to be pushed to it; nil where there is none.
+local function results_of(further)
+  local key, length = results_key, unread
+  if further ~= '' then
+    local theirs = keys[LISTS + further]
+    local theirs_length = try('LLEN', theirs)
+    if type(theirs_length) == 'number' then key, length = theirs, theirs_length end
+  end
+  if type(length) ~= 'number' then return nil end
+  pushes[key] = pushes[key] or {}
+  return pushes[key]
+end
+
+for i = 1, ops_n do
+  local op, further = { ended = 0 }, nil
+  op.verb, op.effect, op.claim, op.counter, further, op.arg = string.match(argv[OPS + i], '^(.)(.)(.)([^:]*):?(%d*):?(.*)$')
+  op.list, ops[i] = results_of(further), op
+end
 local i = 0
 for r = 1, settle_runs do
-  local length, limits, which = byte(runs, 3 * r - 2, 3 * r)
-  local op, account = ops[which], argv[ACCOUNTS + r]
-  if not op then
-    local text = argv[OPS + which]
-    local verb, effect, claim = byte(text, 1, 3)
-    op = { text = text, verb = verb, effect = effect, claim = claim, counter = string.match(text, '^...([^:]*)'), ended = 0 }
-    op.plain = verb == DONE and effect == WELL and claim ~= NEVER_BEGUN and not doubt and type(results_length) == 'number'
-      and #text == 3 + #op.counter
-    ops[which] = op
-    if verb ~= DONE and verb ~= DEAD then moved = true end
-  end
-  local g, counts_slot = gates_seen[account], op.claim == COUNTED
-  local l, state = run_limits[limits], states[r]
-  local calm = l and not g and not counts_slot and (not state or sub(state, 22, 25) == '\0\0\0\0' and byte(state) == 1)
-  if not calm then
-    if not gate_at then
-      -- uses: gate_read gate_run
-      gate_at = gate_of_run
-    end
-    g = gate_at(r)
-    l = g and g.limits
-    calm = g and not g.mode and g.fails == 0
-  end
-  local plain, ttl = op.plain and calm, l and l.ledger_ttl
+  local length, _, which = byte(runs, 3 * r - 2, 3 * r)
+  local account = argv[ACCOUNTS + r]
+  local g = gate_of_run(r, account)
   for _ = 1, length do
     i = i + 1
-    local ledger = argv[LEDGERS + i]
-    if plain and byte(ledger) == 67 and argv[RESULTS + i] ~= '' then -- C
-      call('SET', keys[FIXED + i], ledger, 'PX', ttl)
-      if counts_slot and g.conc > 0 then g.conc, g.dirty, gates_dirty = g.conc - 1, true, true end
-      if letters then letters[i] = 'O' end
-      op.ended = op.ended + 1
-    else
-      if i > row then
-        call('LPUSH', results_key, unpack(argv, RESULTS + row, RESULTS + i - 1))
-        rows = rows + i - row
-      end
-      row = i + 1
-      if not settle_one then
-        letters = {}
-        for j = 1, i - 1 do letters[j] = 'O' end
-        -- uses: gate_read gate_run settle_one
-        gate_at = gate_of_run
-        settle_one, settle_end = settle_job, settle_rest
-      end
-      gate_at(r)
-      letters[i] = settle_one(i, op, account)
-      g = gates_seen[account]
-      plain = plain and not g.mode and g.fails == 0
-    end
+    letters[i] = settle_job(i, ops[which], account, g)
   end
-end
-if i >= row then
-  call('LPUSH', results_key, unpack(argv, RESULTS + row, RESULTS + i))
-  rows = rows + i + 1 - row
 end
 
-for _, op in pairs(ops) do
-  local counter, n = op.counter, op.ended
-  local kind = op.verb == DONE and 'settled' or op.verb == DEAD and 'died'
-  ended = ended + n
-  if counter ~= '' then counts[counter] = (counts[counter] or 0) + n end
-  if kind then counts[kind] = (counts[kind] or 0) + n end
-end
-counts.results = rows
-if settle_end then settle_end() end
--- What ended is taken out of its claims.
-if ended == settle_n then
-  call('HDEL', inflight_key, unpack(argv, TOKENS + 1, TOKENS + ended))
-  call('HDEL', claims_key, unpack(argv, TOKENS + 1, TOKENS + ended))
-elseif ended > 0 then
-  local gone = {}
-  for j = 1, settle_n do
-    if letters[j] == 'O' or letters[j] == 'H' then gone[#gone + 1] = argv[TOKENS + j] end
+for key, list in pairs(pushes) do
+  if #list > 0 then
+    call('LPUSH', key, unpack(list))
+    count('results', #list)
   end
+end
+for _, op in ipairs(ops) do
+  if op.ended > 0 then
+    if op.counter ~= '' then count(op.counter, op.ended) end
+    if op.verb == 'O' then count('settled', op.ended) elseif op.verb == 'D' then count('died', op.ended) end
+  end
+end
+if #gone > 0 then
   call('HDEL', inflight_key, unpack(gone))
-  call('HDEL', claims_key, unpack(gone))
+  size[16] = size[16] - call('HDEL', claims_key, unpack(gone))
 end
-for name, by in pairs(counts) do
-  if by ~= 0 then call('HINCRBY', stats_key, name, by) end
+settled = { concat(letters) }
+for account, mode in pairs(was) do
+  local g = gates[account]
+  local what = turns_of[mode .. g.mode]
+  if what then
+    count(what, 1)
+    settled[#settled + 1], settled[#settled + 2] = what, account
+    settled[#settled + 1] = ms(math.max(0, g.till - now)) .. (g.mode == 'h' and ' ' .. ms(g.refused) .. ' ' .. g.code or '')
+  end
 end
-replies[1] = letters and concat(letters) or string.rep('O', settle_n)
-settled = replies

@@ -1,10 +1,10 @@
 -- A queue at a glance: sizes, accounts, workers; looks at no job, and at requests under way only if they are not many.
 -- Changes nothing.
--- uses: kinds clock gate gate_read gate_own gate_load passage pauses fold oldest
+-- uses: kinds clock gate gate_load passage pauses oldest
 -- KEYS  1 jobs  2 taken  3 delayed  4 waiting  5 parked  6 dead  7 results  8 stats  9 workers  10 workers:info
 --       11 accounts  12 limits  13 pauses  14 gates; from 15 on, per worker: inflight:<worker>, claims:<worker>
 -- ARGV  the workers, as they were a moment ago
--- Returns  { now ms, { name, number, … } sizes and counters, { account, state as gate.lua keeps it (but with all its requests under way), limits, pause
+-- Returns  { now ms, { name, number, … } sizes and counters, { account, "tokens now requests-under-way fails mode until cool probe refused code" (gate.lua), limits, pause
 --   or "", waiting, … }, { worker, lease ends at (ms), what it said of itself, in flight, … }, the job to be
 --   taken next or "", when the first delayed job is due or "", when the oldest dead letter died or "", the queue's pause or "",
 --   then as waits.lua: the record that has waited longest, when the first overdue job was due, how many are overdue }
@@ -28,9 +28,9 @@ end
 -- they are not too many to look at.
 local CLAIMS_MAX = 10000
 local under_way, claims = {}, 0
-for k = 16, #KEYS, 2 do claims = claims + claims_held(KEYS[k - 1], KEYS[k]) end
+for k = 16, #KEYS, 2 do claims = claims + redis.call('HLEN', KEYS[k]) end
 for k = 16, claims <= CLAIMS_MAX and #KEYS or 0, 2 do
-  local begun = claims_begun(KEYS[k])
+  local begun = redis.call('HGETALL', KEYS[k])
   for i = 2, #begun, 2 do
     local name = string.match(begun[i], '^%a([^:]+):')
     if name then under_way[name] = (under_way[name] or 0) + 1 end
@@ -44,7 +44,7 @@ end
 for name in pairs(names) do
   local g = gate_load(KEYS[11], KEYS[12], name)
   local l = g.limits
-  gate_closed(g, l) -- a pause that is over is over
+  gate_closed(g) -- a pause that is over is over
   local paused = paused_till(KEYS[13], name) and redis.call('HGET', KEYS[13], name) or ''
   accounts[#accounts + 1] = name
   accounts[#accounts + 1] = string.format('%.3f %.0f %.0f %.0f %s %.0f %.0f %s %.0f %s', g.tokens, now, under_way[name] or g.conc, g.fails,
@@ -63,7 +63,7 @@ for i = 1, #ends, 2 do
   workers[#workers + 1] = ends[i]
   workers[#workers + 1] = ms(tonumber(ends[i + 1]))
   workers[#workers + 1] = redis.call('HGET', KEYS[10], ends[i]) or ''
-  workers[#workers + 1] = ms(place and claims_held(KEYS[13 + 2 * place], KEYS[14 + 2 * place]) or 0)
+  workers[#workers + 1] = ms(place and redis.call('HLEN', KEYS[13 + 2 * place]) or 0)
 end
 local due, overdue_count = overdue(KEYS[3])
 return { ms(now), sizes, accounts, workers, redis.call('LINDEX', KEYS[1], -1) or '', first_score(KEYS[3]),
