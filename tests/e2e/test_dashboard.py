@@ -88,11 +88,11 @@ def test_what_a_provider_says_is_only_text(world, browser):
     assert "hacked" not in page.driver.title
 
 
-def plant(world, answer, job, id="\u202e1001"):
+def plant(world, answer, job, id="\u202e1001", more=()):
     """A dead letter as a worker writes it."""
     entry = {"dead_id": "1-1.1f", "reason": "unknown_outcome", "queue": "orders", "account": "shop", "order_key": "K", "id": id, "died_at": 1,
              "error": {"reason": "unknown_outcome", "code": "unreadable_answer", "message": "no \x9b id", "faults": []},
-             "attempts": [{"at": 1, "http_status": 200, "code": "unreadable_answer", "ms": 9, "answer": answer}], "job": job}
+             "attempts": [{"at": 1, "http_status": 200, "code": "unreadable_answer", "ms": 9, "answer": answer}, *more], "job": job}
     world.db.hset(world.key("dead:entries"), "1-1.1f", json.dumps(entry))
     world.db.zadd(world.key("dead"), {"1-1.1f": 1})
 
@@ -107,6 +107,16 @@ def test_answers_and_jobs_are_shown_digit_for_digit_in_their_own_order(world, br
     assert [line.strip() for line in seen.splitlines()] == [
         "{", '"zeta": 1,', '"data": 1853726451928473601,', '"price": 9.990,', '"10": {},', '"2": [', "1E+2,", '"a } b"', "]", "}"]
     assert '"b": 0.10,' in page.text("#letter") and '"a": 12345678901234567890' in page.text("#letter")
+
+
+def test_what_look_ups_said_is_shown_and_their_control(world, browser):
+    look = {"at": 2, "lookup": True, "http_status": 404, "code": "not_found", "ms": 3, "answer": '{"errors":"[API] no such order"}'}
+    plant(world, "", "{}", more=[look, {**look, "control": True, "http_status": 200, "code": "control_found", "answer": ""}])
+    page = Page(browser, world)
+    page.press("#dead button.link")
+    page.wait_text("#letter", "look-up of another order, as a control")
+    seen = page.text("#letter .history")
+    assert "[API] no such order" in seen and "code control_found" in seen
 
 
 def test_an_answer_that_is_cut_or_no_json_is_shown_as_it_came(world, browser):

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from lib.peer import Answer, HangUp
+from lib.process import dray
 from lib.wait import wait_until
-from lib.world import World, created
+from lib.world import QUEUE, World, created
 
 NOT_FOUND = Answer(404, {"errors": "not found"})
 LOOKUP = {"on_unknown": "lookup", "lookup_delay": "10ms", "lookup_attempts": "3", "absent_window": "100ms"}
@@ -147,6 +148,9 @@ def test_the_evidence_stands_in_the_history(empty_redis, peer):
         assert told[1:] == [(True, False, "not_found"), (True, False, "not_found"), (True, True, "control_found"),
                             (False, False, "http_422")]
         assert letter["attempts"][3]["answer"] == ""  # another customer's order
+        shown = dray("dead", "show", QUEUE, letter["dead_id"], "-c", world.daemon.path)
+        lines = [line.split() for line in shown.stdout.decode().splitlines() if line.startswith("attempt ")]
+        assert [line[3] for line in lines] == ["order", "look-up", "look-up", "control", "order"], shown
 
 
 PATHS = {"key_pointer": "/reference", "lookup_path": "/orders/{key}", "lookup_key_pointer": "/reference", "lookup_id_pointer": "/id",
