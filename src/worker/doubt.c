@@ -5,7 +5,7 @@
  * neither: the order is unknown, and the connection goes, since behind a shifted answer comes the next one: only
  * the first of a chain repeats an id.
  *
- * The memory is one table for all hosts, of hashes; a newer id takes the place of an older one. What is forgotten,
+ * The memory is one table for all hosts, of hashes; a newer id takes the place of the oldest of a few. What is forgotten,
  * or was told by another worker, is not seen. A host that has given one and the same id ever since the first, to
  * orders that were under way at the same time on new connections, is no provider but a stand-in for one: answers
  * cannot have been shifted there, and its id is believed. */
@@ -18,7 +18,8 @@
 
 #include <xxhash.h>
 
-#define DOUBT_IDS   4096 /* a power of two */
+#define DOUBT_IDS   4096
+#define DOUBT_WAYS  8 /* places that an id may lie in; DOUBT_IDS / this is a power of two */
 #define DOUBT_MS    600000
 #define DOUBT_HOSTS 64 /* a power of two */
 #define QUIET_NS    1000000000ull
@@ -116,7 +117,15 @@ static uint64_t hash_of(struct span s, uint64_t seed) {
 
 /* When another order was told this id, Unix ms; 0: none was. Remembers it. */
 static uint64_t told_before(struct worker *w, uint64_t id, uint64_t order, uint64_t now_ms) {
-    struct told_id *t = &w->told->ids[id & (DOUBT_IDS - 1)];
+    struct told_id *set = &w->told->ids[(id & (DOUBT_IDS / DOUBT_WAYS - 1)) * DOUBT_WAYS], *t = set;
+    for (unsigned i = 0; i < DOUBT_WAYS; i++) {
+        if (set[i].at_ms > 0 && set[i].id == id) {
+            t = &set[i];
+            break;
+        }
+        if (set[i].at_ms < t->at_ms)
+            t = &set[i];
+    }
     if (t->id == id && t->order != order && t->at_ms > 0 && now_ms - t->at_ms < DOUBT_MS)
         return t->at_ms;
     *t = (struct told_id){.id = id, .order = order, .at_ms = now_ms};

@@ -70,6 +70,24 @@ def send_alone(world, provider, key, account):
     return result
 
 
+def test_an_id_is_remembered_past_hundreds_of_others(empty_redis):
+    """No id takes the place of another one that was told shortly before."""
+    count = 300
+    with Peer() as peer, World(empty_redis, peer, account={"repeated_ids": "no"}) as world:
+        def answer(request):  # the second half is told the ids of the first
+            number = int(request.json["customOrderId"][1:])
+            return Answer(200, {"code": 10000, "message": "success", "data": 5000 + number % count})
+        peer.default = answer
+        for half in range(2):
+            world.push(*[world.job(f"j{n}", f"K{n}") for n in range(half * count, (half + 1) * count)])
+            results = world.results(count, 60)
+            if half == 0:
+                assert {r["status"] for r in results} == {"created"}
+        assert {r["status"] for r in results} == {"failed"}
+        assert {r["error"]["reason"] for r in results} == {"unknown_outcome"}
+        assert len(peer.posts) == 2 * count
+
+
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 def test_second_answers_reach_no_other_order(empty_redis, tls):
     """By turns for two accounts of the host, every third order is refused: none is told the answer before its own."""
