@@ -13,13 +13,13 @@
 struct admin;
 struct worker;
 
-/* Listens on config->admin_listen; the first request is read when the loop runs. *out is NULL where
- * that is "off". Returns 0, or -1 and `err` (the port is taken). */
+/* Listens on config->admin_listen. The first request is read when the loop runs. Where admin_listen is "off",
+ * *out is NULL. Returns 0, or -1 and `err` (the port is taken). */
 int admin_new(struct admin **out, uv_loop_t *loop, const struct config *config, struct err *err);
-/* What it looks at from now on; the worker must live until admin_close. */
+/* From now on the server shows this worker, which must live until admin_close. */
 void admin_watch(struct admin *a, struct worker *w);
-/* Ends all connections and stops listening; `a` is freed when its handles are closed. NULL is fine.
- * To be called when the worker has closed its Redis connection, so that no reply is owed. */
+/* Ends all connections and stops listening. `a` is freed when its handles are closed. NULL is fine.
+ * Call it when the worker has closed its Redis connection: then no reply is outstanding. */
 void admin_close(struct admin *a);
 
 #endif

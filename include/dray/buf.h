@@ -1,6 +1,6 @@
-/* A growing byte buffer with a maximum. Appending past the maximum or out of memory sets `failed`
- * and leaves the content as it was; later appends do nothing. So a writer appends freely and asks
- * buf_ok() once at the end. The content is not NUL-terminated unless buf_cstr() is used. */
+/* A growing byte buffer with a maximum. An append that exceeds the maximum, or finds no memory, sets `failed`
+ * and leaves the content as it was; later appends do nothing. So a writer appends without checking and asks
+ * buf_ok() once at the end. Only buf_cstr() NUL-terminates the content. */
 #ifndef DRAY_BUF_H
 #define DRAY_BUF_H
 
@@ -17,7 +17,7 @@ struct buf {
     bool failed;
 };
 
-/* A piece of somebody else's memory. `ptr` NULL means absent (not the same as empty). */
+/* A piece of memory that somebody else owns. `ptr` NULL means absent, which is not the same as empty. */
 struct span {
     const char *ptr;
     size_t len;
@@ -27,14 +27,15 @@ struct span {
 
 void buf_init(struct buf *b, size_t max); /* allocates nothing */
 void buf_deinit(struct buf *b);           /* frees; the buffer may be initialised again */
-/* len = 0, failed = false; keeps the memory, but for what is above 8 MiB */
+/* Empties the buffer and clears `failed`. Keeps up to 8 MiB of its memory. */
 void buf_reset(struct buf *b);
 bool buf_ok(const struct buf *b);
 
 /* Makes room for `n` more bytes. Returns false (and sets failed) when that is not possible. */
 bool buf_reserve(struct buf *b, size_t n);
 
-/* Appends `n` bytes. These four are inline, because texts are made of many small pieces, most of them literals. */
+/* Appends `n` bytes. This and the next three are inline: a text is made of many small pieces, most of them
+ * literals. */
 static inline void buf_add(struct buf *b, const void *data, size_t n) {
     if (n == 0)
         return;
@@ -45,7 +46,7 @@ static inline void buf_add(struct buf *b, const void *data, size_t n) {
     b->len += n;
 }
 
-/* Appends what `s` spans; nothing where it is absent. */
+/* Appends the bytes of `s`. Appends nothing if `s` is absent. */
 static inline void buf_add_span(struct buf *b, struct span s) {
     buf_add(b, s.ptr, s.len);
 }
@@ -69,7 +70,7 @@ void buf_addf(struct buf *b, const char *format, ...) __attribute__((format(prin
  * valid UTF-8 become U+FFFD. */
 void buf_add_json_str(struct buf *b, struct span s);
 
-/* NUL-terminates (outside len) and returns data; "" when failed or empty. */
+/* Returns the content as a C string; the NUL does not count in `len`. "" where the buffer failed or is empty. */
 const char *buf_cstr(struct buf *b);
 
 struct span buf_span(const struct buf *b);

@@ -1,20 +1,22 @@
-/* Time and randomness, as arguments: pure code takes them, only main and the I/O layer read them. */
+/* Clocks and random numbers. Pure code takes a time or a generator as an argument; only code with I/O reads the
+ * clocks and the system's randomness. */
 #ifndef DRAY_CLOCK_H
 #define DRAY_CLOCK_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Unix time in milliseconds (CLOCK_REALTIME). For what is shown and stored. */
+/* Unix time in milliseconds (CLOCK_REALTIME). For times that are shown or stored. */
 uint64_t clock_unix_ms(void);
 /* The same in nanoseconds, for spans. */
 uint64_t clock_unix_ns(void);
 
-/* Nanoseconds that only grow and go on while the machine sleeps or the process is stopped
- * (CLOCK_BOOTTIME). For leases and durations. */
+/* Nanoseconds since the machine started (CLOCK_BOOTTIME). They never go back, and go on while the machine sleeps
+ * or the process is stopped. For leases and durations. */
 uint64_t clock_boot_ns(void);
 
-/* A random generator of our own state (xoshiro-class; not for secrets), so that a test can seed it. */
+/* A random generator (of xoshiro's kind) with its state in a struct, so that a test can seed it. Not for
+ * secrets. */
 struct rng {
     uint64_t s[4];
 };

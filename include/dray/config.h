@@ -1,6 +1,6 @@
-/* The effective configuration: one table in src/config/table.c defines every key with its type,
- * default, bounds and help; the INI file, the environment and `_file` secrets fill it.
- * Precedence: environment over file over the provider's default over the table's default. */
+/* The effective configuration. One table (src/config/table.c) defines every key with its type, default, bounds
+ * and help. A value comes from the first of these that has one: the environment, the INI file, the provider's
+ * default, the table's default. A secret may lie in a file of its own (`token_file`). */
 #ifndef DRAY_CONFIG_H
 #define DRAY_CONFIG_H
 
@@ -15,7 +15,7 @@ struct queue_config {
     uint32_t concurrency; /* in flight per worker */
     uint32_t weight;      /* share of a worker's max_inflight when queues compete, 1 to 100, default 1 */
     uint64_t max_job_bytes;
-    uint64_t results_high_water; /* length of the results list past which claiming stops; 0: no limit */
+    uint64_t results_high_water; /* claiming stops while the results list is this long; 0: no limit */
     const struct account *default_account; /* never NULL after loading */
 };
 
@@ -33,7 +33,7 @@ struct config {
     const char *redis_password_file;          /* NULL: not from a file */
     const char *redis_sentinel_password_file; /* likewise */
     const char *redis_prefix;                 /* "dray" */
-    uint32_t pickup_connections;              /* of a worker, at most */
+    uint32_t pickup_connections;              /* at most so many of a worker wait for jobs */
     uint32_t min_replicas;
     uint32_t min_replicas_timeout_ms;
     /* [worker] */
@@ -42,7 +42,7 @@ struct config {
     uint32_t max_inflight;
     enum log_level log_level;
     enum log_format log_format;
-    const char *spool_dir; /* where results wait when Redis is away at shutdown */
+    const char *spool_dir; /* where settlements wait if Redis is away when the worker ends */
     /* [admin] */
     const char *admin_listen; /* "127.0.0.1:9780"; "off": no admin server */
     uint64_t liveness_after_ms;
@@ -57,8 +57,8 @@ struct config {
     const char *trace_token_file, *trace_header_file; /* NULL: not from a file */
     const char *trace_tls_ca;                         /* NULL: the system's */
     const char *trace_service_name;
-    double trace_sample; /* of jobs without a traceparent, 0 to 1 */
-    /* [queue NAME], [account NAME]; both sorted by name; each account is a counted reference */
+    double trace_sample; /* the share of jobs without a traceparent that are traced, 0 to 1 */
+    /* [queue NAME] and [account NAME], both sorted by name. Each account is a counted reference. */
     struct queue_config *queues;
     uint32_t queue_count;
     struct account **accounts;
@@ -66,24 +66,24 @@ struct config {
     const char *path; /* the file read, or NULL */
 };
 
-/* Several messages, one a line, each naming file, line and rule:
+/* Messages, one a line. Each names the file, the line and the rule:
  * "dray.ini:12: [account shop] rate: 'fast' is not a rate (such as 2/s, 100/m)". */
 struct config_faults {
     struct buf text;
     uint32_t count;
 };
 
-/* Reads `path` (NULL: $DRAY_CONFIG, else ./dray.ini, else /etc/dray/dray.ini, else environment only) and
- * `environ`-style `env`. Also every *.ini in the directory `accounts.d` beside the file. Returns a counted
- * reference, or NULL with all faults. Warnings (http:// beyond loopback, …) go to `warnings`, may be NULL. */
+/* Reads the file `path`, every *.ini in the directory `accounts.d` beside it, and `env`, which has the form of
+ * `environ`. `path` NULL: $DRAY_CONFIG, else ./dray.ini, else /etc/dray/dray.ini, else no file. Returns a counted
+ * reference, or NULL with all faults. Warnings (http:// beyond loopback, …) go to `warnings`, which may be NULL. */
 struct config *config_load(const char *path, char *const *env, struct config_faults *faults,
                            struct config_faults *warnings);
-/* For commands that need no provider: accounts may be missing, what is wrong with queues and accounts
- * only warns (a faulty account is left out), and no secret but Redis's password is read. */
+/* For commands that call no provider. No account need be configured; what is wrong with a queue or an account
+ * only warns, and a faulty account is left out. No secret but Redis's password is read. */
 struct config *config_load_partial(const char *path, char *const *env, struct config_faults *faults,
                                    struct config_faults *warnings);
-/* As config_load, for looking only: a secret's file in /run/credentials/UNIT/ that is not there because the unit does not
- * run only warns, and the secret is a placeholder. */
+/* As config_load, for `dray config check`, before the worker's unit runs. A secret's file in /run/credentials/UNIT/
+ * that is missing because the unit does not run only warns; a placeholder stands for the secret. */
 struct config *config_load_check(const char *path, char *const *env, struct config_faults *faults,
                                  struct config_faults *warnings);
 struct config *config_ref(struct config *c);
@@ -91,7 +91,6 @@ void config_unref(struct config *c);
 void config_faults_init(struct config_faults *f);
 void config_faults_deinit(struct config_faults *f);
 
-/* The one of that name, or NULL; lives as long as the configuration. */
 /* True for a queue's or account's name: [A-Za-z0-9][A-Za-z0-9_.-]{0,63}. */
 bool name_valid(const char *s);
 

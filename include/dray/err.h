@@ -1,6 +1,5 @@
-/* An error message in the making. Every failing function that a person may have to act on takes a
- * `struct err *` and writes what failed, where, and what to do. It never holds secrets or personal
- * data. */
+/* An error message for a person. A function whose failure somebody may have to act on takes a `struct err *` and
+ * writes what failed, where, and what to do. The message never holds secrets or personal data. */
 #ifndef DRAY_ERR_H
 #define DRAY_ERR_H
 

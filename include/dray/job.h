@@ -12,23 +12,23 @@
 
 struct envelope {
     struct span raw;       /* the exact text that was pushed */
-    struct span id;        /* inner bytes (escapes as they stand), absent where unreadable */
+    struct span id;        /* the bytes between the quotes, escapes as they stand; absent where unreadable */
     struct span order;     /* the order object, byte for byte */
-    struct span account;   /* inner bytes; absent: the queue's default */
-    struct span order_key; /* decoded bytes: from the envelope, else provider_key, else the decoded id */
-    /* decoded bytes of the provider's own key field; absent where it is not given */
-    struct span provider_key;
-    struct span reply_to;    /* decoded bytes; absent: the queue's results list */
+    struct span account;   /* as for `id`; absent: the queue's default */
+    struct span order_key; /* decoded: the envelope's, else provider_key, else the id */
+    struct span
+        provider_key;     /* decoded: what the order has in the provider's own key field; absent: nothing */
+    struct span reply_to; /* decoded bytes; absent: the queue's results list */
     struct span traceparent; /* absent: none */
     struct span meta;        /* raw JSON; absent: none */
-    uint64_t not_before_ms;  /* Unix ms; 0: not given */
+    uint64_t not_before_ms;  /* this and the next two: Unix ms; 0: not given */
     uint64_t expires_at_ms;
     uint64_t enqueued_at_ms;
     uint32_t max_attempts; /* 0: the account's */
 };
 
-/* One fault of a job: where and which rule, never the value. */
-#define FAULTS_MAX 100 /* listed; more are only counted */
+/* The faults of a job. A fault says where it is and which rule is broken; it never shows the value. */
+#define FAULTS_MAX 100 /* so many are listed; more are only counted */
 struct faults {
     struct buf list;  /* JSON: {"path":…,"rule":…},{…} without the brackets */
     struct buf first; /* "path: rule" of the first, for `message` */

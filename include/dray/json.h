@@ -44,8 +44,8 @@ struct json_doc {
     uint32_t count;
     uint32_t cap;
     uint32_t max; /* nodes that the tape may hold */
-    /* set where json_get or json_pointer asks for a name that stands twice; NULL (as after a parse): not
-     * told */
+    /* Set to true when json_get or json_pointer meets a member name that stands twice. NULL, as it is after a parse:
+     * nobody wants to know. */
     bool *repeated;
 };
 
@@ -67,14 +67,14 @@ struct span json_raw(const struct json_doc *doc, uint32_t node);
 /* A string's bytes between the quotes, escapes left as they are. */
 struct span json_inner(const struct json_doc *doc, uint32_t node);
 
-/* The value of member `name` (compared decoded) of object `node`, or JSON_NONE: also where `node`
- * is JSON_NONE or no object. The last of several members of one name wins. */
+/* The value of member `name` of object `node`, or JSON_NONE, also if `node` is JSON_NONE or no object. Names are
+ * compared decoded. Of several members of that name the last one counts. */
 uint32_t json_get(const struct json_doc *doc, uint32_t node, const char *name);
 
 /* The first member name of object `node` that stands twice, or JSON_NONE. */
 uint32_t json_duplicate(const struct json_doc *doc, uint32_t node);
 
-/* RFC 6901 JSON Pointer from `node` on; "" is `node` itself. JSON_NONE where nothing is. */
+/* Follows a JSON Pointer (RFC 6901) from `node` on; "" leads to `node` itself. JSON_NONE where it leads nowhere. */
 uint32_t json_pointer(const struct json_doc *doc, uint32_t node, const char *pointer);
 
 /* Walks the children: first = json_first(doc, node), then json_next, until JSON_NONE. In an object

@@ -1,9 +1,9 @@
-/* One event, one line, on stderr: JSON, or text for people. The caller's thread only formats into a
- * ring; a writer thread does the I/O, so that a full pipe never blocks the loop. When the ring is
- * full, lines are dropped and the number dropped is logged as soon as there is room.
+/* The log: one line on stderr per event, in JSON, or as text for people. The caller only formats the line into a
+ * ring. A thread writes it out, so that a full pipe never blocks the loop. While the ring is full, lines are
+ * dropped; how many is logged as soon as there is room.
  *
- * No value that comes from an order or an answer is ever logged but: ids, order keys' hashes,
- * provider codes, HTTP status, sizes and times.
+ * Of an order or an answer, only these are ever logged: ids, hashes of order keys, the provider's codes, HTTP
+ * statuses, sizes and times.
  *
  *     struct log_line l;
  *     if (log_begin(&l, LOG_INFO, "attempt")) {
@@ -36,8 +36,8 @@ uint64_t log_dropped(void); /* lines dropped since the start */
 /* "debug" "info" "warn" "error"; -1 for anything else. */
 int log_level_parse(const char *text);
 
-/* Returns false (and the line is nothing) when the level is below the one set. `event` is a short
- * fixed name, snake_case. Not re-entrant: one line at a time. */
+/* Starts a line. Returns false, and writes nothing, if `level` is below the one set. `event` is a short fixed
+ * name in snake_case. One line at a time: end it before you begin the next. */
 bool log_begin(struct log_line *l, enum log_level level, const char *event);
 void log_str(struct log_line *l, const char *name, const char *value);
 void log_span(struct log_line *l, const char *name, struct span value);

@@ -1,5 +1,4 @@
-/* What a service manager is told about this process: systemd's Type=notify, in one datagram each.
- */
+/* Tells the service manager the state of this process (systemd's Type=notify): one datagram per message. */
 #ifndef DRAY_NOTIFY_H
 #define DRAY_NOTIFY_H
 
@@ -12,8 +11,7 @@
  * sent. */
 int notify_send(const char *state, struct err *err);
 
-/* Milliseconds between two "WATCHDOG=1", half of what $WATCHDOG_USEC allows; 0: nobody waits for
- * one. */
+/* How often to send "WATCHDOG=1", in milliseconds: half of what $WATCHDOG_USEC allows. 0: nobody waits for it. */
 uint64_t notify_watchdog_ms(void);
 
 #endif

@@ -1,4 +1,5 @@
-/* Writing an outcome. What an answer says is hostile: it may be huge, cut, or of any type. */
+/* Functions that fill a struct outcome. What they take from an answer is not to be trusted: it may be huge, cut
+ * short, or of any type. */
 #ifndef DRAY_OUTCOME_H
 #define DRAY_OUTCOME_H
 
@@ -8,25 +9,24 @@
 /* Makes `out` an UNKNOWN without code, message, order and ids. */
 void outcome_clear(struct outcome *out, long http_status);
 
-/* Sets `code` to `text`, other characters than [A-Za-z0-9_.:/-] as '?', cut where it is too long.
- */
+/* Sets `code` to `text`, cut where it is too long. Characters other than [A-Za-z0-9_.:/-] become '?'. */
 void outcome_code(struct outcome *out, struct span text);
 
-/* Sets `message`, cut at a whole UTF-8 sequence; a NUL becomes a space. */
+/* Sets `message` to `text`, cut between two characters where it is too long. A NUL becomes a space. */
 void outcome_message(struct outcome *out, struct span text);
 
-/* The same with a JSON value: a string decoded, another as it stands; JSON_NONE and null do
- * nothing. */
+/* Sets `message` to a JSON value: a string decoded, another value as it stands. JSON_NONE and null leave it as it
+ * was. */
 void outcome_message_node(struct outcome *out, const struct json_doc *doc, uint32_t node);
 
-/* Verdict, and dray's own code and words, in one. */
+/* Sets the verdict, and a code and a message of dray's own. */
 void outcome_set(struct outcome *out, enum verdict verdict, const char *code, const char *message);
 
-/* Code and words of an error answer as most APIs call them: "code", and "message", "error" or "errors", at
- * the root. */
+/* Reads code and message of an error answer where most APIs have them: the root's member "code", and "message",
+ * "error" or "errors". */
 void outcome_read_error(struct outcome *out, const struct json_doc *doc);
 
-/* A scalar's text, to serve as a code: a string's inner bytes, another's raw bytes. Absent for
+/* The text of a string, a number or a boolean, for use as a code. A string's escapes stay as they are. Absent for
  * null, arrays, objects and JSON_NONE. */
 struct span json_scalar(const struct json_doc *doc, uint32_t node);
 

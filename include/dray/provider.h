@@ -1,6 +1,6 @@
-/* The provider contract. A module is data and pure functions: it does no I/O, keeps no state, and
- * returns what an exchange means; the engine alone owns retrying (policy/classify.c reads transport
- * failures and statuses by the default table; a module only reads bodies).
+/* What a provider's module is. It consists of data and pure functions: it does no I/O, keeps no state, and says what
+ * an exchange means. It only reads bodies: policy/classify.c reads statuses and failures of the transport, by one
+ * table for all providers. Retrying is the worker's business alone.
  *
  * Adding a provider: docs/HACKING.md. */
 #ifndef DRAY_PROVIDER_H
@@ -39,11 +39,11 @@ enum field_flag {
 
 #define FIELDS_MAX 64 /* rows of one object */
 
-/* One row of the seed's tables: a member of an object. Rows of one object lie together, so that a
- * member is compared with its siblings only; an object shared by two members is written once. */
+/* One row of a table: a member of an object in the provider's document. The rows of an object lie together, so
+ * that a member is compared with its siblings only. An object that two members share is written once. */
 struct field {
     const char *name;
-    const char *alias; /* another name the seed uses for the same field ("orderAddress"), or NULL */
+    const char *alias; /* another name that the document uses for the same field ("orderAddress"), or NULL */
     uint16_t name_len, alias_len;
     enum field_type type;
     unsigned flags;
@@ -55,7 +55,7 @@ struct field {
     const struct field *members; /* of an object, or of each object of an array; NULL: not looked into */
     uint32_t member_count;
     const char *missing; /* what to say where it is missing, beside "is required"; NULL: nothing */
-    const char *note;    /* the seed's own words or our choice, for `dray providers NAME` */
+    const char *note;    /* the document's own words, or our choice, for `dray providers NAME` */
 };
 
 enum auth_kind { AUTH_NONE, AUTH_BEARER, AUTH_BEARER_ORGANIZATION, AUTH_BASIC, AUTH_CONFIGURED };
@@ -75,7 +75,7 @@ struct lookup_cursor {
 struct provider {
     const char *name;
     const char *title;            /* one line for `dray providers` */
-    const char *seed;             /* where the facts are from */
+    const char *seed;             /* the document that the facts are from */
     const char *path;             /* appended to the account's base_url; NULL: from the account */
     const char *default_base_url; /* NULL: base_url is required */
     enum auth_kind auth;
@@ -84,8 +84,9 @@ struct provider {
     const char *order_key_pointer; /* JSON Pointer from the order's root; NULL: none, or from the account */
     const char *order_key_alias;   /* the key's other spelling, as a JSON Pointer; NULL: none */
     enum lookup_kind lookup;
-    bool lookup_withdrawn; /* the provider documents it no longer: only for accounts with `lookup = yes` */
-    double default_rate;   /* 0: no limit documented */
+    bool
+        lookup_withdrawn; /* the provider no longer documents it: used only where an account has `lookup = yes` */
+    double default_rate; /* 0: no limit documented */
     uint32_t default_burst;
     enum on_absent default_on_absent;
     uint64_t default_lookup_delay_ms;
@@ -101,21 +102,21 @@ struct provider {
     void (*read_success)(const struct account *account, const struct envelope *envelope,
                          const struct json_doc *answer, struct outcome *out);
 
-    /* Reads code and message from an error answer that parsed as JSON; leaves `out->verdict`, but where the
-     * answer says that the order exists: LOOKUP, and `exists`. NULL: outcome_read_error(). */
+    /* Reads code and message from an error answer that parsed as JSON. Leaves `out->verdict` as it is, unless the
+     * answer says that the order exists: then it sets LOOKUP and `exists`. NULL: outcome_read_error(). */
     void (*read_error)(const struct account *account, const struct json_doc *answer, struct outcome *out);
 
-    /* Look-up: writes path and query of the page (appended to base_url) into `url`. 0, or -1 when the
-     * envelope lacks what is needed (then the look-up is inconclusive). NULL: no look-up. */
+    /* Appends the path and query of a look-up's page to `url`; base_url goes before them. 0, or -1 if the envelope lacks
+     * what is needed: then the look-up tells nothing. NULL: there is no look-up. */
     int (*build_lookup)(const struct account *account, const struct envelope *envelope,
                         const struct lookup_cursor *cursor, struct buf *url);
-    /* The page's body, for a look-up that is a POST (it creates nothing and may be asked again). NULL: GET. */
+    /* Writes the page's body, for a look-up by POST. It must create nothing, for it may be sent again. NULL: a GET. */
     int (*build_lookup_body)(const struct account *account, const struct envelope *envelope,
                              const struct lookup_cursor *cursor, struct buf *body);
-    /* Reads a look-up's answer. `answer` is NULL when the body was no JSON. Sets verdict CREATED (ids, order), ABSENT
-     * (no more pages and it is not there: the engine decides by `lookup` whether that proves anything), UNKNOWN
-     * (unreadable), RETRY (ask again later). Returns true when the next page must be read: then the
-     * cursor was advanced. */
+    /* Reads a look-up's answer. `answer` is NULL if the body was no JSON. Sets the verdict: CREATED, with ids and
+     * order; ABSENT, if there are no more pages and the order is in none (the worker decides by `lookup` whether that
+     * proves anything); RETRY, to ask again later; UNKNOWN, if the answer is unreadable. Returns true, and advances the
+     * cursor, if the next page must be read. */
     bool (*read_lookup)(const struct account *account, const struct envelope *envelope, long http_status,
                         const struct json_doc *answer, struct lookup_cursor *cursor, struct outcome *out);
 };
@@ -124,11 +125,10 @@ struct provider {
 extern const struct provider *const providers[];
 const struct provider *provider_find(const char *name);
 
-/* Checks `order` (node of an object inside `doc`) against the table and the module's own rules. All
- * faults are added, paths starting with "order". Unknown fields are allowed (the seeds do not forbid
- * them, and the bytes are forwarded as they are). Returns the faults found.
- * `account` gives `validation`, `allow_empty` and `max_length`; NULL: strict, as the document says.
- * What lenient validation lets pass goes into `warnings` (NULL: not wanted). */
+/* Checks `order`, the node of an object in `doc`, against the table and the module's own rules. Adds every fault,
+ * with a path that starts with "order", and returns how many it found. Unknown fields are allowed: no document forbids
+ * them, and they are forwarded as they stand. `account` gives `validation`, `allow_empty` and `max_length`; NULL:
+ * strict, as the document says. What lenient validation lets pass is added to `warnings`; NULL: not wanted. */
 uint32_t provider_validate(const struct provider *p, const struct account *account,
                            const struct json_doc *doc, uint32_t order, struct faults *faults,
                            struct faults *warnings);
@@ -136,87 +136,87 @@ uint32_t provider_validate(const struct provider *p, const struct account *accou
 /* The row of a table's path such as "orderItemsList[].sku", or NULL. */
 const struct field *provider_field(const struct provider *p, const char *path);
 
-/* The value of the order's own key, under either of its spellings: the node, JSON_NONE where it is not
- * given, null or an empty text. `account` names it for http-json; NULL: by the provider alone. `pointer`,
- * where it is not NULL, is set to where it stands, or should (NULL: the provider has no such key). */
+/* The node of the order's own key, under either of its spellings. JSON_NONE if it is not given, null or an empty text.
+ * For http-json the account names the key; `account` NULL: the provider alone does. If `pointer` is not NULL, it is
+ * set to where the key stands or should stand (NULL: the provider has no such key). */
 uint32_t provider_order_key(const struct provider *p, const struct account *account,
                             const struct json_doc *doc, uint32_t order, const char **pointer);
 
-/* What looks like a mistake and breaks no rule: members that no table knows and that differ from a known
- * one by case, '_' or a plural only, and an order without a key of its own. Adds to `warnings`. */
+/* Adds to `warnings` what breaks no rule but looks like a mistake: a member that no table knows and that differs from
+ * a known one only by case, '_' or a plural; an order without a key of its own. */
 void provider_look_alikes(const struct provider *p, const struct account *account, const struct json_doc *doc,
                           uint32_t order, struct faults *warnings);
 
-/* Adds the fault of a text that is no JSON, as `err` says; with a hint where it begins with a member: the
- * example of VU's document is printed without its outer brace. */
+/* Adds the fault that a text is no JSON, with the words of `err`. A text that begins with a member gets a hint: VU's
+ * document prints its example without the outer brace. */
 void faults_add_not_json(struct faults *faults, const char *path, struct span text, const struct err *err);
 
-/* Parses and checks a whole job envelope. `warnings` (NULL: not wanted) is as in provider_validate. `e` is filled as far as possible, also when there are faults
- * (so that an `id` can be echoed). Decoded fields lie in `scratch` (reset by this call).
- * `find_account` resolves a name (NULL: the queue's default) or returns NULL: unknown. `hash_tag` is
- * the queue's, with its braces: "{orders}". What stands without escapes is not copied: such spans point
- * into `raw`, so that a usual job needs no memory of `scratch`.
- * Returns the number of faults; *account is the account found, or NULL. */
+/* Parses and checks a whole job envelope. Returns the number of faults; *account is the account found, or NULL.
+ * `e` is filled as far as possible even if there are faults, so that a dead letter can name its job. Its spans point
+ * into `raw`, those with escapes, decoded, into `scratch`, which this call resets: most jobs need no memory of it.
+ * `find_account` gets a name, or NULL for the queue's default, and returns NULL if there is no such account.
+ * `hash_tag` is the queue's, with its braces: "{orders}". `warnings` is as in provider_validate. */
 uint32_t envelope_parse(struct envelope *e, struct json_doc *doc, struct span raw,
                         const struct account *(*find_account)(void *arg, const char *name), void *arg,
                         const char *hash_tag, struct buf *scratch, struct faults *faults,
                         struct faults *warnings, const struct account **account);
 
-/* URL, method, headers and credentials of an account's requests. The options point into `spec` and
- * into the account, which must live as long. */
+/* URL, method, headers and credentials of an account's requests. The options point into this struct and into the
+ * account, which must live as long. */
 struct target_spec {
     struct http_target_options options;
     const char *headers[ACCOUNT_HEADERS_MAX + 6];
     struct buf text;
 };
-/* For creating orders (request_method(); the module's path or, with NULL, the account's create_path) or, with HTTP_GET,
- * for a look-up's path. A query is part of the URL. 0, or -1 and `err`. target_spec_deinit() in both cases. */
+/* For creating orders: `method` is request_method(), `path` the module's, or NULL for the account's create_path. For a
+ * look-up: HTTP_GET and its path. A query is part of the path. 0, or -1 and `err`; target_spec_deinit() in both
+ * cases. */
 int target_spec_init(struct target_spec *spec, const struct account *account, enum http_method method,
                      const char *path, struct err *err);
 void target_spec_deinit(struct target_spec *spec);
 
-/* auth = oauth2: the account's token is fetched, not configured. */
+/* Whether the account's token is fetched by OAuth 2 (`auth = oauth2`) and not configured. */
 bool oauth2_is_used(const struct account *account);
-/* The request for a token: what target_spec_init gives, and the body. `refresh_token` NULL: client credentials. 0, or -1 and
- * `err`. target_spec_deinit() in both cases; `body` holds a secret. */
+/* Makes the request for a token: its target, as target_spec_init does, and its body, which holds a secret.
+ * `refresh_token` NULL: client credentials. 0, or -1 and `err`; target_spec_deinit() in both cases. */
 int oauth2_request(const struct account *account, const char *refresh_token, struct target_spec *spec,
                    struct buf *body, struct err *err);
 struct oauth2_answer {
-    struct span token, refresh_token; /* absent: none came; they point into the exchange */
-    uint64_t lifetime_ms;             /* 0: not told */
-    bool refused;                     /* the endpoint says no to the client, or to the refresh token */
+    struct span token, refresh_token; /* they point into the exchange; absent: none came */
+    uint64_t lifetime_ms;             /* 0: the answer does not say */
+    bool refused;                     /* the endpoint refuses the client or the refresh token */
     const char *error;                /* a code, where there is no token */
 };
-/* Reads the token endpoint's answer, or that there is none. */
+/* Reads the token endpoint's answer. `exchange` may be one that got none. */
 void oauth2_read(const struct http_exchange *exchange, struct json_doc *doc, struct oauth2_answer *out);
 
 /* How the account's orders are sent: POST, or what is configured. */
 enum http_method request_method(const struct account *account);
-/* What of an order's request is its own; the rest is the account's target. */
+/* The parts of a request that differ from order to order; the rest is the account's target. */
 struct request_parts {
-    const char *path;   /* with its query, for target_spec_init; NULL: the target's */
+    const char *path;   /* with its query, for target_spec_init; NULL: the target's own */
     const char *header; /* one more line; NULL: none */
     struct span body;
 };
-/* True: nothing but the body, which is the order's bytes. */
+/* Whether nothing differs but the body, and that is the order's bytes. */
 bool request_is_plain(const struct account *account);
-/* Writes them into `out`, which they point into (the body perhaps into the envelope). 0, or -1: out of memory, or the key
- * fits into no path. */
+/* Makes the parts of an order's request. They point into `out`, the body perhaps into the envelope. 0, or -1: out of
+ * memory, or the order's key does not fit into a path. */
 int request_build(const struct account *account, const struct envelope *envelope, struct buf *out,
                   struct request_parts *parts);
-/* Why an order with this key cannot be sent by the account: a rule, or NULL. */
+/* The rule that keeps an order with this key from being sent by the account, or NULL. */
 const char *request_key_fault(const struct account *account, struct span key);
 
-/* When the account's token ends, Unix ms: its `token_expires_at`, else what a token that is a JWT says (`exp`);
- * 0: nobody says. */
+/* When the account's token ends, Unix ms: `token_expires_at`, or, where that is not set, `exp` of a token that is a JWT.
+ * 0: not known. */
 uint64_t account_token_expires_ms(const struct account *account);
 
-/* What the account's look-up is worth: the provider's kind, or for http-json what is configured; none where the
- * account's `lookup` says no, or does not say yes to one that was withdrawn. */
+/* What the account's look-up proves: by the provider, or for http-json by the configuration. LOOKUP_NONE if the
+ * account's `lookup` is no, or if the look-up was withdrawn and `lookup` is not yes. */
 enum lookup_kind provider_lookup_kind(const struct account *account);
 
-/* policy/classify.c: an exchange to an outcome, by the default table, the module, and the account's
- * lists of codes. `doc` is a scratch tape. */
+/* Turns an exchange into an outcome (policy/classify.c): by the table for all providers, by the module, and by the
+ * account's lists of codes. `doc` is a scratch tape. */
 void classify_create(const struct account *account, const struct envelope *envelope,
                      const struct http_exchange *exchange, uint64_t now_unix_ms, struct json_doc *doc,
                      struct outcome *out);

@@ -1,21 +1,20 @@
-/* Redis connection: hiredis' non-blocking context on the uv loop (not its async layer, which calls back
- * during its own clean-up), with what it lacks: a resolver that does not block, connect and command
- * timers, reconnect with full-jitter backoff, AUTH/SELECT/CLIENT SETNAME before anything else, TLS where
+/* A connection to Redis: hiredis' non-blocking context on the uv loop. (Its async layer is not used: that calls back
+ * during its own clean-up.) Added to it are a resolver that does not block, timers for connecting and for commands,
+ * reconnecting with full-jitter backoff, AUTH, SELECT and CLIENT SETNAME before anything else, TLS where
  * hiredis has it, and a reply callback that is always called exactly once.
  *
  *   redis_conn_new → CONNECTING → (AUTH, SELECT, CLIENT SETNAME, PING) → UP
  *                         ↑                                               │ error, timeout, EOF
  *                         └── backoff (100 ms … 5 s, full jitter) ← DOWN ←┘
  *
- * When a connection goes down, the callbacks of everything unanswered are called with reply NULL and
- * the reason, in order, before `on_state(DOWN)`. Whether such a command ran is not known. Commands
- * given while the connection is not UP fail the same way, from the next loop turn (never from within
- * the call).
+ * When a connection goes down, the callback of each unanswered command is called with reply NULL and the reason, in
+ * order, before `on_state(DOWN)`. Whether such a command ran is not known. Commands that are given while the
+ * connection is not UP fail in the same way, in the next turn of the loop, never from within the call.
  *
- * An error reply is a reply. READONLY, MASTERDOWN, LOADING and a CLUSTERDOWN that stays are also taken as news
- * of a failover: once delivered, the connection drops and looks for the master again, however it was named: the
- * sentinels are asked, the name is resolved anew, an address is connected to anew (a balancer may lead elsewhere
- * now). A replica is refused at once; of a name with several addresses the next is tried.
+ * An error reply is a reply like any other. But READONLY, MASTERDOWN, LOADING and a CLUSTERDOWN that stays also mean
+ * that the master may be elsewhere now. So once such a reply is delivered, the connection drops and looks for the
+ * master again: it asks the sentinels, resolves the name anew, or connects to the address anew (a load balancer may
+ * lead elsewhere now). A replica is refused at once; where a name has several addresses, the next is tried.
  *
  * The process must ignore SIGPIPE. */
 #ifndef DRAY_REDIS_H
@@ -28,7 +27,7 @@
 #include "dray/clock.h"
 #include "dray/err.h"
 
-/* Where and how; resolved from `[redis]`. Strings are the caller's and must outlive the connection. */
+/* Where to connect, and how; from `[redis]`. The strings are the caller's and must outlive the connection. */
 struct redis_options {
     const char *unix_path; /* or NULL */
     const char *host;
@@ -41,9 +40,9 @@ struct redis_options {
     /* "host:port" of sentinels, NULL-terminated, and the master's name; NULL: no Sentinel. */
     const char *const *sentinels;
     const char *sentinel_master;
-    const char *sentinel_username, *sentinel_password; /* NULL: none; the servers' are not used for them */
+    const char *sentinel_username, *sentinel_password; /* NULL: none; never username and password above */
     uint32_t connect_timeout_ms;                       /* 0: 5,000 */
-    uint32_t command_timeout_ms; /* 0: 10,000; without an answer for so long the connection is dropped */
+    uint32_t command_timeout_ms; /* the connection drops when an answer takes longer; 0: 10,000 */
 };
 
 /* Fills `o` from a URL (`redis://[user:password@]host[:port][/db]`, `rediss://…`, `unix://path[?db=n]`).
@@ -56,31 +55,31 @@ enum redis_state { REDIS_CONNECTING, REDIS_UP, REDIS_DOWN, REDIS_CLOSED };
 
 struct redis_conn;
 typedef void (*redis_reply_fn)(void *arg, const redisReply *reply, const char *error);
-/* Called on every change but to CLOSED. `reason` says why it is DOWN ("connection refused", or the
- * server's words as they are: "NOAUTH …", "WRONGPASS …"); "" otherwise. */
+/* Called on every change of state except to CLOSED. `reason` says why the connection is DOWN ("connection refused", or
+ * the server's own words: "NOAUTH …", "WRONGPASS …"); else it is "". */
 typedef void (*redis_state_fn)(void *arg, enum redis_state state, const char *reason);
 
 /* Whether this build can speak TLS (hiredis 1.0 or newer, with SSL). */
 bool redis_tls_available(void);
-/* NULL and `err` where an option needs what hiredis lacks (TLS with hiredis 0.14). Connects from the
- * next loop turn on. `options` is not copied. */
+/* Connects in the next turn of the loop. `options` is not copied. NULL and `err` if an option needs what this hiredis
+ * lacks (TLS with 0.14). */
 struct redis_conn *redis_conn_new(uv_loop_t *loop, const struct redis_options *options, struct rng *rng,
                                   redis_state_fn on_state, void *arg, struct err *err);
 enum redis_state redis_conn_state(const struct redis_conn *c);
 /* The last reason for being DOWN, also while reconnecting. */
 const char *redis_conn_error(const struct redis_conn *c);
 /* Whether a reason for being DOWN is about the password or the user's rights, so that only a person
- * can end it. The connection goes on trying, every 2.5 to 5 s. */
+ * can mend it. The connection tries again all the same, every 2.5 to 5 s. */
 bool redis_reason_is_auth(const char *reason);
-/* Whether an error reply, or a reason for being DOWN, says that this server does not serve, and another may: the
- * master is elsewhere now, or this one reads its data in. */
+/* Whether an error reply, or a reason for being DOWN, means that another server may serve in place of this one: the
+ * master is elsewhere now, or this server still loads its data. */
 bool redis_reason_is_moved(const char *text);
-/* Whether a reason for being DOWN is a server's that answers and refuses, and not that none is reached. Loading
- * is none: it ends by itself. */
+/* Whether a reason for being DOWN means that a server was reached and refused us. Loading is no refusal: it ends by
+ * itself. */
 bool redis_reason_is_refusal(const char *reason);
-/* An error reply as people read it: without the script's hash and line that Redis puts around it. */
+/* Writes an error reply for people to `out`: without the script's hash and line that Redis puts around it. */
 void redis_error_words(const char *text, char *out, size_t size);
-/* Where it connects to ("127.0.0.1:6379", a path), for messages; under Sentinel the master last named. */
+/* Where it connects to, for messages: "127.0.0.1:6379", or a path; with Sentinel the master that was named last. */
 const char *redis_conn_place(const struct redis_conn *c);
 
 /* Sends one command that is already in RESP ("*3\r\n$7\r\nEVALSHA…"). The bytes are copied. `done` may
@@ -88,10 +87,10 @@ const char *redis_conn_place(const struct redis_conn *c);
 void redis_send(struct redis_conn *c, struct span resp, uint32_t block_ms, redis_reply_fn done, void *arg);
 /* For rare commands: printf-style as in hiredis (%s, %b). */
 void redis_command(struct redis_conn *c, redis_reply_fn done, void *arg, const char *format, ...);
-/* Commands are written once per loop turn by themselves; this writes now. */
+/* Writes now what was given so far. Without it, commands are written once per turn of the loop. */
 void redis_flush(struct redis_conn *c);
-/* Unanswered commands fail in a later turn, then `closed` (may be NULL) is called and the connection is
- * freed. May be called from any callback; no more commands afterwards, and no more on_state. */
+/* In a later turn of the loop unanswered commands fail, then `closed` (which may be NULL) is called and the connection
+ * is freed. May be called from any callback. Give it no command afterwards; on_state is not called any more. */
 void redis_conn_close(struct redis_conn *c, void (*closed)(void *arg), void *arg);
 
 /* Counters since the connection was made, reconnects included. */
@@ -100,20 +99,21 @@ struct redis_stats {
 };
 struct redis_stats redis_conn_stats(const struct redis_conn *c);
 
-/* RESP writing: redis_resp_begin(b, 3); redis_resp_arg(b, …) three times. */
+/* Write a command in RESP: redis_resp_begin(b, 3), then one of the others three times. */
 void redis_resp_begin(struct buf *b, size_t args);
 void redis_resp_arg(struct buf *b, struct span arg);
 void redis_resp_str(struct buf *b, const char *arg);
-/* The head of an argument of `len` bytes, which the caller appends itself, and CRLF behind them. */
+/* Begins an argument of `len` bytes. The caller appends these bytes, and CRLF behind them. */
 void redis_resp_head(struct buf *b, size_t len);
 void redis_resp_u64(struct buf *b, uint64_t v);
 
-/* For the CLI, which may block: a synchronous connection with the same options (resolve, TLS, AUTH,
- * Sentinel). NULL and `err` ("Redis at 127.0.0.1:6379: connection refused"). redisFree() it. */
+/* A blocking connection with the same options (TLS, AUTH, Sentinel), for the command line. NULL and `err` ("Redis at
+ * 127.0.0.1:6379: connection refused"). The caller frees it with redisFree(). */
 redisContext *redis_connect_sync(const struct redis_options *options, struct err *err);
 /* The same, to the node of a cluster that serves `key`. */
 redisContext *redis_connect_sync_key(const struct redis_options *options, const char *key, struct err *err);
-/* From a connection to another node, which is then closed; the same one where there is no cluster. */
+/* Exchanges a connection for one to the node that serves `key`, and closes the old one. Returns the same connection
+ * if there is no cluster. */
 redisContext *redis_sync_follow(redisContext *ctx, const struct redis_options *options, const char *key,
                                 struct err *err);
 

@@ -5,23 +5,24 @@
 #include "dray/buf.h"
 
 enum verdict {
-    VERDICT_CREATED,   /* the order exists, and by this attempt */
+    VERDICT_CREATED,   /* the order exists, and this attempt created it */
     VERDICT_DUPLICATE, /* the order existed before */
     VERDICT_REJECTED,  /* the provider said no; surely nothing was created */
     VERDICT_RETRY,     /* surely nothing was created; worth another attempt */
-    VERDICT_PAUSE,     /* RETRY (`look_first`: LOOKUP), and the account pauses for retry_after_ms */
-    VERDICT_HOLD,      /* the account is refused (credentials, our proxy); the job burns no attempt */
+    /* as RETRY, or as LOOKUP where `look_first` is set; and the account pauses for retry_after_ms */
+    VERDICT_PAUSE,
+    VERDICT_HOLD, /* the account is refused (credentials, our proxy); the job burns no attempt */
     /* the order may or may not exist; where http_status is a 2xx, it is never sent again */
     VERDICT_UNKNOWN,
     VERDICT_LOOKUP, /* ask the provider first (409; 503 where the look-up is exact) */
-    VERDICT_ABSENT, /* of a look-up: the provider says in its own words that it is not there */
+    VERDICT_ABSENT, /* of a look-up only: the provider itself says that it has no such order */
 };
 #define VERDICTS (VERDICT_ABSENT + 1)     /* how many there are: the last one, and one more */
 const char *verdict_name(enum verdict v); /* "created" "duplicate" … */
 
 #define OUTCOME_MAX_IDS 64
 
-/* A module's reading of an exchange. Spans point into the exchange's body. */
+/* What an exchange means, in detail. Spans point into the exchange's body. */
 struct outcome {
     enum verdict verdict;
     long http_status;
@@ -32,11 +33,11 @@ struct outcome {
     /* order ids: a number's digits, a string's inner bytes (escapes as they are) */
     struct span ids[OUTCOME_MAX_IDS];
     uint32_t id_count;                  /* the first is `order_id` */
-    struct span parts[OUTCOME_MAX_IDS]; /* of a split order: the object that the answer has of each id */
-    uint32_t part_count;                /* id_count, or 0: the answer says nothing of the single orders */
+    struct span parts[OUTCOME_MAX_IDS]; /* of an order that was split: the answer's object for each id */
+    uint32_t part_count;                /* id_count; 0: the answer has no such objects */
     uint64_t retry_after_ms;            /* VERDICT_PAUSE */
-    bool retry_after_told; /* VERDICT_PAUSE: retry_after_ms is the answer's, else it is a first guess */
-    /* burns no attempt (of a look-up: no look-up): nothing was sent, or nobody was asked */
+    bool retry_after_told; /* VERDICT_PAUSE: the answer said retry_after_ms; false: it is a first guess */
+    /* This counts as no attempt (of a look-up: as no look-up), because nothing was sent. */
     bool free;
     bool look_first; /* VERDICT_PAUSE: look the order up before it is sent again */
     bool exists;     /* VERDICT_LOOKUP: the provider says that it has the order */
