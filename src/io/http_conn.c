@@ -1,12 +1,12 @@
 /* HTTP connections: which one a request is on, and whether it may be.
  *
- * Happy path: right before a request is written, libcurl says which addresses it has; the local port names the
- * connection. One that was opened for this request is noted then. When the request is done, the connection is
- * idle, and watched: so a byte that nobody asked for, or its end, is seen when it comes.
- *
- * Failure modes: the connection is spoiled, was idle for too long, is closed or talks: the request takes
- * another one (http_call.c), with nothing sent. A connection that cannot be told (more addresses tried than
- * are remembered) carries the request that it was opened for, and no other. */
+ * Happy path: right before a request is written, libcurl says which addresses its connection has; the local
+ * port names the connection. A connection that was opened for this request is noted then. When the request is
+ * done, the connection is idle and watched: a byte that nobody asked for, or its end, is seen when it comes.
+ * Failure modes: the connection is spoiled, was idle for too long, is closed, or bytes wait on it: the request
+ * takes another one (http_call.c), and nothing of it was sent. Where more addresses were tried than are
+ * remembered, the connection is not known for sure: it carries the request that it was opened for, and no
+ * other. */
 #include <arpa/inet.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -66,7 +66,7 @@ void http_conn_spoil(struct http_conn *k) {
     k->spoiled = true;
     unlist(k);
     if (!k->multiplexed || k->users == 0)
-        shutdown(k->fd, SHUT_RDWR); /* libcurl finds it closed, and gives it up */
+        shutdown(k->fd, SHUT_RDWR); /* libcurl finds it closed and gives it up */
 }
 
 static bool is_fit(struct http_call *c, struct http_conn *k) {

@@ -1,10 +1,10 @@
 /* HTTP handles: libcurl's easy handles, kept and used again.
  *
- * A handle keeps the options of the target that it served last, and that target takes it back
- * first: so a request costs a handful of setopts, and finds the CURLM that has its connection. Next comes
- * the handle used last by anyone, if its target is alike: that costs two setopts more, and a thousand shops
- * of one provider share a few warm handles and connections. To any other target a handle goes, from
- * scratch, only when the pool has as many as it may need. */
+ * A handle keeps the options of the target that it served last. A request takes, in this order:
+ * 1. a handle of its own target: that costs a handful of setopts, and finds the CURLM that has its connection;
+ * 2. the handle that was used last, if its target is alike: two setopts more. So a thousand shops of one
+ *   provider share a few warm handles and connections;
+ * 3. any other handle, reset, but only if the pool has as many as it may need; else a new one. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,7 +27,7 @@ long http_request_size(const struct http_call *c) {
     return size;
 }
 
-/* A POST may be written again only if nothing of it left us before. */
+/* A POST may be written again only if no byte of it has left. */
 static bool is_replay(const struct http_call *c) {
     return c->let_go && c->bound->method != HTTP_GET && http_request_size(c) > c->size_before;
 }
@@ -68,7 +68,7 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockad
         refuse_replay(c);
         return CURL_SOCKET_BAD;
     }
-    c->let_go = c->let_go && c->bound->method == HTTP_GET; /* nothing left us: from the start */
+    c->let_go = c->let_go && c->bound->method == HTTP_GET; /* no byte has left: begin anew */
     c->opened = true;
     curl_socket_t fd = http_socket_open(c->multi, address);
     c->opened_fds[c->opened_count++ % HTTP_OPENED] = fd;

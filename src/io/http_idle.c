@@ -1,14 +1,17 @@
-/* HTTP idle: how long a connection may have been idle and still carry a request. A server that closes it
- * meanwhile leaves an order of which nobody knows.
+/* HTTP idle: how long a connection may have been idle and still carry a request. If the server closes it in
+ * that moment, nobody knows what became of the order.
  *
- * What is known of a host: `kept_ms`, after which a connection of it was seen still open; `closed_ms`, after
- * which it closed one. A connection may have been idle for FLOOR_MS whatever is known; for longer only if the
- * host surely keeps it longer than that by the way there and back (one was seen to, or its Keep-Alive header
- * says so), and never for more than half of what it closed one after, nor the target's own bound. So an idle
- * connection that is too old for a request stays open for a while, to be learned from, and a new one is taken.
+ * Two times are known of a host: `kept_ms`, after which one of its connections was seen still open, and
+ * `closed_ms`, after which it closed one. A connection
+ * - carries no request after the target's own bound, nor after half of `closed_ms`;
+ * - before that it does, if it was idle for no longer than FLOOR_MS and the server promised nothing;
+ * - else it does as long as the host surely keeps it, less the time of the way there and back: by its Keep-Alive header, or
+ *   because one was seen open after that time.
+ * A connection that is too old for a request stays open for a while, so that its close can be learned from, and
+ * the request takes a new one.
  *
- * Failure modes: a server that changes its mind; its first close teaches, and after minutes without a
- * further one more is dared again, step by step. */
+ * Failure modes: a server that changes its mind. Its first close teaches; after minutes without another close
+ * the limit grows again, step by step. */
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +39,7 @@ static struct http_host *host_new(struct http_pool *pool, const char *name, size
     return h;
 }
 
-/* Few: one for each place that targets lead to. They live as long as the pool. */
+/* Few, because there is one for each place that targets lead to. They live as long as the pool. */
 struct http_host *http_idle_host(struct http_pool *pool, const struct http_target *t) {
     struct http_host *h;
     struct buf name;
@@ -77,8 +80,9 @@ static void relax(struct http_host *h, uint64_t now_ms) {
     }
 }
 
-/* A request that leaves now has to be there before the server's time, `kept` from its last answer on, is over.
- * What TCP measures may end at a proxy in front of the server: an answer never takes less than the whole way. */
+/* A request that leaves now must arrive before the server gives the connection up, `kept` after its last
+ * answer. The round trip that TCP measures may end at a proxy in front of the server, but no answer takes less
+ * than the whole way. */
 static uint64_t margin_ms(const struct http_conn *k, uint64_t kept) {
     struct tcp_info info = {0};
     socklen_t n = sizeof(info);
@@ -106,13 +110,13 @@ bool http_idle_allows(const struct http_conn *k, const struct http_target *t, ui
     return idle <= less(kept, margin_ms(k, kept));
 }
 
-/* It is still open after that time: so long the host surely keeps one. */
+/* It is still open after that time, so the host keeps connections at least that long. */
 static void learn(struct http_conn *k, uint64_t idle_ms) {
     if (idle_ms > k->host->kept_ms && http_silence(k) == LOOK_SILENT)
         k->host->kept_ms = idle_ms;
 }
 
-/* Too old for its host's next request, it teaches for a while what the host keeps. */
+/* A connection that is too old for its host's next request shows for a while how long the host keeps one. */
 static uint64_t scout_ms(const struct http_target *t) {
     return 2 * t->idle_reuse_ms + 1000;
 }
@@ -134,7 +138,8 @@ static bool one_serves(const struct http_call *c, uint64_t now_ms) {
     return false;
 }
 
-/* Those that are too old for this call's target, the oldest first, teach, and go when nothing is left to be learned. */
+/* Connections that are too old for this call's target, the oldest first. They stay to be learned from, and are
+ * closed when they can teach nothing more. */
 static void look_at_old(const struct http_call *c, uint64_t now_ms, bool spare) {
     const struct http_target *t = c->bound;
     struct http_conn *k, *newer;

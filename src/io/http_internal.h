@@ -1,5 +1,5 @@
-/* What the parts of the HTTP client share. One pool holds several CURLMs; each call owns one easy
- * handle, which stays with one CURLM for life, so that connections are found again. */
+/* What the parts of the HTTP client share. A pool holds several CURLMs. A call owns one easy handle, which
+ * stays with one CURLM for life, so that its connections are found again. */
 #ifndef DRAY_IO_HTTP_INTERNAL_H
 #define DRAY_IO_HTTP_INTERNAL_H
 
@@ -28,7 +28,8 @@ struct http_host {
     char name[];
 };
 
-/* A connection, from its first request until it is closed. Part of the http_socket of its number. */
+/* A connection, from its first request until it is closed. It is part of the http_socket of its descriptor
+ * number. */
 struct http_conn {
     struct http_pool *pool;
     struct http_multi *multi;

@@ -1,8 +1,8 @@
-/* HTTP outcome: what libcurl knows about an ended call, put into the words of struct http_exchange.
- * Where it is not sure whether bytes left us, they did. */
+/* HTTP outcome: puts what libcurl knows of an ended call into a struct http_exchange. Where it is not certain
+ * that no byte left, it says that bytes left. */
 #include "io/http_internal.h"
 
-/* How far it came before anything was written. */
+/* The phase that the call was in before anything was written. */
 static const char *phase_before_sending(const struct http_call *c, CURLcode code, bool cancelled) {
     if (c->let_go || c->guard_refused || c->unfit)
         return "send";

@@ -41,8 +41,8 @@ static void on_timer(uv_timer_t *timer) {
     http_multi_ready(m);
 }
 
-/* libcurl moves its timer on almost every request, mostly to later; the uv timer only follows to
- * earlier. `ms`: -1 none, 0 at once. */
+/* libcurl moves its timer on almost every request, mostly to a later time. So the uv timer is only moved to an
+ * earlier one. `ms`: -1 none, 0 at once. */
 static int on_curl_timer(CURLM *curl, long ms, void *arg) {
     (void)curl;
     struct http_multi *m = arg;
@@ -67,7 +67,7 @@ static void kick(struct http_multi *m) {
     curl_multi_socket_action(m->curl, CURL_SOCKET_TIMEOUT, 0, &running);
     if (!fired || m->kick || m->due != UINT64_MAX)
         return;
-    /* Called too early, libcurl does nothing and doesn't repeat a time that it has told us. */
+    /* libcurl does nothing when it is called too early, and does not tell the time again. */
     long ms = -1;
     curl_multi_timeout(m->curl, &ms);
     on_curl_timer(m->curl, ms, m);

@@ -1,12 +1,15 @@
-/* HTTP/2: what the peer says that it did nothing with. A stream that is refused (RST_STREAM with REFUSED_STREAM), or lies
- * above the last one that a GOAWAY names, was not processed (RFC 9113, 6.8 and 8.7), so its order may be sent again.
+/* HTTP/2: orders that the peer surely did nothing with, and that may be sent again: a stream that it refuses
+ * (RST_STREAM with REFUSED_STREAM), and a stream above the last one that its GOAWAY names (RFC 9113, 6.8 and
+ * 8.7).
  *
- * libcurl tells neither by a code. It sends a refused stream again by itself, which is stopped for a POST (`is_replay`); it
- * does the same where the connection died, and where it calls the stream broken it says so in the error buffer. So a
- * replay on a connection that still stands, without an error's words and without a GOAWAY, is a refused stream. Of a retry, of
- * a GOAWAY and of each stream's number it tells in its verbose text, which is asked for on HTTP/2 connections only.
+ * libcurl has no code for either. A refused stream it sends again by itself, which is stopped for a POST
+ * (`is_replay`). It also does so when the connection died; when it calls the stream broken, it says so in the
+ * error buffer. So a replay is a refused stream if the connection still stands, the error buffer is empty and
+ * no GOAWAY came. Retries, GOAWAYs and the numbers of streams are read from libcurl's verbose text, which is
+ * asked for on HTTP/2 connections only.
  *
- * Failure modes: a libcurl with other words: then nothing is sure, and the order is unknown, as after any lost answer. */
+ * Failure modes: a libcurl with other words: then nothing is certain, and the order is unknown, as after any
+ * lost answer. */
 #include <stdlib.h>
 #include <string.h>
 

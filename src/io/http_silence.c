@@ -1,14 +1,14 @@
-/* HTTP silence: a connection on which nobody waits for an answer says nothing. If it does, the next
- * request would be given another one's answer.
+/* HTTP silence: on a connection where nobody waits for an answer, no byte may wait. Else the next request would
+ * be given an answer that is not its own.
  *
  * Happy path: one recv(MSG_PEEK) finds nothing, and OpenSSL holds nothing.
- *
- * Failure modes: bytes wait (a second answer, a late 408): LOOK_TALKS. The peer closed: LOOK_CLOSED. Over TLS
- * what waits may be a session ticket: OpenSSL reads it, through BIOs of ours for that moment, since those of
- * libcurl only work from within libcurl; and without libcurl's reference, since its callback for tickets needs
- * that too. HTTP/2 is exempt. What lies in the TLS of a proxy, or of a library other than OpenSSL, can't be
- * looked into: there any byte is one too many, but on a new connection (it may be a ticket). An answer that
- * overtakes its own request is found by what the peer has acknowledged when it comes (`early`). */
+ * Failure modes: bytes wait (a second answer, a late 408): LOOK_TALKS. The peer closed: LOOK_CLOSED.
+ * TLS: what waits may be a session ticket, which OpenSSL then reads. For that moment it reads through BIOs of
+ * ours, since libcurl's work only from within libcurl, and without libcurl's reference, which its callback for
+ * tickets needs too. HTTP/2 is exempt. Inside the TLS of a proxy, or of a library other than OpenSSL, nobody
+ * can look: there any byte is one too many, except on a new connection, where it may be a ticket.
+ * An answer that overtakes its own request is found by how much of the request the peer has acknowledged when
+ * it comes (`early`). */
 #include <errno.h>
 #include <string.h>
 #include <linux/sockios.h>
@@ -137,7 +137,7 @@ void http_silence_stray(struct http_conn *k) {
     http_conn_spoil(k);
 }
 
-/* What the peer answers when it has the whole request acknowledges all of it. */
+/* A peer that has the whole request acknowledges all of it with its answer. */
 static bool is_early(const struct http_call *c) {
     int unacknowledged = 0;
     curl_off_t written = 0;

@@ -1,17 +1,16 @@
-/* HTTP sockets: libcurl's wishes about descriptors turned into uv_poll handles, one per descriptor
- * number, kept until the pool closes and stopped while nobody wants events.
+/* HTTP sockets: one uv_poll handle per descriptor number that libcurl uses. It is kept until the pool closes,
+ * and stopped while nobody wants events.
  *
- * Happy path: libcurl opens a socket through http_socket_open, says in http_socket_event what it
- * waits for, and closes it through http_socket_close. Once a connection has carried a whole
- * exchange it is `steady`: then uv goes on watching it between requests, which spares two epoll_ctl
- * each.
- *
- * Failure modes: libcurl 7.88 closes a socket whose connection was never completed, and its
- * resolver's pair, without telling (so these are stopped as soon as libcurl stops waiting for them;
- * epoll_ctl on a closed descriptor would make libuv abort), and the next socket can get the same
- * number while libcurl believes to be waiting for it already. The peer closes a connection nobody
- * uses (watching stops; libcurl notices on the next use). uv stops a handle by itself on POLLERR
- * (it is started again unless libcurl let go). */
+ * Happy path: libcurl opens a socket through http_socket_open, says in http_socket_event what it waits for, and
+ * closes it through http_socket_close. Once a connection has carried a whole exchange it is `steady`: uv goes
+ * on watching it between requests, which saves two epoll_ctl for each.
+ * Failure modes:
+ * - libcurl 7.88 closes a socket whose connection was never completed, and its resolver's pair, without
+ *   telling. So these are stopped as soon as libcurl stops waiting for them: epoll_ctl on a closed descriptor
+ *   would make libuv abort. The next socket can get the same number while libcurl believes to be waiting for it
+ *   already.
+ * - The peer closes a connection that nobody uses: watching stops, and libcurl notices on the next use.
+ * - uv stops a handle by itself on POLLERR: it is started again unless libcurl let go. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>

@@ -1,5 +1,5 @@
-/* HTTP target: one URL with its headers, credentials and limits, checked and built once, so that a
- * request only sets what is its own. Errors name the rule, never the secret. */
+/* HTTP target: one URL with its headers, credentials and limits. It is checked and built once, so that a
+ * request sets only what differs. Errors name the rule, never the secret. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 
 #include "io/http_internal.h"
 
-#define CONNECT_TIMEOUT_MS 5000 /* where the options say 0: no wait is without end */
+#define CONNECT_TIMEOUT_MS 5000 /* where the options say 0: every wait has an end */
 #define REQUEST_TIMEOUT_MS 30000
 #define IDLE_REUSE_MS      2000
 #define HEADER_MAX         (16u << 10) /* bytes of one line */

@@ -1,10 +1,9 @@
-/* systemd's notification protocol without its library: one datagram to the socket that the
- * environment names.
+/* systemd's notification protocol without its library: one datagram to the socket that the environment names.
  *
- * Happy path: $NOTIFY_SOCKET is a path, or a name in the abstract namespace (`@…`); each call opens
- * a socket, sends and closes, as a process says such things seldom. Failure modes: no
- * $NOTIFY_SOCKET: nobody listens, nothing to do. A full or missing socket: an error at once, never
- * a wait; what was to be said is said by the next datagram or not at all. */
+ * Happy path: $NOTIFY_SOCKET is a path, or a name in the abstract namespace (`@…`). Each call opens a socket,
+ * sends and closes: a process says such things seldom.
+ * Failure modes: without $NOTIFY_SOCKET nobody listens, and nothing is to be done. A full or missing socket is
+ * an error at once, never a wait; the next datagram may still come through. */
 #include "dray/notify.h"
 
 #include <errno.h>

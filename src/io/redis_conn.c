@@ -30,7 +30,7 @@
 #include "io/redis_tls.h"
 
 #define SENTINELS_PLACE "the sentinels"
-#define STABLE_MS       1000 /* a connection that was UP for so long starts the backoff anew */
+#define STABLE_MS       1000 /* a connection that was UP for so long: the next backoff starts small again */
 
 struct redis_conn {
     uv_loop_t *loop;
@@ -113,7 +113,7 @@ static void down(struct redis_conn *c, const char *reason) {
     set_state(c, REDIS_DOWN, c->reason);
 }
 
-/* The handshake failed: another of the name's addresses may do better. Not with another password, though. */
+/* The handshake failed. The next of the name's addresses may do better, unless the password was refused. */
 static bool try_next(struct redis_conn *c, const char *reason) {
     if (c->state != REDIS_CONNECTING || c->dial == NULL || redis_reason_is_auth(reason) ||
         !redis_dial_next(c->dial))

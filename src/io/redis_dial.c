@@ -1,14 +1,12 @@
 /* Opens the socket of one Redis connection.
  *
  * Happy path: timer(0) → numeric address, or uv_getaddrinfo → connect(2) → writable → done(fd).
- * Failure modes: the name is not found or not in time; an address refuses, is unreachable or
- * silent, or the caller wants nothing of who answers there: the next one is tried, and the last one's reason is
- * reported. A look-up that is too slow
- * can't be stopped (the thread sits in getaddrinfo); it is left alone and frees itself when it
- * returns.
+ * Failure modes: the name is not found or not in time. An address refuses, is unreachable or silent, or the
+ * caller rejects the server behind it: the next one is tried; the last one's reason is reported. A look-up of a
+ * name that is too slow can't be stopped, as its thread sits in getaddrinfo: it is left alone and frees itself
+ * when it returns.
  *
- * Every handle is an allocation of its own that its close callback frees, so that a dial can go at
- * any moment. */
+ * Every handle is an allocation of its own that its close callback frees, so that a dial can go at any moment. */
 #include "io/redis_dial.h"
 
 #include <errno.h>
@@ -129,7 +127,7 @@ static void fail_address(struct redis_dial *d) {
     try_next(d);
 }
 
-/* The dial stays, and with it the addresses that are left. */
+/* The dial stays open, for the addresses that are left. */
 static void succeed(struct redis_dial *d) {
     int fd = d->fd;
     d->fd = -1;
@@ -146,8 +144,8 @@ static void on_connected(uv_poll_t *poll, int status, int events) {
     if (getsockopt(d->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
         error = errno;
     if (error == 0 && status < 0)
-        error = -status; /* libuv says EBADF for all that ails a socket: only where it knows no
-                            better */
+        /* libuv says EBADF for any fault of a socket: another reason is better, where there is one */
+        error = -status;
     if (error != 0) {
         note(d, uv_strerror(-error));
         fail_address(d);

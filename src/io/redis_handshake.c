@@ -1,9 +1,10 @@
-/* AUTH, SELECT, CLIENT SETNAME, HELLO, PING: sent at once, judged as the answers come.
+/* AUTH, SELECT, CLIENT SETNAME, HELLO, PING: all sent at once, each judged when its answer comes.
  *
- * HELLO needs no rights and says what ROLE and INFO would: whether this is a master, and whether a cluster's
- * node. A replica is refused unless it is one of a cluster, whose replicas say MOVED: behind an address that
- * stays while the server behind it changes, or a name with several addresses, a write would only be refused,
- * or, on a replica that takes writes, be lost. Where HELLO is not known (some proxies), writes show it. */
+ * HELLO needs no rights and tells what ROLE and INFO would: whether this is a master, and whether it is a node
+ * of a cluster. A replica is refused, unless it is one of a cluster: those answer MOVED. A replica is met
+ * behind an address that stays while the server behind it changes, or under a name with several addresses. It
+ * would refuse writes, or, if it takes them, lose them. Where HELLO is not known (some proxies), the first
+ * write shows it. */
 #include "io/redis_handshake.h"
 
 #include <string.h>
@@ -24,8 +25,8 @@ static void on_required(void *arg, const redisReply *reply, const char *error) {
         decide(arg, reply->str);
 }
 
-/* Whether an error to CLIENT SETNAME or PING says that this server can't serve us now. All others
- * (NOPERM, a renamed command, MISCONF, BUSY) are left for the caller's own commands to meet. */
+/* Whether an error to CLIENT SETNAME or PING means that this server can't serve us now. Other errors (NOPERM, a
+ * renamed command, MISCONF, BUSY) are the business of the caller's own commands. */
 static bool is_refusal(const char *text) {
     static const char *const prefixes[] = {"NOAUTH", "LOADING", "MASTERDOWN", "ERR max number of clients",
                                            "DENIED", NULL};
@@ -42,7 +43,7 @@ static void on_optional(void *arg, const redisReply *reply, const char *error) {
         decide(arg, reply->str);
 }
 
-/* Of HELLO's names and values, one after the other. "" where it is not. */
+/* The value of one of HELLO's names, which stand one after the other. "" if it is not there. */
 static const char *hello_value(const redisReply *r, const char *name) {
     for (size_t i = 0; i + 1 < r->elements; i += 2) {
         const redisReply *n = r->element[i], *v = r->element[i + 1];

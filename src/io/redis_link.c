@@ -67,7 +67,7 @@ void redis_link_stop(struct redis_link *l) {
     close_handle(l->timer);
 }
 
-/* The last thing its caller does: the link may be gone afterwards. */
+/* A caller does this last: the link may be freed afterwards. */
 static void lose(struct redis_link *l, const char *reason) {
     char text[sizeof(l->broken)];
     snprintf(text, sizeof(text), "%s", l->broken[0] != '\0' ? l->broken : reason);
@@ -125,8 +125,8 @@ static void set_timer(struct redis_link *l, uint64_t now) {
     uv_timer_start(l->timer, on_timer, l->deadline > now ? l->deadline - now : 0, 0);
 }
 
-/* The command at the head has just become the oldest. The timer is left running where it fires
- * early enough: on_timer looks again. */
+/* The command at the head has just become the oldest. If the timer fires early enough it is left running:
+ * on_timer looks again. */
 static void start_clock(struct redis_link *l) {
     const struct redis_pending *head = redis_pending_head(&l->pending);
     if (head == NULL)
@@ -137,8 +137,8 @@ static void start_clock(struct redis_link *l) {
         set_timer(l, now);
 }
 
-/* Bytes went out or came in: a command of tens of megabytes takes its time, and giving up on it would
- * only send it again. */
+/* Bytes went out or came in, so the oldest command gets more time. A command of tens of megabytes takes long;
+ * giving up on it would only send it again. */
 static void moved(struct redis_link *l) {
     uint64_t until = uv_now(l->loop) + l->owner.command_timeout_ms;
     if (l->pending.len > 0 && until > l->deadline)
@@ -151,7 +151,7 @@ static void on_timer(uv_timer_t *timer) {
     if (l->pending.len == 0)
         return;
     if (uv_now(l->loop) >= l->deadline) {
-        /* After a pause of this process the answer may have been waiting for us. */
+        /* If this process stood still, the answer may have been waiting for us. */
         if (!read_in(l) || l->pending.len == 0)
             return;
     }

@@ -1,10 +1,12 @@
-/* The nodes of a cluster, one connection each, and which slots they serve.
+/* The nodes of a cluster, with one connection each, and which slots they serve.
  *
- * Happy path: the seed is UP → CLUSTER SLOTS → map; a node is connected to when it is first needed.
- * Failure modes: "cluster support disabled" makes it a single server; where the user may not ask, HELLO has said
- * what it is, and in a cluster MOVED tells each slot's node; a MOVED, a node that is DOWN
- * or a CLUSTERDOWN asks any node that is UP for the map again; nodes that serve nothing any more
- * are closed once nothing is under way on them. */
+ * Happy path: the seed is UP → CLUSTER SLOTS → map. A node is connected to when it is first needed.
+ * Failure modes:
+ * - "cluster support disabled": a single server.
+ * - The user may not ask for the map: HELLO has said whether this is a cluster; if so, MOVED tells each slot's
+ *   node.
+ * - A MOVED, a node that is DOWN, or a CLUSTERDOWN: any node that is UP is asked for the map again.
+ * - A node that serves nothing any more is closed once nothing is under way on it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +26,8 @@ struct redis_node *redis_node_of(struct redis_router *r, uint16_t slot) {
     return n != NULL ? n : r->nodes[0];
 }
 
-/* Without the map nobody tells that a node's slots are another's now, but any other node by MOVED. */
+/* Without the map, only another node's MOVED tells that a node's slots have gone elsewhere. So they are
+ * forgotten, and asked for anew. */
 static void forget_slots(struct redis_router *r, const struct redis_node *n) {
     for (size_t slot = 0; slot < REDIS_SLOTS; slot++)
         if (r->slots[slot] == n)
@@ -209,7 +212,7 @@ static bool any_down(const struct redis_router *r) {
     return false;
 }
 
-/* The user may not ask, and this is none that surely stands alone: then MOVED alone leads the way. */
+/* The user may not ask for the map, and the server did not say that it stands alone: MOVED alone leads the way. */
 static bool may_be_cluster(const redisReply *reply, const struct redis_node *from) {
     return reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOPERM", 6) == 0 &&
            redis_conn_kind(from->conn) != REDIS_SERVER_SINGLE;
@@ -266,7 +269,7 @@ static struct redis_node *informant(struct redis_router *r) {
     return NULL;
 }
 
-/* Of `by`, the node that `n` is connected to; NULL while it has no connection to it. */
+/* The node of `by` that `n` is connected to; NULL while `by` has no connection to it. */
 static struct redis_node *same_node(struct redis_router *by, const struct redis_node *n) {
     struct redis_node *peer = n->seed ? by->nodes[0] : redis_node_get(by, n->options.host, n->options.port);
     if (peer == NULL || redis_node_connect(peer, NULL) != 0 || redis_conn_state(peer->conn) != REDIS_UP ||

@@ -1,5 +1,5 @@
-/* What the server's words mean for the connection: how soon to try again, and whether to look for
- * the master again. */
+/* What a server's words mean for the connection: how soon to try again, and whether to look for the master
+ * again. */
 #include <string.h>
 
 #include "io/redis_parts.h"

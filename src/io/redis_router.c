@@ -146,7 +146,7 @@ static bool redirect(struct redis_call *call, const char *text) {
     return true;
 }
 
-/* With a wait, the call goes on elsewhere only after WAIT's answer, which belongs to it. */
+/* With a wait, WAIT's answer belongs to the call too: only after that it goes on elsewhere. */
 static void on_first_reply(struct redis_call *call, const redisReply *reply, const char *error) {
     static const char *const elsewhere[] = {"MOVED ", "ASK ", "TRYAGAIN", NULL};
     for (size_t i = 0; reply != NULL && reply->type == REDIS_REPLY_ERROR && elsewhere[i] != NULL; i++) {

@@ -69,7 +69,7 @@ static void fail(struct redis_sentinel *s, const char *reason) {
         finish(s);
 }
 
-/* The link ends in every case: by our own redis_link_break once there is an answer. */
+/* The link ends in every case; once there is an answer, redis_link_break ends it. */
 static void on_lost(void *arg, const char *reason) {
     struct redis_sentinel *s = arg;
     if (s->master_port != 0)
@@ -90,7 +90,7 @@ static int read_address(struct redis_sentinel *s, const redisReply *r) {
     return 0;
 }
 
-/* What is to be configured. The server's words end with a full stop. */
+/* Says what to configure. The server's words end with a full stop. */
 static const char *hint(const struct redis_sentinel *s, const char *text) {
     if (strncmp(text, "NOAUTH", 6) == 0 && s->options->sentinel_password == NULL)
         return " Set sentinel_password";

@@ -42,8 +42,8 @@ static void make_blocking(redisContext *ctx, const struct redis_options *o) {
     redisSetTimeout(ctx, limit);
 }
 
-/* Closes what is left. A look-up of a name that hangs still writes to the loop when it ends: then
- * the loop is left to the process's end rather than waited for. */
+/* Closes what is left. A look-up of a name that hangs still writes to the loop when it ends. Then the loop is
+ * left to the end of the process, and not waited for. */
 static void end_loop(struct sync *s, uv_loop_t *loop) {
     redis_conn_close(s->conn, on_closed, s);
     while (!s->closed)
@@ -78,7 +78,7 @@ redisContext *redis_connect_sync(const struct redis_options *options, struct err
     return ctx;
 }
 
-/* The "host:port" of "MOVED 3999 127.0.0.1:6381"; an empty host is that of who said so. 0 or -1. */
+/* Reads the "host:port" of "MOVED 3999 127.0.0.1:6381". An empty host means the server that said so. 0 or -1. */
 static int read_moved(const char *text, struct redis_options *o, char host[static 256]) {
     const char *at = strrchr(text, ' '), *colon = strrchr(text, ':');
     if (strncmp(text, "MOVED ", 6) != 0 || at == NULL || colon == NULL || colon < at)

@@ -229,8 +229,8 @@ int redis_options_parse(struct redis_options *o, const char *url, struct buf *st
         size_t n = strlen(schemes[i].prefix);
         if (strncasecmp(url, schemes[i].prefix, n) != 0)
             continue;
-        /* All strings at once, for they must not move: each is shorter than its URL, plus its NUL.
-         */
+        /* Makes room for all strings at once, for they must not move. Each is shorter than its URL, plus its
+         * NUL. */
         if (!buf_reserve(storage, strlen(url) + sizeof("127.0.0.1") + 4))
             return fail(err, "it is too long");
         struct span query = span_str(url + n);
