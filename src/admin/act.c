@@ -13,11 +13,11 @@
     (256u << 10) /* a list of ids, each escaped, fits; the tree of more would hold the loop up */
 
 struct act {
-    struct request *request; /* NULL: answered otherwise; the script may have run all the same */
+    struct request *request; /* NULL: answered in another way; the script may have run all the same */
     act_fn done;
 };
 
-/* What was changed may have given the queue work: this worker looks now, the others do with their next beat. */
+/* What was changed may have given the queue work. This worker looks now; the others do so with their next beat. */
 static void look_at_once(const struct request *r) {
     const struct view *view = views_find(&r->admin->views, r->param[0]);
     struct lane *lane = view != NULL ? view_lane(view) : NULL;
@@ -79,7 +79,8 @@ bool act_body_kept(struct request *r, struct json_doc *doc) {
     return false;
 }
 
-/* cJSON lets pass what is no UTF-8, and ends a text at a NUL, also at an escaped one: an id cut short might be another's. */
+/* cJSON accepts invalid UTF-8, and ends a text at a NUL, even at an escaped one: an id that is cut short might
+ * be another's. */
 cJSON *act_body(struct request *r) {
     size_t n = r->body.len;
     const char *text = n > 0 ? buf_cstr(&r->body) : "{}", *end = text;
@@ -195,7 +196,7 @@ static void on_run(struct request *r, const redisReply *reply) {
     answer_tree(r, 200, answer);
 }
 
-/* How many tickets the list has; 0: it is none, or too long. */
+/* How many tickets the list has; 0: it is no list of them, or too long. */
 static uint32_t count_tickets(const cJSON *list) {
     const cJSON *ticket;
     uint32_t count = 0;

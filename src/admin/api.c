@@ -106,7 +106,7 @@ static void add_queues(cJSON *answer, const struct admin *a) {
 
 /* ---- workers ---- */
 
-/* What a worker wrote of itself; null where that is no object. */
+/* Adds what a worker wrote of itself; null if that is no object. */
 static void add_info(cJSON *o, const char *text) {
     cJSON *info = cJSON_ParseWithOpts(text, NULL, true);
     if (cJSON_IsObject(info) && cJSON_AddItemToObject(o, "info", info))

@@ -96,7 +96,7 @@ static bool chosen(const struct choice *c, const char *queue, const char *accoun
             (strcmp(c->state, "troubled") == 0 && state < ACCOUNT_OK));
 }
 
-/* Those in trouble first: one pass per rank, so that nothing is sorted or allocated. */
+/* Accounts in trouble come first. There is one pass per rank, so that nothing is sorted or allocated. */
 static void add_chosen(cJSON *answer, const struct admin *a, const struct choice *c) {
     uint64_t now = clock_unix_ms(), total = 0, troubled = 0, at = 0;
     cJSON *accounts = cJSON_AddObjectToObject(answer, "accounts");

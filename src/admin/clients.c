@@ -1,7 +1,7 @@
-/* Cutting off slow clients. A connection has CLIENT_MS from its start, from the end of a request's
- * headers and from the end of an answer; libmicrohttpd's own timeout starts again at every byte, so
- * that a client who sends one byte a second would stay for ever. One list in the order of
- * deadlines, one timer for its head. */
+/* Cuts off slow clients. A connection has CLIENT_MS from its start, from the end of a request's headers, and
+ * from the end of an answer. (libmicrohttpd's own timeout starts again at every byte: a client that sends one
+ * byte a second would stay for ever.) The list is in the order of deadlines, so one timer for its head is
+ * enough. */
 #include "admin/admin.h"
 
 #include <sys/socket.h>

@@ -113,7 +113,7 @@ static const struct account *find_account(void *arg, const char *name) {
     return port != NULL ? port->account : NULL;
 }
 
-/* What a worker would refuse is refused here. */
+/* Refuses what a worker would refuse. */
 static bool job_fits(struct request *r, const struct lane *lane, struct span job) {
     struct worker *w = lane->worker;
     struct envelope e;

@@ -91,7 +91,7 @@ static void on_done(void *arg, const redisReply *reply, const char *error) {
     answer(b);
 }
 
-/* The letter's part of the command; false: it stays. */
+/* Adds the letter's part of the command. False: the letter stays. */
 static bool add_letter(struct bulk *b, const struct letter *l, const char *id, struct buf *args,
                        struct buf *scratch) {
     if (b->verb == BULK_RETRY && (!l->readable || l->job.ptr == NULL)) {

@@ -38,7 +38,7 @@ bool dead_entry_matches(struct dead_walk *k, const redisReply *entry, uint64_t d
            (f->http_status == 0 || last_status(doc) == (int64_t)f->http_status);
 }
 
-/* A letter's member with its bytes as they stand. */
+/* Adds a member of the letter with its bytes as they stand. */
 static void add_member(cJSON *o, const struct json_doc *doc, const char *name, uint32_t node) {
     if (node == JSON_NONE)
         cJSON_AddNullToObject(o, name);
@@ -46,7 +46,7 @@ static void add_member(cJSON *o, const struct json_doc *doc, const char *name, u
         tree_add_raw(o, name, json_raw(doc, node));
 }
 
-/* What the provider said may hold personal data, and be long. */
+/* Adds the provider's message. It may hold personal data, and be long. */
 static void add_message(struct dead_walk *k, cJSON *o, uint32_t node) {
     char text[2048];
     int n = node != JSON_NONE && k->messages ? json_copy(&k->doc, node, text, sizeof(text)) : -1;

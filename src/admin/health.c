@@ -1,9 +1,8 @@
 /* Liveness and readiness.
  *
- * Alive: the loop turns (else nobody answers), jobs that could be claimed are claimed, and Redis, where it
- * answers, lets jobs be claimed at least once in liveness_after. Redis being away, or full, is not the worker's fault:
- * a restart would only cost what is in flight.
- */
+ * A worker is alive if its loop turns (else nobody answers), if jobs that could be claimed are claimed, and if
+ * Redis, where it answers, lets jobs be claimed at least once in liveness_after. That Redis is away or full is
+ * not the worker's fault: a restart would only cost what is in flight. */
 #include "admin/api.h"
 
 #include <stdio.h>

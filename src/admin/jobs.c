@@ -86,7 +86,8 @@ static void on_ledger(void *arg, const redisReply *reply, const char *error) {
     finish(s);
 }
 
-/* The key that was asked for, under each account of the queue; of an id, the key of what was found under it. */
+/* Asks the ledger: for the key that was given, under each account of the queue; where an id was given, for the
+ * key of the job that was found. */
 static void ask_ledger(struct search *s) {
     const cJSON *first = cJSON_GetArrayItem(s->list, 0);
     const char *key = cJSON_GetStringValue(cJSON_GetObjectItem(first, "order_key"));

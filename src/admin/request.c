@@ -1,6 +1,6 @@
-/* A request that waits for Redis: its connection is suspended until its answer is there, or for
- * ADMIN_WAIT_MS, after which it is answered with 503. All wait equally long, so the list of those that wait is in the
- * order of their deadlines, and one timer is enough. */
+/* Requests that wait for Redis. The connection is suspended until the answer is there, or for ADMIN_WAIT_MS;
+ * then the answer is 503. All wait equally long, so the list is in the order of deadlines, and one timer is
+ * enough. */
 #include "admin/admin.h"
 
 #include <stdlib.h>

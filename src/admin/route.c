@@ -1,9 +1,8 @@
-/* Which handler answers, and whether the one who asks may.
+/* Finds the handler of a request, and decides whether the caller may use it.
  *
- * With a token configured, /api needs it. Without one (loopback only): what holds no order may be
- * read by anybody on this host, the rest is refused. Then the Host header must be loopback's too:
- * else a page of any site, opened on this host, could read the API by pointing its own name at
- * 127.0.0.1. */
+ * With a token configured, /api needs it. Without one (loopback only), anybody on this host may read what holds
+ * no order; the rest is refused. The Host header must then be loopback's too: else a page of any site, opened
+ * on this host, could read the API by pointing its own name at 127.0.0.1. */
 #include "admin/admin.h"
 
 #include <stdio.h>
@@ -67,7 +66,7 @@ static bool same_method(const struct route *route, const char *method) {
            (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
 }
 
-/* The time it takes tells nothing but the length of what was offered. */
+/* Compares in a time that tells only the length of what was offered. */
 static bool same_secret(const char *offered, const char *secret) {
     size_t n = strlen(offered), len = strlen(secret);
     unsigned char differ = n != len || len == 0;
@@ -76,7 +75,7 @@ static bool same_secret(const char *offered, const char *secret) {
     return differ == 0;
 }
 
-/* Whose token it is; all are compared, so that the time it takes tells nothing. */
+/* Finds whose token it is. All are compared, so that the time tells nothing. */
 static void read_token(struct request *r, const struct config *c) {
     const char *header = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Authorization");
     const char *offered = header != NULL && strncasecmp(header, "Bearer ", 7) == 0 ? header + 7 : NULL;

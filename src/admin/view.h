@@ -1,5 +1,5 @@
-/* What is known of each queue from Redis: read at the beat by commands that are O(1), or bounded by
- * the number of accounts and workers; never by a scan. Kept as it was while Redis is away. */
+/* What was last read from Redis of each queue. It is read at the beat, by commands that are O(1) or bounded by
+ * the number of accounts and workers, never by a scan. While Redis is away it stays as it was. */
 #ifndef DRAY_ADMIN_VIEW_H
 #define DRAY_ADMIN_VIEW_H
 
@@ -104,13 +104,14 @@ uint64_t views_read_at(const struct views *v);
 
 const struct view *views_find(const struct views *v, const char *queue);               /* or NULL */
 const struct account_view *view_account(const struct view *view, const char *account); /* or NULL */
-/* An operator's pause that is not over yet. */
+/* Whether this is an operator's pause that is not over yet. */
 bool pause_holds(const struct pause_view *p, uint64_t now_ms);
 /* NULL while its queue is not configured. */
 struct lane *view_lane(const struct view *view);
-/* Since when what has waited longest does, queued, for its account or past its time; 0: nothing waits. */
+/* Since when the job that has waited longest does: in the queue, for its account, or past its time. 0: nothing
+ * waits. */
 uint64_t view_oldest_ms(const struct view *view);
-/* Boot-clock nanoseconds that jobs wait while nothing is claimed that could be; 0: all is well. */
+/* How long (boot-clock nanoseconds) jobs have waited that could have been claimed and were not; 0: all is well. */
 uint64_t view_stuck_ns(const struct view *view, uint64_t now_ns);
 
 #endif

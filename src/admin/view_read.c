@@ -1,6 +1,6 @@
-/* One reading of a queue: commands that go out together, and one more round for the accounts with
- * waiting jobs. No reply at all (connection lost) fails the reading: the old figures stay, and so
- * does their time. An error reply (a key of the wrong type) leaves what it was about at zero. */
+/* One reading of a queue: commands that go out together, and one more round for the accounts with waiting jobs.
+ * If no reply comes (the connection was lost), the reading fails: the old figures stay, and so does their time.
+ * An error reply (a key of the wrong type) leaves its figure at zero. */
 #include "admin/view_read.h"
 
 #include <stdio.h>

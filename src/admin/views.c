@@ -42,7 +42,7 @@ uint64_t views_read_at(const struct views *v) {
     return v->count > 0 ? at : 0;
 }
 
-/* Queues that a reload brought; those that it took away are kept until no reply is owed. */
+/* Adds the queues that a reload brought, and drops those that it took away once no reply is outstanding. */
 static void follow_lanes(struct views *v) {
     const struct worker *w = v->worker;
     for (uint32_t i = 0; i < v->count;) {

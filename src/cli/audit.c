@@ -1,7 +1,7 @@
-/* `dray audit`: proves from Redis itself that no job is lost or in two places (queue/lua/audit.lua
- * says how). One atomic script looks at a queue at one instant. Before it, a scan in bounded steps
- * finds ledger entries that say "sending" and in-flight sets that no worker owns; each finding is
- * looked at again at the end, since a worker may have settled it meanwhile. */
+/* `dray audit`: proves from Redis itself that no job is lost or in two places (queue/lua/audit.lua says how).
+ * One atomic script looks at a queue at one instant. Before it, a scan in bounded steps finds ledger entries
+ * that say "sending" and in-flight sets that no worker owns. Each finding is looked at again at the end, since
+ * a worker may have settled it meanwhile. */
 #include "cli/session.h"
 
 #include <getopt.h>

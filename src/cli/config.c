@@ -1,5 +1,4 @@
-/* `dray config check|show|keys`: what is wrong with the configuration, what it comes to, what it
- * may hold. */
+/* `dray config check|show|keys`: checks the configuration, shows what it comes to, lists the keys there are. */
 #include "cli/cli.h"
 
 #include <errno.h>

@@ -136,7 +136,7 @@ static int read_option(const struct verb *v, struct dead_options *o, int c) {
     }
 }
 
-/* A word of dray's that is none would match nothing, which looks like success. */
+/* Refuses a reason that is none of dray's: it would match nothing, which looks like success. */
 static int check_words(const struct verb *v, const struct dead_options *o) {
     static const char *const reasons[] = {"invalid", "rejected",        "exhausted",
                                           "expired", "unknown_outcome", "poison"};

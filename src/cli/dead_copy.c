@@ -62,7 +62,7 @@ static int send_import(struct dead *d, struct import *m) {
     return 0;
 }
 
-/* A letter whose order may exist keeps its order key closed on the new Redis too. */
+/* If a letter's order may exist, its order key is closed on the new Redis too. */
 static void add_ledger(struct dead *d, struct import *m, struct letter *l) {
     char hash[33];
     bool closes = letter_is_unknown(l) && letter_order_hash(l, hash);

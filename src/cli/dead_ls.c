@@ -32,7 +32,7 @@ static void print_row(const struct letter *l) {
     putchar('\n');
 }
 
-/* A letter's job_id are a JSON string's inner bytes. */
+/* A letter's job_id is a JSON string's bytes between the quotes. */
 static void add_job_id(cJSON *o, struct span inner) {
     struct buf quoted;
     buf_init(&quoted, OUT_MAX);
@@ -43,7 +43,7 @@ static void add_job_id(cJSON *o, struct span inner) {
     buf_deinit(&quoted);
 }
 
-/* As the text that it comes to: trees of a million letters would take gigabytes. */
+/* Kept as text: trees of a million letters would take gigabytes. */
 static cJSON *summary_of(const struct letter *l) {
     cJSON *o = cJSON_CreateObject();
     tree_add_text(o, "dead_id", l->id);

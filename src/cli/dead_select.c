@@ -1,6 +1,5 @@
-/* Which letters are meant: named ones, or all that age and filters leave. Ids are gathered first,
- * so that moving letters while walking through them skips none; a letter that goes meanwhile is no
- * error. */
+/* Selects letters: those that are named, or all that ages and filters leave. Ids are gathered first, so that
+ * none is skipped when letters move meanwhile. A letter that goes meanwhile is no error. */
 #include "cli/dead.h"
 
 #include <inttypes.h>

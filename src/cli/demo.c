@@ -50,7 +50,7 @@ static int play(struct demo_world *w, bool kept, struct err *err) {
     return all_right() ? 0 : err_set(err, "not every order came out as expected: see the table");
 }
 
-/* Whether the other side saw what the results say: each attempt, and each order once. */
+/* Whether the sandbox saw what the results say: each attempt, and each order once. */
 static int judge(const struct sandbox_totals *t, bool kept, struct err *err) {
     unsigned long long posts = 0, created = 0;
     for (size_t i = 0; i < demo_row_count; i++) {

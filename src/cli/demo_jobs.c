@@ -160,7 +160,7 @@ static void read_result(const cJSON *result) {
     row->ms = number_of(result, "duration_ms");
 }
 
-/* Takes one result. 1: it did; 0: there is none; -1 and `err`. */
+/* Takes one result. 1: there was one; 0: there is none; -1 and `err`. */
 static int take_result(struct demo_world *w, struct err *err) {
     redisReply *reply = redisCommand(w->context, "RPOP dray:{" DEMO_QUEUE "}:results");
     int rc = 0;
@@ -185,7 +185,7 @@ int demo_collect(struct demo_world *w, struct err *err) {
             taken++;
         else if (rc == 0 && demo_pause(w, 10, err) != 0)
             rc = err_prefix(err, "waiting for results (%zu of %zu are here)", taken, demo_row_count);
-        /* A Redis that has died says more as a child than as a connection. */
+        /* demo_pause looks at the children: one that has died says more than its connection. */
         else if (rc < 0)
             demo_pause(w, 100, err);
     }

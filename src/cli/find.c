@@ -37,7 +37,7 @@ static int add_found(struct finder *f, const redisReply *r) {
     return 0;
 }
 
-/* Jobs to be looked through at most, for the bar: they move meanwhile. */
+/* How many jobs there are to look through, for the bar; at most, for they move meanwhile. */
 static uint64_t size_of_all(struct finder *f) {
     static const struct {
         const char *command;
@@ -111,7 +111,7 @@ static int ledger_batch(struct finder *f, const char *key, struct account *const
     return r != NULL ? 0 : -1;
 }
 
-/* The key under every account of the queue. */
+/* Looks the key up under every account of the queue. */
 static int ledger_of(struct finder *f, const char *key) {
     const struct config *c = f->s.config;
     uint32_t which[LEDGER_BATCH], n = 0;

@@ -16,7 +16,7 @@ static size_t on_data(char *data, size_t size, size_t n, void *arg) {
     return size * n;
 }
 
-/* A server on every address is asked on loopback. */
+/* Makes the URL to ask. A server that listens on every address is asked on loopback. */
 static void url_of(const char *listen, const char *path, char url[static 320]) {
     const char *port = strrchr(listen, ':');
     if (strncmp(listen, "0.0.0.0:", 8) == 0)

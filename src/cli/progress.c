@@ -1,5 +1,4 @@
-/* The bar is redrawn in place; so that a message is not written behind it, progress_end comes
- * first. */
+/* The bar is redrawn in place. Call progress_end before you write a message, or it stands behind the bar. */
 #include "cli/progress.h"
 
 #include <inttypes.h>

@@ -1,9 +1,9 @@
-/* `dray push --json`. Each part is a tree; what holds them together is written here, so that no more than one line's faults
- * are in memory. */
+/* `dray push --json`. Each part of the answer is a tree; what holds the parts together is written by hand, so
+ * that only one line's faults are in memory. */
 #include "cli/push.h"
 #include "util/json_tree.h"
 
-/* Prints and deletes it, from its byte `from` on. */
+/* Prints the tree from its byte `from` on, and deletes it. */
 static bool print(const char *before, cJSON *part, size_t from, const char *after) {
     char *text = cJSON_PrintUnformatted(part);
     cJSON_Delete(part);

@@ -88,7 +88,7 @@ static void batch_is_in(struct sender *s) {
     buf_reset(&s->values);
 }
 
-/* The marker did not show what was before the batch. */
+/* Handles a batch that was refused because the marker did not show what was before it. */
 static enum send_state read_marker(struct sender *s, const char *marker) {
     uint64_t pushed = 0, through = 0;
     if (sscanf(marker, "%" SCNu64 " %" SCNu64, &pushed, &through) != 2)

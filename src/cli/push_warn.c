@@ -1,5 +1,5 @@
-/* The warnings of `dray push`: what breaks no rule and looks like a mistake. Only the first lines are told:
- * a whole file is written the same wrong way, as a rule. */
+/* The warnings of `dray push`: what breaks no rule and looks like a mistake. Only the first lines are told,
+ * since a whole file is usually written the same wrong way. */
 #include "cli/push.h"
 
 #include <inttypes.h>

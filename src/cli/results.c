@@ -25,7 +25,7 @@
 
 static const struct timespec retry_gap = {.tv_nsec = 250000000};
 
-/* Removes one from `printing`, and puts it back where it was taken from; 0 where another did. */
+/* Removes a result from `printing` and puts it back where it was taken from. 0: another reader did so. */
 static const char give_back[] = "if redis.call('LREM', KEYS[1], -1, ARGV[1]) == 0 then return 0 end "
                                 "return redis.call('RPUSH', KEYS[2], ARGV[1])";
 
@@ -44,7 +44,7 @@ struct reader {
 
 enum step { STEP_DONE, STEP_EMPTY, STEP_BROKEN, STEP_FAILED };
 
-/* Connecting again may find it well: it is loading, or the slot is moving or has moved. */
+/* Whether the error passes by itself: Redis is loading, or the slot is moving or has moved. */
 static bool is_passing(const char *error) {
     static const char *const codes[] = {"LOADING", "MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"};
     for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
@@ -105,7 +105,7 @@ static enum step take(struct reader *r) {
     return step;
 }
 
-/* The result that could not be printed goes back. Returns what to say of it. */
+/* Puts the result back that could not be printed. Returns what to say of it. */
 static const char *put_back(struct reader *r) {
     redisReply *reply = redisCommand(r->redis, "EVAL %s 2 %s %s %b", give_back, r->printing, r->from,
                                      r->last.data, r->last.len);
@@ -114,7 +114,7 @@ static const char *put_back(struct reader *r) {
     return back ? "it was put back" : "the next `dray results` will print it";
 }
 
-/* 0, or -1 and errno. Not through stdio, which would keep what it could not write. */
+/* Writes all of it. 0, or -1 and errno. Not by stdio, which would keep what it could not write. */
 static int write_all(const char *data, size_t n) {
     while (n > 0) {
         ssize_t done = write(STDOUT_FILENO, data, n);
@@ -135,8 +135,9 @@ static size_t break_at(const char *s, size_t n) {
     return breaks ? blanks : 0;
 }
 
-/* The result as one line: a provider's order object has line breaks as it came, and whoever reads lines
- * wants one each. What stands in strings stays (a raw line break there, which no JSON has, is escaped). */
+/* Writes the result as one line. A provider's order object has its line breaks as they came, and who reads
+ * lines wants one per result. What stands inside strings stays (a raw line break there, which no JSON has, is
+ * escaped). */
 static void write_line(struct span result, struct buf *line) {
     bool inside = false;
     size_t from = 0, i = 0;
@@ -161,7 +162,7 @@ static void write_line(struct span result, struct buf *line) {
     buf_add_char(line, '\n');
 }
 
-/* What the line is on a terminal: still the same JSON, as escapes are JSON's own. */
+/* Writes the line for a terminal. It is still the same JSON, as JSON has escapes. */
 static const struct buf *shown_line(struct reader *r) {
     if (foreign_for(STDOUT_FILENO) != FOREIGN_TERMINAL || !buf_ok(&r->line))
         return &r->line;

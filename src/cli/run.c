@@ -38,7 +38,7 @@ static void on_stopped(void *arg, int exit_code) {
     admin_close(p->admin);
 }
 
-/* The second TERM or INT ends at once: the lease runs out and others recover what is left. */
+/* A second TERM or INT ends the process at once: the lease runs out, and others recover what is left. */
 static void end(struct program *p) {
     if (p->ending) {
         log_msg(LOG_WARN, "ended_at_once", "a second signal; what is in flight is left to recovery");

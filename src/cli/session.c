@@ -58,7 +58,7 @@ static int follow(struct session *s) {
     return -1;
 }
 
-/* Redis has something of the queue: a worker served it, or a producer pushed. */
+/* Whether Redis has anything of the queue: a worker served it, or a producer pushed. */
 static int known_to_redis(struct session *s) {
     static const enum queue_key keys[] = {KEY_STATS, KEY_LIMITS, KEY_JOBS, KEY_DEAD, KEY_RESULTS, KEY_PAUSES};
     const size_t count = sizeof(keys) / sizeof(keys[0]);

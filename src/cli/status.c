@@ -34,7 +34,8 @@ static struct span text_of(const redisReply *r) {
     return (struct span){r->str, r->len};
 }
 
-/* Of what has waited longest: queued, for its account, or past its time. -1: nothing does, or nobody says since when. */
+/* How long the job has waited that has waited longest: in the queue, for its account, or past its time. -1:
+ * nothing waits, or nobody says since when. */
 static int64_t oldest_age(struct json_doc *doc, const redisReply *r, int64_t now_ms) {
     uint64_t since[] = {job_enqueued_ms(doc, text_of(r->element[4])),
                         record_since_ms(doc, text_of(r->element[8])), strtoull(r->element[9]->str, NULL, 10)};
@@ -107,7 +108,7 @@ static void fill(struct status *st, size_t i, const redisReply *r, struct snapsh
     n->redis_full = trouble_redis_full(&st->s);
 }
 
-/* Redis refused to tell of this queue: why, and the others are shown all the same. */
+/* Notes why Redis refused to tell of this queue. The others are shown all the same. */
 static void add_broken(struct status *st, size_t i, const struct err *refusal) {
     struct buf why;
     buf_init(&why, 16384);
@@ -173,7 +174,7 @@ static int look_at_all(struct status *st) {
     return rc;
 }
 
-/* Rows and columns of the terminal; of none, as many as there are. */
+/* Rows and columns of the terminal; unlimited where there is none. */
 static struct winsize terminal_size(void) {
     struct winsize size = {0};
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row < 2 || size.ws_col == 0)
@@ -190,8 +191,8 @@ static int columns_fit(const char *line, int n, int columns) {
     return at;
 }
 
-/* Over what was there: nothing flickers. What the terminal has no rows for is counted, not scrolled away: the
- * first lines, where trouble stands, would be the ones that go. */
+/* Draws over what was there, so that nothing flickers. Lines for which the terminal has no room are counted,
+ * not scrolled away: the first ones tell of trouble, and would be the ones that go. */
 static void redraw(struct status *st) {
     struct winsize size = terminal_size();
     uint32_t rows = 0, hidden = 0;

@@ -1,5 +1,5 @@
-/* What ails a queue's Redis: a key of a wrong type, a server that is full. Asked for beside the queue's own figures, so
- * that one queue's trouble leaves the others to be seen. Where the user may not ask, nothing is said. */
+/* What is wrong with a queue's Redis: a key of a wrong type, a full server. It is asked for beside the queue's
+ * own figures, so that one queue's trouble does not hide the others. If the user may not ask, nothing is said. */
 #include "cli/status.h"
 
 #include <stdlib.h>

@@ -51,7 +51,7 @@ static int64_t number_in(const cJSON *info, const char *name) {
     return cJSON_IsNumber(n) && fabs(n->valuedouble) < 9007199254740992.0 ? (int64_t)n->valuedouble : 0;
 }
 
-/* The first end that a worker tells of the account's token: one of them may have read a newer one. */
+/* The earliest end of the account's token that a worker tells: one of them may have read a newer token. */
 static int64_t token_end(const struct snapshot *s, const char *account) {
     int64_t end = 0;
     for (size_t i = 0; i < snapshot_workers(s); i++) {

@@ -140,7 +140,7 @@ static int send_order(struct attempt *a) {
     signal(SIGPIPE, SIG_IGN);
     p.attempt = a;
     uv_loop_init(&p.loop);
-    log_start(LOG_ERROR, LOG_TEXT); /* what happens to the order is shown in full */
+    log_start(LOG_ERROR, LOG_TEXT); /* what happens to the order is shown in full instead */
     for (size_t i = 0; i < 2; i++) {
         uv_signal_init(&p.loop, &p.signals[i]);
         p.signals[i].data = &p;
@@ -164,7 +164,8 @@ static int send_order(struct attempt *a) {
     return p.exit_code;
 }
 
-/* The result went to a list of its own; a dead letter says nothing more than was shown, unless somebody must decide. */
+/* Removes what the trial left: the result, which went to a list of its own, and the dead letter, which says
+ * nothing more than was shown, unless somebody must decide. */
 static void clean_up(struct attempt *a, const char *config_path) {
     static const enum queue_key keys[] = {KEY_DEAD, KEY_DEAD_ENTRIES, KEY_STATS, KEY_LIMITS};
     struct session s = {.force = false};

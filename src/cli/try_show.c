@@ -29,7 +29,8 @@ static bool is_file_header(const struct account *a, const char *line) {
     return false;
 }
 
-/* "Authorization: ShippoToken (hidden)": what stands before the secret is what one looks for when it is refused. */
+/* Hides the secret but not what stands before it ("Authorization: ShippoToken (hidden)"): that is what one
+ * looks for when it is refused. */
 static void add_masked(struct buf *out, const struct account *a, const char *line) {
     const char *colon = strchr(line, ':');
     size_t name = colon != NULL ? (size_t)(colon - line) : strlen(line);
@@ -222,7 +223,7 @@ static const char *known_ids(const struct attempt *a, struct buf *ids) {
     return buf_cstr(ids);
 }
 
-/* In one line with what stood in the way. */
+/* In one line, together with what stood in the way. */
 static void end_line(const struct attempt *a, struct buf *out) {
     bool gate = a->trial.end == TRIAL_STOOD && a->trial.entry[0] == '\0' && a->trial.why[0] != '\0';
     buf_addf(out, "%s%s", gate ? "not sent: " : "", gate ? a->trial.why : end_words(a));

@@ -1,6 +1,6 @@
-/* Full-jitter exponential backoff (AWS Architecture Blog, "Exponential Backoff And Jitter"): a random
- * time between 0 and base * 2^failures; once that has reached the cap, between its half and the whole, so that
- * the bound on attempts is also one on the time that an order outlives. All times in milliseconds. */
+/* Full-jitter exponential backoff (AWS Architecture Blog, "Exponential Backoff And Jitter"): a random time
+ * between 0 and base * 2^failures. Once that has reached the cap, the time is at least half of the cap. So a
+ * bound on attempts also bounds how soon an order is given up. All times in milliseconds. */
 #ifndef DRAY_POLICY_BACKOFF_H
 #define DRAY_POLICY_BACKOFF_H
 

@@ -1,9 +1,9 @@
-/* What an exchange means (docs/protocol.md, "What an answer means"). Pure. The default table stands
- * here and nowhere else; a module reads only the body of a 2xx answer, and an error's code and
- * words.
+/* Judges what an exchange with a provider means (docs/protocol.md, "What an answer means"). Pure. The table for
+ * all providers stands here and nowhere else. A module only reads the body of a 2xx answer, and code and
+ * message of an error.
  *
- * The order of judgement: was anything sent; is there a whole answer; its status by the table; the
- * module's reading of a 2xx; the account's lists of codes, the provider's code before the status. Whatever
+ * The order of judgement: whether anything was sent; whether there is a whole answer; its status by the table;
+ * the module's reading of a 2xx; the account's lists of codes, the provider's code before the status. Whatever
  * leaves it unclear whether the order exists is UNKNOWN, never RETRY. */
 #include "dray/provider.h"
 
@@ -26,7 +26,7 @@ static const struct status_row {
     {403, 403, VERDICT_HOLD, false},
     {404, 404, VERDICT_RETRY, false}, /* "could be available again in the future" (VU) */
     {407, 407, VERDICT_HOLD, false},
-    {408, 408, VERDICT_UNKNOWN, false}, /* somebody gave up waiting, perhaps for what lies behind */
+    {408, 408, VERDICT_UNKNOWN, false}, /* somebody gave up waiting, perhaps for a server behind */
     {409, 409, VERDICT_LOOKUP, false},
     {421, 421, VERDICT_RETRY, true}, /* not the server for this host */
     {425, 425, VERDICT_RETRY, false},
@@ -37,7 +37,8 @@ static const struct status_row {
     {511, 511, VERDICT_RETRY, true}, /* a captive portal */
     {521, 523, VERDICT_RETRY, true}, /* a proxy did not get through: refused, connect timeout, no route */
     {525, 526, VERDICT_RETRY, true}, /* nor here: TLS */
-    /* Other 5xx: who answered gave up on what lies behind. 3xx: a created order is often answered so. */
+    /* Other 5xx: the one that answered gave up on a server behind it. 3xx: a created order is often answered
+     * so. */
 };
 
 static bool phase_is(const struct http_exchange *x, const char *phase) {
@@ -66,7 +67,7 @@ static const char *unanswered_code(const struct http_exchange *x) {
     return phase_is(x, "timeout") ? "timeout" : "connection_lost";
 }
 
-/* Our own proxy's no: to a CONNECT, or in the provider's place. */
+/* Our own proxy refused: as its answer to CONNECT, or in place of the provider's answer. */
 static void set_proxy_refuses(struct outcome *out, long status) {
     out->verdict = VERDICT_HOLD;
     snprintf(out->code, sizeof(out->code), "proxy_%ld", status);
@@ -107,8 +108,8 @@ static void judge_status(long status, struct outcome *out) {
     out->exists = out->verdict == VERDICT_LOOKUP;
 }
 
-/* How long the account pauses: Retry-After, capped; where there is none (or it cannot be read) one
- * backoff_base for a start, which the account's gate doubles while it goes on. */
+/* How long the account pauses: Retry-After, up to a cap. Without a readable one, backoff_base; the account's
+ * gate doubles it while the answers go on. */
 static void set_pause(const struct account *account, const struct http_exchange *x, uint64_t now_unix_ms,
                       struct outcome *out) {
     uint64_t ms;
@@ -127,7 +128,7 @@ static void read_error(const struct account *account, const struct json_doc *doc
         outcome_read_error(out, doc);
 }
 
-/* A name that stands twice says nothing: then the status alone counts. */
+/* If a name that was read stands twice, the body says nothing: the status alone counts. */
 static void read_error_once(const struct account *account, struct json_doc *doc, struct outcome *out) {
     struct outcome before = *out;
     bool repeated = false;
@@ -174,7 +175,7 @@ static void judge_success(const struct account *account, const struct envelope *
     }
 }
 
-/* 503: looked up before it is sent again where that can prove something. */
+/* A 503 is looked up before the order is sent again, where a look-up can prove something. */
 static void judge_unavailable(const struct account *account, const struct http_exchange *x,
                               struct outcome *out) {
     bool exact = provider_lookup_kind(account) == LOOKUP_EXACT;
@@ -186,7 +187,7 @@ static void judge_unavailable(const struct account *account, const struct http_e
     }
 }
 
-/* Verdict, code and message of an answer that is no 2xx. */
+/* Sets verdict, code and message for an answer that is no 2xx. */
 static void judge_error(const struct account *account, const struct http_exchange *x, uint64_t now_unix_ms,
                         struct json_doc *doc, struct outcome *out) {
     char http_code[32];

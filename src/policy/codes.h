@@ -5,8 +5,9 @@
 #include "dray/account.h"
 #include "dray/verdict.h"
 
-/* The account's word on one code ("20013", "http:503") goes before the default table. True if it has one;
- * `out` has then another verdict. A pause stays one where the code is in retry_codes: it is a retry. */
+/* Applies the account's lists to one code ("20013", "http:503"). They go before the table for all providers.
+ * Returns whether a list has the code; `out` then has another verdict. A pause whose code is in retry_codes
+ * stays a pause, for that is a retry too. */
 bool codes_apply(const struct account *account, const char *code, struct outcome *out);
 
 #endif

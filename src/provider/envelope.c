@@ -37,7 +37,7 @@ static enum envelope_part part_of(const struct json_doc *doc, uint32_t name, uin
     return ENVELOPE_PARTS;
 }
 
-/* A name is not a value, but it may be as long as the job: it is cut, at a whole character. */
+/* A name may be shown, but it may be as long as the job: it is cut, between two characters. */
 static void fault_unknown(const struct envelope_reader *r, uint32_t name) {
     char path[65];
     struct span inner = json_inner(r->doc, name);
@@ -65,7 +65,7 @@ static void find_parts(struct envelope_reader *r) {
     }
 }
 
-/* Returns the decoded id for the order key's default, absent where it is unreadable. */
+/* Reads the id. Returns it decoded, as the order key's default; absent if it is unreadable. */
 static struct span read_id(struct envelope_reader *r) {
     const struct span none = {NULL, 0};
     uint32_t node = r->node[PART_ID];
@@ -95,8 +95,8 @@ static void read_order(struct envelope_reader *r) {
         r->e->order = json_raw(r->doc, node);
 }
 
-/* The one value that a fault quotes, and only where it has the form of a name: whoever reads the dead
- * letter must know which account is missing. */
+/* This is the only value that a fault quotes, and only if it has the form of a name: who reads the dead letter
+ * must know which account is missing. */
 static void unknown_account(const struct envelope_reader *r, const char *name) {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
     char rule[NAME_MAX_LEN + 40] = "names no account of this queue";

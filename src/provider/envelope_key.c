@@ -13,8 +13,8 @@ static void pointer_path(const char *pointer, char out[static 256]) {
             *c = '.';
 }
 
-/* The order's own key, if the provider has one and it is given. A type that the provider's table
- * refuses is that table's fault, where there is one that counts. */
+/* Reads the order's own key, if the provider has one and it is given. Where a field table counts, a key of a
+ * wrong type is that table's fault. */
 static void read_provider_key(struct envelope_reader *r, const struct account *account) {
     const struct provider *p = account->provider;
     const char *pointer;

@@ -45,7 +45,7 @@ static int check_auth(const struct account *account, struct err *err) {
     return strcmp(auth, "none") == 0 || strcmp(auth, "oauth2") == 0 ? 0 : require_token(account, err);
 }
 
-/* A key that the chosen authentication does not read is a misunderstanding, and so is a header that two keys set. */
+/* Refuses a key that the chosen authentication does not read, and a header that two keys set. */
 static int check_unused(const struct account *account, struct err *err) {
     const struct http_json_options *o = &account->http_json;
     bool header = strcmp(o->auth, "header") == 0,
@@ -329,7 +329,7 @@ static bool take_found(const struct account *account, const struct envelope *env
     return true;
 }
 
-/* The page does not list the order: true where the next one is to be read. */
+/* The page does not list the order. Returns true if the next one is to be read. */
 static bool next_page(const struct http_json_options *o, const struct json_doc *answer, uint32_t items,
                       struct lookup_cursor *cursor, struct outcome *out) {
     bool more = o->lookup_next_pointer == NULL || holds(answer, at(answer, 0, o->lookup_next_pointer));
@@ -344,7 +344,7 @@ static bool next_page(const struct http_json_options *o, const struct json_doc *
     return false;
 }
 
-/* The provider's own "no such order", as the configuration describes it. */
+/* Whether this is the provider's own "no such order", as the configuration describes it. */
 static bool says_absent(const struct http_json_options *o, long http_status, const struct json_doc *answer) {
     if (o->lookup_absent_pointer == NULL || answer == NULL || http_status != (long)o->lookup_absent_status)
         return false;

@@ -20,7 +20,7 @@ void kakaclo_add_part(const struct json_doc *answer, uint32_t order, uint32_t id
         out->parts[out->part_count++] = json_raw(answer, order);
 }
 
-/* A list of objects, one for each order that the provider made: all or none of them. */
+/* Reads a list of objects, one for each order that the provider made: all of them or none. */
 static bool read_parts(const struct json_doc *answer, uint32_t data, struct outcome *out) {
     for (uint32_t i = json_first(answer, data); i != JSON_NONE; i = json_next(answer, data, i)) {
         uint32_t before = out->id_count, id = json_get(answer, i, "kkOrderId");

@@ -1,4 +1,4 @@
-/* What KaKaClo's three endpoints share: the answer to a create request. */
+/* What KaKaClo's three endpoints share: the answer to a create request, and their look-ups. */
 #ifndef DRAY_PROVIDER_KAKACLO_H
 #define DRAY_PROVIDER_KAKACLO_H
 

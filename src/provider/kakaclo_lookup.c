@@ -1,10 +1,10 @@
-/* KaKaClo's look-ups. None can be asked for an order's key: a window of creation times is read page by page
- * and compared. The index lags, so that not finding the order proves nothing.
+/* KaKaClo's look-ups. None can be asked for an order's key: they read a window of creation times page by page
+ * and compare. The index lags, so not finding the order proves nothing.
  *
  * v1 and v2: GET …/orders?createStartTime&createEndTime&pageNumber&pageSize. The document calls pageNumber the
  * "limit per page, maximum 250" and gives pageSize the default 1, as if the two were swapped; its answer has
- * {"pageNumber":1,"pageSize":10}. Asked is by the names; where the answer shows that they are read the other
- * way round, the look-up begins anew that way. Custom orders: POST …/search with a body of JSON. */
+ * {"pageNumber":1,"pageSize":10}. We take the names at their word. If the answer shows that the server reads
+ * them the other way round, the look-up begins anew that way. Custom orders: POST …/search with a body of JSON. */
 #include "provider/kakaclo.h"
 
 #include "dray/timefmt.h"
@@ -52,7 +52,7 @@ static uint32_t read_list(long http_status, const struct json_doc *answer, uint6
     return list;
 }
 
-/* Takes every order of the page whose key is ours: a split order has several. False: none is. */
+/* Takes every order of the page that has our key: an order that was split has several. False: there is none. */
 static bool collect(const struct envelope *envelope, const struct json_doc *answer, uint32_t list,
                     const char *id, struct outcome *out) {
     bool found = false;
@@ -82,8 +82,8 @@ static bool says(const struct json_doc *answer, const char *pointer, int64_t val
     return node != JSON_NONE && json_i64(answer, node, &seen) && seen == value;
 }
 
-/* Does the answer show that pageNumber was taken for the size? By its own words, or, for a first page, by
- * having nothing of what there is. */
+/* Whether the answer shows that pageNumber was taken for the size: it says so, or a first page has none of the
+ * orders that it counts. */
 static bool reads_swapped(const struct lookup_cursor *cursor, const struct json_doc *answer, uint32_t items,
                           uint64_t total) {
     if ((cursor->page & SWAPPED) != 0)

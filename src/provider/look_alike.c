@@ -1,5 +1,5 @@
-/* What an order's writer may have meant: its own key under either spelling, members that are nearly
- * known, a text that was pasted without its brace. None of it is a rule. */
+/* Finds what an order's writer may have meant: its own key under either spelling, members whose names are
+ * nearly known, a text that was pasted without its outer brace. None of it breaks a rule. */
 #include "provider/rules.h"
 
 #include <ctype.h>
@@ -56,7 +56,7 @@ static bool is_name(const struct field *row, struct span name) {
            (row->alias_len == name.len && name.len > 0 && memcmp(row->alias, name.ptr, name.len) == 0);
 }
 
-/* The row that the member is, or else (`*near`) the one that it looks like; NULL: neither. */
+/* The row of the member, or else (`*near`) the row that its name looks like. NULL: neither. */
 static const struct field *find(const struct field *rows, uint32_t count, struct span name, bool *near) {
     const struct field *alike = NULL;
     for (uint32_t i = 0; i < count; i++) {

@@ -35,7 +35,7 @@ static bool blank(uint32_t c) {
            c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x2060 || c == 0x3000 || c == 0xfeff;
 }
 
-/* No id: nothing but blanks, or a control character in it. `text` is valid UTF-8. */
+/* Whether the text is no id: it holds nothing but blanks, or a control character. `text` is valid UTF-8. */
 static bool is_no_id(struct span text) {
     bool seen = false;
     for (size_t i = 0; i < text.len;) {
@@ -133,7 +133,7 @@ bool lookup_next_page(struct lookup_cursor *cursor, uint32_t items, uint32_t pag
                     "the look-up's page is empty, yet it counts more orders");
         return false;
     }
-    /* A short page is the last one only where no total is told: a server may cap its pages. */
+    /* A short page is the last one only if no total is told: a server may cap its pages. */
     bool last = items == 0 || (total != UINT64_MAX ? cursor->seen >= total : items < page_size);
     if (last) {
         outcome_set(out, VERDICT_ABSENT, "not_found", "the look-up does not list the order");

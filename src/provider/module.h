@@ -12,7 +12,7 @@
 #define MEMBERS(table) .members = (table), .member_count = COUNT(table)
 #define AT_LEAST(n)    .has_min = true, .min = (n)
 
-/* An optional field may be null: no seed forbids it, and the provider reads it as "no value". */
+/* An optional field may be null: no document forbids it, and the providers read it as "no value". */
 #define OPTIONAL FIELD_NULLABLE
 #define REQUIRED (FIELD_REQUIRED | FIELD_NONEMPTY)
 
@@ -30,10 +30,11 @@ int require_key_and_secret(const struct account *account, struct err *err);
  * OUTCOME_MAX_IDS are left out. */
 bool outcome_add_ids(struct outcome *out, const struct json_doc *doc, uint32_t node);
 
-/* UNKNOWN: the answer is that of an order with another `what` ("order_number"). Its id, if it has one, is told. */
+/* Sets UNKNOWN, because the answer is that of an order with another `what` ("order_number"). The message tells
+ * its id, if it has one. */
 void outcome_other_order(struct outcome *out, const struct json_doc *doc, uint32_t id, const char *what);
 
-/* Is the node a string whose decoded bytes (or an integer whose digits) are `text`? */
+/* Whether the node is a string whose decoded bytes, or an integer whose digits, are `text`. */
 bool node_is(const struct json_doc *doc, uint32_t node, struct span text);
 
 #define KEY_MARK     "{key}"
@@ -46,9 +47,9 @@ int path_expand(const char *path, const char *account, struct span key, struct b
 /* Percent-encodes all but RFC 3986's unreserved characters. */
 void add_percent_encoded(struct buf *out, struct span text);
 
-/* The look-up's page was read in full and did not hold the order: is there another one? Advances
- * the cursor; sets ABSENT at the end and UNKNOWN past LOOKUP_PAGES_MAX. `total` UINT64_MAX: not
- * told. */
+/* Call it when a page was read in full and did not hold the order. Returns whether there is another page, and
+ * advances the cursor. Sets ABSENT at the end and UNKNOWN past LOOKUP_PAGES_MAX. `total` UINT64_MAX: the answer
+ * does not tell. */
 bool lookup_next_page(struct lookup_cursor *cursor, uint32_t items, uint32_t page_size, uint64_t total,
                       struct outcome *out);
 

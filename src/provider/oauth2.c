@@ -1,5 +1,5 @@
-/* OAuth2 (RFC 6749): client credentials (4.4), and a refresh token (6) where one is configured. What is asked of the token
- * endpoint, and what it answers. Its answers hold secrets: no error quotes one. */
+/* OAuth 2 (RFC 6749): what is asked of the token endpoint, and what it answers. By client credentials (4.4), or
+ * by a refresh token (6) where one is configured. Answers hold secrets: no error quotes one. */
 #include "provider/module.h"
 
 #include <string.h>

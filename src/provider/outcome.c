@@ -1,4 +1,4 @@
-/* Outcomes: names of verdicts, and writers that bound and clean what an answer says. */
+/* Fills outcomes: what an answer says is bounded and cleaned here. And the names of the verdicts. */
 #include "dray/outcome.h"
 
 #include <string.h>

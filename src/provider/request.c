@@ -1,5 +1,5 @@
-/* What differs from order to order in a request: the path with its marks, the idempotency header, the body's wrapping.
- * Most accounts have none of it, and their requests are the target's as it stands. */
+/* The parts of a request that differ from order to order: the path with its marks replaced, the idempotency
+ * header, the body's wrapping. Most accounts have none of it: their requests are the target's as it stands. */
 #include "provider/module.h"
 
 #include <string.h>
@@ -8,7 +8,8 @@
 
 #define HASH_DIGITS 32 /* 128 bits, as many as a UUID */
 
-/* A key that would make a path segment of nothing but dots: whoever reads the URL takes it for "here" or "up". */
+/* Whether the key would make a path segment of nothing but dots, which whoever reads the URL takes for "here"
+ * or "up". */
 static bool is_dots(struct span key) {
     return span_is(key, ".") || span_is(key, "..");
 }

@@ -173,8 +173,8 @@ static void check_datetime(const struct walk *w, const struct place *here, const
         rule_fault(w, here, "must be in UTC (end in Z or +00:00)");
 }
 
-/* White space in UTF-8, ASCII's and Unicode's, at the text's start (1) or end (-1). Control
- * characters count: who strips white space strips them, too. */
+/* White space at the text's start (1) or end (-1), ASCII's and Unicode's. Control characters count too, for who
+ * strips white space strips them as well. */
 static bool is_space(const unsigned char *s, size_t n, int end) {
     static const char *const wide[] = {"\xc2\x85",     "\xc2\xa0",     "\xe1\x9a\x80",
                                        "\xe2\x80\xa8", "\xe2\x80\xa9", "\xe2\x80\xaf",
@@ -206,7 +206,7 @@ static void check_trimmed(const struct walk *w, const struct place *here, uint32
     buf_deinit(&decoded);
 }
 
-/* Length and emptiness. False: nothing more is to be said of the value. */
+/* Checks length and emptiness. False: nothing more is to be said of the value. */
 static bool check_length(const struct walk *w, const struct place *here, const struct field *row,
                          uint32_t length) {
     uint32_t max = length_limit(w, here, row);
@@ -233,8 +233,7 @@ void rule_string(const struct walk *w, const struct place *here, const struct fi
         check_trimmed(w, here, node);
 }
 
-/* Below -1, above 1, else 0, as `node` compares with `limit`. An integer beyond double's range
- * counts by its sign. */
+/* Compares `node` with `limit`: -1 below, 1 above, else 0. An integer beyond double's range counts by its sign. */
 static int compare(const struct walk *w, uint32_t node, int64_t limit) {
     int64_t whole;
     double value;

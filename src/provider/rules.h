@@ -24,7 +24,7 @@ struct walk {
 
 void rule_fault(const struct walk *w, const struct place *here, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* The same of a length or an emptiness: where validation is lenient, a warning. */
+/* Adds the fault of a length or an emptiness; where validation is lenient, a warning. */
 void rule_soft(const struct walk *w, const struct place *here, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -32,10 +32,10 @@ void rule_soft(const struct walk *w, const struct place *here, const char *forma
 bool rule_type_fits(const struct json_node *node, enum field_type type);
 void rule_fault_type(const struct walk *w, const struct place *here, const struct field *row,
                      const struct json_node *node);
-/* The value's type fits; what else its row asks for. */
+/* Checks what else a row asks for, once the value's type fits. */
 void rule_string(const struct walk *w, const struct place *here, const struct field *row, uint32_t node);
 void rule_number(const struct walk *w, const struct place *here, const struct field *row, uint32_t node);
-/* The array or string may be empty here although its row says no. */
+/* Whether the array or string may be empty here although its row says no. */
 bool rule_may_be_empty(const struct walk *w, const struct place *here);
 
 /* The table of an order's fields: the document's, or the account's own; NULL (and 0): none. */

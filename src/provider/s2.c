@@ -1,7 +1,7 @@
 /* Ventmere S2, POST /order. Success is a 2xx answer with a non-empty id and our channelOrderId.
  *
- * The look-up is the order list with `term`: whether a term matches a channelOrderId is not
- * documented, so that not finding the order proves nothing. */
+ * The look-up is the order list with `term`. Whether a term matches a channelOrderId is not documented, so not
+ * finding the order proves nothing. */
 #include "provider/module.h"
 
 #define PAGE_SIZE 100 /* limit ≤ 100 */
@@ -78,7 +78,7 @@ static int check_account(const struct account *account, struct err *err) {
     return require_token(account, err);
 }
 
-/* An id and our channelOrderId: the order is there. */
+/* With an id and our channelOrderId, the order exists. */
 static bool is_our_order(const struct envelope *envelope, const struct json_doc *answer,
                          uint32_t order_node) {
     return node_is(answer, json_get(answer, order_node, "channelOrderId"), envelope->provider_key);
@@ -117,8 +117,8 @@ static int build_lookup(const struct account *account, const struct envelope *en
     return buf_ok(url) ? 0 : -1;
 }
 
-/* The first item of the page that is our order, or JSON_NONE. A channelOrderId is unique in its
- * sales channel only, so that an item that names another account is another shop's order. */
+/* The first item of the page that is our order, or JSON_NONE. A channelOrderId is unique in its sales channel
+ * only: an item that names another account is another shop's order. */
 static uint32_t find_order(const struct envelope *envelope, const struct json_doc *answer, uint32_t items) {
     struct json_doc sent;
     uint32_t found = JSON_NONE;

@@ -60,7 +60,7 @@ static int add_url(struct target_spec *spec, const struct account *account, cons
     buf_add(&spec->text, base, len);
     if (path[0] != '/')
         buf_add_char(&spec->text, '/');
-    /* A create path with a key in it is made for each order, with the path given. */
+    /* A create path that holds an order's key differs from order to order: the path is given then. */
     if (strchr(path, '{') == NULL)
         buf_add_str(&spec->text, path);
     else if (path_expand(path, account->name, SPAN_LIT("key"), &spec->text) != 0)
@@ -164,7 +164,8 @@ static bool said(const struct account *account, const char *name) {
     return false;
 }
 
-/* What the account says comes in the place of dray's own. `own`: where the credentials' line starts in the text. */
+/* Headers that the account sets take the place of dray's own. `own`: where the credentials' line starts in the
+ * text. */
 static void add_headers(struct target_spec *spec, const struct account *account, enum http_method method,
                         size_t own) {
     size_t n = 0;

@@ -1,4 +1,4 @@
-/* When an account's token ends: as configured, or as a token that is a JWT says itself. */
+/* When an account's token ends: as configured, or as the token itself says, if it is a JWT. */
 #include "provider/module.h"
 
 #include <string.h>

@@ -55,7 +55,7 @@ static bool names(const struct field *row, const char *name, size_t len) {
     return row->alias_len == len && len > 0 && memcmp(row->alias, name, len) == 0;
 }
 
-/* The row of member name `node`, looked for from `first` on and around; `count`: there is none. */
+/* The row of member name `node`. The search begins at row `first` and wraps around; `count`: there is none. */
 static uint32_t find_row(const struct json_doc *doc, const struct field *rows, uint32_t count, uint32_t first,
                          uint32_t node) {
     char decoded[NAME_SIZE];
@@ -94,7 +94,7 @@ static bool same_text(const struct json_doc *doc, uint32_t one, uint32_t other) 
     return same;
 }
 
-/* Member name `again` is of a row that an earlier member of object `node` has given already. */
+/* Reports that member name `again` belongs to a row that an earlier member of object `node` has given already. */
 static void check_twice(const struct walk *w, const struct place *here, const struct field *rows, uint32_t i,
                         uint32_t node, uint32_t again) {
     const struct json_doc *doc = w->doc;

@@ -111,7 +111,8 @@ static void read_success(const struct account *account, const struct envelope *e
     take_order(envelope, answer, "created", out);
 }
 
-/* "has already been taken", "exists", …: the words are not documented, so that they only lead to a look-up. */
+/* The words for this are not documented ("has already been taken", "exists", …), so they only lead to a
+ * look-up. */
 static bool says_taken(const struct json_doc *answer, uint32_t node) {
     static const char *const words[] = {"taken", "already", "exists"};
     char text[256];

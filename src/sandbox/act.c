@@ -1,4 +1,4 @@
-/* What magic order keys make of a POST. */
+/* What magic order keys do to a POST. */
 #include <string.h>
 
 #include "sandbox/create.h"
@@ -85,7 +85,7 @@ static void answer_huge(struct sandbox *s) {
     buf_add_str(&s->out, "\"}");
 }
 
-/* The order's id becomes that of the caller's order before it, if there is one. */
+/* Gives the order the id of the caller's order before it, if there is one. */
 static void name_order_before(struct creation *c) {
     const struct tally *t = &c->s->tally;
     for (uint32_t i = t->order_count - 1; i-- > 0;)
@@ -100,7 +100,7 @@ static void name_order_before(struct creation *c) {
         }
 }
 
-/* The usual answer, not sent as usual. False: this magic does not do so. */
+/* The usual answer, but not sent as usual. False: this magic does not do so. */
 static bool send_oddly(struct reply *reply, const struct magic *m) {
     switch (m->kind) {
     case MAGIC_HANGUP:
@@ -177,7 +177,7 @@ static void create_by_magic(struct creation *c, const struct magic *m) {
         answer_oddly(c, m);
 }
 
-/* It was there before: this POST only says so. */
+/* Says that the order exists, as if an earlier POST had created it. */
 static void say_exists(struct creation *c, struct tally_key *k) {
     if (k->first == TALLY_NONE && !creation_make(c, 1, false, false))
         return;
@@ -203,7 +203,7 @@ static bool creates(enum magic_kind kind) {
     }
 }
 
-/* The account has no balance left: for these credentials, from now on. */
+/* From now on, for these credentials, the account has no balance left. */
 static void spend_balance(struct creation *c) {
     struct caller *caller = c->s->callers[c->caller];
     if (!caller->has_trouble)

@@ -1,4 +1,4 @@
-/* Who asks: credentials are read and told apart, not checked against anything. */
+/* Tells callers apart by their credentials. They are not checked against anything. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

@@ -22,7 +22,7 @@ static struct span read_key(struct creation *c) {
     return buf_span(&s->scratch);
 }
 
-/* Finds the key and counts the POST. False: no room, answered. */
+/* Finds the order's key and counts the POST. False: no room, and answered. */
 static bool count_order(struct creation *c) {
     c->name = read_key(c);
     c->key = TALLY_NONE;

@@ -26,12 +26,12 @@ void creation_refuse_full(struct creation *c); /* the tally has no room; says so
  * POST. */
 bool creation_make(struct creation *c, uint32_t count, bool counts, bool without_id);
 
-/* What the key's magic says. False: it has none, or it is used up. */
+/* Does what the key's magic says. False: it has none, or that is used up. */
 bool magic_act(struct creation *c);
 
 /* spoil.c: changes the answer in sandbox.out. */
 void spoil_names(struct creation *c);
-/* The id of the order just made becomes `to`. */
+/* Changes the id of the order just made to `to`. */
 void spoil_id(struct creation *c, const char *to);
 
 #endif

@@ -172,11 +172,12 @@ void sandbox_request_done(struct sandbox *s, struct request *r);
 const char *query_value(const struct request *r, const char *name);
 const char *header_value(const struct request *r, const char *name);
 
-/* forms.c: helpers of the answers. What comes of a request stands in them byte for byte; `node` JSON_NONE gives null. */
+/* forms.c: helpers of the answers. Values of the request stand in them byte for byte. `node` JSON_NONE gives
+ * null. */
 void form_member(cJSON *o, const char *name, const struct json_doc *doc, uint32_t node);
 void form_time(cJSON *o, const char *name, uint64_t unix_ms);
 cJSON *form_id(write_id_fn write_id, uint64_t serial, uint64_t created_ms); /* as a string */
-/* Copies the members of `node` but those named in `but` (NULL-terminated). */
+/* Copies the members of `node`, except those named in `but` (NULL-terminated). */
 void form_copy(cJSON *o, const struct json_doc *doc, uint32_t node, const char *const *but);
 cJSON *kakaclo_created(const struct created *c);
 cJSON *kakaclo_custom_created(const struct created *c);
@@ -205,14 +206,14 @@ void reply_error(struct sandbox *s, uint16_t endpoint, struct reply *reply, unsi
                  const char *message);
 /* A web page, as gateways and firewalls answer. */
 void reply_page(struct sandbox *s, struct reply *reply, unsigned status, const char *text);
-/* What `down` makes of a request; false: it is up. */
+/* Answers as `down` says. False: the sandbox is up, and nothing was done. */
 bool reply_down(struct sandbox *s, uint16_t endpoint, uint16_t caller, struct reply *reply);
 
-/* callers.c: who asks. On false, `*why` says what is wrong with the credentials (or that there are
- * too many different ones: then *status is 507). */
+/* callers.c: finds the caller by its credentials. False: `*why` says what is wrong with them, or that there are
+ * too many different ones: then *status is 507. */
 bool caller_read(struct sandbox *s, const struct request *r, enum auth_kind auth, uint16_t *caller,
                  unsigned *status, const char **why);
-/* By name; made where it is new. NULL: too many. */
+/* The caller of that name, added if it is new. NULL: there are too many. */
 struct caller *caller_named(struct sandbox *s, const char *name, uint16_t *index);
 void caller_arrived(struct caller *c, uint64_t unix_ms);
 const struct sandbox_trouble *caller_trouble(const struct sandbox *s, uint16_t caller);
@@ -232,7 +233,7 @@ void control_handle(struct sandbox *s, struct request *r, struct reply *reply);
 /* spoil.c: changes the answer in `out`. */
 void spoil_bom(struct buf *out);
 void spoil_gzip(struct buf *out);
-/* The order key `name` becomes another one wherever sandbox.out shows it. */
+/* Replaces the order key `name` by another one wherever sandbox.out shows it. */
 void spoil_key(struct sandbox *s, struct span name);
 
 #endif

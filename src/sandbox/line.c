@@ -1,7 +1,7 @@
-/* What connections do by themselves, after an answer: send it once more, or close when they were
- * idle for a while. libmicrohttpd knows nothing of it: the bytes go into its socket, and a socket
- * that is shut down looks to it like a client that left. Lists are walked as a whole, since only
- * connections that were told to misbehave are in them. */
+/* What connections do by themselves after an answer: send it once more, or close after a while without
+ * requests. libmicrohttpd knows nothing of it. The bytes go straight into its socket, and a socket that is shut
+ * down looks like a client that left. Only connections that were told to misbehave are in the list, so it is
+ * walked as a whole. */
 #include <stdlib.h>
 #include <sys/socket.h>
 

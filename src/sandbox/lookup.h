@@ -18,14 +18,13 @@ void lookup_fail(struct lookup *l, unsigned status, const char *message);
 /* Writes the whole order in the form of its create answer. */
 cJSON *lookup_order(struct lookup *l, uint32_t order);
 
-/* mislead.c: what the magic of order keys makes of a look-up. The first two are asked before it is
- * answered, by the key that is looked for (NULL: none), or for all that may be in a list by time.
- * True: answered. */
+/* mislead.c: what the magic of order keys does to a look-up. The first two are called before it is answered: by
+ * the key that is looked for (NULL: none), or for all orders that a list by time may hold. True: answered. */
 bool mislead_by_name(struct lookup *l, const char *name);
 bool mislead_by_time(struct lookup *l);
-/* Whether an order of that key (TALLY_NONE: it has none) is not to be seen. */
+/* Whether an order with that key (TALLY_NONE: it has none) is to be hidden. */
 bool mislead_hides(struct lookup *l, uint32_t key);
-/* After an order was written: it may have to stand there under another key. */
+/* Call it after an order was written: the answer may have to show it under another key. */
 void mislead_disguise(struct lookup *l, uint32_t key);
 
 /* lookup_list.c. GET /openapi/v2/order/orders and v1's: the caller's orders of both in a window of creation

@@ -58,9 +58,9 @@ struct magic {
     uint64_t ms;
 };
 
-/* What POSTs of the key meet: the suffix behind its last '-', or in front of a look-up's. A suffix
- * that is not exactly one of the table is no magic: kind is MAGIC_NONE. A look-up's alone makes
- * POSTs hang up, so that there is something to look up. */
+/* The magic for POSTs of the key: the suffix behind its last '-', or the one in front of a look-up's suffix. A
+ * suffix that is not exactly one of the table is no magic: kind is MAGIC_NONE. Where there is a look-up's
+ * suffix alone, POSTs hang up, so that there is something to look up. */
 struct magic magic_parse(struct span key);
 
 /* What look-ups of the key meet: its last suffix, if that is a look-up's. */

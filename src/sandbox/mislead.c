@@ -1,9 +1,9 @@
-/* Look-ups that do not say what is there, by magic order keys. */
+/* Look-ups that do not tell what exists, by magic order keys. */
 #include "sandbox/lookup.h"
 #include "sandbox/magic.h"
 
-/* Takes one of the look-ups on which the magic of `key` works, if there is one left of the kinds
- * from `first` to `last`. */
+/* Uses up one of the look-ups on which the magic of `key` works, if one is left, of the kinds from `first` to
+ * `last`. */
 static bool take(struct lookup *l, uint32_t key, enum magic_kind first, enum magic_kind last,
                  struct magic *m) {
     if (key == TALLY_NONE)
@@ -16,7 +16,7 @@ static bool take(struct lookup *l, uint32_t key, enum magic_kind first, enum mag
     return true;
 }
 
-/* What is not about one order, but makes the whole answer another. */
+/* As take, for the kinds of magic that replace the whole answer. */
 static bool take_whole(struct lookup *l, uint32_t key, struct magic *m) {
     return take(l, key, MAGIC_LOOKUP, MAGIC_LOOKUP_TOTAL, m);
 }

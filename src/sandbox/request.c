@@ -1,4 +1,4 @@
-/* Requests, kept for the next one when they are done, and what stands in their head. */
+/* Requests, which are kept and used again, and the values of their query and headers. */
 #include <stdlib.h>
 
 #include "sandbox/internal.h"

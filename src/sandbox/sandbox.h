@@ -57,7 +57,7 @@ void sandbox_options_init(struct sandbox_options *o);
  * -1 and `err`. */
 int sandbox_trouble_set(struct sandbox_trouble *t, const char *name, const char *value, struct err *err);
 
-/* Listens and serves from a thread of its own. NULL and `err` where that is not possible. */
+/* Listens, and serves from a thread of its own. NULL and `err` if that is not possible. */
 struct sandbox *sandbox_start(const struct sandbox_options *options, struct err *err);
 uint16_t sandbox_port(const struct sandbox *s);
 /* Closes every connection, ends the thread, frees. `totals` may be NULL. NULL is fine. */

@@ -47,7 +47,7 @@ static void dispatch(struct sandbox *s, struct request *r, struct reply *reply) 
         handle_provider(s, r, reply);
 }
 
-/* Handles the request; its answer is ready afterwards. */
+/* Handles the request. Its answer is ready afterwards. */
 static void prepare(struct sandbox *s, struct request *r, uint64_t *delay_ms) {
     struct reply reply = {.kind = REPLY_SEND, .status = 500, .content_type = "application/json"};
     buf_reset(&s->out);
@@ -136,7 +136,7 @@ static void resume_due(struct sandbox *s, uint64_t now_ns) {
     }
 }
 
-/* Until libmicrohttpd or a delayed answer wants to go on. */
+/* Waits until libmicrohttpd or a delayed answer wants to go on. */
 static void wait_for_work(struct sandbox *s, bool *stop) {
     struct pollfd fds[] = {{s->epoll_fd, POLLIN, 0}, {s->stop_fd, POLLIN, 0}};
     struct timespec *timeout = NULL, ts;

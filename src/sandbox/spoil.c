@@ -1,5 +1,4 @@
-/* Answers that are not quite what they should be: changed in the bytes, after they were written as
- * usual. */
+/* Spoils answers: changes their bytes after they were written as usual. */
 #include <ctype.h>
 #include <string.h>
 
@@ -40,7 +39,7 @@ static void add_little_endian(struct buf *out, uint32_t n, unsigned bytes) {
         buf_add_char(out, (char)(n >> 8 * i & 0xff));
 }
 
-/* gzip (RFC 1952) of stored blocks: compressed by no byte, but nobody can read it as JSON. */
+/* Wraps the answer in gzip (RFC 1952). It is stored, not compressed, but nobody can read it as JSON. */
 void spoil_gzip(struct buf *out) {
     static const char head[] = "\x1f\x8b\x08\0\0\0\0\0\0\x03";
     struct buf z;
@@ -61,7 +60,7 @@ void spoil_gzip(struct buf *out) {
     *out = z;
 }
 
-/* The name that tells success stands in front once more, with a value that does not. */
+/* Puts the name that tells success in front once more, with a value that does not. */
 void spoil_names(struct creation *c) {
     static const char *const no[] = {
         [ENDPOINT_KAKACLO_V2] = "{\"code\":500,",     [ENDPOINT_KAKACLO_V1] = "{\"code\":500,",

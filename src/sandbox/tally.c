@@ -65,7 +65,7 @@ void tally_deinit(struct tally *s) {
 void tally_reset(struct tally *s) {
     free_chunks(s);
     s->order_base += s->order_count;
-    /* Gives the pages back; they read as zeroes from now on. */
+    /* Gives the pages back to the system; they read as zeroes from now on. */
     madvise(s->keys, s->max * sizeof *s->keys, MADV_DONTNEED);
     madvise(s->orders, s->max * sizeof *s->orders, MADV_DONTNEED);
     madvise(s->index, ((size_t)s->index_mask + 1) * sizeof *s->index, MADV_DONTNEED);

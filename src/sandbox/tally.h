@@ -54,7 +54,7 @@ int tally_init(struct tally *s, uint32_t max, uint64_t memory_max, struct err *e
 void tally_deinit(struct tally *s);
 void tally_reset(struct tally *s);
 
-/* The key's entry, made where it is new; TALLY_NONE when the tally is full. */
+/* The key's entry, added if it is new. TALLY_NONE: the tally is full. */
 uint32_t tally_key(struct tally *s, uint16_t caller, uint16_t endpoint, struct span name);
 /* The same, but never made. */
 uint32_t tally_find(const struct tally *s, uint16_t caller, uint16_t endpoint, struct span name);
@@ -65,7 +65,7 @@ uint32_t tally_find(const struct tally *s, uint16_t caller, uint16_t endpoint, s
 uint32_t tally_order(struct tally *s, uint32_t key, uint16_t caller, uint16_t endpoint, struct span body,
                      uint32_t count, uint64_t now_ms);
 
-/* An order's number, unique as long as the sandbox runs; and back (TALLY_NONE: no such order). */
+/* An order's serial number, unique as long as the sandbox runs; and back from it (TALLY_NONE: no such order). */
 uint64_t tally_serial(const struct tally *s, uint32_t order);
 uint32_t tally_by_serial(const struct tally *s, uint64_t serial);
 

@@ -153,7 +153,7 @@ cJSON *trouble_json(const struct sandbox_trouble *t) {
     return o;
 }
 
-/* One choice in 2^32 steps; a rate of 0 never and of 1 always. */
+/* Chooses in 2^32 steps, so that a rate of 0 never hits and one of 1 always does. */
 bool trouble_hits(struct rng *rng, double rate) {
     return rate > 0 && (double)rng_below(rng, 1ull << 32) < rate * 4294967296.0;
 }
