@@ -24,6 +24,8 @@ extern const struct provider provider_kakaclo_v1, provider_kakaclo_v2, provider_
 /* check_account's parts: "account shop: token (or token_file) is required by kakaclo-v2". */
 int require_token(const struct account *account, struct err *err);
 int require_key_and_secret(const struct account *account, struct err *err);
+/* http_json_check.c: all of http-json's check_account. */
+int http_json_check(const struct account *account, struct err *err);
 
 /* Adds an id: a number's digits or a non-empty string's inner bytes. An array gives each of its
  * elements. False where the node is neither, or an array holds something else. Ids past
