@@ -23,10 +23,12 @@
 local ENTRIES, BEGIN_KEYS = BEGIN_AT + begin_n, FIXED + settle_n
 local key_start = prefix_n + 1 -- where the account begins in a ledger key
 local letters, texts = {}, {}
-local entries, claims_set, sending = {}, {}, {} -- to be written at the end; sending: ledger key -> entry, of this turn
+-- To be written at the end, and how long they are; ledger key -> entry, of this turn.
+local entries, entries_n, claims_set, claims_n, sending = {}, 0, {}, 0, {}
 local known = not picked and claims_known(BEGIN_AT, begin_n)
 local stand = call('MGET', unpack(keys, BEGIN_KEYS + 1, BEGIN_KEYS + begin_n))
 local busy, manual = {}, {} -- account -> why its jobs wait, from before this turn; when one that an operator paused is looked at again
+local uncounted = { P = 'p', L = 'l' }
 local park -- begin_wait.lua's, once a job has to wait
 if size[8] > 0 or size[11] > 0 or moved then
   -- uses: busy
@@ -78,10 +80,10 @@ local function begin_job(at, kind, account, g)
   if counted then g.conc, g.dirty = g.conc + 1, true end
   if kind == 'P' then
     sending[key] = mine
-    entries[#entries + 1], entries[#entries + 2] = key, mine
+    entries[entries_n + 1], entries[entries_n + 2], entries_n = key, mine, entries_n + 2
   end
-  claims_set[#claims_set + 1] = token
-  claims_set[#claims_set + 1] = (counted and kind or string.lower(kind)) .. sub(key, key_start)
+  claims_set[claims_n + 1], claims_set[claims_n + 2] = token, (counted and kind or uncounted[kind]) .. sub(key, key_start)
+  claims_n = claims_n + 2
   return counted and 'C' or 'G'
 end
 
@@ -99,16 +101,16 @@ for r = settle_runs + 1, settle_runs + begin_runs do
   end
 end
 
-if outside and #claims_set > 0 then
+if outside and claims_n > 0 then
   call('HSET', inflight_key, picked, argv[6])
 elseif outside then
   seq, taken = seq - 1, taken - 1
 end
-if #entries > 0 then call('MSET', unpack(entries)) end
+if entries_n > 0 then call('MSET', unpack(entries)) end
 -- A hash of few short values is a list to Redis, and finding a claim in it a walk. One long value makes it
 -- a table for as long as it has anything in it.
-local long = size[16] == 0 and #claims_set >= 16 and string.rep('-', 65)
+local long = size[16] == 0 and claims_n >= 16 and string.rep('-', 65)
 if long then call('HSET', claims_key, long, '') end
-if #claims_set > 0 then call('HSET', claims_key, unpack(claims_set)) end
+if claims_n > 0 then call('HSET', claims_key, unpack(claims_set)) end
 if long then call('HDEL', claims_key, long) end
 begun = { concat(letters), unpack(texts) }

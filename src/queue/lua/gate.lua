@@ -22,7 +22,8 @@
 -- gates     ZSET  account -> ms when its waiting jobs should be looked at again; +inf: when one settles
 -- pauses    HASH  account ("" is the queue) -> "until reason" (an operator's pause; until 0: no end)
 --
--- A gate in a script is a table of these fields (`till` is until), with `limits`. `dirty`: it is to be written.
+-- A gate in a script is a table of these fields (`till` is until), with `limits`. `dirty`: it is to be written. `clean`: nothing
+-- is known of it that the end of a good request could change.
 
 local HEAD, HEAD_SIZE = '<BddI4I4', 25
 local TAIL, TAIL_SIZE = '<c1ddI4', 21
@@ -53,13 +54,14 @@ end
 
 -- The gate as of now, of what is stored (false: nothing is; what can't be read counts as that).
 local function gate_of(stored, l)
-  local g = setmetatable({ limits = l, tokens = l.burst }, NORMAL)
+  local g = setmetatable({ limits = l, tokens = l.burst, clean = true }, NORMAL)
   if not stored or #stored < HEAD_SIZE or byte(stored) ~= 1 then return g end
   local _, tokens, ts, conc, fails = struct.unpack(HEAD, stored)
   if l.rate > 0 and now > ts then tokens = math.min(l.burst, tokens + (now - ts) * l.rate / 1000) end
-  g.tokens, g.conc, g.fails = tokens, conc, fails
+  g.tokens, g.conc, g.fails, g.clean = tokens, conc, fails, fails == 0
   if #stored > HEAD_SIZE + TAIL_SIZE then
     local at
+    g.clean = false
     g.mode, g.till, g.cool, g.refused, at = struct.unpack(TAIL, stored, HEAD_SIZE + 1)
     g.probe, g.code = string.match(stored, '^(%S+) (%S+)$', at)
   end

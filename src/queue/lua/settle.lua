@@ -24,7 +24,8 @@
 
 local RESULTS, LEDGERS, LISTS = SETTLE_AT + settle_n, SETTLE_AT + 2 * settle_n, FIXED + settle_n + begin_n
 local extra = SETTLE_AT + 3 * settle_n -- before the due and body of the next that has them
-local ops, letters, gone, pushes, was = {}, {}, {}, {}, {} -- was: account -> its mode before
+local ops, letters, pushes, was = {}, {}, {}, {} -- was: account -> its mode before
+local gone, gone_n = {}, 0                      -- tokens of claims that ended
 local known = claims_known(SETTLE_AT, settle_n)
 local learn, turns_of, put -- learn.lua's and settle_put.lua's, once they are needed
 
@@ -63,12 +64,12 @@ end
 -- Gives up the place that the claim had among its account's requests, and tells the gate what was seen.
 local function leave_gate(g, account, op, claim, token)
   if claim == 'c' and g.conc > 0 then g.conc, g.dirty = g.conc - 1, true end
-  if op.effect == 's' and g.fails == 0 and gate_quiet(g) then return end
+  if op.effect == 's' and g.clean then return end
   if not learn then
     -- uses: learn
     learn, turns_of = gate_learn, TURNS
   end
-  was[account], g.dirty = was[account] or g.mode, true
+  was[account], g.dirty, g.clean = was[account] or g.mode, true, false
   if learn(g, g.limits, op.effect, op.arg, token, tonumber(argv[5])) then
     local passed, number = 'passed:' .. account, tonumber(string.match(token, '^%d+')) -- gone_round reads it
     if number > (tonumber(call('HGET', stats_key, passed) or 0) or 0) then call('HSET', stats_key, passed, ms(number)) end
@@ -87,7 +88,8 @@ local function settle_job(i, op, account, g)
   if result ~= '' and not alike then
     local list = op.list
     if not list then return 'W' end
-    list[#list + 1] = result
+    list.n = list.n + 1
+    list[list.n] = result
   end
   if g then leave_gate(g, account, op, claim, token) end
   if verb == 'D' and not alike then
@@ -101,7 +103,8 @@ local function settle_job(i, op, account, g)
     put(alike and 'W' or verb, token, account, alike and '0' or due, alike and '' or body, alike or op.effect == 'h')
   end
   if ledger ~= '' and (claim ~= 'n' or verb ~= 'B') then ledger_write(key, g, ledger) end
-  gone[#gone + 1] = token
+  gone_n = gone_n + 1
+  gone[gone_n] = token
   if alike then
     count('held', 1)
     return 'H'
@@ -119,7 +122,7 @@ local function results_of(further)
     if type(theirs_length) == 'number' then key, length = theirs, theirs_length end
   end
   if type(length) ~= 'number' then return nil end
-  pushes[key] = pushes[key] or {}
+  pushes[key] = pushes[key] or { n = 0 }
   return pushes[key]
 end
 
@@ -140,9 +143,9 @@ for r = 1, settle_runs do
 end
 
 for key, list in pairs(pushes) do
-  if #list > 0 then
+  if list.n > 0 then
     call('LPUSH', key, unpack(list))
-    count('results', #list)
+    count('results', list.n)
   end
 end
 for _, op in ipairs(ops) do
@@ -151,7 +154,7 @@ for _, op in ipairs(ops) do
     if op.verb == 'O' then count('settled', op.ended) elseif op.verb == 'D' then count('died', op.ended) end
   end
 end
-if #gone > 0 then
+if gone_n > 0 then
   call('HDEL', inflight_key, unpack(gone))
   size[16] = size[16] - call('HDEL', claims_key, unpack(gone))
 end
