@@ -73,7 +73,7 @@ static void write_keys(const struct parts *p, struct buf *cmd, const struct queu
 
 #define NUMBERS_SIZE (9 * 2 + 7 * 8)
 
-/* The bits of NUMBERS in turn.lua. */
+/* The bits of NUMBERS in turn_call.lua. */
 static unsigned bits_of(const struct turn *t, const struct batch *settle, const struct batch *begin) {
     const bool bits[] = {settle->repeated,
                          settle->doubtful || begin->doubtful || begin->repeated,

@@ -76,7 +76,7 @@ def test_a_worker_that_no_longer_claims_is_unhealthy(redis_server, peer):
 
     def rewrite(args):
         if args[0] == b"EVALSHA" and any(a.endswith(b":taken") for a in args) and any(a.endswith(b":results") for a in args):
-            numbers = args[3 + int(args[2]) + 1]  # turn.lua's NUMBERS
+            numbers = args[3 + int(args[2]) + 1]  # NUMBERS of turn_call.lua
             settles, _, begins = struct.unpack("<3H", numbers[:6])
             if settles == begins == 0:
                 return [b"EVAL", b"return {'%d', '-1', {}, {}, {'OK'}}" % (time.time() * 1000), b"0"]

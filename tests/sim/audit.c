@@ -160,7 +160,7 @@ struct columns {
 
 static struct columns columns_of(char **argv, const size_t *len) {
     int a = args_at(argv);
-    const unsigned char *numbers = (const unsigned char *)argv[a + 1]; /* NUMBERS of turn.lua */
+    const unsigned char *numbers = (const unsigned char *)argv[a + 1]; /* NUMBERS of turn_call.lua */
     int n[6];
     for (int i = 0; i < 6; i++)
         n[i] = numbers[2 * i] | numbers[2 * i + 1] << 8;

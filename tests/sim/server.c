@@ -230,7 +230,7 @@ static bool moved_jobs(int script, const redisReply *reply) {
 }
 
 static bool only_claims(int script, char **argv) {
-    const char *numbers = argv[3 + atoi(argv[2]) + 1]; /* NUMBERS of turn.lua */
+    const char *numbers = argv[3 + atoi(argv[2]) + 1]; /* NUMBERS of turn_call.lua */
     return script == SCRIPT_TURN && numbers[0] == 0 && numbers[1] == 0 && numbers[4] == 0 && numbers[5] == 0;
 }
 

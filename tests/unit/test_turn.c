@@ -116,7 +116,7 @@ static unsigned u16_at(const char *p) {
     return (unsigned char)p[0] | (unsigned)(unsigned char)p[1] << 8;
 }
 
-/* Where NUMBERS of turn.lua has its bits, and what is behind them. */
+/* Where NUMBERS of turn_call.lua has its bits, and what is behind them. */
 #define BITS    16
 #define DOUBLES 18
 

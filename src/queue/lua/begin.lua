@@ -13,13 +13,11 @@
 --   K  the key stands with other bytes        B  the key is under way elsewhere, come back later
 --   U  the key's outcome is unknown; text: the ledger entry
 --   L  lost: the claim or the lease is gone
--- The ledger: "S hash worker token" sending, "L hash ms" being looked up, "C hash ms ids" created,
--- "U hash ms dead_id" unknown for good. Asking again for a claim that has begun answers G or C and takes
--- nothing more, so a lost reply is asked for again.
+-- Asking again for a claim that has begun answers G or C and takes nothing more, so a lost reply is asked for again.
 -- claims:<worker> has what has begun: token -> kind, account:key; a capital kind counts as one of its account's.
 -- Only accounts with a limit of requests under way are counted.
 
--- uses: passage
+-- uses: passage ledger
 local ENTRIES, BEGIN_KEYS = BEGIN_AT + begin_n, FIXED + settle_n
 local key_start = prefix_n + 1 -- where the account begins in a ledger key
 local letters, texts = {}, {}
@@ -33,16 +31,6 @@ local park -- begin_wait.lua's, once a job has to wait
 if size[8] > 0 or size[11] > 0 or moved then
   -- uses: busy
   busy, manual = find_busy(argv, ACCOUNTS + settle_runs + 1, ACCOUNTS + settle_runs + begin_runs)
-end
-
--- What the ledger says against sending, or nil.
-local function ledger_refuses(kind, entry, mine)
-  if not entry or entry == mine then return nil end -- its own is of a turn that failed half-way: nothing was sent
-  if sub(entry, 3, 34) ~= sub(mine, 3, 34) then return 'K' end
-  local state = sub(entry, 1, 1)
-  if state == 'C' then return 'D' end
-  if state == 'U' or (state == 'L' and kind == 'L') then return state == 'U' and 'U' or nil end
-  return 'B'
 end
 
 -- Why the job has to wait for its account, or nil: it has passed the gate.

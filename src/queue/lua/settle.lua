@@ -33,49 +33,7 @@ local function count(name, by)
   counts[name] = (counts[name] or 0) + by
 end
 
--- "C" in the ledger is the truth whoever wrote it: nothing but another "C" takes its place.
-local function is_created(key)
-  local entry = try('GET', key)
-  return type(entry) == 'string' and byte(entry) == 67
-end
-
-local function ledger_write(key, g, value)
-  if byte(value) == 67 then -- C
-    call('PSETEX', key, (g and g.limits or limits_of(nil)).ledger_ttl, value)
-  elseif is_created(key) then
-    count('ledger_kept', 1)
-  elseif value == 'D' then
-    call('DEL', key)
-  else
-    call('SET', key, value)
-  end
-end
-
--- A worker that lost its claim still knows what the provider said.
-local function learn_of_lost(key, g, ledger)
-  if not again then count('fenced', 1) end
-  if byte(ledger) == 67 and not is_created(key) then
-    ledger_write(key, g, ledger)
-    count('fenced_learned', 1)
-  end
-  return 'L'
-end
-
--- Gives up the place that the claim had among its account's requests, and tells the gate what was seen.
-local function leave_gate(g, account, op, claim, token)
-  if claim == 'c' and g.conc > 0 then g.conc, g.dirty = g.conc - 1, true end
-  if op.effect == 's' and g.clean then return end
-  if not learn then
-    -- uses: learn
-    learn, turns_of = gate_learn, TURNS
-  end
-  was[account], g.dirty, g.clean = was[account] or g.mode, true, false
-  if learn(g, g.limits, op.effect, op.arg, token, tonumber(argv[5])) then
-    local passed, number = 'passed:' .. account, tonumber(string.match(token, '^%d+')) -- gone_round reads it
-    if number > (tonumber(call('HGET', stats_key, passed) or 0) or 0) then call('HSET', stats_key, passed, ms(number)) end
-  end
-end
-
+-- uses: ledger settle_gate
 local function settle_job(i, op, account, g)
   local key, token, result, ledger = keys[FIXED + i], argv[SETTLE_AT + i], argv[RESULTS + i], argv[LEDGERS + i]
   local verb, claim, due, body = op.verb, op.claim, '0', ''

@@ -5,7 +5,7 @@
 --       10 limits  11 pauses  12 workers  13 stats  14 taken  15 inflight:<worker>  16 claims:<worker>; then
 --       per job to settle: order:<account>:<key> (or jobs where there is none); then the same per job to
 --       begin; then further results lists
--- ARGV  1 worker  2 NUMBERS, packed (below)  3 runs  4 version of the limits  5 jitter, 0 to 1  6 the text that a blocking
+-- ARGV  1 worker  2 NUMBERS, packed (turn_call.lua)  3 runs  4 version of the limits  5 jitter, 0 to 1  6 the text that a blocking
 --       pick-up gave, or "" (pick.lua); then the different limits of the accounts (gate.lua), as the worker knows them; then
 --       the different ops of the settlements; then the runs' accounts; then, as begin.lua and settle.lua say, what is to be
 --       begun and what is to be settled
@@ -20,23 +20,8 @@
 --
 -- Redis runs this text from the top at each call, and a function that is defined costs about as much as a command. So what
 -- is rare stands in blocks that take its functions in when they are needed.
-local keys, argv, sub, concat = KEYS, ARGV, string.sub, table.concat
--- NUMBERS, little-endian: how many settlements, runs of them, begins, runs of them, limits, ops, jobs to pop at first
--- (claim.lua); the length of the ledger keys' common beginning ("dray:{q}:order:"); bits: 1 sent again, 2 in doubt
--- (fence.lua), 4 claims, 8 a job dies, 16 the limits of an account are not known, 32 the text comes from outside (pick.lua);
--- turn, answered, highest (fence.lua); the lowest number of a claim to settle or to begin; how many to claim (0 only gives
--- back what blocking pick-ups took); bytes to claim at most (one job always fits); results high water (0: none)
-local settle_n, settle_runs, begin_n, begin_runs, limits_n, ops_n, pop_n, prefix_n, bits, turn, answered, highest, lowest,
-  claim_n, room_bytes, high_water = struct.unpack('<I2I2I2I2I2I2I2I2I2ddddddd', argv[2])
-local again, claims, dies, outside = bits % 2 >= 1, bits % 8 >= 4, bits % 16 >= 8, bits >= 32
-local jobs_key, results_key, dead_key, entries_key, delayed_key, parked_key, waiting_key, gates_key, accounts_key,
-  limits_key, pauses_key, workers_key, stats_key, taken_key, inflight_key, claims_key = unpack(keys, 1, 16)
-local FIXED, LIMITS_AT = 16, 6
-local OPS = LIMITS_AT + limits_n
-local ACCOUNTS = OPS + ops_n
-local BEGIN_AT = ACCOUNTS + settle_runs + begin_runs -- before the begins' columns
-local SETTLE_AT = BEGIN_AT + 2 * begin_n             -- before the settlements' columns
-local runs = argv[3]
+
+-- uses: turn_call
 
 -- What waits, is delayed, paused or picked up: mostly nothing is, which one command says.
 local some = call('EXISTS', delayed_key, parked_key, waiting_key, gates_key, pauses_key, taken_key) > 0
