@@ -9,6 +9,7 @@
 #include "dray/admin.h"
 #include "queue/letter.h"
 #include "util/json_tree.h"
+#include "worker/lane.h"
 #include "worker/worker.h"
 
 #define ADMIN_PARAMS    3

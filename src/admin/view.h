@@ -3,6 +3,7 @@
 #ifndef DRAY_ADMIN_VIEW_H
 #define DRAY_ADMIN_VIEW_H
 
+#include "worker/lane.h"
 #include "worker/worker.h"
 
 #define VIEW_WORKERS_MAX 256

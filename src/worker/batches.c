@@ -7,7 +7,7 @@
  * and sent again, each in a turn of its own, in order, when the lease is renewed; until then nothing is
  * claimed. What the turn may have claimed lies in our in-flight set (claim.c). Redis is full: it settles, and
  * refuses the rest; the begin batch is sent again, with backoff. */
-#include "worker/worker.h"
+#include "worker/flow.h"
 
 #include <stdlib.h>
 

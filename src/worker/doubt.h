@@ -2,7 +2,7 @@
 #ifndef DRAY_WORKER_DOUBT_H
 #define DRAY_WORKER_DOUBT_H
 
-#include "worker/worker.h"
+#include "worker/flow.h"
 
 /* For http_pool_on_stray; `worker`. */
 void doubt_stray(void *worker, const char *account, const char *host, size_t bytes);

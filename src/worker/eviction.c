@@ -4,7 +4,7 @@
  * another maxmemory-policy than noeviction, jobs and ledger entries may vanish: orders get lost, or
  * are created twice. So a warning is logged, when it is first seen and when it comes back. Failure
  * modes: no reply, or INFO is not allowed (ACL): what was known stays. */
-#include "worker/worker.h"
+#include "worker/flow.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #define DRAY_WORKER_GRANT_PARTS_H
 
 #include "dray/seal.h"
-#include "worker/worker.h"
+#include "worker/flow.h"
 
 #define MS_NS       1000000ull
 #define PAUSE_NS    (1000 * MS_NS)  /* after a failure, before the endpoint is asked again; doubles, up to: */

@@ -4,7 +4,7 @@
  * behind our back; when nothing is held, `leave` gives back what it had taken and signs the worker off.
  * Where that is not sure (Redis away, a pick-up's connection lost), the worker does not sign off: its
  * lease runs out, and whoever recovers it finds everything. */
-#include "worker/worker.h"
+#include "worker/flow.h"
 
 #include <stdlib.h>
 

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "worker/worker.h"
+#include "worker/flow.h"
 
 #include "queue/turn.h"
 

@@ -1,6 +1,6 @@
 /* Log lines of the life of a job. None holds anything of an order but its ids, nothing of an answer
  * but the provider's code. */
-#include "worker/worker.h"
+#include "worker/flow.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 #ifndef DRAY_WORKER_LOOKUP_H
 #define DRAY_WORKER_LOOKUP_H
 
-#include "worker/worker.h"
+#include "worker/flow.h"
 
 /* dispatch.c */
 void order_hand_back(struct order *o, bool begun);

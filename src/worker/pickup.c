@@ -7,7 +7,7 @@
  * worker's own connection, with plain claims: soon after one that found some, then ever more rarely, once in
  * POLL_MOST_MS at least. So every queue is served, whatever Redis lets through, and nothing is taken that
  * a lost reply could lose. */
-#include "worker/worker.h"
+#include "worker/flow.h"
 
 #include <string.h>
 

@@ -8,7 +8,7 @@
  * What only a restart can change (the rest of [redis], name, lease, max_inflight, [admin], [trace]) is said, and stays as
  * it was. */
 #include "io/redis_parts.h"
-#include "worker/worker.h"
+#include "worker/flow.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -6,7 +6,7 @@
  * Failure modes: too few within min_replicas_timeout, or no answer: nothing was sent; the orders
  * are handed back as they came, their ledger entries dropped, and claiming pauses, with backoff.
  * WAIT holds up all commands of its connection, beats too, hence one at a time per worker. */
-#include "worker/worker.h"
+#include "worker/flow.h"
 
 #include "policy/backoff.h"
 

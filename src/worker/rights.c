@@ -8,7 +8,7 @@
  * Failure modes: some are refused (NOPERM): the process ends and names them. Any other error, or no answer: nothing is
  * said, the commands themselves will tell. In a cluster nothing is tried, as a redirected command would leave the
  * transaction. */
-#include "worker/worker.h"
+#include "worker/flow.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Decisions become settlements: texts are written straight into the lane's open batch. */
-#include "worker/worker.h"
+#include "worker/flow.h"
 
 #include <stdio.h>
 #include <stdlib.h>

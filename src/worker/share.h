@@ -2,7 +2,7 @@
 #ifndef DRAY_WORKER_SHARE_H
 #define DRAY_WORKER_SHARE_H
 
-#include "worker/worker.h"
+#include "worker/flow.h"
 
 void share_began(struct port *port);
 void share_ended(struct port *port, uint64_t began_ns); /* boot clock: when its request left; 0: none did */

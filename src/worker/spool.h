@@ -6,7 +6,7 @@
 #ifndef DRAY_WORKER_SPOOL_H
 #define DRAY_WORKER_SPOOL_H
 
-#include "worker/worker.h"
+#include "worker/flow.h"
 
 #define SPOOL_SUFFIX ".spool"
 #define SPOOL_BAD    ".bad"

@@ -5,7 +5,7 @@
  * (eviction.c watches the eviction policy). Nothing waits for it. Failure modes: older than 6.2 (BLMOVE is missing): the
  * program ends. INFO or CONFIG not permitted, as on managed servers: said, and that is all. No
  * answer: asked again when the node is back. */
-#include "worker/worker.h"
+#include "worker/flow.h"
 
 #include <stdio.h>
 #include <stdlib.h>

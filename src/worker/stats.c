@@ -1,4 +1,4 @@
-#include "worker/worker.h"
+#include "worker/flow.h"
 
 #include <string.h>
 

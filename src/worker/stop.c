@@ -5,7 +5,7 @@
  * others). When nothing is held, each lane leaves its queue's workers; then connections close.
  * Redis away, or refusing: LEAVE_GRACE_MS after the last request has ended the worker ends all the same.
  * What it could not settle goes to the spool; the rest is recovered when its lease runs out. */
-#include "worker/worker.h"
+#include "worker/flow.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* What the service manager hears of a worker: when it is ready and that it ends. */
 #include "dray/notify.h"
-#include "worker/worker.h"
+#include "worker/flow.h"
 
 #include <stdio.h>
 

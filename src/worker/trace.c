@@ -1,6 +1,6 @@
 /* An order's spans. All claims of a job without a `traceparent` are one trace: its id is a hash of the job's id, so that
  * every worker makes the same, and samples the same. */
-#include "worker/worker.h"
+#include "worker/flow.h"
 
 #include <stdlib.h>
 #include <string.h>

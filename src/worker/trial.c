@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "queue/gate.h"
-#include "worker/worker.h"
+#include "worker/flow.h"
 
 static struct lane *only_lane(const struct worker *w) {
     return w->lane_count > 0 ? w->lanes[0] : NULL;

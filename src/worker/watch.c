@@ -1,7 +1,7 @@
 /* Secret files: looked at (stat, in a thread) every WATCH_MS; when one changed, the configuration is
  * read again. A change shows in size, time or inode; Kubernetes swaps a symbolic link, which stat
  * follows. */
-#include "worker/worker.h"
+#include "worker/flow.h"
 
 #include <stdlib.h>
 #include <sys/stat.h>

@@ -15,7 +15,7 @@
 #include "dray/config.h"
 #include "dray/http.h"
 #include "dray/redis.h"
-#include "worker/worker.h"
+#include "worker/flow.h"
 
 #define MS               1000000ull
 #define SECOND           (1000 * MS)
