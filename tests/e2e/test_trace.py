@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import time
+from collections import Counter
 
 import pytest
 
@@ -269,7 +270,11 @@ def test_what_is_left_is_sent_at_the_end(empty_redis, peer, endpoint):
             world.send(f"job-{i}")
         world.results(100)
         assert world.daemon.stop() == 0
-        assert len(otlp.spans_of(endpoint)) == 500
+        spans = otlp.spans_of(endpoint)
+        names = Counter(s.name for s in spans)
+        assert names.keys() == {"order", "pick-up", "admission", "request", "settlement"} and min(names.values()) == 100, names
+        assert names["order"] == names["request"] == 100, names  # a slow machine may admit or settle one twice
+        assert len({s.id for s in spans}) == len(spans)
         assert len(peer.posts) == 100
 
 
