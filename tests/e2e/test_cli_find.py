@@ -1,13 +1,16 @@
 """`dray find`: where an order is now, in whatever state, by its id or its order key."""
 
 import json
+import re
 import time
 
 import pytest
 
+from lib.far_line import FarLine
 from lib.peer import Answer, HangUp
 from lib.process import dray
 from lib.providers import PROVIDERS
+from lib.terminal import on_terminal
 from lib.wait import SLOW, wait_until
 from lib.world import QUEUE, World, created
 
@@ -210,3 +213,18 @@ def test_a_long_queue_is_looked_through_in_steps(world):
     assert one["id"] == "far-19999"
     stats = world.db.info("commandstats")["cmdstat_evalsha"]
     assert stats["calls"] >= 10 and stats["usec_per_call"] < 50_000 * SLOW
+
+
+def test_a_long_search_says_how_far_it_is(world):
+    world.daemon.stop()
+    pipe = world.db.pipeline(transaction=False)
+    for n in range(20_000):
+        pipe.lpush(world.key("jobs"), world.job(f"far-{n}", f"F-{n}"))
+    pipe.execute()
+    with FarLine(world.redis.port, away=0.06, keep=600) as line:
+        said = on_terminal("find", QUEUE, "F-19999", "-c", world.daemon.path, errors_too=True,
+                           env={"DRAY_REDIS_URL": line.url.replace("http", "redis")}).decode()
+    steps = [(int(share), int(done)) for share, done in re.findall(r"\rlooking \[#*\.*\] +(\d+)% (\d+) of 20000", said)]
+    assert len(steps) > 3 and steps == sorted(steps)
+    assert re.search(r" of 20000, \d+/s, \d+s left\x1b\[K", said), said
+    assert said.endswith("\r\x1b[K" + said[said.index("queued\n"):]), "the bar is gone before what was found"

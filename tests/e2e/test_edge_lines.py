@@ -15,7 +15,7 @@ from lib.peer import Answer, certificate
 from lib.wait import wait_until
 from lib.world import QUEUE, QUICK, World
 
-TIMES = {**QUICK, "repeated_ids": "no", "on_unknown": "lookup", "lookup_delay": "20ms", "lookup_attempts": "4"}
+TIMES = {**QUICK, "on_unknown": "lookup", "lookup_delay": "20ms", "lookup_attempts": "4"}
 FORMS = ["kakaclo-v2", "vu", "s2", "http-json", "http-json, a list"]
 
 

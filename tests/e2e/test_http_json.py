@@ -26,7 +26,7 @@ class Api:
     def __init__(self, redis, base_url, account, env=None):
         self.db = redis.client
         self.config = {"redis": {"url": redis.url}, "worker": {"log_level": "debug", "log_format": "json"},
-                       "admin": {"listen": "off"}, "account shop": {**BASE, "base_url": base_url, "repeated_ids": "yes", **account}}
+                       "admin": {"listen": "off"}, "account shop": {**BASE, "base_url": base_url, **account}}
         self.daemon = Daemon(self.config, env=env)
 
     def __enter__(self):
@@ -150,7 +150,7 @@ def test_a_list_of_one_keeps_the_bytes(empty_redis, peer):
 
 
 def test_put_to_a_path_with_the_key(empty_redis, peer):
-    peer.default = Answer(200, {"id": 7})
+    peer.script = [Answer(200, {"id": 7}), Answer(200, {"id": 8})]
     account = {"method": "PUT", "create_path": "/orders/{key}?by={account}"}
     with Api(empty_redis, peer.url, account) as api:
         assert api.order()["status"] == "created"

@@ -31,7 +31,7 @@ def test_two_jobs_with_one_key_make_one_order(empty_redis, good_peer, name):
         two = world.result()
         assert (one["id"], one["status"]) == ("first", "created")
         assert (two["id"], two["status"]) == ("second", "duplicate")
-        assert two["order_id"] == one["order_id"] == str(world.provider.example_id)
+        assert two["order_id"] == one["order_id"] == str(world.provider.id_for("KEY-1"))
         assert two["order_key"] == "KEY-1"
         assert two["error"] is None
         assert len(good_peer.posts) == 1
@@ -128,7 +128,8 @@ def test_a_conflict_with_an_order_that_is_being_sent(empty_redis, good_peer):
 
 
 def test_keys_of_different_accounts_are_different(empty_redis, good_peer):
-    with good(World(empty_redis, good_peer, accounts={"second": {}}), good_peer) as world:
+    with World(empty_redis, good_peer, accounts={"second": {}}) as world:
+        good_peer.script = [Answer(200, world.provider.answer({}, id)) for id in (1, 2)]
         world.send("first", "KEY-1")
         world.send("other", "KEY-1", account="second")
         results = world.results_by_id(2)
@@ -165,7 +166,8 @@ def test_an_unknown_order_keeps_its_key(empty_redis, good_peer):
 
 
 def test_the_key_of_the_envelope_comes_first(empty_redis, good_peer):
-    with good(World(empty_redis, good_peer), good_peer) as world:
+    with World(empty_redis, good_peer) as world:
+        good_peer.script = [Answer(200, world.provider.answer({}, id)) for id in (1, 2)]
         world.send("first", "PROVIDER-KEY", order_key="mine")
         one = world.result()
         assert (one["order_key"], one["status"]) == ("mine", "created")

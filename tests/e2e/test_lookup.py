@@ -50,7 +50,7 @@ def test_found_is_created(empty_redis, peer, what):
         text = world.send("one", "KEY-1")
         raw = world.raw_result().decode()
         result = json.loads(raw)
-        assert (result["status"], result["order_id"]) == ("created", "12345"), result
+        assert (result["status"], result["order_id"]) == ("created", str(world.provider.id_for("KEY-1"))), result
         assert world.provider.answer(json.loads(text)["order"])[len(b'{"order": '):-1].decode() in raw
         assert len(peer.posts) == 1
         assert peer.gets[0].target == "/api/v1/orders?order_number=KEY-1"
@@ -298,7 +298,7 @@ def test_409_is_a_duplicate_if_the_order_is_found(empty_redis, peer, found):
         world.send("one", "KEY-1")
         result = world.result(20)
         if found:
-            assert (result["status"], result["order_id"]) == ("duplicate", "12345"), result
+            assert (result["status"], result["order_id"]) == ("duplicate", str(world.provider.id_for("KEY-1"))), result
         else:
             assert (result["status"], result["error"]["code"]) == ("failed", "conflict"), result
         assert len(peer.posts) == 2

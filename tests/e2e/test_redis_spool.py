@@ -101,7 +101,7 @@ def test_it_was_recovered_meanwhile(redis_server, peer, spool):
             event = world.daemon.wait_event("spool_settled")
             assert (event["settled"], event["lost"]) == (0, 1)
             result = world.result(30)
-            assert (result["status"], result["order_id"]) == ("created", str(world.provider.example_id))
+            assert (result["status"], result["order_id"]) == ("created", str(world.provider.id_for("K-job")))
             assert files(spool) == []
             world.no_result()
         assert len(peer.posts) == 1

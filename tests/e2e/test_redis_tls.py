@@ -76,8 +76,8 @@ def trust(path, *authorities):
 
 def certify(server, files, n):
     """From now on the server shows this certificate."""
-    server.client.execute_command("CONFIG", "SET", "tls-ca-cert-file", files / f"ca{n}.crt", "tls-cert-file", files / f"server{n}.crt",
-                                  "tls-key-file", files / f"server{n}.key")
+    server.client.execute_command("CONFIG", "SET", "tls-ca-cert-file", str(files / f"ca{n}.crt"), "tls-cert-file",
+                                  str(files / f"server{n}.crt"), "tls-key-file", str(files / f"server{n}.key"))
 
 
 def cut_all(server):

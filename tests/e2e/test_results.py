@@ -51,7 +51,7 @@ def test_the_order_object_comes_byte_for_byte(empty_redis, peer, name):
         answer = world.provider.answer(json.loads(text)["order"]).decode()
         expected = answer if name == "s2" else answer[len('{"order": '):-1]
         assert raw_member(raw, "order") == expected
-        assert json.loads(raw)["order_id"] == str(world.provider.example_id)
+        assert json.loads(raw)["order_id"] == str(world.provider.id_for("KEY-1"))
 
 
 def test_vu_ids_digit_for_digit(empty_redis, peer):
@@ -199,7 +199,7 @@ def test_accounts_of_different_providers_share_a_queue(empty_redis, peer):
         by_path = {p.path: p for p in PROVIDERS.values()}
         peer.default = lambda request: created(by_path[request.path], request)
         for name, provider in PROVIDERS.items():
-            world.push(world.job(name, "KEY-1", provider=provider, account=name))
+            world.push(world.job(name, f"KEY-{name}", provider=provider, account=name))
         results = world.results_by_id(len(PROVIDERS))
         assert {r["status"] for r in results.values()} == {"created"}
         for name, result in results.items():

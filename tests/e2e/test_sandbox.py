@@ -135,7 +135,7 @@ def test_an_order_whose_outcome_is_unknown_is_looked_up(empty_redis, sandbox, na
 
 def test_the_second_answer_of_one_order_is_not_another_ones(empty_redis, sandbox):
     """The sandbox answers each of them twice, the second time 0.2 s later: into a connection that idles, or that has been taken."""
-    with world(empty_redis, sandbox, on_unknown="lookup", lookup_delay="20ms", repeated_ids="no") as w:
+    with world(empty_redis, sandbox, on_unknown="lookup", lookup_delay="20ms") as w:
         for n in range(40):
             w.send(f"job-{n}", f"SHOP-{n}{'-TWICE' if n % 2 else ''}")
             time.sleep(0.02)

@@ -77,7 +77,7 @@ def test_success_is_created(empty_redis, peer, name, status):
         assert (result["id"], result["status"]) == ("one", "created")
         assert (result["provider"], result["account"], result["queue"]) == (name, "shop", "orders")
         assert (result["order_key"], result["attempts"], result["http_status"]) == ("KEY-1", 1, status)
-        assert result["order_id"] == str(world.provider.example_id)
+        assert result["order_id"] == str(world.provider.id_for("KEY-1"))
         assert result["error"] is None
         [post] = peer.posts
         assert post.path == world.provider.path

@@ -56,7 +56,7 @@ class Provider:
 
 
 def world_of(redis, provider, **more):
-    account = {"repeated_ids": "no", **({"ca_file": provider.peer.cert} if provider.peer.tls else {})}
+    account = {"ca_file": provider.peer.cert} if provider.peer.tls else {}
     accounts = {"other": {**account, "token": OTHER}}
     return World(redis, provider.peer, account=account, accounts=accounts, **more)
 
@@ -127,8 +127,8 @@ def test_repeated_id_is_believed_for_neither(empty_redis):
     with Peer([Answer(200, {"code": 10000, "message": "success", "data": 901}),
                Answer(200, {"code": 10000, "message": "success", "data": 901}),
                Answer(200, {"code": 10000, "message": "success", "data": 902})]) as peer:
-        with World(empty_redis, peer, account={"repeated_ids": "no"},
-                   accounts={"other": {"repeated_ids": "no", "token": OTHER}}) as world:
+        with World(empty_redis, peer,
+                   accounts={"other": {"token": OTHER}}) as world:
             world.send("a", "A")
             assert world.result()["order_id"] == "901"
             world.send("b", "B", account="other")
@@ -160,7 +160,7 @@ def test_one_key_may_have_its_id_again(empty_redis):
     """The same order, sent again by an operator: the provider knows it, and says the same id."""
     answers = [Answer(422, {"code": 5, "message": "no"}), Answer(200, {"code": 10000, "message": "success", "data": 7}),
                Answer(200, {"code": 10000, "message": "success", "data": 8})]
-    with Peer(answers) as peer, World(empty_redis, peer, account={"repeated_ids": "no"}) as world:
+    with Peer(answers) as peer, World(empty_redis, peer) as world:
         world.send("a", "A")
         assert world.result()["status"] == "failed"
         world.send("a", "A")
@@ -183,7 +183,7 @@ def test_merging_provider_says_so(empty_redis, repeated):
 def test_stand_in_that_has_one_id_for_all_is_told_apart(empty_redis):
     """A mock: orders that are under way together, each on a new connection, have one id. No answer was shifted there."""
     with Peer(default=Answer(200, {"code": 10000, "message": "success", "data": 5}, delay=0.5)) as peer:
-        with World(empty_redis, peer, account={"repeated_ids": "no"}) as world:
+        with World(empty_redis, peer) as world:
             world.push(*[world.job(f"s{i}", f"S-{i}") for i in range(8)])
             assert {r["status"] for r in world.results(8)} == {"created"}
             world.daemon.wait_event("stand_in")
@@ -195,7 +195,7 @@ def test_answer_before_the_order_was_read(empty_redis, status):
     early = Answer(status, {"code": 10000, "message": "success", "data": 66}, early=True)
     good = [Answer(200, {"code": 10000, "message": "success", "data": n}) for n in (1, 2)]
     with Peer([good[0], early, good[1]]) as peer:
-        with World(empty_redis, peer, account={"repeated_ids": "no"},
+        with World(empty_redis, peer,
                    queue={"max_job_bytes": "4M"}) as world:
             world.send("a", "A")
             assert world.result()["order_id"] == "1"
@@ -215,7 +215,7 @@ def test_idle_connection_is_not_used_past_its_time(empty_redis):
     old. None is lost in the crossing."""
     provider = Provider()
     with provider.peer, FarLine(provider.peer.port, away=0.02, keep=0.4) as line:
-        with World(empty_redis, base_url=line.url, account={"repeated_ids": "no"}) as world:
+        with World(empty_redis, base_url=line.url) as world:
             results = []
             for i in range(60):
                 world.send(f"i{i}", f"I-{i}")
@@ -246,5 +246,5 @@ def test_compressed_answers_are_read(empty_redis):
         with World(empty_redis, peer) as world:
             world.send("z", "Z")
             result = world.result()
-            assert (result["status"], result["order_id"]) == ("created", str(world.provider.example_id))
+            assert (result["status"], result["order_id"]) == ("created", str(world.provider.id_for("Z")))
             assert peer.posts[0].headers["accept-encoding"] == "identity"

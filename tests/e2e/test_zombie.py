@@ -48,6 +48,6 @@ def test_what_a_zombie_learned_goes_into_the_ledger(empty_redis, peer):
             wait_fenced(zombie)
             heir.send("again", "KEY-1")
             result = heir.result()
-            assert (result["status"], result["order_id"]) == ("duplicate", str(heir.provider.example_id))
+            assert (result["status"], result["order_id"]) == ("duplicate", str(heir.provider.id_for("KEY-1")))
             assert len(peer.posts) == 1
             heir.no_result()

@@ -11,7 +11,7 @@ from .wait import Timeout, wait_until
 from .world import QUEUE, QUICK, World
 
 # Short enough for a table of hundreds of rows, and in the same order as the defaults.
-TIMES = {**QUICK, "repeated_ids": "no", "on_unknown": "lookup", "lookup_delay": "20ms", "lookup_attempts": "4", "absent_window": "150ms",
+TIMES = {**QUICK, "on_unknown": "lookup", "lookup_delay": "20ms", "lookup_attempts": "4", "absent_window": "150ms",
          "breaker_cooldown": "100ms", "reject_limit": "0"}
 
 

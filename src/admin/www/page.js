@@ -56,8 +56,8 @@ function drawCharts(s) {
   return { ten, now, last };
 }
 
-const stateWords = { ok: "ok", limited: "at its limit", held: "held", breaker_open: "cut off",
-  paused_by_provider: "paused by the provider", paused_by_operator: "paused" };
+const stateWords = { ok: "ok", limited: "limited", held: "held", breaker_open: "breaker open",
+  paused_by_provider: "paused by the provider", paused_by_operator: "paused by an operator" };
 const stateKind = { ok: "ok", limited: "", held: "bad", breaker_open: "bad", paused_by_provider: "warn", paused_by_operator: "warn" };
 
 function drawAttention(s) {
