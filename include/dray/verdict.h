@@ -41,6 +41,8 @@ struct outcome {
     bool free;
     bool look_first; /* VERDICT_PAUSE: look the order up before it is sent again */
     bool exists;     /* VERDICT_LOOKUP: the provider says that it has the order */
+    /* VERDICT_REJECTED, of a 2xx: it has an order id as well, so that only a list of codes makes it a clear no */
+    bool contradicts;
 };
 
 #endif

@@ -209,7 +209,9 @@ static const char *end_words(const struct attempt *a) {
     case TRIAL_UNSURE:
         return "not sent: Redis did not say whether it may be; look for it with `dray dead ls`";
     case TRIAL_NOTHING:
-        return "not sent";
+        return "not sent: Redis, which remembers what was sent, is not there (--dry-run needs none), or it "
+               "was "
+               "interrupted";
     default:
         return a->asked ? advice(a) : "not sent: it was interrupted, or the worker's lease ran out";
     }

@@ -164,8 +164,9 @@ static void judge_success(const struct account *account, const struct envelope *
     if (repeated) /* whichever of the two was meant */
         outcome_set(out, VERDICT_UNKNOWN, "unreadable_answer",
                     "a name that decides stands twice in the answer");
-    if (out->verdict == VERDICT_REJECTED)
-        codes_apply(account, out->code, out);
+    if (out->verdict == VERDICT_REJECTED && !codes_apply(account, out->code, out) && out->contradicts)
+        outcome_set(out, VERDICT_UNKNOWN, "contradictory_answer",
+                    "the answer has an order id, and not the success_value that is configured");
     if (out->verdict == VERDICT_PAUSE)
         set_pause(account, x, now_unix_ms, out);
     if (out->verdict != VERDICT_CREATED) {

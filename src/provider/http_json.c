@@ -52,8 +52,7 @@ static bool refuses(const struct http_json_options *o, const struct json_doc *an
 
 enum success { SUCCEEDED, REFUSED, UNREADABLE };
 
-/* Where a success test is configured but its field is missing, the answer is unreadable, not a no.
- */
+/* Where a success test is configured but its field is missing, the answer is unreadable, not a no. */
 static enum success succeeded(const struct http_json_options *o, const struct json_doc *answer) {
     if (o->success_pointer == NULL)
         return SUCCEEDED;
@@ -93,6 +92,7 @@ static void read_success(const struct account *account, const struct envelope *e
     case REFUSED:
         outcome_set(out, VERDICT_REJECTED, "refused", "");
         read_error(account, answer, out);
+        out->contradicts = holds(answer, at(answer, 0, o->id_pointer));
         return;
     case UNREADABLE:
         outcome_set(out, VERDICT_UNKNOWN, "unreadable_answer",

@@ -23,7 +23,7 @@ void outcome_clear(struct outcome *out, long http_status) {
     out->id_count = 0;
     out->part_count = 0;
     out->retry_after_ms = 0;
-    out->retry_after_told = out->free = out->look_first = out->exists = false;
+    out->retry_after_told = out->free = out->look_first = out->exists = out->contradicts = false;
 }
 
 static bool code_character(char c) {

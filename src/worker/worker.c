@@ -139,11 +139,11 @@ void worker_became_ready(struct worker *w) {
 }
 
 /* Redis cannot be reached at the start: the process ends, unless it was told to wait. */
-static void start_failed(struct worker *w, const char *reason) {
+static void start_failed(struct worker *w, const char *place, const char *reason) {
     bool refused = strstr(reason, "NOAUTH") != NULL || strstr(reason, "WRONGPASS") != NULL ||
                    strstr(reason, "NOPERM") != NULL || strstr(reason, "invalid password") != NULL;
-    log_msg(LOG_ERROR, refused ? "redis_refused" : "redis_unreachable", "Redis: %s",
-            reason != NULL ? reason : "no reason given");
+    log_msg(LOG_ERROR, refused ? "redis_refused" : "redis_unreachable", "Redis at %s: %s%s", place, reason,
+            refused ? "" : " ([redis] url says where it is)");
     w->exit_code = refused ? 1 : 3;
     w->mode = WORKER_STOPPED;
     worker_close(w);
@@ -160,7 +160,7 @@ static void on_redis_state(void *arg, enum redis_state state, const char *place,
         w->redis_was_up = true; /* each lane goes on in worker_turn, when its own node is there */
     } else if (state == REDIS_DOWN) {
         if (!w->redis_was_up && !w->wait_for_redis)
-            start_failed(w, reason);
+            start_failed(w, place, reason != NULL ? reason : "no reason given");
         else
             log_msg(LOG_WARN, "redis_down", "Redis at %s: %s", place, reason != NULL ? reason : "");
         w->redis_is_down = true;

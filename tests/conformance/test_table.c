@@ -82,6 +82,8 @@ static void make_samples(void) {
            answer(200, "{\"id\":\"x\",\"channelOrderId\":\"another\"}"));
     SAMPLE("2xx with the provider's own no", "kakaclo-v2", NULL, answer(200, own_no));
     SAMPLE("2xx with the provider's own no", "kakaclo-custom", NULL, answer(201, own_no));
+    SAMPLE("2xx with a no, and with a yes or an order id (http-json)", "http-json", "contradictory_answer",
+           answer(200, "{\"ok\":false,\"result\":{\"id\":7}}"));
     SAMPLE("2xx that cannot be read", "vu", "unreadable_answer", answer(200, "<html>"));
     SAMPLE("2xx that cannot be read", "kakaclo-v1", "unreadable_answer", answer(204, ""));
     SAMPLE("2xx that cannot be read", "kakaclo-v2", "no_order_id", answer(200, "{\"code\":10000}"));

@@ -195,6 +195,17 @@ def test_what_says_no(empty_redis, peer, answer, status, code):
     assert len(peer.posts) == 1
 
 
+def test_a_success_value_that_is_mistyped_doubles_nothing(empty_redis, peer):
+    """The API says "Created", the configuration "created": the order is there, so its key is not free."""
+    peer.default = Answer(200, {"outcome": "Created", "id": 5})
+    with Api(empty_redis, peer.url, {"success_pointer": "/outcome", "success_value": "created"}) as api:
+        result = api.order()
+        assert (result["error"]["reason"], result["error"]["code"]) == ("unknown_outcome", "contradictory_answer"), result
+        assert "success_value" in result["error"]["message"]
+        assert api.order(id="again")["error"]["reason"] == "unknown_outcome"
+    assert len(peer.posts) == 1
+
+
 def test_another_header_says_how_long_to_wait(empty_redis, peer):
     peer.script = [Answer(429, {}, {"X-Rate-Limit-Reset": "1"}), Answer(200, {"id": 7})]
     with Api(empty_redis, peer.url, {"retry_after_header": "X-Rate-Limit-Reset"}) as api:

@@ -375,12 +375,19 @@ static void test_generic_success(void **state) {
     account.http_json.success_value = "ok";
     expect(answer(200, "{\"id\":1,\"st\":\"ok\"}"), VERDICT_CREATED, "created");
     expect(answer(200, "{\"id\":1,\"st\":{}}"), VERDICT_UNKNOWN, "unreadable_answer");
-    expect(answer(200, "{\"id\":1,\"st\":\"bad\"}"), VERDICT_REJECTED, "refused");
+    expect(answer(200, "{\"id\":0,\"st\":\"bad\"}"), VERDICT_REJECTED, "refused");
+    expect(answer(200, "{\"id\":1,\"st\":\"bad\"}"), VERDICT_UNKNOWN, "contradictory_answer");
     account.http_json.code_pointer = "/e/code";
     account.http_json.message_pointers = (char *const[]){(char[]){"/e/text"}, NULL};
     expect(answer(200, "{\"st\":\"bad\",\"e\":{\"code\":\"E7\",\"text\":\"no\"}}"), VERDICT_REJECTED, "E7");
     assert_string_equal(out.message, "no");
     expect(answer(422, "{\"e\":{\"code\":\"E8\",\"text\":\"no\"}}"), VERDICT_REJECTED, "E8");
+    account.reject_codes = codes("E7"); /* somebody who knows says that it is a no all the same */
+    expect(answer(200, "{\"id\":1,\"st\":\"bad\",\"e\":{\"code\":\"E7\"}}"), VERDICT_REJECTED, "E7");
+    expect(answer(200, "{\"id\":1,\"st\":\"bad\",\"e\":{\"code\":\"E9\"}}"), VERDICT_UNKNOWN,
+           "contradictory_answer");
+    account.duplicate_codes = codes("E9");
+    expect(answer(200, "{\"id\":1,\"st\":\"bad\",\"e\":{\"code\":\"E9\"}}"), VERDICT_LOOKUP, "E9");
 }
 
 static void test_generic_lookup_kinds(void **state) {
