@@ -10,7 +10,7 @@ static const struct provider *section_provider(struct section *section) {
     return text != NULL ? provider_find(text) : NULL;
 }
 
-/* False when the key is another provider's: reported if somebody set it. */
+/* False if the key belongs to another provider; if somebody set it, that is reported. */
 static bool key_applies(struct draft *s, struct section *section, const struct key *key) {
     if (!(key->flags & KEY_HTTP_JSON))
         return true;

@@ -1,5 +1,5 @@
-/* What keys must keep among one another. A combination that could lose, double or expose something
- * refuses to start; one that is merely odd warns. */
+/* Checks keys against each other. A combination that could lose, double or expose something refuses to start;
+ * one that is merely odd warns. */
 #include "config/table.h"
 
 #include <inttypes.h>

@@ -1,5 +1,5 @@
-/* What files and environment say, before it means anything: sections with a text per key, and who
- * set it. Lookups go over a sorted index, so that thousands of accounts load in n log n. */
+/* The draft: what files and environment say, before it is parsed. Each section has a text per key, and who set
+ * it. Sections are looked up in a sorted index, so that thousands of accounts load in n log n. */
 #include "config/table.h"
 
 #include <stdlib.h>

@@ -1,7 +1,6 @@
-/* DRAY_ variables. The names of accounts and queues are known by then (from the files, or from
- * DRAY_ACCOUNTS), so a variable is matched against `<NAME>_<KEY>` for each key: names with
- * underscores are no riddle, and where two names fit one variable, that is a fault instead of a
- * guess. */
+/* DRAY_ variables. The names of accounts and queues are known by then, from the files or from DRAY_ACCOUNTS. So
+ * a variable is matched against `<NAME>_<KEY>` for each of them, and a name may hold underscores. Where two
+ * names fit one variable, that is a fault, not a guess. */
 #include "config/table.h"
 
 #include <ctype.h>
@@ -144,7 +143,7 @@ static struct match match_named(const struct environment *e, enum section_kind k
     return found;
 }
 
-/* X_STORE_ID is the header X-STORE-ID: names know no case, and an underscore is not in use there. */
+/* X_STORE_ID means the header X-STORE-ID: header names know no case, and hold no underscores in practice. */
 static void assign_named(struct environment *e, const struct match *m, const char *variable,
                          const char *value) {
     char name[VARIABLE_MAX];

@@ -51,7 +51,7 @@ static int bad(struct reader *r, const char *rule, const char *what) {
                    what != NULL ? " " : "", rule);
 }
 
-/* The child of that name, made where it is missing. NULL: no memory, or too many. */
+/* The child of that name, added if it is new. NULL: no memory, or too many. */
 static struct node *child(struct reader *r, struct node *parent, const char *name, size_t len) {
     for (struct node *n = parent->first; n != NULL; n = n->next)
         if (n->field.name_len == len && memcmp(n->field.name, name, len) == 0)

@@ -1,6 +1,6 @@
-/* `[admin] operators_file`: a token of one's own for each operator, so that the log says who did what. One a line: a name, white
- * space, the token; lines that are empty or begin with # are left out. Read at the start and at each reload; a message never
- * quotes a token. */
+/* `[admin] operators_file`: gives each operator a token of their own, so that the log says who did what. A line
+ * has a name, white space and the token; empty lines and lines that begin with # are skipped. It is read at the
+ * start and at each reload. A message never quotes a token. */
 #include "config/table.h"
 
 #include <stdio.h>

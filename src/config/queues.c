@@ -1,5 +1,5 @@
-/* Queues exist because accounts name them: groups the accounts, and gives each queue its default.
- */
+/* Builds the queues. A queue exists because accounts name it: the accounts are grouped by queue, and each queue
+ * gets its default account. */
 #include "config/table.h"
 
 #include <stdlib.h>
@@ -56,7 +56,7 @@ static void report_unused(struct draft *s, struct section *section, const struct
     draft_fault(s, section, NULL, "no account names this queue%s", nearest_hint(&near, hint));
 }
 
-/* The account that jobs without one use; NULL: none was built, or the one named is no member
+/* The account for jobs that name none. NULL: it was not built, or the one that is named is no member
  * (reported). */
 static const struct account *pick_default(struct draft *s, struct section *section,
                                           const struct group *members) {

@@ -1,5 +1,4 @@
-/* Secrets that lie in files (`token_file = …`): one read, bounded, checked; never quoted in a
- * message. */
+/* Reads secrets from files (`token_file = …`): once, bounded, checked. No message quotes one. */
 #include "config/table.h"
 
 #include <errno.h>
@@ -37,7 +36,7 @@ char *secret_read(const char *path, struct arena *mem, struct err *err) {
     return secret;
 }
 
-/* Whether a service manager is to hand the file over when its unit starts, and the unit does not run. */
+/* Whether a service manager will hand the file over when its unit starts, and the unit does not run. */
 static bool is_to_come(const char *path) {
     static const char folder[] = "/run/credentials/";
     size_t n = sizeof(folder) - 1;

@@ -1,4 +1,4 @@
-/* How values are read and written: texts, numbers, times, choices, lists. */
+/* Reads and writes values: texts, numbers, times, choices. */
 #include "config/table.h"
 
 #include <ctype.h>

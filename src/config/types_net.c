@@ -1,4 +1,4 @@
-/* How values are read that name places: files, addresses, URLs, paths, headers, and lists. */
+/* Reads and writes values that name places: files, addresses, URLs, paths, headers; and lists. */
 #include "config/table.h"
 
 #include <ctype.h>

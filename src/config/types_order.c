@@ -1,4 +1,4 @@
-/* Types of keys about orders and credentials: paths of field tables, lengths by path, points in time. */
+/* Reads and writes values about orders and credentials: paths of field tables, lengths by path, points in time. */
 #include "config/table.h"
 
 #include <inttypes.h>

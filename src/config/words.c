@@ -1,4 +1,4 @@
-/* Words for messages: a value in quotes, and the known word that is nearest to one that is not known. */
+/* Words for messages: a value in quotes; and the known word that is nearest to an unknown one. */
 #include "config/table.h"
 
 #include <stdio.h>

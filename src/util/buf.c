@@ -10,7 +10,7 @@
 #include "util/utf8.h"
 
 #define BUF_FIRST 64         /* bytes of a first allocation */
-#define BUF_KEEP  (8u << 20) /* bytes that a reset leaves allocated: one giant must not be paid for ever */
+#define BUF_KEEP  (8u << 20) /* bytes that a reset keeps: the memory of one giant text is given back */
 
 void buf_init(struct buf *b, size_t max) {
     *b = (struct buf){.max = max};

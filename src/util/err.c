@@ -1,4 +1,4 @@
-/* Messages are cut, never lost: a buffer too small still says what failed. */
+/* A message that is too long is cut: its beginning still says what failed. */
 #include "dray/err.h"
 
 #include <stdarg.h>

@@ -46,7 +46,8 @@ static void add(struct json_difference *d, size_t *len, const char *before, stru
     *len += n > 0 ? (size_t)n : 0;
 }
 
-/* Whether the byte at `at` is the value's. `longer`: the other text has more of a number that ended before it. */
+/* Whether the byte at `at` belongs to the value. `longer`: a number ended before it, and goes on in the other
+ * text. */
 static bool holds(const struct json_node *value, size_t at, bool longer) {
     return at < value->end || (longer && at == value->end && value->type == JSON_NUMBER);
 }

@@ -12,7 +12,7 @@
 
 #define PAIRWISE_MAX 24 /* members up to which comparing all pairs is cheaper than memory */
 
-/* Names that differ in their number of code points are never the same: most pairs end there. */
+/* Names of different lengths in code points are never equal: most pairs end here. */
 static inline bool same_name(const struct json_doc *doc, uint32_t a, uint32_t b) {
     return doc->nodes[a].count == doc->nodes[b].count &&
            json_text_equal(json_text_of(doc, a), json_text_of(doc, b));

@@ -1,5 +1,5 @@
-/* Decoding of strings, with the escapes undone byte by byte so that comparing needs no memory. The
- * escapes of a tape's strings are known to be valid: json.c has checked them. */
+/* Decodes strings. Escapes are undone byte by byte, so that comparing needs no memory. json.c has checked that
+ * they are valid. */
 #include "util/json_text.h"
 
 #include <string.h>

@@ -238,7 +238,7 @@ bool offset_datetime_valid(struct span text, int *offset_minutes) {
     return fits(&s, &d) && *offset_minutes >= -18 * 60 && *offset_minutes <= 18 * 60;
 }
 
-/* The last `n` digits of `v` and what follows them; every log line has a time, and printf is slow. */
+/* Writes the last `n` digits of `v`, and what follows them. Every log line has a time, and printf is slow. */
 static char *put_digits(char *p, unsigned v, unsigned n, char then) {
     for (unsigned i = n; i > 0; i--, v /= 10)
         p[i - 1] = (char)('0' + v % 10);
