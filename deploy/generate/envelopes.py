@@ -81,8 +81,8 @@ def job():
                               pattern="^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?$"),
         "meta": {"description": f"any JSON, at most {most['META_MAX']} bytes; echoed in the result"},
     }
-    read = re.findall(r'^    \[PART_\w+\] = NAME\("(\w+)"\)', source("src/provider/envelope.c"), re.M)
-    assert list(fields) == read, f"src/provider/envelope.c reads {read}; describe each in deploy/generate/envelopes.py"
+    read = re.findall(r'^    \[PART_\w+\] = NAME\("(\w+)"\)', source("src/provider/envelope_parts.c"), re.M)
+    assert list(fields) == read, f"src/provider/envelope_parts.c reads {read}; describe each in deploy/generate/envelopes.py"
     return closed("What producers push. It takes at most `max_job_bytes` (256 KiB unless configured).", fields, ["id", "order"],
                   additionalProperties=False)
 
