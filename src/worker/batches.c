@@ -1,6 +1,10 @@
 /* A lane's turns: what came up to be settled and begun collects in its two open batches; together with a
- * claim, where one is due, they go out in one call. The next turn waits for the reply of the one before, so
- * that turns are as large as Redis is slow; only a batch that is full does not wait.
+ * claim, where one is due, they go out in one call. Turns cost as much as some orders, so while one is under way the
+ * next waits for a reply, or for a third of the slots; a batch that is full waits for nothing.
+ *
+ * Why thirds: an order's slot goes by a claim, a begin and a request. Where all slots were claimed by one turn, they
+ * would be begun by one, sent at once and answered at once, and Redis, the provider and we would wait for
+ * each other by turns. In three parts, each is at another of these.
  *
  * Happy path: lane_flush() → turn → settled(), dispatch_begun(), claim_answered() → lane_flush().
  * Failure modes: unanswered or refused by Redis as a whole (connection lost, READONLY, …), batches are kept
@@ -15,9 +19,13 @@
 
 #define MS_NS 1000000ull
 /* How many jobs a claim takes off the list before it knows how long they are, while they have been short. */
-#define FIRST_POP     32
-#define SHORT_JOB     (64u << 10)
-#define GATHER_ENOUGH 32 /* orders; a turn of so many is large enough */
+#define FIRST_POP 32
+#define SHORT_JOB (64u << 10)
+#define PART_MAX  512 /* orders */
+#define ENOUGH    64  /* a turn of so many costs as little an order as larger ones */
+/* A turn of so many orders, or of this share of the slots, is large enough not to look at the sockets once more. */
+#define GATHER_ENOUGH 32
+#define GATHER_SHARE  8
 
 /* A turn that is under way. */
 struct turn_call {
@@ -83,6 +91,8 @@ static void send_turn(struct lane *lane, const struct turn *turn) {
     c->turn.limits_version = lane->limits_version;
     lane->turns_out++;
     lane->turns_open++;
+    lane->claims_out += turn->claims || turn->picked.ptr != NULL;
+    lane->asked += turn->claims ? turn->claim_n : 0;
     if (turn->settle != NULL)
         turn->settle->jitter = (double)rng_below(&w->rng, 1000) / 1000.0;
     if (turn->begin != NULL && !turn->begin->sent)
@@ -128,8 +138,6 @@ static struct batch *take_filled(struct batch **slot) {
 
 void lane_send_claim(struct lane *lane, uint32_t n) {
     struct turn turn = {.claims = true, .claim_n = n};
-    lane->claim_out = true;
-    lane->claim_n = n;
     lane->look_now = false;
     if (lane->resend == NULL && lane->leased) {
         turn.settle = take_filled(&lane->settle);
@@ -148,13 +156,26 @@ bool lane_send_picked(struct lane *lane, struct order *order, const struct begin
             batch_done(lane, turn.begin);
         return false;
     }
-    lane->claim_out = lane->picking = true;
     send_turn(lane, &turn);
     return true;
 }
 
-void lane_flush(struct lane *lane) {
-    if (lane->resend != NULL || !lane->leased || !lane_is_up(lane) || lane->turns_open > 0)
+static uint32_t filled(const struct batch *b) {
+    return b != NULL ? b->count : 0;
+}
+
+/* Orders that wait for a turn. */
+static uint32_t came_up(const struct lane *lane) {
+    return filled(lane->settle) + filled(lane->begin);
+}
+
+uint32_t lane_part(const struct lane *lane) {
+    uint32_t part = (lane->config->concurrency + PARTS - 1) / PARTS;
+    return part < PART_MAX ? part : PART_MAX;
+}
+
+static void send_what_came_up(struct lane *lane) {
+    if (lane->resend != NULL || !lane->leased || !lane_is_up(lane) || lane->turns_open >= PARTS)
         return;
     /* WAIT holds up what comes behind it, so a begin that waits for replicas goes alone, and last. */
     bool waits = lane->begin != NULL && lane->begin->count > 0 && replicas_wanted(lane, lane->begin);
@@ -162,14 +183,20 @@ void lane_flush(struct lane *lane) {
                         .begin = waits ? NULL : take_filled(&lane->begin)};
     uint32_t n = lane_claim_due(lane, clock_boot_ns());
     if (n > 0) {
-        turn.claims = lane->claim_out = true;
-        turn.claim_n = lane->claim_n = n;
+        turn.claims = true;
+        turn.claim_n = n;
         lane->look_now = false;
     }
     if (turn.settle != NULL || turn.begin != NULL || turn.claims)
         send_turn(lane, &turn);
     if (waits && replicas_may_begin(lane))
         send_batch(lane, take_filled(&lane->begin));
+}
+
+void lane_flush(struct lane *lane) {
+    uint32_t enough = lane_part(lane) < ENOUGH ? lane_part(lane) : ENOUGH;
+    if (lane->turns_open == 0 || came_up(lane) >= enough)
+        send_what_came_up(lane);
 }
 
 /* --- answers --- */
@@ -208,22 +235,18 @@ static void not_done(struct lane *lane, const struct turn *turn, const redisRepl
         claim_unanswered(lane, reply != NULL, error);
 }
 
-static uint32_t filled(const struct batch *b) {
-    return b != NULL ? b->count : 0;
-}
-
-/* Answers are coming in, and the loop has not looked at them while it read this one: the next turn waits for
- * one more look at the sockets. That makes it half as large again, and a turn costs Redis and us as much as
- * four of its orders. */
+/* Answers are coming in, and the loop has not looked at them while it read this one: a small turn waits for
+ * one more look at the sockets. */
 static bool gathers(const struct lane *lane) {
-    uint32_t there = filled(lane->settle) + filled(lane->begin);
-    return there > 0 && there < GATHER_ENOUGH && lane->orders[ORDER_SENDING].count > 0;
+    uint32_t there = came_up(lane);
+    return there > 0 && there < GATHER_ENOUGH && there < lane->config->concurrency / GATHER_SHARE &&
+           lane->orders[ORDER_SENDING].count > 0;
 }
 
 void lane_go_on(struct lane *lane) {
     lane->gathers = gathers(lane);
     if (!lane->gathers)
-        lane_flush(lane);
+        send_what_came_up(lane);
 }
 
 static void done(struct lane *lane, const struct turn *turn, const redisReply *reply) {
@@ -246,7 +269,7 @@ static void done(struct lane *lane, const struct turn *turn, const redisReply *r
         dispatch_begun(lane, turn->begin, reply->element[TURN_BEGUN]);
     }
     if (turn->claims)
-        claim_answered(lane, reply->element[TURN_CLAIMED]);
+        claim_answered(lane, turn->claim_n, reply->element[TURN_CLAIMED]);
     if (turn->settle != NULL)
         settled(lane, turn->settle, reply->element[TURN_SETTLED]);
     lane_go_on(lane);
@@ -261,8 +284,8 @@ static void on_turn(void *arg, const redisReply *reply, const char *error) {
         lane->turns_out--;
         call_put(c);
     }
-    if (turn.claims || turn.picked.ptr != NULL)
-        lane->claim_out = lane->picking = false;
+    lane->claims_out -= turn.claims || turn.picked.ptr != NULL;
+    lane->asked -= turn.claims ? turn.claim_n : 0;
     if (turn_reply_ok(&turn, reply))
         done(lane, &turn, reply);
     else

@@ -256,7 +256,7 @@ static void leased(struct lane *lane, char how) {
 /* A claim that Redis executed after its connection had died holds jobs that no order here knows of. */
 static void notice_strangers(struct lane *lane, uint64_t held) {
     bool settling = lane->turns_out > 0 || lane->resend != NULL || lane->settle != NULL;
-    if (held > lane_held(lane) && !settling && !lane->claim_out && !lane->orphans_out)
+    if (held > lane_held(lane) && !settling && lane->claims_out == 0 && !lane->orphans_out)
         lane->claim_lost = true;
 }
 

@@ -2,7 +2,7 @@
  *
  * Happy path: idle, a BLMOVE waits on the lane's own connection and moves the next job into
  * the queue's `taken` list; its reply makes us claim. Busy, a claim is sent whenever slots
- * are free and none is unanswered; it never asks for more than can be sent at once.
+ * are free, for a third of them (batches.c says why); together claims never ask for more than can be sent at once.
  * Failure modes: a claim's reply is lost: what it took lies in our in-flight set without an order
  * here; after the reconnect such orphans are given back. One that had begun and whose number we were
  * told once was sent (Redis lost its settlement): it becomes unknown. BLMOVE's reply is lost, or it is
@@ -22,17 +22,11 @@
 #define CLOSED_LOOK_NS 1000000000ull
 #define LONE_NS                                                                                              \
     2000000ull /* a pick-up that waited longer found a lone job, if Redis answers fast; pick.lua knows */
-#define CLAIM_MAX       512  /* jobs of one claim */
 #define CLAIM_HEAD      4    /* elements of a claim's answer before its records */
 #define SETTLING_FACTOR 4    /* claims pause while so many times the slots wait for Redis to settle */
 #define RECOVER_OWN_MAX 200  /* begun orphans of one look; there may be more */
 #define CLOCK_BACK_MS   1000 /* as beat.lua says: what is a step of Redis's clock */
 #define MS_NS           1000000ull
-
-/* Jobs that an unanswered claim may still bring. */
-static uint32_t asked_for(const struct lane *lane) {
-    return lane->claim_out && !lane->picking ? lane->claim_n : 0;
-}
 
 /* It has work, and could take it. */
 static bool competes(const struct lane *lane) {
@@ -45,7 +39,7 @@ static uint32_t worker_room(const struct lane *lane) {
     const struct worker *w = lane->worker;
     uint32_t most = w->boot->max_inflight, weights = 0, owed = 0, taken = w->active;
     for (uint32_t i = 0; i < w->lane_count; i++)
-        taken += asked_for(w->lanes[i]);
+        taken += w->lanes[i]->asked;
     uint32_t room = taken < most ? most - taken : 0;
     for (uint32_t i = 0; i < w->lane_count; i++)
         if (w->lanes[i] == lane || competes(w->lanes[i]))
@@ -54,7 +48,7 @@ static uint32_t worker_room(const struct lane *lane) {
         const struct lane *other = w->lanes[i];
         uint32_t share = (uint32_t)((uint64_t)most * other->config->weight / (weights > 0 ? weights : 1));
         uint32_t cap = share < other->config->concurrency ? share : other->config->concurrency;
-        uint32_t has = lane_active(other) + asked_for(other);
+        uint32_t has = lane_active(other) + other->asked;
         if (other != lane && competes(other) && has < cap)
             owed += cap - has;
     }
@@ -62,13 +56,13 @@ static uint32_t worker_room(const struct lane *lane) {
 }
 
 static uint32_t free_slots(const struct lane *lane) {
-    uint32_t used = lane_active(lane);
+    uint32_t used = lane_active(lane) + lane->asked, most = lane_part(lane);
     uint32_t lane_free = used < lane->config->concurrency ? lane->config->concurrency - used : 0;
     uint32_t all = worker_room(lane);
     uint32_t n = lane_free < all ? lane_free : all;
     if (lane->orders[ORDER_SETTLING].count > SETTLING_FACTOR * lane->config->concurrency)
         n = 0;
-    return n < CLAIM_MAX ? n : CLAIM_MAX;
+    return n < most ? n : most;
 }
 
 /* A closed queue (paused, or its results are not consumed) opens without telling anyone: it is looked at
@@ -155,16 +149,16 @@ void claim_status(struct lane *lane, const redisReply *r) {
     lane->look_at_ns = 0;
 }
 
-static void count_claimed(struct lane *lane, size_t jobs, size_t bytes) {
+static void count_claimed(struct lane *lane, uint32_t asked, size_t jobs, size_t bytes) {
     lane->stats.claimed += jobs;
     if (jobs > 0) {
         lane->stats.claimed_ns = lane->worker->last_claim_ns;
         lane->poll_ms = 0;
     }
-    lane->more = jobs > 0 && (jobs >= lane->claim_n || bytes >= CLAIM_BYTES);
+    lane->more = jobs > 0 && (jobs >= asked || bytes >= CLAIM_BYTES);
 }
 
-void claim_answered(struct lane *lane, const redisReply *r) {
+void claim_answered(struct lane *lane, uint32_t asked, const redisReply *r) {
     if (claim_refused(r)) {
         claim_failed(lane, r->elements > 1 ? r->element[1]->str : NULL);
         return;
@@ -177,7 +171,7 @@ void claim_answered(struct lane *lane, const redisReply *r) {
     size_t jobs = r->elements > CLAIM_HEAD ? r->elements - CLAIM_HEAD : 0, bytes = 0;
     if (jobs > 0)
         bytes = admit_all(lane, r);
-    count_claimed(lane, jobs, bytes);
+    count_claimed(lane, asked, jobs, bytes);
 }
 
 void claim_unanswered(struct lane *lane, bool refused, const char *error) {
@@ -192,9 +186,9 @@ void claim_unanswered(struct lane *lane, bool refused, const char *error) {
 static bool may_claim(const struct lane *lane, uint64_t now_ns) {
     const struct worker *w = lane->worker;
     return w->mode == WORKER_RUNNING && w->trial == NULL && !lane->retiring && lane->leased &&
-           now_ns < lane->lease_until_ns && !lane->claim_out && !lane->claim_lost && !lane->orphans_out &&
-           lane->resend == NULL && now_ns >= lane->claim_not_before_ns && lane_is_up(lane) &&
-           !spool_holds(lane);
+           now_ns < lane->lease_until_ns && lane->claims_out < PARTS && !lane->claim_lost &&
+           !lane->orphans_out && lane->resend == NULL && now_ns >= lane->claim_not_before_ns &&
+           lane_is_up(lane) && !spool_holds(lane);
 }
 
 void lane_wake(struct lane *lane, uint64_t now_ns) {
@@ -218,7 +212,7 @@ uint32_t lane_claim_due(struct lane *lane, uint64_t now_ns) {
 
 /* Gives back what a pick-up took that nobody will claim here any more. */
 void lane_untake(struct lane *lane) {
-    if (!lane->claim_out && lane->leased && lane_is_up(lane))
+    if (lane->claims_out == 0 && lane->leased && lane_is_up(lane))
         lane_send_claim(lane, 0);
 }
 
@@ -227,9 +221,9 @@ void lane_untake(struct lane *lane) {
 static void take_picked(struct lane *lane, struct span text) {
     uint64_t now = clock_boot_ns();
     lane->look_now = true;
-    if (!may_claim(lane, now))
-        return;
     uint32_t n = free_slots(lane);
+    if (!may_claim(lane, now) || (n == 0 && lane->claims_out > 0))
+        return; /* a claim that is under way takes it, too */
     bool lone = n > 0 && now - lane->armed_ns > LONE_NS && lane->config->results_high_water == 0 &&
                 lane->worker->boot->min_replicas == 0;
     if (lone && admit_picked(lane, text))
@@ -271,7 +265,7 @@ static void on_picked_up(void *arg, const redisReply *r, const char *error) {
 }
 
 void lane_block_if_idle(struct lane *lane) {
-    if (lane->blocking || lane->look_now || lane->more || lane->claim_out)
+    if (lane->blocking || lane->look_now || lane->more || lane->claims_out > 0)
         return;
     uint64_t now = clock_boot_ns();
     bool blocks = pickup_blocks(lane);

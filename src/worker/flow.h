@@ -16,7 +16,7 @@ uint32_t lane_claim_due(struct lane *lane, uint64_t now_ns);
 /* A claim's part of a turn's reply: whether Redis refused; what it says of the lane; its jobs. */
 bool claim_refused(const redisReply *claimed);
 void claim_status(struct lane *lane, const redisReply *claimed);
-void claim_answered(struct lane *lane, const redisReply *claimed);
+void claim_answered(struct lane *lane, uint32_t asked, const redisReply *claimed);
 /* refused: with an error reply */
 void claim_unanswered(struct lane *lane, bool refused, const char *error);
 void lane_block_if_idle(struct lane *lane);
@@ -59,7 +59,8 @@ void settled(struct lane *lane, struct batch *b, const redisReply *reply); /* tu
 
 /* batches.c: turns: filling, sending and sending again */
 struct batch *lane_batch(struct lane *lane, enum batch_kind kind);
-/* Sends what came up and claims what is due, unless a turn is unanswered: its reply does it then. */
+uint32_t lane_part(const struct lane *lane); /* of its slots: what goes round together (batches.c) */
+/* Sends what came up and claims what is due, unless turns are unanswered and it is little: a reply does it then. */
 void lane_flush(struct lane *lane);
 void lane_go_on(struct lane *lane); /* a reply was read: now, or after one more look at the sockets */
 /* now; 0 only gives back what a blocking pick-up took */

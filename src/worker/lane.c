@@ -78,7 +78,7 @@ void lane_stop_pickup(struct lane *lane) {
 }
 
 bool lane_is_empty(const struct lane *lane) {
-    return lane_held(lane) == 0 && !lane->claim_out && !lane->orphans_out && !lane->claim_lost &&
+    return lane_held(lane) == 0 && lane->claims_out == 0 && !lane->orphans_out && !lane->claim_lost &&
            !lane->blocking && !lane->recovering && !lane->beat_out && lane->turns_out == 0 &&
            lane->asides == 0 && lane->resend == NULL && (lane->settle == NULL || lane->settle->count == 0);
 }

@@ -18,6 +18,7 @@
 #include "worker/stats.h"
 #include "worker/trial.h"
 
+#define PARTS       3 /* a queue's slots go round in so many, and so many turns and claims may be under way */
 #define CLAIM_BYTES (4u << 20)
 #define SERVERS_MAX 64 /* Redis servers that are remembered as checked */
 
@@ -109,11 +110,10 @@ struct lane {
     char spool_of[128]; /* whose recovery waits for its spool file, until: */
     uint64_t spool_until_ns;
 
-    bool claim_out;   /* a claim is unanswered */
-    bool picking;     /* it is of one job, which has an order */
-    uint32_t claim_n; /* how many it asked for */
-    bool more;        /* the last claim got all it asked for: there is more work */
-    bool claim_lost;  /* a claim's reply was lost: look for orphans */
+    uint32_t claims_out; /* claims and pick-ups that are unanswered */
+    uint32_t asked;      /* jobs that these claims may still bring; a pick-up's is an order already */
+    bool more;           /* the last claim got all it asked for: there is more work */
+    bool claim_lost;     /* a claim's reply was lost: look for orphans */
     bool orphans_out;
     uint64_t highest_token;       /* of the claims that this worker was told of */
     size_t longest;               /* record of the last claim that gave any; 0: none yet */

@@ -73,7 +73,8 @@ void worker_turn(struct worker *w) {
         else
             lane_flush(lane);
         lane->gathers = false;
-        if (lane->claim_lost && !lane->orphans_out && !lane->claim_out && lane->leased && lane_is_up(lane))
+        if (lane->claim_lost && !lane->orphans_out && lane->claims_out == 0 && lane->leased &&
+            lane_is_up(lane))
             lane_give_back_orphans(lane);
         lane_block_if_idle(lane);
     }

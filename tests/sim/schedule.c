@@ -159,7 +159,7 @@ static void note_state(void) {
             const struct lane *l = s->w->lanes[k];
             note("w%u %s: mode %d%s%s%s%s%s%s%s, %u held, %u batches out, look at %lld ms", i,
                  l->config->name, (int)s->w->mode, s->paused ? " stopped" : "", l->leased ? " leased" : "",
-                 l->claim_out ? " claim_out" : "", l->claim_lost ? " claim_lost" : "",
+                 l->claims_out > 0 ? " claim_out" : "", l->claim_lost ? " claim_lost" : "",
                  l->orphans_out ? " orphans_out" : "", l->resend != NULL ? " resend" : "",
                  l->look_now ? " look_now" : "", lane_held(l), l->turns_out,
                  (long long)(l->look_at_ns - s->boot_offset_ns - world.now_ns) / (long long)MS);

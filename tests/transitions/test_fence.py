@@ -174,3 +174,45 @@ def test_jobs_cost_no_commands_of_their_own(q):
     assert many.pop("cmdstat_psetex") == one.pop("cmdstat_psetex") + 39
     assert sum(many.values()) <= sum(one.values()) + 1  # claims' hash may have to be made a table
     assert sum(one.values()) <= 32
+
+
+# ---- several turns under way ----
+
+def test_the_turn_behind_a_refused_one_runs_and_the_refused_one_runs_later(q):
+    """Redis did nothing of the first (READONLY, …), and all of the second."""
+    q.push("a", "b")
+    [(first, _), (second, _)] = q.claim(2)
+    q.turn_sent["w"] += 1
+    assert q.begin((second, "k2")) == ["G"]
+    assert q.begin((first, "k1"), again=True) == ["G"]
+    assert q.settle(done(second, "k2"), done(first, "k1")) == ["OK", "OK"]
+    assert q.list("results") == ["r", "r"] and q.stat("settled") == 2
+
+
+def test_the_turn_behind_one_without_an_answer_counts_and_the_first_counts_once(q):
+    """Both ran; the answer to the first was lost, so it is sent again behind the second."""
+    q.push("a", "b")
+    q.limits(conc=5)
+    [(first, _), (second, _)] = q.claim(2)
+    answered = q.turn_answered["w"]
+    assert q.begin((first, "k1")) == ["G"]
+    q.claims["w", first], q.turn_answered["w"] = "n", answered
+    assert q.begin((second, "k2")) == ["G"]
+    assert q.begin((first, "k1"), again=True) == ["G"]
+    assert q.gate().conc == 2
+    assert q.settle(done(first, "k1"), done(second, "k2")) == ["OK", "OK"]
+    assert q.list("results") == ["r", "r"] and q.hash("claims:w") == {}
+
+
+def test_claims_of_two_turns_of_which_one_has_no_answer_are_all_there(q):
+    q.push("a", "b", "c")
+    answered = q.turn_answered.get("w", 0)
+    [(lost, _)] = q.claim(1)
+    del q.claims["w", lost]
+    q.turn_answered["w"] = answered
+    [(known, text)] = q.claim(1)
+    assert text == "b" and set(q.hash("inflight:w")) == {lost, known}
+    assert q.begin((known, "k")) == ["G"]
+    assert q.settle({"token": lost, "op": "back", "account": "", "effect": "-"}) == ["OK"]
+    assert q.settle(done(known)) == ["OK"]
+    assert q.jobs() == ["a", "c"] and q.hash("inflight:w") == {}
