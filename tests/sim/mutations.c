@@ -14,7 +14,7 @@ const struct mutation mutations[] = {
      "an order key that is taken may not be sent again"},
     {"begin-lease", "turn", "elseif not alive or (argv[6]", "elseif not now or (argv[6]",
      "nothing begins without a lease"},
-    {"begin-sending", "turn", "if #entries > 0 then call('MSET', unpack(entries)) end\n", "",
+    {"begin-sending", "turn", "if entries_n > 0 then call('MSET', unpack(entries)) end\n", "",
      "the ledger says so before an order is sent"},
     {"begin-again", "turn", "if claim ~= 'n' then return claim == 'c' and 'C' or 'G' end", "",
      "a begin whose reply was lost takes nothing a second time"},
