@@ -98,6 +98,7 @@ def worker():
             "started_at": unix_ms("its start"), "lease_ms": count("as configured"),
             "connections": count("to Redis"), "pickup_mode": string("as it last said", enum=PICKUPS), "inflight": count("as it last said"),
             "mode": string("as it last said", enum=MODES),
+            "format": count("of the data in Redis that it works with"),
             "tokens": {"type": "object", "description": "account → when its token ends, Unix ms, where that is known",
                        "additionalProperties": {"type": "integer"}}}))})
 

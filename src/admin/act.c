@@ -42,8 +42,20 @@ static void on_reply(void *arg, const redisReply *reply, const char *error) {
     free(act);
 }
 
+bool act_may_write(struct request *r, const struct lane *lane) {
+    if (lane->format.ours)
+        return true;
+    answer_error(r, 503, "wrong_format", "nothing was done: %s",
+                 lane->format.refused
+                     ? lane->format.words
+                     : "the format of the queue's data in Redis is not known yet; try again");
+    return false;
+}
+
 void act_call(struct request *r, const struct lane *lane, enum script_id script, const struct buf *cmd,
               act_fn done) {
+    if (!act_may_write(r, lane))
+        return;
     struct act *act = calloc(1, sizeof(*act));
     if (act == NULL)
         abort(); /* Redis holds every job's state; another worker recovers */

@@ -14,6 +14,8 @@ void handle_run(struct request *r); /* delayed jobs, at once */
 typedef void (*act_fn)(struct request *r, const redisReply *reply);
 void act_call(struct request *r, const struct lane *lane, enum script_id script, const struct buf *cmd,
               act_fn done);
+/* Whether the queue's data are of our format, so that they may be changed. False: answered with 503 already. */
+bool act_may_write(struct request *r, const struct lane *lane);
 void act_log(const struct request *r, const char *what, const char *result);
 
 /* The body, a JSON object or empty, for cJSON_Delete(). NULL: answered with 400 already. */

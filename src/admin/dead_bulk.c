@@ -225,7 +225,7 @@ static bool read_ids(struct request *r, struct bulk *b) {
 
 static void start(struct request *r, enum bulk_verb verb) {
     const struct lane *lane = request_lane(r);
-    if (lane == NULL)
+    if (lane == NULL || (verb != BULK_EXPORT && !act_may_write(r, lane)))
         return;
     struct bulk *b = calloc(1, sizeof(*b));
     if (b == NULL)

@@ -37,6 +37,10 @@ const char *not_ready(const struct worker *w) {
     if (redis_away(w) != NULL)
         return "Redis is away";
     for (uint32_t i = 0; i < w->lane_count; i++)
+        if (w->lanes[i]->format.refused)
+            return "wrong format: the data of a queue in Redis are of another format; the log says what to "
+                   "do";
+    for (uint32_t i = 0; i < w->lane_count; i++)
         if (!w->lanes[i]->leased || now >= w->lanes[i]->lease_until_ns)
             return "no lease: Redis has not confirmed this worker";
     for (uint32_t i = 0; i < w->lane_count; i++)

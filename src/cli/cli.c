@@ -1,17 +1,32 @@
 /* Finds the verb and runs it. */
 #include "cli/cli.h"
 
+#include "queue/format.h"
+
 #include <stdio.h>
 #include <string.h>
 
 static int run_version(const struct verb *self, int argc, char **argv) {
-    (void)self, (void)argc, (void)argv;
-    puts("dray " DRAY_VERSION);
+    bool json = argc == 2 && strcmp(argv[1], "--json") == 0;
+    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+        return cli_help(self);
+    if (argc > 1 && !json)
+        return cli_usage(self, "'%s' is no option of it", argv[1]);
+    if (json)
+        printf("{\"version\":\"" DRAY_VERSION "\",\"format\":%d}\n", QUEUE_FORMAT);
+    else
+        printf("dray " DRAY_VERSION "\n");
     return EXIT_FINE;
 }
 
 static const struct verb verb_version = {
-    .name = "version", .arguments = "", .summary = "print the version", .help = "", .run = run_version};
+    .name = "version",
+    .arguments = "[--json]",
+    .summary = "print the version",
+    .help = "  --json   with the number of the format of the data in Redis: "
+            "{\"version\":\"0.2.0\",\"format\":2}\n",
+    .run = run_version,
+};
 
 const struct verb *const verbs[] = {
     &verb_audit,   &verb_config,    &verb_dead, &verb_demo,     &verb_find,    &verb_health,

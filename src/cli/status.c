@@ -27,7 +27,8 @@ struct status {
     bool json, watch;
     struct json_doc doc;
     struct buf out;
-    cJSON *all; /* --json: the queues looked at so far */
+    struct buf format_words; /* of the queue looked at */
+    cJSON *all;              /* --json: the queues looked at so far */
 };
 
 static struct span text_of(const redisReply *r) {
@@ -65,6 +66,7 @@ static redisReply *look(struct session *s, const char *queue) {
     static const enum queue_key fixed[] = {
         KEY_JOBS,  KEY_TAKEN,   KEY_DELAYED,      KEY_WAITING,  KEY_PARKED, KEY_DEAD,   KEY_RESULTS,
         KEY_STATS, KEY_WORKERS, KEY_WORKERS_INFO, KEY_ACCOUNTS, KEY_LIMITS, KEY_PAUSES, KEY_GATES};
+    buf_reset(s->format_words);
     if (session_queue(s, queue) < 0)
         return NULL;
     struct span key = s->keys.key[KEY_WORKERS];
@@ -106,6 +108,8 @@ static void fill(struct status *st, size_t i, const redisReply *r, struct snapsh
         (uint64_t)snapshot_number(n, "results") >= q->results_high_water)
         n->high_water = q->results_high_water;
     n->redis_full = trouble_redis_full(&st->s);
+    n->format = st->s.format;
+    n->format_words = buf_cstr(&st->format_words);
 }
 
 /* Notes why Redis refused to tell of this queue. The others are shown all the same. */
@@ -140,6 +144,7 @@ static int look_at_queues(struct status *st) {
         struct snapshot n;
         struct err refusal = {""};
         st->s.refusal = &refusal;
+        st->s.format_words = &st->format_words;
         redisReply *r = look(&st->s, st->queues[i]);
         st->s.refusal = NULL;
         if (r == NULL && refusal.text[0] == '\0')
@@ -254,12 +259,14 @@ static int choose_queues(struct status *st, char **named, int count) {
 static int run_status(const struct verb *self, struct status *st, const char *path, char **named, int count) {
     json_init(&st->doc, UINT32_MAX);
     buf_init(&st->out, OUT_MAX);
+    buf_init(&st->format_words, FORMAT_WORDS_MAX);
     int code = session_open(&st->s, self, path) < 0 ? st->s.code : choose_queues(st, named, count);
     if (code < 0)
         code = show(st);
     session_close(&st->s);
     json_deinit(&st->doc);
     buf_deinit(&st->out);
+    buf_deinit(&st->format_words);
     free(st->queues);
     free(st->samples);
     return code;

@@ -24,6 +24,9 @@ struct snapshot {
     cJSON **infos;              /* what each worker says of itself, in the reply's order */
     uint64_t high_water;        /* results_high_water, where it is configured and reached; else 0 */
     bool redis_full;
+    long format; /* of its data; 0: not known yet */
+    const char
+        *format_words; /* where it is another one than ours, or workers of another are there; else "" */
 };
 
 struct account_view {
@@ -40,6 +43,7 @@ struct account_view {
 struct worker_view {
     const char *name;
     char host[128], version[32], mode[16], pickup[16];
+    int64_t format;                                               /* that it works with */
     int64_t lease_left_ms, uptime_ms, pid, inflight, connections; /* connections: of the worker, to Redis */
 };
 

@@ -54,6 +54,13 @@ static cJSON *account_of(const struct snapshot *s, size_t i) {
     return o;
 }
 
+static void add_format(cJSON *o, int64_t format) {
+    if (format > 0)
+        tree_add_i64(o, "format", format);
+    else
+        cJSON_AddNullToObject(o, "format");
+}
+
 static cJSON *worker_of(const struct snapshot *s, size_t i, int64_t *inflight) {
     struct worker_view w;
     cJSON *o = cJSON_CreateObject();
@@ -62,6 +69,7 @@ static cJSON *worker_of(const struct snapshot *s, size_t i, int64_t *inflight) {
     tree_add_text(o, "host", span_str(w.host));
     tree_add_text(o, "version", span_str(w.version));
     tree_add_text(o, "mode", span_str(w.mode));
+    add_format(o, w.format);
     tree_add_text(o, "pickup_mode", span_str(w.pickup));
     tree_add_i64(o, "pid", w.pid);
     tree_add_i64(o, "lease_left_ms", w.lease_left_ms);
@@ -96,6 +104,8 @@ cJSON *status_json(const struct snapshot *s) {
     cJSON_AddNullToObject(o, "error");
     cJSON_AddBoolToObject(o, "results_full", s->high_water > 0);
     cJSON_AddBoolToObject(o, "redis_full", s->redis_full);
+    add_format(o, s->format);
+    tree_add_text(o, "wrong_format", span_str(s->format_words[0] != '\0' ? s->format_words : NULL));
     add_pause(o, snapshot_pause(s));
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
         tree_add_i64(o, sizes[i], snapshot_number(s, sizes[i]));

@@ -167,6 +167,8 @@ void status_text(const struct snapshot *s, struct buf *out) {
     add_rate(out, "in", s->in_per_s);
     add_rate(out, "out", s->out_per_s);
     buf_add_char(out, '\n');
+    if (s->format_words[0] != '\0')
+        buf_addf(out, "  WRONG FORMAT: %s\n", s->format_words);
     if (s->high_water > 0)
         buf_addf(out,
                  "  RESULTS FULL: results_high_water (%" PRIu64

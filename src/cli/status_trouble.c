@@ -12,7 +12,7 @@ static const struct {
     {KEY_JOBS, "list"},         {KEY_TAKEN, "list"},    {KEY_RESULTS, "list"},      {KEY_DEAD, "zset"},
     {KEY_DEAD_ENTRIES, "hash"}, {KEY_DELAYED, "zset"},  {KEY_WAITING, "zset"},      {KEY_GATES, "zset"},
     {KEY_PARKED, "hash"},       {KEY_ACCOUNTS, "hash"}, {KEY_LIMITS, "hash"},       {KEY_PAUSES, "hash"},
-    {KEY_STATS, "hash"},        {KEY_WORKERS, "zset"},  {KEY_WORKERS_INFO, "hash"},
+    {KEY_STATS, "hash"},        {KEY_WORKERS, "zset"},  {KEY_WORKERS_INFO, "hash"}, {KEY_FORMAT, "string"},
 };
 
 void trouble_wrong_keys(struct session *s, struct buf *out) {

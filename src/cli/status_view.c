@@ -87,6 +87,9 @@ void snapshot_worker(const struct snapshot *s, size_t i, struct worker_view *w) 
     text_in(info, "mode", w->mode, sizeof(w->mode));
     text_in(info, "pickup_mode", w->pickup, sizeof(w->pickup));
     w->connections = number_in(info, "connections");
+    w->format = number_in(info, "format");
+    if (info != NULL && w->format == 0)
+        w->format = 1; /* a version that knows of none */
     w->pid = number_in(info, "pid");
     int64_t started = number_in(info, "started_at");
     w->uptime_ms = started > 0 && started < s->now_ms ? s->now_ms - started : 0;

@@ -22,6 +22,7 @@ static const char *const suffixes[KEY_COUNT] = {
     [KEY_STATS] = "stats",
     [KEY_TAKEN] = "taken",
     [KEY_CONTROLS] = "controls",
+    [KEY_FORMAT] = "format",
     [KEY_INFLIGHT] = "inflight:",
     [KEY_CLAIMS] = "claims:",
 };

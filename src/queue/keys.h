@@ -22,6 +22,7 @@ enum queue_key {
     KEY_STATS,
     KEY_TAKEN,
     KEY_CONTROLS,
+    KEY_FORMAT,
     KEY_INFLIGHT, /* the last two are this worker's own */
     KEY_CLAIMS,
     KEY_COUNT,

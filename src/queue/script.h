@@ -18,6 +18,7 @@ enum script_id {
     SCRIPT_WAITS,
     SCRIPT_GRANT,
     SCRIPT_GRANTED,
+    SCRIPT_TAKEOVER,
     SCRIPT_WORKER_COUNT, /* a worker uses those above; the command line these: */
     SCRIPT_AUDIT = SCRIPT_WORKER_COUNT,
     SCRIPT_AUDIT_HOLDER,
@@ -27,6 +28,7 @@ enum script_id {
     SCRIPT_DEAD_IMPORT,
     SCRIPT_PAUSE,
     SCRIPT_STATUS,
+    SCRIPT_FORMAT,
     SCRIPT_COUNT,
 };
 

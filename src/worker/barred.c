@@ -14,6 +14,8 @@ static const char *refusal(const struct lane *lane, uint64_t now_ns) {
         const char *why = redis_router_error(w->redis, lane->keys.slot);
         return redis_reason_is_refusal(why) ? why : NULL;
     }
+    if (lane->format.refused)
+        return "its data in Redis are of another format";
     if (lane->redis_full)
         return NULL;
     if (lane->failures > 0)

@@ -15,6 +15,8 @@
  * read, then moved in one script call per RECOVER_BATCH jobs. */
 #include "worker/spool.h"
 
+#include "queue/format.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +78,7 @@ static void write_info(const struct lane *lane, struct buf *out) {
              w->mode == WORKER_QUIET      ? "quiet"
              : w->mode == WORKER_DRAINING ? "draining"
                                           : "running");
+    buf_addf(out, ",\"format\":%d", QUEUE_FORMAT);
     write_tokens(lane, out);
     buf_add_char(out, '}');
 }
@@ -277,12 +280,18 @@ static void notice_clock(const struct lane *lane, uint64_t back_ms) {
 static void on_beat(void *arg, const redisReply *r, const char *error) {
     struct lane *lane = arg;
     lane->beat_out = false;
-    if (r == NULL)
+    if (r == NULL || format_refused(lane, r))
         return;
     if (r->type != REDIS_REPLY_ARRAY || r->elements < 5) {
         log_redis_error(lane, "beat", error);
         return;
     }
+    const redisReply *last = r->element[r->elements - 1];
+    bool told = last->type == REDIS_REPLY_ARRAY;
+    size_t expired = r->elements - 5 - told;
+    format_accepted(lane, told ? last : NULL);
+    if (!lane->leased)
+        lane_send_limits(lane); /* whose format is not known is told nothing */
     if (!lane->leased || lane->beats % EVICTION_BEATS == 0)
         lane_check_eviction(lane);
     leased(lane, r->element[2]->str[0]);
@@ -291,14 +300,15 @@ static void on_beat(void *arg, const redisReply *r, const char *error) {
     controls_write(lane);
     lane_look(lane, r, 0);
     notice_strangers(lane, element_u64(r, 3));
-    if (r->elements > 5 && !lane->recovering && lane->worker->mode != WORKER_DRAINING && !spool_holds(lane))
+    if (expired > 0 && !lane->recovering && lane->worker->mode != WORKER_DRAINING && !spool_holds(lane))
         recover(lane, r->element[5]);
     worker_became_ready(lane->worker);
 }
 
 void lane_beat(struct lane *lane) {
-    static const enum queue_key keys[] = {KEY_WORKERS,  KEY_WORKERS_INFO, KEY_DELAYED, KEY_GATES, KEY_TAKEN,
-                                          KEY_INFLIGHT, KEY_ACCOUNTS,     KEY_STATS,   KEY_PAUSES};
+    static const enum queue_key keys[] = {KEY_WORKERS, KEY_WORKERS_INFO, KEY_DELAYED,  KEY_GATES,
+                                          KEY_TAKEN,   KEY_INFLIGHT,     KEY_ACCOUNTS, KEY_STATS,
+                                          KEY_PAUSES,  KEY_FORMAT};
     struct worker *w = lane->worker;
     if (lane->beat_out || lane->left || !lane_is_up(lane))
         return;
@@ -309,12 +319,13 @@ void lane_beat(struct lane *lane) {
         write_info(lane, info);
     lane->info_stale = false;
     size_t count = sizeof(keys) / sizeof(keys[0]);
-    queue_cmd_begin(cmd, SCRIPT_BEAT, count, 3);
+    queue_cmd_begin(cmd, SCRIPT_BEAT, count, 5);
     for (size_t i = 0; i < count; i++)
         queue_cmd_key(cmd, &lane->keys, keys[i]);
     redis_resp_str(cmd, lane->keys.worker);
     redis_resp_u64(cmd, w->boot->lease_ms);
     redis_resp_arg(cmd, buf_span(info));
+    queue_format_args(cmd);
     lane->beat_out = true;
     lane->beat_sent_ns = clock_boot_ns();
     queue_call(w->caller, lane->keys.slot, SCRIPT_BEAT, cmd, on_beat, lane);

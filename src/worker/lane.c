@@ -56,7 +56,7 @@ bool lane_is_up(const struct lane *lane) {
     return r != NULL && redis_router_state(r, lane->keys.slot) == REDIS_UP;
 }
 
-/* Limits and lease, each time the node has come (back). A slot that only moved brings both along. */
+/* Format, lease and then limits, each time the node has come (back). A slot that only moved brings both along. */
 void lane_follow(struct lane *lane) {
     bool was = lane->up;
     lane->up = lane_is_up(lane);
@@ -67,7 +67,7 @@ void lane_follow(struct lane *lane) {
     if (!lane->registered)
         lane_check_rights(lane);
     lane->claim_lost |= lane->registered; /* what Redis forgot, it holds as claims that we don't know */
-    lane_send_limits(lane);
+    lane->info_stale = true;
     lane_beat(lane);
     pickups_open(lane->worker);
 }

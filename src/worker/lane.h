@@ -13,6 +13,7 @@
 #include "dray/redis_cluster.h"
 #include "queue/turn.h"
 #include "worker/controls.h"
+#include "worker/format.h"
 #include "worker/grant.h"
 #include "worker/log.h"
 #include "worker/stats.h"
@@ -135,6 +136,7 @@ struct lane {
     bool leaving;
     bool left;
     struct lane_controls controls;
+    struct lane_format format;
     struct lane_stats stats;
 };
 

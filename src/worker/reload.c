@@ -117,8 +117,8 @@ static void update_lane(struct lane *lane, const struct queue_config *config, st
     lane->retiring = false;
     lane->look_now = true;
     warn_of_moves(lane, old);
-    if (!lane_is_up(lane))
-        return;
+    if (!lane_is_up(lane) || !lane->format.ours)
+        return; /* the first beat that goes through tells them */
     lane_send_limits(lane);
     lane_reopen(lane, old);
 }

@@ -184,13 +184,21 @@ static void on_settled(void *arg, const redisReply *r, const char *error) {
     batch_free(b);
 }
 
+/* Nothing is written where a lane's beat has not said yet that the data are of our format. */
+static bool may_write(const struct worker *w, const char *queue) {
+    for (uint32_t i = 0; i < w->lane_count; i++)
+        if (strcmp(w->lanes[i]->keys.queue, queue) == 0)
+            return w->lanes[i]->format.ours;
+    return true;
+}
+
 void spool_turn(struct worker *w, uint64_t now_ns) {
     if (w->spool == NULL || w->spool->reading || w->mode == WORKER_DRAINING)
         return;
     for (struct spool_file *f = w->spool->files; f != NULL; f = f->next) {
         for (struct spool_group *g = f->groups; g != NULL; g = g->next) {
             if (g->out || g->first == NULL || now_ns < g->not_before_ns ||
-                redis_router_state(w->redis, g->keys.slot) != REDIS_UP)
+                redis_router_state(w->redis, g->keys.slot) != REDIS_UP || !may_write(w, g->keys.queue))
                 continue;
             g->out = true;
             const struct turn turn = {.settle = g->first, .number = turn_number(0, clock_unix_ms() * 1000)};

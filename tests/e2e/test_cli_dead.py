@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from lib.formats import FORMAT
 from lib.peer import Answer, HangUp
 from lib.process import DRAY, clean_env, dray
 from lib.wait import wait_until
@@ -307,6 +308,7 @@ def plant(world, count):
             pipe.execute()
     pipe.hincrby(world.key("stats"), "taken", count)
     pipe.hincrby(world.key("stats"), "died", count)
+    pipe.set(world.key("format"), FORMAT)
     pipe.execute()
 
 

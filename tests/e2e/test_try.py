@@ -53,7 +53,7 @@ class Desk:
     def keys(self):
         """What is left in Redis but the queue's books and the workers' access token."""
         names = {k.decode().rpartition("}:")[2] for k in self.db.scan_iter()}
-        return {n for n in names if not n.startswith("grant:")} - {"stats", "limits", "accounts", "workers:info"}
+        return {n for n in names if not n.startswith("grant:")} - {"stats", "limits", "accounts", "workers:info", "format"}
 
     def audit(self):
         run = subprocess.run([DRAY, "audit", QUEUE, "-c", "dray.ini"], cwd=self.folder, env=clean_env(), capture_output=True,

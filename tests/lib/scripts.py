@@ -19,6 +19,8 @@ from .process import ROOT
 
 LUA = os.path.join(ROOT, "src", "queue", "lua")
 PREFIX = "dray:{q}:"
+with open(os.path.join(ROOT, "src", "queue", "format.h"), encoding="utf-8") as _header:
+    FORMAT, FORMAT_OLDEST = map(int, re.findall(r"^#define QUEUE_FORMAT(?:_OLDEST)? +(\d+)", _header.read(), re.M))
 HASH = "0123456789abcdef0123456789abcdef"
 OTHER = "f" * 32
 OPS = {"done": "O", "dead": "D", "retry": "R", "wait": "W", "back": "B"}
@@ -180,8 +182,8 @@ class Scripts:
 
     # -- the calls ----------------------------------------------------------------------------------
 
-    def beat(self, worker="w", lease=60000, info=""):
-        return self.call("beat", [worker, lease, info], worker)
+    def beat(self, worker="w", lease=60000, info="", ours=FORMAT, oldest=FORMAT_OLDEST):
+        return self.call("beat", [worker, lease, info, ours, oldest], worker)
 
     def turn(self, worker="w", begin=(), settle=(), claim=(), again=False, doubt=False, jitter=0, number=None, version=None, told=None,
              picked="", outside=False):

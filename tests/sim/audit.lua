@@ -72,6 +72,9 @@ for q, s in pairs(queues) do
   for id in pairs(s.claims) do if not s.inflight[id] then fault('claim without a record', id) end end
   for id in pairs(s.inflight) do claimed[#claimed + 1] = id .. (s.claims[id] and ' B' or ' -') end
   -- concurrency counters are the begun claims that count
+  if redis.call('ZCARD', base .. 'workers') > 0 and not tonumber(redis.call('GET', base .. 'format')) then
+    fault('workers, and no format:', q)
+  end
   local accounts = redis.call('HGETALL', base .. 'accounts')
   for i = 1, #accounts, 2 do
     local conc = select(4, struct.unpack('<bddI4', accounts[i + 1])) -- gate.lua

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib.scripts import HASH
+from lib.scripts import FORMAT, HASH
 
 
 def test_the_lease_is_by_redis_clock(q):
@@ -11,7 +11,7 @@ def test_the_lease_is_by_redis_clock(q):
 
 
 def test_what_a_beat_says_of_the_lease(q):
-    assert q.beat("a", info='{"v":1}')[2] == "N"
+    assert q.beat("a", info='{"format":%d}' % FORMAT)[2] == "N"
     assert q.beat("a")[2] == "K"
     q.expire("a")
     assert q.beat("a")[2] == "E"

@@ -1,0 +1,137 @@
+/* Data of another format: nothing is claimed, begun or written.
+ *
+ * Each beat asks, so the first of all (nothing is told or claimed before it), the first after a failover, which may have
+ * brought an old snapshot, and every later one. Happy path: the number is ours → go on. The queue is fresh, or of an older
+ * format whose workers have all left → beat.lua writes our number, and it is ours.
+ * Failure modes: only dead workers of the older format are there → takeover.lua strikes off those that hold nothing, then
+ * the next beat decides. Living ones, dead ones that hold jobs, or a newer format: before the worker was ready it drains
+ * what other queues gave it and ends; later this lane stands still, says so once a minute, and goes on with the beat that
+ * finds all well. What its orders were answered meanwhile waits in memory, as while Redis is away.
+ * Not caught: a worker of a version that knows no format may start beside us, and asks nobody. Beats find it by its info,
+ * and say so. */
+#include "worker/flow.h"
+
+#include "queue/format.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define AGAIN_NS (60ull * 1000000000)
+
+/* The words of a refusal, or of workers beside us, into the lane's. */
+static void put_words(struct lane *lane, const redisReply *r) {
+    struct buf words;
+    buf_init(&words, 16384);
+    queue_format_words(lane->keys.queue, r, &words);
+    snprintf(lane->format.words, sizeof(lane->format.words), "%s", buf_cstr(&words));
+    buf_deinit(&words);
+}
+
+static void end_worker(struct worker *w) {
+    w->exit_code = 1;
+    worker_drain(w);
+}
+
+static void refuse(struct lane *lane, const redisReply *r) {
+    struct worker *w = lane->worker;
+    uint64_t now = clock_boot_ns();
+    put_words(lane, r);
+    lane->format.refused = true;
+    if (lane->format.logged_ns == 0 || now - lane->format.logged_ns >= AGAIN_NS) {
+        lane->format.logged_ns = now;
+        log_msg(LOG_ERROR, "wrong_format", "%s%s", lane->format.words,
+                w->ready_logged ? "; nothing of this queue is claimed until that is done" : "");
+    }
+    if (!w->ready_logged)
+        end_worker(w);
+}
+
+static void on_takeover(void *arg, const redisReply *r, const char *error) {
+    struct lane *lane = arg;
+    lane->asides--;
+    lane->format.asked = false;
+    if (queue_format_refused(r))
+        refuse(lane, r);
+    else if (r != NULL && r->type == REDIS_REPLY_ARRAY)
+        lane_beat(lane);
+    else if (r != NULL)
+        log_redis_error(lane, "takeover", error);
+}
+
+/* All of `others` ran out: do they hold anything? */
+static void ask_takeover(struct lane *lane, const redisReply *others) {
+    static const enum queue_key fixed[] = {KEY_FORMAT, KEY_WORKERS, KEY_WORKERS_INFO, KEY_STATS};
+    static const enum queue_key own[] = {KEY_INFLIGHT, KEY_CLAIMS};
+    struct buf *cmd = &lane->worker->text_cmd, *key = &lane->worker->text_path;
+    size_t count = others->elements / 3;
+    if (lane->format.asked)
+        return;
+    buf_reset(cmd);
+    queue_cmd_begin(cmd, SCRIPT_TAKEOVER, 4 + 2 * count, 2 + count);
+    for (size_t i = 0; i < 4; i++)
+        queue_cmd_key(cmd, &lane->keys, fixed[i]);
+    for (size_t i = 0; i < 2 * count; i++) {
+        const redisReply *name = others->element[3 * (i / 2)];
+        buf_reset(key);
+        queue_keys_of_worker(&lane->keys, own[i % 2], (struct span){name->str, name->len}, key);
+        redis_resp_arg(cmd, buf_span(key));
+    }
+    queue_format_args(cmd);
+    for (size_t i = 0; i < count; i++)
+        redis_resp_arg(cmd, (struct span){others->element[3 * i]->str, others->element[3 * i]->len});
+    lane->format.asked = true;
+    lane->asides++;
+    queue_call(lane->worker->caller, lane->keys.slot, SCRIPT_TAKEOVER, cmd, on_takeover, lane);
+}
+
+bool format_refused(struct lane *lane, const redisReply *beat) {
+    if (!queue_format_refused(beat))
+        return false;
+    lane->leased = lane->format.ours = false;
+    if (beat->element[2]->elements >= 3 && queue_format_all_dead(beat))
+        ask_takeover(lane, beat->element[2]);
+    else
+        refuse(lane, beat);
+    return true;
+}
+
+/* Workers of another format beside us: those that are dead and hold nothing are struck off, the others told of. */
+static void note_others(struct lane *lane, const redisReply *others) {
+    uint64_t now = clock_boot_ns();
+    char names[400] = "";
+    size_t n = 0;
+    bool dead = true;
+    for (size_t i = 0; i + 2 < others->elements; i += 3) {
+        int more = snprintf(names + n, sizeof(names) - n, "%s%s (format %s)", n > 0 ? ", " : "",
+                            others->element[i]->str, others->element[i + 1]->str);
+        n = more > 0 && n + (size_t)more < sizeof(names) ? n + (size_t)more : n;
+        dead = dead && strcmp(others->element[i + 2]->str, "0") == 0;
+    }
+    if (dead)
+        ask_takeover(lane, others);
+    if (lane->format.others_logged_ns != 0 && now - lane->format.others_logged_ns < AGAIN_NS)
+        return;
+    lane->format.others_logged_ns = now;
+    log_msg(LOG_ERROR, "wrong_format",
+            "queue %s: workers of another format than this one's, %d, work beside it, and harm its orders: "
+            "%s. Stop them "
+            "with TERM; docs/operations.md, \"Upgrade\"",
+            lane->keys.queue, QUEUE_FORMAT, names);
+}
+
+void format_accepted(struct lane *lane, const redisReply *told) {
+    if (lane->format.refused)
+        log_msg(LOG_INFO, "format_right", "queue %s: its data in Redis are of format %d again; it goes on",
+                lane->keys.queue, QUEUE_FORMAT);
+    lane->format.ours = true;
+    lane->format.refused = false;
+    lane->format.logged_ns = 0;
+    if (told == NULL || told->elements < 2)
+        return;
+    if (told->element[0]->len > 0)
+        log_msg(LOG_INFO, "format_taken_over",
+                "queue %s: its data in Redis were of format %s, and are of %d now", lane->keys.queue,
+                told->element[0]->str, QUEUE_FORMAT);
+    if (told->element[1]->elements > 0)
+        note_others(lane, told->element[1]);
+}
