@@ -194,11 +194,11 @@ def test_answer_before_the_order_was_read(empty_redis, status):
     early = Answer(status, {"code": 10000, "message": "success", "data": 66}, early=True)
     good = [Answer(200, {"code": 10000, "message": "success", "data": n}) for n in (1, 2)]
     with Peer([good[0], early, good[1]]) as peer:
-        with World(empty_redis, peer, queue={"max_job_bytes": "16M"}) as world:
+        with World(empty_redis, peer, queue={"max_job_bytes": "4M"}) as world:
             world.send("a", "A")
             assert world.result()["order_id"] == "1"
             order = world.provider.order("LARGE")
-            order["remark"] = "x" * 15_000_000  # fits into no buffer on the way
+            order["remark"] = "x" * 2_000_000
             world.push(world.job("large", order=json.dumps(order)))
             large = world.result()
             assert (large["status"], large["error"]["reason"], large["error"]["code"]) == (
