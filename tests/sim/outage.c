@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "dray/outcome.h"
+#include "queue/gate.h"
 
 #define MINUTE    (60 * SECOND)
 #define OUTAGE    (180 * MINUTE)
@@ -168,15 +169,15 @@ static void push_everywhere(unsigned key) {
         job_push(a, key);
 }
 
-/* How an account's gate is stored: as text, in all ways but the usual one. */
 static char gate_mode(unsigned account) {
-    char key[64], mode = 'n';
+    char key[64];
+    struct gate gate;
     job_queue_key(queue_names[account_queue(account)], "accounts", key, sizeof(key));
     redisReply *r = server_command("HGET %s a%u", key, account);
-    if (r->type == REDIS_REPLY_STRING && sscanf(r->str, "%*f %*f %*d %*d %c", &mode) != 1)
-        mode = 'n';
+    bool there = r->type == REDIS_REPLY_STRING;
+    gate_read(there ? (struct span){r->str, r->len} : (struct span){NULL, 0}, &gate);
     freeReplyObject(r);
-    return mode;
+    return gate.mode;
 }
 
 static bool says_one_attempt(unsigned account) {
