@@ -52,9 +52,9 @@ static bool waits(struct lane *lane, const char *dead) {
 static void on_looked(uv_work_t *work, int status) {
     struct asking *a = work->data;
     struct worker *w = a->lane->worker;
-    (void)status;
-    bool wait = w->mode >= WORKER_DRAINING || (a->file != ABSENT && waits(a->lane, a->dead));
-    if (wait && a->file == FREE && w->spool == NULL && w->mode < WORKER_DRAINING)
+    bool ends = status != 0 || w->mode >= WORKER_DRAINING; /* cancelled, or on its way: it recovers nobody */
+    bool wait = ends || (a->file != ABSENT && waits(a->lane, a->dead));
+    if (!ends && wait && a->file == FREE && w->spool == NULL)
         spool_start(w);
     a->done(a->arg, wait);
     free(a->path);

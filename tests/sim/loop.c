@@ -133,7 +133,7 @@ void loop_deferred(struct sim_worker *s) {
     if (d.close != NULL)
         d.close(d.arg);
     else
-        d.after(d.arg, d.status);
+        d.after(d.arg, s->crashed ? UV_ECANCELED : d.status); /* its thread died with it */
     leave();
 }
 
