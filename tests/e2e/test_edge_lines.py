@@ -266,7 +266,10 @@ class H2Peer:
             self._frame(line, self.RST_STREAM, 0, stream, struct.pack(">I", 7))
         elif what == "goaway":
             self._frame(line, self.GOAWAY, 0, 0, struct.pack(">II", last, 0))
-            line.close()
+            line.shutdown(socket.SHUT_WR)
+            line.settimeout(10)
+            while line.recv(65536):  # closed with something unread, it would be a reset, which may overtake the GOAWAY
+                pass
             raise OSError
         else:
             self._frame(line, self.HEADERS, 4, stream, b"\x88")  # :status 200
