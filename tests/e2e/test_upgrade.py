@@ -11,6 +11,7 @@ import urllib.request
 import pytest
 
 from lib import formats
+from lib.admin import AdminWorld
 from lib.daemon import Daemon
 from lib.formats import FORMAT
 from lib.peer import Answer
@@ -302,6 +303,23 @@ def test_the_number_changes_while_a_worker_runs(upgrade):
     world.db.set(KEY + "format", str(FORMAT))
     worker.wait_event("format_right", 20)
     assert world.results(1)["two"]["status"] == "created" and set(world.created.values()) == {1}
+
+
+def test_another_number_shows_in_health_and_the_api_writes_nothing(empty_redis, peer):
+    world = AdminWorld(empty_redis, peer, worker={"lease": "1s"})
+    world.config["admin"]["liveness_after"] = "10s"
+    world.daemon.set_config(world.config)
+    with world:
+        world.db.set(KEY + "format", "99")
+        sick = world.wait_status("/healthz", 503, 40)
+        assert "nothing could be claimed" in sick.json["reason"] and "format" in sick.json["reason"], sick.json
+        refused = world.post("/api/v1/queues/orders/pause", {"reason": "x"}, 503)
+        assert refused["error"]["code"] == "wrong_format" and "99" in refused["error"]["message"], refused
+        assert not world.db.exists(KEY + "pauses")
+        world.db.set(KEY + "format", str(FORMAT))
+        world.wait_status("/healthz", 200)
+        world.post("/api/v1/queues/orders/pause", {"reason": "x"})
+        assert world.db.exists(KEY + "pauses")
 
 
 @pytest.mark.parametrize("left", ["nothing", "a worker"])

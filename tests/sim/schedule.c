@@ -80,7 +80,7 @@ static void draw_refusals(unsigned i) {
 }
 
 /* Guards against calls that run late, on a connection that had died, are missed once in ten thousand worlds in which everything
- * happens. Without them, worlds are such that little else does, and turns are calm. */
+ * happens. Without them, worlds are such that little else does. */
 static void draw_late_calls(void) {
     for (unsigned i = 0; i < FAULT_KINDS; i++)
         world.fault[i] = i == FAULT_DROP || i == FAULT_GHOSTS;

@@ -68,6 +68,14 @@ def test_a_worker_of_before_is_there(fresh):
     assert q.dump() == before
 
 
+def test_who_asks_is_no_stranger_to_itself(fresh):
+    """What it had said of itself is gone, and so is the number."""
+    q = fresh
+    q.beat(info=info())
+    q.db.delete(q.key("workers:info"), q.key("format"))
+    assert q.beat(info=info())[2] == "K" and q.db.get(q.key("format")) == OURS.encode()
+
+
 @pytest.mark.parametrize("holds", ["inflight", "claims"])
 def test_a_dead_worker_of_before(fresh, holds):
     q = fresh
