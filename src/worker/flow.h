@@ -27,7 +27,7 @@ void lane_give_back_orphans(struct lane *lane);
 /* admit.c: what is claimed is read and checked, then begun or settled */
 void admit(struct lane *lane, struct span token, struct span record);
 /* The text that a blocking pick-up moved to `taken`: one turn claims and begins it (pick.lua). False:
- * it is not as simple as that, and must be claimed the long way. */
+ * nothing was sent; its record must be settled, or has to wait, so it is claimed like any other. */
 bool admit_picked(struct lane *lane, struct span text);
 /* The answer to that turn; none, or an error. The batch has the one order. */
 void pick_answered(struct lane *lane, struct batch *b, const redisReply *reply);

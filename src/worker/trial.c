@@ -1,6 +1,9 @@
-/* One order, outside the queue. Happy path: pick.lua claims and begins its text in one step, as it does with what a
- * blocking pick-up took, or does nothing at all where it may not go at once. Failure modes: Redis does not answer the pick: whatever it did, nothing is sent; the
- * worker does not sign off, and recovery finds a job that never began, or one whose outcome is unknown. */
+/* One order, outside the queue.
+ *
+ * Happy path: a turn claims its text and begins it in one step, as it does with what a blocking pick-up took (pick.lua).
+ * Where it may not go at once, nothing at all is done.
+ * Failure modes: Redis does not answer that turn: whatever it did, nothing is sent; the worker does not sign off, and
+ * recovery finds a job that never began, or one whose outcome is unknown. */
 #include "worker/trial.h"
 
 #include <stdio.h>

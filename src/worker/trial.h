@@ -1,6 +1,6 @@
 /* One order sent now, outside the queue: a worker that claims nothing but that (`dray try`).
  *
- *   pick.lua → sent → answered → settled → the worker ends
+ *   claimed and begun (pick.lua) → sent → answered → settled → the worker ends
  *       └ not free to go: nothing is done, and what the ledger has against it is read
  *
  * The same scripts, the same ledger: while it is sent its key is "sending" for every worker, and should this process die,
