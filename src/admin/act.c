@@ -20,9 +20,9 @@ struct act {
 /* What was changed may have given the queue work. This worker looks now; the others do so with their next beat. */
 static void look_at_once(const struct request *r) {
     const struct view *view = views_find(&r->admin->views, r->param[0]);
-    struct lane *lane = view != NULL ? view_lane(view) : NULL;
-    if (lane != NULL)
-        lane->look_now = true;
+    struct consumer *consumer = view != NULL ? view_consumer(view) : NULL;
+    if (consumer != NULL)
+        consumer->look_now = true;
 }
 
 static void on_reply(void *arg, const redisReply *reply, const char *error) {
@@ -42,25 +42,25 @@ static void on_reply(void *arg, const redisReply *reply, const char *error) {
     free(act);
 }
 
-bool act_may_write(struct request *r, const struct lane *lane) {
-    if (lane->format.ours)
+bool act_may_write(struct request *r, const struct consumer *consumer) {
+    if (consumer->format.ours)
         return true;
     answer_error(r, 503, "wrong_format", "nothing was done: %s",
-                 lane->format.refused
-                     ? lane->format.words
+                 consumer->format.refused
+                     ? consumer->format.words
                      : "the format of the queue's data in Redis is not known yet; try again");
     return false;
 }
 
-void act_call(struct request *r, const struct lane *lane, enum script_id script, const struct buf *cmd,
-              act_fn done) {
-    if (!act_may_write(r, lane))
+void act_call(struct request *r, const struct consumer *consumer, enum script_id script,
+              const struct buf *cmd, act_fn done) {
+    if (!act_may_write(r, consumer))
         return;
     struct act *act = calloc(1, sizeof(*act));
     if (act == NULL)
         abort(); /* Redis holds every job's state; another worker recovers */
     act->done = done;
-    queue_call(lane->worker->caller, lane->keys.slot, script, cmd, on_reply, act);
+    queue_call(consumer->worker->caller, consumer->keys.slot, script, cmd, on_reply, act);
     request_wait(r, &act->request);
 }
 
@@ -161,27 +161,27 @@ static bool read_pause(struct request *r, const cJSON *body, struct pause *p) {
 
 static void change(struct request *r, bool pausing) {
     static const enum queue_key keys[] = {KEY_PAUSES, KEY_GATES, KEY_ACCOUNTS, KEY_LIMITS};
-    const struct lane *lane = request_lane(r);
+    const struct consumer *consumer = request_consumer(r);
     struct pause p;
-    cJSON *body = lane != NULL ? act_body(r) : NULL;
+    cJSON *body = consumer != NULL ? act_body(r) : NULL;
     bool good = body != NULL && read_pause(r, body, &p);
     cJSON_Delete(body);
     if (!good)
         return;
-    if (r->param[1][0] != '\0' && lane_port(lane, r->param[1]) == NULL) {
+    if (r->param[1][0] != '\0' && consumer_account(consumer, r->param[1]) == NULL) {
         answer_error(r, 404, "no_such_account", "the queue has no account of that name");
         return;
     }
-    struct buf *cmd = &lane->worker->text_cmd;
+    struct buf *cmd = &consumer->worker->text_cmd;
     buf_reset(cmd);
     queue_cmd_begin(cmd, SCRIPT_PAUSE, 4, 4);
     for (size_t i = 0; i < 4; i++)
-        queue_cmd_key(cmd, &lane->keys, keys[i]);
+        queue_cmd_key(cmd, &consumer->keys, keys[i]);
     redis_resp_str(cmd, r->param[1]);
     redis_resp_str(cmd, pausing ? "pause" : "resume");
     redis_resp_u64(cmd, p.for_ms);
     redis_resp_str(cmd, p.reason);
-    act_call(r, lane, SCRIPT_PAUSE, cmd, pausing ? on_paused : on_resumed);
+    act_call(r, consumer, SCRIPT_PAUSE, cmd, pausing ? on_paused : on_resumed);
 }
 
 void handle_pause(struct request *r) {
@@ -222,19 +222,19 @@ static uint32_t count_tickets(const cJSON *list) {
 
 /* {"tickets":[TEXT, …]} */
 void handle_run(struct request *r) {
-    const struct lane *lane = request_lane(r);
-    cJSON *body = lane != NULL ? act_body(r) : NULL;
+    const struct consumer *consumer = request_consumer(r);
+    cJSON *body = consumer != NULL ? act_body(r) : NULL;
     if (body == NULL)
         return;
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(body, "tickets"), *ticket;
     uint32_t count = count_tickets(list);
     if (count > 0) {
-        struct buf *cmd = &lane->worker->text_cmd;
+        struct buf *cmd = &consumer->worker->text_cmd;
         buf_reset(cmd);
         queue_cmd_begin(cmd, SCRIPT_RUN_NOW, 1, count);
-        queue_cmd_key(cmd, &lane->keys, KEY_DELAYED);
+        queue_cmd_key(cmd, &consumer->keys, KEY_DELAYED);
         cJSON_ArrayForEach(ticket, list) redis_resp_str(cmd, ticket->valuestring);
-        act_call(r, lane, SCRIPT_RUN_NOW, cmd, on_run);
+        act_call(r, consumer, SCRIPT_RUN_NOW, cmd, on_run);
     } else {
         answer_error(r, 400, "bad_body", "tickets: a list of 1 to %d delayed jobs' tickets is expected",
                      TICKETS_MAX);

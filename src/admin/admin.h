@@ -9,7 +9,7 @@
 #include "dray/admin.h"
 #include "queue/letter.h"
 #include "util/json_tree.h"
-#include "worker/lane.h"
+#include "worker/consumer.h"
 #include "worker/worker.h"
 
 #define ADMIN_PARAMS    3
@@ -93,7 +93,7 @@ void request_wait(struct request *r, struct request **waiter);
 /* `r` has its answer (answer.c): sends it. */
 void request_done(struct request *r);
 /* The queue that the first parameter names; NULL: answered already (no such queue, Redis is away). */
-struct lane *request_lane(struct request *r);
+struct consumer *request_consumer(struct request *r);
 
 /* clients.c */
 void clients_started(struct admin *a, struct client *c);

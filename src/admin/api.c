@@ -48,20 +48,20 @@ static void add_histogram(cJSON *o, const char *name, const struct histogram *h)
     tree_add_u64(histogram, "sum_us", h->sum_us);
 }
 
-static void add_here(cJSON *o, const struct lane *lane) {
+static void add_here(cJSON *o, const struct consumer *consumer) {
     cJSON *here = cJSON_AddObjectToObject(o, "here");
-    tree_add_u64(here, "inflight", lane_active(lane));
-    tree_add_u64(here, "settling", lane->orders[ORDER_SETTLING].count);
-    tree_add_u64(here, "concurrency", lane->config->concurrency);
-    tree_add_u64(here, "claimed", lane->stats.claimed);
-    tree_add_u64(here, "settled", lane->stats.settled);
-    tree_add_u64(here, "fenced", lane->stats.fenced);
-    tree_add_u64(here, "lookups", lane->stats.lookups);
-    cJSON_AddBoolToObject(here, "redis_full", lane->redis_full);
-    api_str(here, "pickup_mode", pickup_blocks(lane) ? "blocking" : "polling");
-    cJSON_AddBoolToObject(here, "leased", lane->leased && clock_boot_ns() < lane->lease_until_ns);
-    add_histogram(here, "http", &lane->stats.http);
-    add_histogram(here, "pickup", &lane->stats.pickup);
+    tree_add_u64(here, "inflight", consumer_active(consumer));
+    tree_add_u64(here, "settling", consumer->orders[ORDER_SETTLING].count);
+    tree_add_u64(here, "concurrency", consumer->config->concurrency);
+    tree_add_u64(here, "claimed", consumer->stats.claimed);
+    tree_add_u64(here, "settled", consumer->stats.settled);
+    tree_add_u64(here, "fenced", consumer->stats.fenced);
+    tree_add_u64(here, "lookups", consumer->stats.lookups);
+    cJSON_AddBoolToObject(here, "redis_full", consumer->redis_full);
+    api_str(here, "pickup_mode", pickup_blocks(consumer) ? "blocking" : "polling");
+    cJSON_AddBoolToObject(here, "leased", consumer->leased && clock_boot_ns() < consumer->lease_until_ns);
+    add_histogram(here, "http", &consumer->stats.http);
+    add_histogram(here, "pickup", &consumer->stats.pickup);
 }
 
 static uint64_t inflight_of(const struct view *v) {
@@ -71,7 +71,7 @@ static uint64_t inflight_of(const struct view *v) {
     return sum;
 }
 
-static void add_queue(cJSON *o, const struct view *v, const struct lane *lane, uint64_t now_ms) {
+static void add_queue(cJSON *o, const struct view *v, const struct consumer *consumer, uint64_t now_ms) {
     uint64_t oldest = view_oldest_ms(v);
     api_str(o, "queue", v->queue);
     tree_add_u64(o, "read_at", v->at_ms);
@@ -85,22 +85,22 @@ static void add_queue(cJSON *o, const struct view *v, const struct lane *lane, u
     tree_add_u64(o, "oldest_age_ms", oldest > 0 && oldest < now_ms ? now_ms - oldest : 0);
     tree_add_u64(o, "queued", v->jobs + v->waiting + v->overdue);
     cJSON_AddBoolToObject(o, "results_full",
-                          lane->config->results_high_water > 0 &&
-                              v->results >= lane->config->results_high_water);
+                          consumer->config->results_high_water > 0 &&
+                              v->results >= consumer->config->results_high_water);
     api_pause(o, "paused", &v->pause, now_ms);
     cJSON *totals = cJSON_AddObjectToObject(o, "totals");
     for (size_t i = 0; i < QUEUE_COUNTERS; i++)
         tree_add_u64(totals, queue_counter_names[i], v->counters[i]);
-    add_here(o, lane);
+    add_here(o, consumer);
 }
 
 static void add_queues(cJSON *answer, const struct admin *a) {
     uint64_t now = clock_unix_ms();
     cJSON *list = cJSON_AddArrayToObject(answer, "queues");
     for (uint32_t i = 0; i < a->views.count; i++) {
-        const struct lane *lane = view_lane(a->views.list[i]);
-        if (lane != NULL)
-            add_queue(api_element(list), a->views.list[i], lane, now);
+        const struct consumer *consumer = view_consumer(a->views.list[i]);
+        if (consumer != NULL)
+            add_queue(api_element(list), a->views.list[i], consumer, now);
     }
 }
 

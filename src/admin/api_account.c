@@ -43,24 +43,24 @@ static double tokens_now(const struct account *account, const struct account_vie
     return account->rate > 0 ? (tokens < account->burst ? tokens : account->burst) : 0;
 }
 
-static void add_here(cJSON *o, const struct port *port) {
+static void add_here(cJSON *o, const struct account_runtime *runtime) {
     cJSON *here = cJSON_AddObjectToObject(o, "here");
-    tree_add_u64(here, "inflight", port->active);
-    tree_add_u64(here, "created", port->stats.results[RESULT_CREATED]);
-    tree_add_u64(here, "duplicate", port->stats.results[RESULT_DUPLICATE]);
-    tree_add_u64(here, "failed", port->stats.results[RESULT_FAILED]);
-    tree_add_u64(here, "last_created_at", port->stats.created_ms);
-    tree_add_u64(here, "stray_answers", port->stats.strays);
-    tree_add_u64(here, "repeated_ids", port->stats.repeated_ids);
+    tree_add_u64(here, "inflight", runtime->active);
+    tree_add_u64(here, "created", runtime->stats.results[RESULT_CREATED]);
+    tree_add_u64(here, "duplicate", runtime->stats.results[RESULT_DUPLICATE]);
+    tree_add_u64(here, "failed", runtime->stats.results[RESULT_FAILED]);
+    tree_add_u64(here, "last_created_at", runtime->stats.created_ms);
+    tree_add_u64(here, "stray_answers", runtime->stats.strays);
+    tree_add_u64(here, "repeated_ids", runtime->stats.repeated_ids);
     cJSON *attempts = cJSON_AddObjectToObject(here, "attempts");
     for (int i = 0; i < VERDICTS; i++)
-        if (port->stats.attempts[i] > 0)
-            tree_add_u64(attempts, verdict_name((enum verdict)i), port->stats.attempts[i]);
+        if (runtime->stats.attempts[i] > 0)
+            tree_add_u64(attempts, verdict_name((enum verdict)i), runtime->stats.attempts[i]);
 }
 
-static void add_account(cJSON *o, const char *queue, const struct port *port, const struct account_view *v,
-                        uint64_t now_ms) {
-    const struct account *account = port->account;
+static void add_account(cJSON *o, const char *queue, const struct account_runtime *runtime,
+                        const struct account_view *v, uint64_t now_ms) {
+    const struct account *account = runtime->account;
     enum account_state state = state_of(v, now_ms);
     char held[GATE_REASON_MAX];
     uint64_t until = state == ACCOUNT_PAUSED_BY_OPERATOR ? v->pause.until_ms : v->until_ms;
@@ -81,7 +81,7 @@ static void add_account(cJSON *o, const char *queue, const struct port *port, co
     cJSON_AddNumberToObject(o, "tokens", round(tokens_now(account, v) * 100) / 100);
     cJSON_AddNumberToObject(o, "rate", account->rate);
     tree_add_u64(o, "burst", account->burst);
-    add_here(o, port);
+    add_here(o, runtime);
 }
 
 struct choice {
@@ -104,17 +104,17 @@ static void add_chosen(cJSON *answer, const struct admin *a, const struct choice
     for (int pass = ACCOUNT_HELD; pass <= ACCOUNT_OK; pass++)
         for (uint32_t i = 0; i < a->views.count; i++) {
             const struct view *view = a->views.list[i];
-            const struct lane *lane = view_lane(view);
-            for (uint32_t k = 0; lane != NULL && k < view->account_count; k++) {
+            const struct consumer *consumer = view_consumer(view);
+            for (uint32_t k = 0; consumer != NULL && k < view->account_count; k++) {
                 const struct account_view *v = &view->accounts[k];
-                const struct port *port = lane_port(lane, v->name);
+                const struct account_runtime *runtime = consumer_account(consumer, v->name);
                 enum account_state state = state_of(v, now);
-                if (port == NULL || (int)state != pass || !chosen(c, view->queue, v->name, state))
+                if (runtime == NULL || (int)state != pass || !chosen(c, view->queue, v->name, state))
                     continue;
                 total++;
                 troubled += pass < ACCOUNT_OK;
                 if (at++ >= c->offset && at <= c->offset + c->limit)
-                    add_account(api_element(list), view->queue, port, v, now);
+                    add_account(api_element(list), view->queue, runtime, v, now);
             }
         }
     tree_add_u64(accounts, "total", total);

@@ -114,9 +114,9 @@ static bool read_filter(struct request *r, struct dead_walk *k) {
 }
 
 void handle_dead_list(struct request *r) {
-    const struct lane *lane = request_lane(r);
-    struct dead_walk *k = lane != NULL ? calloc(1, sizeof(*k)) : NULL;
-    if (lane == NULL)
+    const struct consumer *consumer = request_consumer(r);
+    struct dead_walk *k = consumer != NULL ? calloc(1, sizeof(*k)) : NULL;
+    if (consumer == NULL)
         return;
     if (k == NULL || queue_keys_init(&k->keys, r->admin->worker->boot->redis_prefix, r->param[0], NULL) < 0) {
         free(k);

@@ -13,7 +13,7 @@
 
 #define JOB_MAX (64u << 20)
 
-typedef void (*letter_fn)(struct request *r, const struct lane *lane, struct letter *l);
+typedef void (*letter_fn)(struct request *r, const struct consumer *consumer, struct letter *l);
 
 struct mend {
     struct request *request; /* NULL: answered otherwise */
@@ -29,15 +29,15 @@ static void on_letter(void *arg, const redisReply *reply, const char *error) {
         return;
     }
     struct letter *l = &r->admin->letter;
-    const struct lane *lane = NULL;
+    const struct consumer *consumer = NULL;
     if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
         answer_error(r, 503, "redis", "Redis: %s; nothing was done", reply != NULL ? reply->str : error);
     } else if (reply->type != REDIS_REPLY_STRING) {
         answer_error(r, 404, "no_such_letter", "no dead letter of that id; was it retried or dropped?");
-    } else if ((lane = request_lane(r)) != NULL) {
+    } else if ((consumer = request_consumer(r)) != NULL) {
         letter_read(l, span_str(r->param[1]), (struct span){reply->str, reply->len});
         if (l->readable)
-            act(r, lane, l);
+            act(r, consumer, l);
         else
             answer_error(r, 409, "unreadable", "it is no dead letter of dray's; nothing was done");
     }
@@ -47,16 +47,16 @@ static void on_letter(void *arg, const redisReply *reply, const char *error) {
 }
 
 static void mend(struct request *r, letter_fn act) {
-    const struct lane *lane = request_lane(r);
-    if (lane == NULL || !act_body_kept(r, &r->admin->views.doc))
+    const struct consumer *consumer = request_consumer(r);
+    if (consumer == NULL || !act_body_kept(r, &r->admin->views.doc))
         return;
     struct mend *m = calloc(1, sizeof(*m));
     if (m == NULL)
         abort(); /* Redis holds every job's state; another worker recovers */
     m->act = act;
-    const struct span key = lane->keys.key[KEY_DEAD_ENTRIES];
-    redis_router_command(lane->worker->redis, lane->keys.slot, on_letter, m, "HGET %b %s", key.ptr, key.len,
-                         r->param[1]);
+    const struct span key = consumer->keys.key[KEY_DEAD_ENTRIES];
+    redis_router_command(consumer->worker->redis, consumer->keys.slot, on_letter, m, "HGET %b %s", key.ptr,
+                         key.len, r->param[1]);
     request_wait(r, &m->request);
 }
 
@@ -108,24 +108,25 @@ static void on_dropped(struct request *r, const redisReply *reply) {
 /* ---- retry ---- */
 
 static const struct account *find_account(void *arg, const char *name) {
-    const struct lane *lane = arg;
-    const struct port *port = name == NULL ? lane->default_port : lane_port(lane, name);
-    return port != NULL ? port->account : NULL;
+    const struct consumer *consumer = arg;
+    const struct account_runtime *runtime =
+        name == NULL ? consumer->default_account : consumer_account(consumer, name);
+    return runtime != NULL ? runtime->account : NULL;
 }
 
 /* Refuses what a worker would refuse. */
-static bool job_fits(struct request *r, const struct lane *lane, struct span job) {
-    struct worker *w = lane->worker;
+static bool job_fits(struct request *r, const struct consumer *consumer, struct span job) {
+    struct worker *w = consumer->worker;
     struct envelope e;
     struct buf scratch;
     const struct account *account;
     union {
-        const struct lane *in;
-        struct lane *out;
-    } arg = {lane};
+        const struct consumer *in;
+        struct consumer *out;
+    } arg = {consumer};
     buf_init(&scratch, JOB_MAX);
     faults_reset(&w->faults);
-    uint32_t n = envelope_parse(&e, &w->doc, job, find_account, arg.out, lane->keys.hash_tag, &scratch,
+    uint32_t n = envelope_parse(&e, &w->doc, job, find_account, arg.out, consumer->keys.hash_tag, &scratch,
                                 &w->faults, NULL, &account);
     buf_deinit(&scratch);
     if (n == 0)
@@ -139,7 +140,7 @@ static bool job_fits(struct request *r, const struct lane *lane, struct span job
 }
 
 /* The body's `job` (a text) or `order` (an object); without them the letter's own job. */
-static bool new_job(struct request *r, const struct lane *lane, struct letter *l, struct buf *job) {
+static bool new_job(struct request *r, const struct consumer *consumer, struct letter *l, struct buf *job) {
     struct json_doc *doc = &r->admin->views.doc;
     if (!act_body_kept(r, doc))
         return false;
@@ -160,20 +161,20 @@ static bool new_job(struct request *r, const struct lane *lane, struct letter *l
                      "`job` must be a text, `order` an object, and the job must have an order");
         return false;
     }
-    return job_fits(r, lane, buf_span(job));
+    return job_fits(r, consumer, buf_span(job));
 }
 
-static void send_back(struct request *r, const struct lane *lane, struct letter *l, const char *how) {
+static void send_back(struct request *r, const struct consumer *consumer, struct letter *l, const char *how) {
     static const enum queue_key keys[] = {KEY_DEAD, KEY_DEAD_ENTRIES, KEY_DELAYED, KEY_PARKED, KEY_STATS};
-    struct buf *cmd = &lane->worker->text_cmd, text, job;
+    struct buf *cmd = &consumer->worker->text_cmd, text, job;
     buf_init(&text, JOB_MAX);
     buf_init(&job, JOB_MAX);
-    if (new_job(r, lane, l, &job)) {
+    if (new_job(r, consumer, l, &job)) {
         buf_reset(cmd);
         queue_cmd_begin(cmd, SCRIPT_DEAD_RETRY, 6, 5);
         for (size_t i = 0; i < 5; i++)
-            queue_cmd_key(cmd, &lane->keys, keys[i]);
-        letter_ledger_key(&lane->keys, l, &text);
+            queue_cmd_key(cmd, &consumer->keys, keys[i]);
+        letter_ledger_key(&consumer->keys, l, &text);
         redis_resp_arg(cmd, buf_span(&text));
         redis_resp_str(cmd, how);
         redis_resp_str(cmd, "0");
@@ -183,7 +184,8 @@ static void send_back(struct request *r, const struct lane *lane, struct letter 
         letter_record(l, buf_span(&job), &text);
         redis_resp_arg(cmd, buf_span(&text));
         if (buf_ok(&text) && buf_ok(&job) && buf_ok(cmd))
-            act_call(r, lane, SCRIPT_DEAD_RETRY, cmd, strcmp(how, "retry") == 0 ? on_retried : on_resolved);
+            act_call(r, consumer, SCRIPT_DEAD_RETRY, cmd,
+                     strcmp(how, "retry") == 0 ? on_retried : on_resolved);
         else
             answer_error(r, 413, "too_large", "the letter is too large for this; use `dray dead`");
     }
@@ -191,16 +193,16 @@ static void send_back(struct request *r, const struct lane *lane, struct letter 
     buf_deinit(&job);
 }
 
-static void retry(struct request *r, const struct lane *lane, struct letter *l) {
+static void retry(struct request *r, const struct consumer *consumer, struct letter *l) {
     if (letter_is_unknown(l))
         refused(r, "UNKNOWN");
     else
-        send_back(r, lane, l, "retry");
+        send_back(r, consumer, l, "retry");
 }
 
 /* ---- resolve ---- */
 
-static void resolve(struct request *r, const struct lane *lane, struct letter *l) {
+static void resolve(struct request *r, const struct consumer *consumer, struct letter *l) {
     struct json_doc *doc = &r->admin->views.doc;
     char id[256], account[NAME_MAX_LEN + 1] = "";
     if (!act_body_kept(r, doc))
@@ -208,7 +210,7 @@ static void resolve(struct request *r, const struct lane *lane, struct letter *l
     uint32_t created = json_get(doc, 0, "created"), resend = json_get(doc, 0, "resend");
     bool again = resend != JSON_NONE && json_type(doc, resend) == JSON_TRUE;
     if (again && created == JSON_NONE) {
-        send_back(r, lane, l, "resend");
+        send_back(r, consumer, l, "resend");
         return;
     }
     if (again || created == JSON_NONE || json_copy(doc, created, id, sizeof(id)) <= 0) {
@@ -219,32 +221,32 @@ static void resolve(struct request *r, const struct lane *lane, struct letter *l
     }
     if (l->account.ptr != NULL && l->account.len < sizeof(account))
         memcpy(account, l->account.ptr, l->account.len);
-    const struct port *port = lane_port(lane, account);
-    struct buf *cmd = &lane->worker->text_cmd;
-    letter_resolve(l, &lane->keys, port != NULL ? port->account->provider->name : NULL, span_str(id),
-                   clock_unix_ms(), cmd);
+    const struct account_runtime *runtime = consumer_account(consumer, account);
+    struct buf *cmd = &consumer->worker->text_cmd;
+    letter_resolve(l, &consumer->keys, runtime != NULL ? runtime->account->provider->name : NULL,
+                   span_str(id), clock_unix_ms(), cmd);
     if (buf_ok(cmd))
-        act_call(r, lane, SCRIPT_DEAD_RESOLVE, cmd, on_resolved);
+        act_call(r, consumer, SCRIPT_DEAD_RESOLVE, cmd, on_resolved);
     else
         answer_error(r, 413, "too_large", "the letter is too large for this; use `dray dead`");
 }
 
 /* ---- drop ---- */
 
-static void drop(struct request *r, const struct lane *lane, struct letter *l) {
+static void drop(struct request *r, const struct consumer *consumer, struct letter *l) {
     static const enum queue_key keys[] = {KEY_DEAD, KEY_DEAD_ENTRIES, KEY_STATS, KEY_LIMITS};
-    struct buf *cmd = &lane->worker->text_cmd, key;
+    struct buf *cmd = &consumer->worker->text_cmd, key;
     buf_init(&key, JOB_MAX);
-    letter_ledger_key(&lane->keys, l, &key);
+    letter_ledger_key(&consumer->keys, l, &key);
     buf_reset(cmd);
     queue_cmd_begin(cmd, SCRIPT_DEAD_DROP, 5, 2);
     for (size_t i = 0; i < 4; i++)
-        queue_cmd_key(cmd, &lane->keys, keys[i]);
+        queue_cmd_key(cmd, &consumer->keys, keys[i]);
     redis_resp_arg(cmd, buf_span(&key));
     redis_resp_arg(cmd, l->id);
     redis_resp_arg(cmd, l->account.ptr != NULL ? l->account : SPAN_LIT(""));
     buf_deinit(&key);
-    act_call(r, lane, SCRIPT_DEAD_DROP, cmd, on_dropped);
+    act_call(r, consumer, SCRIPT_DEAD_DROP, cmd, on_dropped);
 }
 
 void handle_dead_retry(struct request *r) {

@@ -113,7 +113,7 @@ static bool add_letter(struct bulk *b, const struct letter *l, const char *id, s
     return true;
 }
 
-static void send_script(struct bulk *b, const struct lane *lane, const struct buf *keys,
+static void send_script(struct bulk *b, const struct consumer *consumer, const struct buf *keys,
                         const struct buf *args) {
     static const enum queue_key retry[] = {KEY_DEAD, KEY_DEAD_ENTRIES, KEY_DELAYED, KEY_PARKED, KEY_STATS};
     static const enum queue_key drop[] = {KEY_DEAD, KEY_DEAD_ENTRIES, KEY_STATS, KEY_LIMITS};
@@ -124,7 +124,7 @@ static void send_script(struct bulk *b, const struct lane *lane, const struct bu
     buf_init(&cmd, BATCH_MAX);
     queue_cmd_begin(&cmd, script, fixed + b->asked_count, 2 * b->asked_count + (retries ? 3 : 0));
     for (size_t i = 0; i < fixed; i++)
-        queue_cmd_key(&cmd, &lane->keys, retries ? retry[i] : drop[i]);
+        queue_cmd_key(&cmd, &consumer->keys, retries ? retry[i] : drop[i]);
     buf_add_span(&cmd, buf_span(keys));
     if (retries) {
         redis_resp_str(&cmd, "retry");
@@ -133,13 +133,13 @@ static void send_script(struct bulk *b, const struct lane *lane, const struct bu
     }
     buf_add_span(&cmd, buf_span(args));
     if (buf_ok(&cmd) && buf_ok(keys) && buf_ok(args))
-        queue_call(lane->worker->caller, lane->keys.slot, script, &cmd, on_done, b);
+        queue_call(consumer->worker->caller, consumer->keys.slot, script, &cmd, on_done, b);
     else
         fail(b, "too_large", "these letters are too large for one call; use `dray dead`");
     buf_deinit(&cmd);
 }
 
-static void move(struct bulk *b, const struct lane *lane, const redisReply *entries) {
+static void move(struct bulk *b, const struct consumer *consumer, const redisReply *entries) {
     struct letter *l = &b->request->admin->letter;
     struct buf keys, args, scratch;
     const char *id = b->ids.data;
@@ -156,12 +156,12 @@ static void move(struct bulk *b, const struct lane *lane, const redisReply *entr
         if (!add_letter(b, l, id, &args, &scratch))
             continue;
         buf_reset(&scratch);
-        letter_ledger_key(&lane->keys, l, &scratch);
+        letter_ledger_key(&consumer->keys, l, &scratch);
         redis_resp_arg(&keys, buf_span(&scratch));
         b->asked[b->asked_count++] = id;
     }
     if (b->asked_count > 0)
-        send_script(b, lane, &keys, &args);
+        send_script(b, consumer, &keys, &args);
     else
         answer(b);
     buf_deinit(&keys);
@@ -187,15 +187,15 @@ static void export(struct bulk *b, const redisReply *entries) {
 
 static void on_entries(void *arg, const redisReply *reply, const char *error) {
     struct bulk *b = arg;
-    const struct lane *lane = NULL;
+    const struct consumer *consumer = NULL;
     if (reply == NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements != b->count)
         fail(b, "redis", error);
     else if (b->request == NULL)
         bulk_free(b);
     else if (b->verb == BULK_EXPORT)
         export(b, reply);
-    else if ((lane = request_lane(b->request)) != NULL)
-        move(b, lane, reply);
+    else if ((consumer = request_consumer(b->request)) != NULL)
+        move(b, consumer, reply);
     else {
         request_done(b->request);
         bulk_free(b);
@@ -224,8 +224,8 @@ static bool read_ids(struct request *r, struct bulk *b) {
 }
 
 static void start(struct request *r, enum bulk_verb verb) {
-    const struct lane *lane = request_lane(r);
-    if (lane == NULL || (verb != BULK_EXPORT && !act_may_write(r, lane)))
+    const struct consumer *consumer = request_consumer(r);
+    if (consumer == NULL || (verb != BULK_EXPORT && !act_may_write(r, consumer)))
         return;
     struct bulk *b = calloc(1, sizeof(*b));
     if (b == NULL)
@@ -237,15 +237,15 @@ static void start(struct request *r, enum bulk_verb verb) {
         bulk_free(b);
         return;
     }
-    struct buf *cmd = &lane->worker->text_cmd;
+    struct buf *cmd = &consumer->worker->text_cmd;
     buf_reset(cmd);
     redis_resp_begin(cmd, 2 + b->count);
     redis_resp_str(cmd, "HMGET");
-    redis_resp_arg(cmd, lane->keys.key[KEY_DEAD_ENTRIES]);
+    redis_resp_arg(cmd, consumer->keys.key[KEY_DEAD_ENTRIES]);
     const char *id = b->ids.data;
     for (uint32_t i = 0; i < b->count; i++, id += strlen(id) + 1)
         redis_resp_str(cmd, id);
-    redis_router_send(lane->worker->redis, lane->keys.slot, buf_span(cmd), 0, on_entries, b);
+    redis_router_send(consumer->worker->redis, consumer->keys.slot, buf_span(cmd), 0, on_entries, b);
     request_wait(r, &b->request);
 }
 

@@ -39,16 +39,16 @@ static void on_entry(void *arg, const redisReply *reply, const char *error) {
 }
 
 void handle_dead_one(struct request *r) {
-    const struct lane *lane = request_lane(r);
-    if (lane == NULL)
+    const struct consumer *consumer = request_consumer(r);
+    if (consumer == NULL)
         return;
     struct fetch *f = calloc(1, sizeof(*f));
     if (f == NULL) {
         answer_error(r, 500, "memory", "out of memory");
         return;
     }
-    const struct span key = lane->keys.key[KEY_DEAD_ENTRIES];
-    redis_router_command(lane->worker->redis, lane->keys.slot, on_entry, f, "HGET %b %s", key.ptr, key.len,
-                         r->param[1]);
+    const struct span key = consumer->keys.key[KEY_DEAD_ENTRIES];
+    redis_router_command(consumer->worker->redis, consumer->keys.slot, on_entry, f, "HGET %b %s", key.ptr,
+                         key.len, r->param[1]);
     request_wait(r, &f->request);
 }

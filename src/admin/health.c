@@ -20,9 +20,9 @@ const char *mode_name(const struct worker *w) {
 const char *redis_away(const struct worker *w) {
     if (w->mode == WORKER_STOPPED)
         return "the worker is stopping";
-    for (uint32_t i = 0; i < w->lane_count; i++)
-        if (!lane_is_up(w->lanes[i])) {
-            const char *error = redis_router_error(w->redis, w->lanes[i]->keys.slot);
+    for (uint32_t i = 0; i < w->consumer_count; i++)
+        if (!consumer_is_up(w->consumers[i])) {
+            const char *error = redis_router_error(w->redis, w->consumers[i]->keys.slot);
             return error[0] != '\0' ? error : "connecting";
         }
     return NULL;
@@ -36,15 +36,15 @@ const char *not_ready(const struct worker *w) {
         return "draining: the worker is about to end";
     if (redis_away(w) != NULL)
         return "Redis is away";
-    for (uint32_t i = 0; i < w->lane_count; i++)
-        if (w->lanes[i]->format.refused)
+    for (uint32_t i = 0; i < w->consumer_count; i++)
+        if (w->consumers[i]->format.refused)
             return "wrong format: the data of a queue in Redis are of another format; the log says what to "
                    "do";
-    for (uint32_t i = 0; i < w->lane_count; i++)
-        if (!w->lanes[i]->leased || now >= w->lanes[i]->lease_until_ns)
+    for (uint32_t i = 0; i < w->consumer_count; i++)
+        if (!w->consumers[i]->leased || now >= w->consumers[i]->lease_until_ns)
             return "no lease: Redis has not confirmed this worker";
-    for (uint32_t i = 0; i < w->lane_count; i++)
-        if (w->lanes[i]->redis_full)
+    for (uint32_t i = 0; i < w->consumer_count; i++)
+        if (w->consumers[i]->redis_full)
             return "Redis is full";
     return w->mode == WORKER_RUNNING ? NULL : "starting";
 }
@@ -72,13 +72,13 @@ static const struct view *stuck(const struct admin *a, uint64_t *stuck_ms) {
 }
 
 /* The queue whose jobs cannot be claimed for longest, beyond liveness_after, or NULL. */
-static const struct lane *barred(const struct worker *w, uint64_t *barred_ms) {
-    const struct lane *worst = NULL;
+static const struct consumer *barred(const struct worker *w, uint64_t *barred_ms) {
+    const struct consumer *worst = NULL;
     uint64_t now = clock_boot_ns(), most = w->config->liveness_after_ms;
-    for (uint32_t i = 0; i < w->lane_count; i++) {
-        uint64_t since = w->lanes[i]->barred_since_ns, ms = since > 0 ? (now - since) / 1000000 : 0;
+    for (uint32_t i = 0; i < w->consumer_count; i++) {
+        uint64_t since = w->consumers[i]->barred_since_ns, ms = since > 0 ? (now - since) / 1000000 : 0;
         if (ms > most) {
-            worst = w->lanes[i];
+            worst = w->consumers[i];
             *barred_ms = most = ms;
         }
     }
@@ -90,15 +90,15 @@ static void unhealthy_reason(const struct admin *a, struct buf *out) {
     uint64_t ms = 0;
     char words[64];
     const struct view *view = stuck(a, &ms);
-    const struct lane *lane = view == NULL ? barred(a->worker, &ms) : NULL;
+    const struct consumer *consumer = view == NULL ? barred(a->worker, &ms) : NULL;
     if (view != NULL)
         buf_addf(out, "queue %s: %llu jobs wait and nothing was claimed for %llu s", view->queue,
                  (unsigned long long)view->jobs, (unsigned long long)ms / 1000);
-    if (lane == NULL)
+    if (consumer == NULL)
         return;
-    lane_barred_by(lane, words, sizeof(words));
+    consumer_barred_by(consumer, words, sizeof(words));
     buf_addf(out, "queue %s: nothing could be claimed for %llu s although Redis answers%s%s",
-             lane->keys.queue, (unsigned long long)ms / 1000, words[0] != '\0' ? ": " : "", words);
+             consumer->keys.queue, (unsigned long long)ms / 1000, words[0] != '\0' ? ": " : "", words);
 }
 
 void handle_healthz(struct request *r) {

@@ -200,7 +200,7 @@ static void start(struct request *r, struct search *s) {
 }
 
 void handle_find(struct request *r) {
-    if (request_lane(r) == NULL)
+    if (request_consumer(r) == NULL)
         return;
     const char *wanted = request_query(r, "q");
     if (wanted == NULL || wanted[0] == '\0' || strlen(wanted) >= WANTED_MAX) {
@@ -229,7 +229,7 @@ void handle_jobs(struct request *r) {
         const char *name, *letters;
     } places[] = {{"queued", "tj"}, {"in_flight", "i"}, {"delayed", "d"}, {"waiting", "w"}};
     const char *place = request_query(r, "place"), *letters = NULL;
-    if (request_lane(r) == NULL)
+    if (request_consumer(r) == NULL)
         return;
     for (size_t i = 0; place != NULL && i < sizeof(places) / sizeof(places[0]); i++)
         if (strcmp(place, places[i].name) == 0)

@@ -16,59 +16,60 @@ static void queue_value(struct exposition *x, const char *name, const char *queu
 
 struct queue_metric {
     const char *name, *type, *help;
-    uint64_t (*get)(const struct lane *lane, const struct view *view); /* `view` may be NULL: lane only */
+    uint64_t (*get)(const struct consumer *consumer,
+                    const struct view *view); /* `view` may be NULL: consumer only */
     bool from_redis;
 };
 
-static uint64_t get_jobs(const struct lane *l, const struct view *v) {
+static uint64_t get_jobs(const struct consumer *l, const struct view *v) {
     return (void)l, v->jobs;
 }
-static uint64_t get_results(const struct lane *l, const struct view *v) {
+static uint64_t get_results(const struct consumer *l, const struct view *v) {
     return (void)l, v->results;
 }
-static uint64_t get_dead(const struct lane *l, const struct view *v) {
+static uint64_t get_dead(const struct consumer *l, const struct view *v) {
     return (void)l, v->dead;
 }
-static uint64_t get_delayed(const struct lane *l, const struct view *v) {
+static uint64_t get_delayed(const struct consumer *l, const struct view *v) {
     return (void)l, v->delayed;
 }
-static uint64_t get_waiting(const struct lane *l, const struct view *v) {
+static uint64_t get_waiting(const struct consumer *l, const struct view *v) {
     return (void)l, v->waiting;
 }
-static uint64_t get_workers(const struct lane *l, const struct view *v) {
+static uint64_t get_workers(const struct consumer *l, const struct view *v) {
     return (void)l, v->workers_alive;
 }
-static uint64_t get_paused(const struct lane *l, const struct view *v) {
+static uint64_t get_paused(const struct consumer *l, const struct view *v) {
     return (void)l, pause_holds(&v->pause, clock_unix_ms());
 }
-static uint64_t get_full(const struct lane *l, const struct view *v) {
+static uint64_t get_full(const struct consumer *l, const struct view *v) {
     return l->config->results_high_water > 0 && v->results >= l->config->results_high_water;
 }
-static uint64_t get_leased(const struct lane *l, const struct view *v) {
+static uint64_t get_leased(const struct consumer *l, const struct view *v) {
     return (void)v, l->leased && clock_boot_ns() < l->lease_until_ns;
 }
-static uint64_t get_redis_full(const struct lane *l, const struct view *v) {
+static uint64_t get_redis_full(const struct consumer *l, const struct view *v) {
     return (void)v, l->redis_full;
 }
-static uint64_t get_polled(const struct lane *l, const struct view *v) {
+static uint64_t get_polled(const struct consumer *l, const struct view *v) {
     return (void)v, !pickup_blocks(l);
 }
-static uint64_t get_inflight(const struct lane *l, const struct view *v) {
-    return (void)v, lane_active(l);
+static uint64_t get_inflight(const struct consumer *l, const struct view *v) {
+    return (void)v, consumer_active(l);
 }
-static uint64_t get_settling(const struct lane *l, const struct view *v) {
+static uint64_t get_settling(const struct consumer *l, const struct view *v) {
     return (void)v, l->orders[ORDER_SETTLING].count;
 }
-static uint64_t get_claimed(const struct lane *l, const struct view *v) {
+static uint64_t get_claimed(const struct consumer *l, const struct view *v) {
     return (void)v, l->stats.claimed;
 }
-static uint64_t get_settled(const struct lane *l, const struct view *v) {
+static uint64_t get_settled(const struct consumer *l, const struct view *v) {
     return (void)v, l->stats.settled;
 }
-static uint64_t get_fenced(const struct lane *l, const struct view *v) {
+static uint64_t get_fenced(const struct consumer *l, const struct view *v) {
     return (void)v, l->stats.fenced;
 }
-static uint64_t get_invalid(const struct lane *l, const struct view *v) {
+static uint64_t get_invalid(const struct consumer *l, const struct view *v) {
     return (void)v, l->stats.invalid;
 }
 
@@ -103,11 +104,11 @@ static void add_queues(struct exposition *x, const struct admin *a) {
     for (size_t m = 0; m < sizeof(queue_metrics) / sizeof(queue_metrics[0]); m++) {
         const struct queue_metric *metric = &queue_metrics[m];
         metrics_head(x, metric->name, metric->type, metric->help);
-        for (uint32_t i = 0; i < a->worker->lane_count; i++) {
-            const struct lane *lane = a->worker->lanes[i];
-            const struct view *view = views_find(&a->views, lane->keys.queue);
+        for (uint32_t i = 0; i < a->worker->consumer_count; i++) {
+            const struct consumer *consumer = a->worker->consumers[i];
+            const struct view *view = views_find(&a->views, consumer->keys.queue);
             if (!metric->from_redis || (view != NULL && view->at_ms > 0))
-                queue_value(x, metric->name, lane->keys.queue, metric->get(lane, view));
+                queue_value(x, metric->name, consumer->keys.queue, metric->get(consumer, view));
         }
     }
 }
@@ -134,24 +135,24 @@ static void add_ages(struct exposition *x, const struct admin *a) {
 static void add_dead_reasons(struct exposition *x, const struct admin *a) {
     metrics_head(x, "dray_dead_letters_total", "counter",
                  "Jobs this worker has moved to the dead letters, by reason.");
-    for (uint32_t i = 0; i < a->worker->lane_count; i++)
+    for (uint32_t i = 0; i < a->worker->consumer_count; i++)
         for (size_t k = 0; k < DEAD_REASONS; k++)
             buf_addf(x->out, "dray_dead_letters_total{queue=\"%s\",reason=\"%s\"} %llu\n",
-                     a->worker->lanes[i]->keys.queue, dead_reason_names[k],
-                     (unsigned long long)a->worker->lanes[i]->stats.dead[k]);
+                     a->worker->consumers[i]->keys.queue, dead_reason_names[k],
+                     (unsigned long long)a->worker->consumers[i]->stats.dead[k]);
 }
 
 static void add_histograms(struct exposition *x, const struct admin *a) {
     metrics_head(x, "dray_http_request_duration_seconds", "histogram",
                  "Requests to providers, look-ups included, from the start to the whole answer.");
-    for (uint32_t i = 0; i < a->worker->lane_count; i++)
-        metrics_histogram(x, "dray_http_request_duration_seconds", a->worker->lanes[i]->keys.queue,
-                          &a->worker->lanes[i]->stats.http, http_bounds_us);
+    for (uint32_t i = 0; i < a->worker->consumer_count; i++)
+        metrics_histogram(x, "dray_http_request_duration_seconds", a->worker->consumers[i]->keys.queue,
+                          &a->worker->consumers[i]->stats.http, http_bounds_us);
     metrics_head(x, "dray_pickup_duration_seconds", "histogram",
                  "From enqueued_at (where a job has none: from its claim) to its first attempt.");
-    for (uint32_t i = 0; i < a->worker->lane_count; i++)
-        metrics_histogram(x, "dray_pickup_duration_seconds", a->worker->lanes[i]->keys.queue,
-                          &a->worker->lanes[i]->stats.pickup, pickup_bounds_us);
+    for (uint32_t i = 0; i < a->worker->consumer_count; i++)
+        metrics_histogram(x, "dray_pickup_duration_seconds", a->worker->consumers[i]->keys.queue,
+                          &a->worker->consumers[i]->stats.pickup, pickup_bounds_us);
 }
 
 /* ---- the worker ---- */
@@ -162,10 +163,10 @@ static void add_redis(struct exposition *x, const struct worker *w) {
     sum.writes += gone.writes;
     sum.reconnects += gone.reconnects;
     sum.errors += gone.errors;
-    for (uint32_t i = 0; i < w->lane_count; i++) {
-        if (w->lanes[i]->blocker == NULL)
+    for (uint32_t i = 0; i < w->consumer_count; i++) {
+        if (w->consumers[i]->blocker == NULL)
             continue;
-        struct redis_stats s = redis_router_stats(w->lanes[i]->blocker);
+        struct redis_stats s = redis_router_stats(w->consumers[i]->blocker);
         sum.commands += s.commands;
         sum.writes += s.writes;
         sum.reconnects += s.reconnects;
@@ -176,10 +177,10 @@ static void add_redis(struct exposition *x, const struct worker *w) {
     metrics_head(x, "dray_redis_noeviction", "gauge",
                  "1 where Redis throws no key away when it is full: maxmemory-policy noeviction, "
                  "or no maxmemory.");
-    for (uint32_t i = 0; i < w->lane_count; i++)
-        if (w->lanes[i]->eviction != EVICTION_UNKNOWN)
-            queue_value(x, "dray_redis_noeviction", w->lanes[i]->keys.queue,
-                        w->lanes[i]->eviction == EVICTION_NONE);
+    for (uint32_t i = 0; i < w->consumer_count; i++)
+        if (w->consumers[i]->eviction != EVICTION_UNKNOWN)
+            queue_value(x, "dray_redis_noeviction", w->consumers[i]->keys.queue,
+                        w->consumers[i]->eviction == EVICTION_NONE);
     metrics_one(x, "dray_redis_connections", "gauge", "Connections to Redis that are up.",
                 worker_connections(w));
     metrics_one(x, "dray_redis_commands_total", "counter", "Commands sent to Redis.", sum.commands);

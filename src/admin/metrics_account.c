@@ -7,9 +7,9 @@
 /* Calls `each` for every account, at most ACCOUNTS_MAX by name; then, where there are more, once a
  * queue with the sum of the rest. */
 typedef void (*account_fn)(struct exposition *x, const char *queue, const char *account,
-                           const struct port *port, const struct account_view *view);
+                           const struct account_runtime *runtime, const struct account_view *view);
 
-static void sum_stats(struct port *sum, const struct port *p) {
+static void sum_stats(struct account_runtime *sum, const struct account_runtime *p) {
     for (size_t v = 0; v < VERDICTS; v++) {
         sum->stats.attempts[v] += p->stats.attempts[v];
         sum->stats.lookups[v] += p->stats.lookups[v];
@@ -23,24 +23,24 @@ static void sum_stats(struct port *sum, const struct port *p) {
 
 static void each_account(struct exposition *x, const struct admin *a, bool states, account_fn each) {
     uint32_t shown = 0;
-    for (uint32_t i = 0; i < a->worker->lane_count; i++) {
-        const struct lane *lane = a->worker->lanes[i];
-        const struct view *view = views_find(&a->views, lane->keys.queue);
-        struct port rest = {.active = 0};
+    for (uint32_t i = 0; i < a->worker->consumer_count; i++) {
+        const struct consumer *consumer = a->worker->consumers[i];
+        const struct view *view = views_find(&a->views, consumer->keys.queue);
+        struct account_runtime rest = {.active = 0};
         bool more = false;
-        for (uint32_t k = 0; k < lane->port_count; k++) {
-            const struct port *port = lane->ports[k];
-            const struct account_view *av = view != NULL ? view_account(view, port->account->name) : NULL;
+        for (uint32_t k = 0; k < consumer->account_count; k++) {
+            const struct account_runtime *runtime = consumer->accounts[k];
+            const struct account_view *av = view != NULL ? view_account(view, runtime->account->name) : NULL;
             if (shown < ACCOUNTS_MAX) {
-                each(x, lane->keys.queue, port->account->name, port, av);
+                each(x, consumer->keys.queue, runtime->account->name, runtime, av);
                 shown++;
             } else {
                 more = true;
-                sum_stats(&rest, port);
+                sum_stats(&rest, runtime);
             }
         }
         if (more && !states)
-            each(x, lane->keys.queue, "_others", &rest, NULL);
+            each(x, consumer->keys.queue, "_others", &rest, NULL);
     }
 }
 
@@ -53,13 +53,13 @@ static void add_by_verdict(struct exposition *x, const char *name, const char *q
 }
 
 static void account_attempts(struct exposition *x, const char *queue, const char *account,
-                             const struct port *p, const struct account_view *av) {
+                             const struct account_runtime *p, const struct account_view *av) {
     (void)av;
     add_by_verdict(x, "dray_attempts_total", queue, account, p->stats.attempts);
 }
 
 static void account_lookups(struct exposition *x, const char *queue, const char *account,
-                            const struct port *p, const struct account_view *av) {
+                            const struct account_runtime *p, const struct account_view *av) {
     (void)av;
     for (int v = 0; v < VERDICTS; v++)
         if (p->stats.lookups[v] > 0)
@@ -68,7 +68,7 @@ static void account_lookups(struct exposition *x, const char *queue, const char 
 }
 
 static void account_results(struct exposition *x, const char *queue, const char *account,
-                            const struct port *p, const struct account_view *av) {
+                            const struct account_runtime *p, const struct account_view *av) {
     static const char *const names[] = {
         [RESULT_CREATED] = "created", [RESULT_DUPLICATE] = "duplicate", [RESULT_FAILED] = "failed"};
     (void)av;
@@ -78,22 +78,22 @@ static void account_results(struct exposition *x, const char *queue, const char 
                      account, names[s], (unsigned long long)p->stats.results[s]);
 }
 
-static void account_strays(struct exposition *x, const char *queue, const char *account, const struct port *p,
-                           const struct account_view *av) {
+static void account_strays(struct exposition *x, const char *queue, const char *account,
+                           const struct account_runtime *p, const struct account_view *av) {
     (void)av;
     buf_addf(x->out, "dray_http_stray_answers_total{queue=\"%s\",account=\"%s\"} %llu\n", queue, account,
              (unsigned long long)p->stats.strays);
 }
 
 static void account_repeated(struct exposition *x, const char *queue, const char *account,
-                             const struct port *p, const struct account_view *av) {
+                             const struct account_runtime *p, const struct account_view *av) {
     (void)av;
     buf_addf(x->out, "dray_repeated_order_ids_total{queue=\"%s\",account=\"%s\"} %llu\n", queue, account,
              (unsigned long long)p->stats.repeated_ids);
 }
 
-static void account_token(struct exposition *x, const char *queue, const char *account, const struct port *p,
-                          const struct account_view *av) {
+static void account_token(struct exposition *x, const char *queue, const char *account,
+                          const struct account_runtime *p, const struct account_view *av) {
     (void)av;
     uint64_t ms = p->account != NULL ? account_token_expires_ms(p->account) : 0;
     if (ms > 0)
@@ -102,14 +102,14 @@ static void account_token(struct exposition *x, const char *queue, const char *a
 }
 
 static void account_inflight(struct exposition *x, const char *queue, const char *account,
-                             const struct port *p, const struct account_view *av) {
+                             const struct account_runtime *p, const struct account_view *av) {
     (void)av;
     buf_addf(x->out, "dray_account_inflight_orders{queue=\"%s\",account=\"%s\"} %u\n", queue, account,
              p->active);
 }
 
 static void account_waiting(struct exposition *x, const char *queue, const char *account,
-                            const struct port *p, const struct account_view *av) {
+                            const struct account_runtime *p, const struct account_view *av) {
     (void)p;
     if (av != NULL)
         buf_addf(x->out, "dray_account_waiting_jobs{queue=\"%s\",account=\"%s\"} %llu\n", queue, account,
@@ -117,8 +117,8 @@ static void account_waiting(struct exposition *x, const char *queue, const char 
 }
 
 /* One state at a time; a pause whose time is over is none. */
-static void account_state(struct exposition *x, const char *queue, const char *account, const struct port *p,
-                          const struct account_view *av) {
+static void account_state(struct exposition *x, const char *queue, const char *account,
+                          const struct account_runtime *p, const struct account_view *av) {
     (void)p;
     if (av == NULL)
         return;

@@ -86,20 +86,20 @@ void request_done(struct request *r) {
     uv_timer_start(&r->admin->timeout, r->admin->on_timeout, 0, 0);
 }
 
-static struct lane *find_lane(const struct admin *a, const char *queue) {
-    for (uint32_t i = 0; a->worker != NULL && i < a->worker->lane_count; i++)
-        if (strcmp(a->worker->lanes[i]->keys.queue, queue) == 0)
-            return a->worker->lanes[i];
+static struct consumer *find_consumer(const struct admin *a, const char *queue) {
+    for (uint32_t i = 0; a->worker != NULL && i < a->worker->consumer_count; i++)
+        if (strcmp(a->worker->consumers[i]->keys.queue, queue) == 0)
+            return a->worker->consumers[i];
     return NULL;
 }
 
-struct lane *request_lane(struct request *r) {
-    struct lane *lane = find_lane(r->admin, r->param[0]);
-    if (lane == NULL)
+struct consumer *request_consumer(struct request *r) {
+    struct consumer *consumer = find_consumer(r->admin, r->param[0]);
+    if (consumer == NULL)
         answer_error(r, 404, "no_such_queue", "this worker has no queue of that name");
-    else if (r->admin->worker->mode == WORKER_STOPPED || !lane_is_up(lane))
+    else if (r->admin->worker->mode == WORKER_STOPPED || !consumer_is_up(consumer))
         answer_error(r, 503, "redis_away", "Redis is away");
     else
-        return lane;
+        return consumer;
     return NULL;
 }

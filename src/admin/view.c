@@ -37,11 +37,11 @@ uint64_t view_oldest_ms(const struct view *view) {
     return first;
 }
 
-struct lane *view_lane(const struct view *view) {
+struct consumer *view_consumer(const struct view *view) {
     const struct worker *w = view->views->worker;
-    for (uint32_t i = 0; i < w->lane_count; i++)
-        if (strcmp(w->lanes[i]->keys.queue, view->queue) == 0)
-            return w->lanes[i];
+    for (uint32_t i = 0; i < w->consumer_count; i++)
+        if (strcmp(w->consumers[i]->keys.queue, view->queue) == 0)
+            return w->consumers[i];
     return NULL;
 }
 
@@ -49,19 +49,19 @@ static bool redis_refuses(const struct worker *w, uint64_t now_ns) {
     return w->error_logged_ns != 0 && now_ns - w->error_logged_ns < 3 * w->boot->lease_ms * 1000000;
 }
 
-/* Whether jobs wait that this lane could take. */
-static bool could_claim(const struct view *view, const struct lane *lane, uint64_t now_ns) {
-    const struct worker *w = lane->worker;
-    return view->jobs > 0 && w->mode == WORKER_RUNNING && lane_is_up(lane) && lane->closed == LANE_OPEN &&
-           !lane->retiring && !spool_holds(lane) && !pause_holds(&view->pause, clock_unix_ms()) &&
-           !redis_refuses(w, now_ns) && lane_held(lane) < lane->config->concurrency &&
-           w->active < w->boot->max_inflight;
+/* Whether jobs wait that this consumer could take. */
+static bool could_claim(const struct view *view, const struct consumer *consumer, uint64_t now_ns) {
+    const struct worker *w = consumer->worker;
+    return view->jobs > 0 && w->mode == WORKER_RUNNING && consumer_is_up(consumer) &&
+           consumer->closed == CONSUMER_OPEN && !consumer->retiring && !spool_holds(consumer) &&
+           !pause_holds(&view->pause, clock_unix_ms()) && !redis_refuses(w, now_ns) &&
+           consumer_held(consumer) < consumer->config->concurrency && w->active < w->boot->max_inflight;
 }
 
 void view_progress(struct view *view, uint64_t now_ns) {
-    const struct lane *lane = view_lane(view);
-    uint64_t claimed = lane != NULL ? lane->stats.claimed : 0;
-    if (lane == NULL || !could_claim(view, lane, now_ns) || claimed != view->claimed)
+    const struct consumer *consumer = view_consumer(view);
+    uint64_t claimed = consumer != NULL ? consumer->stats.claimed : 0;
+    if (consumer == NULL || !could_claim(view, consumer, now_ns) || claimed != view->claimed)
         view->stuck_since_ns = 0;
     else if (view->stuck_since_ns == 0)
         view->stuck_since_ns = now_ns;
@@ -69,9 +69,9 @@ void view_progress(struct view *view, uint64_t now_ns) {
 }
 
 uint64_t view_stuck_ns(const struct view *view, uint64_t now_ns) {
-    const struct lane *lane = view_lane(view);
-    if (view->stuck_since_ns == 0 || lane == NULL || lane->stats.claimed != view->claimed ||
-        !could_claim(view, lane, now_ns))
+    const struct consumer *consumer = view_consumer(view);
+    if (view->stuck_since_ns == 0 || consumer == NULL || consumer->stats.claimed != view->claimed ||
+        !could_claim(view, consumer, now_ns))
         return 0;
     return now_ns - view->stuck_since_ns;
 }

@@ -3,7 +3,7 @@
 #ifndef DRAY_ADMIN_VIEW_H
 #define DRAY_ADMIN_VIEW_H
 
-#include "worker/lane.h"
+#include "worker/consumer.h"
 #include "worker/worker.h"
 
 #define VIEW_WORKERS_MAX 256
@@ -17,7 +17,7 @@ struct pause_view {
 
 struct view;
 
-/* Sorted by name, as the lane's ports are. */
+/* Sorted by name, as the consumer's accounts are. */
 struct account_view {
     struct view *view;
     char name[NAME_MAX_LEN + 1];
@@ -60,7 +60,7 @@ extern const char *const queue_counter_names[QUEUE_COUNTERS];
 
 struct view {
     struct views *views;
-    char queue[NAME_MAX_LEN + 1]; /* its lane comes and goes with the configuration: view_lane */
+    char queue[NAME_MAX_LEN + 1]; /* its consumer comes and goes with the configuration: view_consumer */
     uint64_t at_ms;               /* Unix ms of the last reading; 0: none yet */
     uint64_t redis_ms;            /* Redis's clock then */
     uint64_t jobs, results, dead, delayed, waiting;
@@ -78,7 +78,7 @@ struct view {
     uint64_t waiting_since_ms; /* of the job that has waited longest for its account */
     uint64_t overdue_since_ms; /* when the delayed job was due whose time passed first */
     uint64_t overdue;          /* delayed jobs past their time */
-    /* For liveness: since when the lane could have claimed and did not. */
+    /* For liveness: since when the consumer could have claimed and did not. */
     uint64_t claimed;
     uint64_t stuck_since_ns; /* boot clock; 0: it is not */
     uint32_t replies_out;    /* of the reading under way */
@@ -108,7 +108,7 @@ const struct account_view *view_account(const struct view *view, const char *acc
 /* Whether this is an operator's pause that is not over yet. */
 bool pause_holds(const struct pause_view *p, uint64_t now_ms);
 /* NULL while its queue is not configured. */
-struct lane *view_lane(const struct view *view);
+struct consumer *view_consumer(const struct view *view);
 /* Since when the job that has waited longest does: in the queue, for its account, or past its time. 0: nothing
  * waits. */
 uint64_t view_oldest_ms(const struct view *view);

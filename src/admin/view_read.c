@@ -127,14 +127,14 @@ static void on_inflight(void *arg, const redisReply *r, const char *error) {
 }
 
 static void ask_inflight(struct view *view) {
-    const struct lane *lane = view_lane(view);
-    for (uint32_t i = 0; lane != NULL && i < view->worker_count; i++) {
-        struct buf *key = &lane->worker->text_path;
+    const struct consumer *consumer = view_consumer(view);
+    for (uint32_t i = 0; consumer != NULL && i < view->worker_count; i++) {
+        struct buf *key = &consumer->worker->text_path;
         buf_reset(key);
-        queue_keys_of_worker(&lane->keys, KEY_INFLIGHT, span_str(view->workers[i].id), key);
+        queue_keys_of_worker(&consumer->keys, KEY_INFLIGHT, span_str(view->workers[i].id), key);
         view->replies_out++;
-        redis_router_command(lane->worker->redis, lane->keys.slot, on_inflight, &view->workers[i], "HLEN %b",
-                             key->data, key->len);
+        redis_router_command(consumer->worker->redis, consumer->keys.slot, on_inflight, &view->workers[i],
+                             "HLEN %b", key->data, key->len);
     }
 }
 
@@ -199,15 +199,15 @@ static void on_waits(void *arg, const redisReply *r, const char *error) {
     ended(view);
 }
 
-static void ask_waits(struct view *view, const struct lane *lane) {
+static void ask_waits(struct view *view, const struct consumer *consumer) {
     static const enum queue_key keys[] = {KEY_WAITING, KEY_GATES, KEY_PARKED, KEY_DELAYED};
-    struct buf *cmd = &lane->worker->text_cmd;
+    struct buf *cmd = &consumer->worker->text_cmd;
     buf_reset(cmd);
     queue_cmd_begin(cmd, SCRIPT_WAITS, 4, 0);
     for (size_t i = 0; i < 4; i++)
-        queue_cmd_key(cmd, &lane->keys, keys[i]);
+        queue_cmd_key(cmd, &consumer->keys, keys[i]);
     view->replies_out++;
-    queue_call(lane->worker->caller, lane->keys.slot, SCRIPT_WAITS, cmd, on_waits, view);
+    queue_call(consumer->worker->caller, consumer->keys.slot, SCRIPT_WAITS, cmd, on_waits, view);
 }
 
 /* Members of `waiting` are "<account> <position>", all of one score. */
@@ -220,10 +220,10 @@ static void on_waiting_of_account(void *arg, const redisReply *r, const char *er
 
 static void on_gates(void *arg, const redisReply *r, const char *error) {
     struct view *view = arg;
-    const struct lane *lane = view_lane(view);
+    const struct consumer *consumer = view_consumer(view);
     (void)error;
-    if (usable(view, r, REDIS_REPLY_ARRAY) != NULL && lane != NULL) {
-        struct span key = lane->keys.key[KEY_WAITING];
+    if (usable(view, r, REDIS_REPLY_ARRAY) != NULL && consumer != NULL) {
+        struct span key = consumer->keys.key[KEY_WAITING];
         for (uint32_t i = 0; i < view->account_count; i++)
             view->accounts[i].waiting = 0;
         for (size_t i = 0; i < r->elements; i++) {
@@ -232,7 +232,7 @@ static void on_gates(void *arg, const redisReply *r, const char *error) {
                 continue;
             a->view = view;
             view->replies_out++;
-            redis_router_command(lane->worker->redis, lane->keys.slot, on_waiting_of_account, a,
+            redis_router_command(consumer->worker->redis, consumer->keys.slot, on_waiting_of_account, a,
                                  "ZLEXCOUNT %b [%s%s (%s!", key.ptr, key.len, a->name, " ", a->name);
         }
     }
@@ -241,7 +241,7 @@ static void on_gates(void *arg, const redisReply *r, const char *error) {
 
 struct reading {
     struct view *view;
-    const struct lane *lane;
+    const struct consumer *consumer;
     struct buf *cmd;
 };
 
@@ -249,12 +249,12 @@ static void begin(const struct reading *g, size_t args, const char *command, enu
     buf_reset(g->cmd);
     redis_resp_begin(g->cmd, 2 + args);
     redis_resp_str(g->cmd, command);
-    redis_resp_arg(g->cmd, g->lane->keys.key[key]);
+    redis_resp_arg(g->cmd, g->consumer->keys.key[key]);
 }
 
 static void send_read(const struct reading *g, redis_reply_fn done) {
     g->view->replies_out++;
-    redis_router_send(g->lane->worker->redis, g->lane->keys.slot, buf_span(g->cmd), 0, done, g->view);
+    redis_router_send(g->consumer->worker->redis, g->consumer->keys.slot, buf_span(g->cmd), 0, done, g->view);
 }
 
 /* `rest` is more arguments, each after a space. */
@@ -287,42 +287,42 @@ static void ask_accounts(const struct reading *g) {
 }
 
 /* A reload may have changed which accounts there are. */
-static bool same_accounts(const struct view *view, const struct lane *lane) {
-    bool same = view->account_count == lane->port_count;
-    for (uint32_t i = 0; same && i < lane->port_count; i++)
-        same = strcmp(view->accounts[i].name, lane->ports[i]->account->name) == 0;
+static bool same_accounts(const struct view *view, const struct consumer *consumer) {
+    bool same = view->account_count == consumer->account_count;
+    for (uint32_t i = 0; same && i < consumer->account_count; i++)
+        same = strcmp(view->accounts[i].name, consumer->accounts[i]->account->name) == 0;
     return same;
 }
 
-static bool take_accounts(struct view *view, const struct lane *lane) {
-    if (same_accounts(view, lane))
+static bool take_accounts(struct view *view, const struct consumer *consumer) {
+    if (same_accounts(view, consumer))
         return true;
-    struct account_view *accounts = calloc(lane->port_count + 1, sizeof(*accounts));
+    struct account_view *accounts = calloc(consumer->account_count + 1, sizeof(*accounts));
     if (accounts == NULL)
         return false;
-    for (uint32_t i = 0; i < lane->port_count; i++) {
+    for (uint32_t i = 0; i < consumer->account_count; i++) {
         accounts[i].view = view;
         accounts[i].mode = 'n';
-        strcpy(accounts[i].name, lane->ports[i]->account->name);
+        strcpy(accounts[i].name, consumer->accounts[i]->account->name);
     }
     free(view->accounts);
     view->accounts = accounts;
-    view->account_count = lane->port_count;
+    view->account_count = consumer->account_count;
     return true;
 }
 
 bool view_read_start(struct view *view) {
-    const struct lane *lane = view_lane(view);
-    if (lane == NULL || lane->worker->mode == WORKER_STOPPED || !lane_is_up(lane) ||
-        !take_accounts(view, lane)) {
+    const struct consumer *consumer = view_consumer(view);
+    if (consumer == NULL || consumer->worker->mode == WORKER_STOPPED || !consumer_is_up(consumer) ||
+        !take_accounts(view, consumer)) {
         view_progress(view, clock_boot_ns());
         return false;
     }
-    struct worker *w = lane->worker;
-    struct reading g = {.view = view, .lane = lane, .cmd = &w->text_cmd};
+    struct worker *w = consumer->worker;
+    struct reading g = {.view = view, .consumer = consumer, .cmd = &w->text_cmd};
     view->failed = false;
     view->replies_out = 1;
-    redis_router_command(w->redis, lane->keys.slot, on_time, view, "TIME");
+    redis_router_command(w->redis, consumer->keys.slot, on_time, view, "TIME");
     ask(&g, on_jobs, "LLEN", KEY_JOBS, "");
     ask(&g, on_results, "LLEN", KEY_RESULTS, "");
     ask(&g, on_dead, "ZCARD", KEY_DEAD, "");
@@ -336,7 +336,7 @@ bool view_read_start(struct view *view) {
     ask(&g, on_pauses, "HGETALL", KEY_PAUSES, "");
     ask(&g, on_workers, "ZRANGE", KEY_WORKERS, " 0 255 WITHSCORES");
     ask(&g, on_infos, "HGETALL", KEY_WORKERS_INFO, "");
-    ask_waits(view, lane);
+    ask_waits(view, consumer);
     ask(&g, on_gates, "ZRANGE", KEY_GATES, " 0 199"); /* so many accounts' waiting jobs are counted */
     return true;
 }

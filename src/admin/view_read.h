@@ -6,7 +6,7 @@
 
 /* False if nothing was sent. Else v->read is called when the last reply of the last queue is there. */
 bool view_read_start(struct view *view);
-/* Notes whether the lane claims what it could. Called after each reading. */
+/* Notes whether the consumer claims what it could. Called after each reading. */
 void view_progress(struct view *view, uint64_t now_ns);
 
 #endif

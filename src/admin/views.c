@@ -43,18 +43,18 @@ uint64_t views_read_at(const struct views *v) {
 }
 
 /* Adds the queues that a reload brought, and drops those that it took away once no reply is outstanding. */
-static void follow_lanes(struct views *v) {
+static void follow_consumers(struct views *v) {
     const struct worker *w = v->worker;
     for (uint32_t i = 0; i < v->count;) {
-        if (view_lane(v->list[i]) != NULL) {
+        if (view_consumer(v->list[i]) != NULL) {
             i++;
             continue;
         }
         view_free(v->list[i]);
         v->list[i] = v->list[--v->count];
     }
-    for (uint32_t i = 0; i < w->lane_count; i++) {
-        if (views_find(v, w->lanes[i]->keys.queue) != NULL)
+    for (uint32_t i = 0; i < w->consumer_count; i++) {
+        if (views_find(v, w->consumers[i]->keys.queue) != NULL)
             continue;
         struct view **list = realloc(v->list, (v->count + 1) * sizeof(struct view *));
         struct view *view = calloc(1, sizeof(*view));
@@ -67,7 +67,7 @@ static void follow_lanes(struct views *v) {
             return; /* the next beat tries again */
         }
         view->views = v;
-        strcpy(view->queue, w->lanes[i]->keys.queue);
+        strcpy(view->queue, w->consumers[i]->keys.queue);
         v->list[v->count++] = view;
     }
 }
@@ -76,7 +76,7 @@ void views_read(struct views *v) {
     if (v->reading > 0)
         return;
     v->stale = false;
-    follow_lanes(v);
+    follow_consumers(v);
     for (uint32_t i = 0; i < v->count; i++)
         v->reading += view_read_start(v->list[i]) ? 1 : 0;
 }

@@ -33,7 +33,7 @@ struct account_view {
     const char *name, *pause; /* pause: "until reason", or "" */
     double tokens, rate;
     long long conc, fails, till, cool, burst, limit, failures, waiting;
-    int64_t strays, repeated_ids; /* counted by all workers: doubt.c */
+    int64_t strays, repeated_ids; /* counted by all workers: answer_owner.c */
     int64_t token_ms;             /* Unix: when its token ends, as a worker says; 0: nobody does */
     long long refused;            /* orders in a row, with `code` */
     char mode, code[64];

@@ -16,7 +16,7 @@
 #include "cli/session.h"
 #include "dray/clock.h"
 #include "queue/order_hash.h"
-#include "worker/lane.h"
+#include "worker/consumer.h"
 #include "worker/worker.h"
 
 #define ORDER_MAX (64u << 20) /* bytes */

@@ -12,30 +12,31 @@
 /* `arg` is the order, which keeps what is found. */
 static const struct account *find_account(void *arg, const char *name) {
     struct order *o = arg;
-    struct port *port = name == NULL ? o->lane->default_port : lane_port(o->lane, name);
-    if (port == NULL)
+    struct account_runtime *runtime =
+        name == NULL ? o->consumer->default_account : consumer_account(o->consumer, name);
+    if (runtime == NULL)
         return NULL;
-    port_unref(o->port);
-    port_ref(port);
-    o->port = port;
-    return port->account;
+    runtime_unref(o->runtime);
+    runtime_ref(runtime);
+    o->runtime = runtime;
+    return runtime->account;
 }
 
 static void read_envelope(struct order *o, struct span raw) {
-    struct lane *lane = o->lane;
-    struct worker *w = lane->worker;
+    struct consumer *consumer = o->consumer;
+    struct worker *w = consumer->worker;
     memset(&o->envelope, 0, sizeof(o->envelope));
     o->envelope.raw = raw;
-    if (raw.len > lane->config->max_job_bytes) {
+    if (raw.len > consumer->config->max_job_bytes) {
         faults_add(&w->faults, "", "must be at most %llu bytes (max_job_bytes), is %zu",
-                   (unsigned long long)lane->config->max_job_bytes, raw.len);
+                   (unsigned long long)consumer->config->max_job_bytes, raw.len);
         return;
     }
-    uint32_t faults = envelope_parse(&o->envelope, &w->doc, raw, find_account, o, lane->keys.hash_tag,
+    uint32_t faults = envelope_parse(&o->envelope, &w->doc, raw, find_account, o, consumer->keys.hash_tag,
                                      &o->decoded, &w->faults, &w->warnings, &o->account);
     buf_add_span(&o->warnings, buf_span(&w->warnings.list));
     o->envelope.raw = raw;
-    if (o->envelope.reply_to.ptr != NULL && queue_keys_owns(&lane->keys, o->envelope.reply_to)) {
+    if (o->envelope.reply_to.ptr != NULL && queue_keys_owns(&consumer->keys, o->envelope.reply_to)) {
         faults_add(&w->faults, "reply_to", "must not be one of the queue's own keys");
         o->envelope.reply_to = (struct span){NULL, 0}; /* the fault itself goes to results */
         return;
@@ -43,18 +44,18 @@ static void read_envelope(struct order *o, struct span raw) {
     if (faults > 0 || o->account == NULL)
         return;
     order_hash(o->envelope.order, o->hash);
-    queue_keys_order(&lane->keys, span_str(o->account->name), o->envelope.order_key, &o->ledger_key);
+    queue_keys_order(&consumer->keys, span_str(o->account->name), o->envelope.order_key, &o->ledger_key);
 }
 
 /* What begin.lua is told of it. `token`: "" where it is not known yet. */
 static struct beginning beginning_of(struct order *o, const char *token) {
-    o->looking_up = o->past.phase != PHASE_SEND;
+    o->looking_up = o->header.phase != PHASE_SEND;
     return (struct beginning){.token = token,
                               .kind = o->looking_up ? 'L' : 'P',
                               .account = o->account->name,
-                              .limits = buf_span(&o->port->limits),
+                              .limits = buf_span(&o->runtime->limits),
                               .hash = o->hash,
-                              .worker = o->lane->keys.worker,
+                              .worker = o->consumer->keys.worker,
                               .ledger_key = buf_span(&o->ledger_key)};
 }
 
@@ -62,20 +63,20 @@ static void begin(struct order *o) {
     struct beginning beginning = beginning_of(o, o->token);
     if (o->trace.on)
         trace_begins(o);
-    struct batch *b = lane_batch(o->lane, BATCH_BEGIN);
+    struct batch *b = consumer_batch(o->consumer, BATCH_BEGIN);
     if (b != NULL && batch_add_begin(b, o, &beginning)) {
         o->claim = CLAIM_UNSURE; /* until it is answered */
         order_move(o, ORDER_BEGINNING);
         return;
     }
     struct decision d;
-    life_hand_back(&o->past, false, &d);
+    life_hand_back(&o->header, false, &d);
     settle(o, &(struct settle_context){.decision = &d});
 }
 
 static void wait_for_slot(struct order *o, uint64_t ms) {
     struct decision d;
-    life_hand_back(&o->past, false, &d);
+    life_hand_back(&o->header, false, &d);
     d.op = SETTLE_WAIT;
     d.due_ms = ms;
     d.keep_header = true;
@@ -88,19 +89,20 @@ static void set_token(struct order *o, struct span token) {
     o->token[token.len] = '\0';
     o->claim = CLAIM_HELD;
     uint64_t number = strtoull(o->token, NULL, 10);
-    if (number > o->lane->highest_token)
-        o->lane->highest_token = number;
+    if (number > o->consumer->highest_token)
+        o->consumer->highest_token = number;
 }
 
 /* Reads the record into `o`; true: nothing stands against beginning it, else `d` says what to do. */
 static bool read_record(struct order *o, struct span token, struct span record, struct decision *d) {
-    struct worker *w = o->lane->worker;
+    struct worker *w = o->consumer->worker;
     struct span raw = {NULL, 0};
     set_token(o, token);
     buf_add_span(&o->record, record);
     faults_reset(&w->faults);
     faults_reset(&w->warnings);
-    if (!buf_ok(&o->record) || past_parse(&o->past, token, buf_span(&o->record), &w->doc, &raw) < 0) {
+    if (!buf_ok(&o->record) ||
+        record_header_parse(&o->header, token, buf_span(&o->record), &w->doc, &raw) < 0) {
         /* No record of ours, or no memory for it: the text stays as it is, for a person to look at. */
         raw = buf_span(&o->record);
         faults_add(&w->faults, "", "is no record of dray's");
@@ -111,29 +113,29 @@ static bool read_record(struct order *o, struct span token, struct span record, 
     }
     if (w->tracer != NULL)
         trace_claimed(o);
-    struct admission a = {.past = &o->past,
+    struct admission a = {.header = &o->header,
                           .envelope = &o->envelope,
                           .account = o->account,
                           .faults = w->faults.count,
                           .now_ms = clock_unix_ms()};
     o->begun_unix_ms = a.now_ms;
     bool goes = life_admit(&a, &w->rng, d);
-    if (goes && o->warnings.len > 0 && o->past.attempts == 0 && o->past.phase == PHASE_SEND)
+    if (goes && o->warnings.len > 0 && o->header.attempts == 0 && o->header.phase == PHASE_SEND)
         log_warnings(o); /* not again with each retry */
     return goes;
 }
 
-void admit(struct lane *lane, struct span token, struct span record) {
-    struct order *o = order_get(lane);
+void admit(struct consumer *consumer, struct span token, struct span record) {
+    struct order *o = order_get(consumer);
     struct decision d;
     uint64_t wait_ms;
     if (o == NULL || token.len >= sizeof(o->token)) {
-        settle_back(lane, token, SPAN_LIT(""));
+        settle_back(consumer, token, SPAN_LIT(""));
         return;
     }
     if (!read_record(o, token, record, &d))
-        settle(o, &(struct settle_context){.decision = &d, .faults = &lane->worker->faults});
-    else if ((wait_ms = share_wait_ms(o->port)) > 0)
+        settle(o, &(struct settle_context){.decision = &d, .faults = &consumer->worker->faults});
+    else if ((wait_ms = share_wait_ms(o->runtime)) > 0)
         wait_for_slot(o, wait_ms);
     else
         begin(o);
@@ -141,37 +143,38 @@ void admit(struct lane *lane, struct span token, struct span record) {
 
 /* Redis did not claim it: the long way, if there is one, says why. */
 static void not_picked(struct order *o) {
-    struct lane *lane = o->lane;
-    lane->look_now = true;
-    if (lane->worker->trial != NULL)
+    struct consumer *consumer = o->consumer;
+    consumer->look_now = true;
+    if (consumer->worker->trial != NULL)
         trial_not_picked(o);
     order_move(o, ORDER_FREE);
 }
 
 /* The batch's only item is done with; a WAIT behind it may still be unanswered (replicas.c). */
-static void pick_done(struct lane *lane, struct batch *b) {
+static void pick_done(struct consumer *consumer, struct batch *b) {
     b->items[0] = NULL;
     b->answered = b->waits;
     if (!b->waits)
-        batch_done(lane, b);
+        batch_done(consumer, b);
 }
 
-void pick_failed(struct lane *lane, struct batch *b, const redisReply *reply, const char *error) {
+void pick_failed(struct consumer *consumer, struct batch *b, const redisReply *reply, const char *error) {
     struct order *o = b->items[0];
-    struct worker *w = lane->worker;
+    struct worker *w = consumer->worker;
     if (reply != NULL) {
-        log_redis_error(lane, "pick", error);
+        log_redis_error(consumer, "pick", error);
         not_picked(o);
     } else {
-        lane->claim_lost = w->trial == NULL; /* else nobody gives it back: it must not get into the queue */
+        consumer->claim_lost =
+            w->trial == NULL; /* else nobody gives it back: it must not get into the queue */
         order_move(o, ORDER_FREE);
         if (w->trial != NULL)
             trial_unanswered(w);
     }
-    pick_done(lane, b);
+    pick_done(consumer, b);
 }
 
-void pick_answered(struct lane *lane, struct batch *b, const redisReply *reply) {
+void pick_answered(struct consumer *consumer, struct batch *b, const redisReply *reply) {
     const redisReply *claimed = reply->element[TURN_CLAIMED], *begun = reply->element[TURN_BEGUN];
     struct order *o = b->items[0];
     char token[TOKEN_SIZE + 32], letter = begun->element[0]->len > 0 ? begun->element[0]->str[0] : '\0';
@@ -180,29 +183,29 @@ void pick_answered(struct lane *lane, struct batch *b, const redisReply *reply) 
     if (picked)
         snprintf(token, sizeof(token), "%llu.%s%s", strtoull(claimed->element[1]->str, NULL, 10) + 1,
                  claimed->element[2]->str, claimed->element[3]->str);
-    if (!picked || strlen(token) >= TOKEN_SIZE || (lane->worker->trial != NULL && !may_go)) {
+    if (!picked || strlen(token) >= TOKEN_SIZE || (consumer->worker->trial != NULL && !may_go)) {
         not_picked(o);
-        pick_done(lane, b);
+        pick_done(consumer, b);
         return;
     }
-    lane->stats.claimed++;
-    lane->more =
+    consumer->stats.claimed++;
+    consumer->more =
         strtoull(claimed->element[4]->str, NULL, 10) > 0; /* it was not alone, however long it took */
     set_token(o, span_str(token));
-    dispatch_begun(lane, b, begun);
+    dispatch_begun(consumer, b, begun);
 }
 
-bool admit_picked(struct lane *lane, struct span text) {
-    struct order *o = order_get(lane);
+bool admit_picked(struct consumer *consumer, struct span text) {
+    struct order *o = order_get(consumer);
     struct decision d;
     if (o == NULL)
         return false;
-    if (!read_record(o, SPAN_LIT("f"), text, &d) || share_wait_ms(o->port) > 0) {
+    if (!read_record(o, SPAN_LIT("f"), text, &d) || share_wait_ms(o->runtime) > 0) {
         order_discard(o);
         return false;
     }
     struct beginning beginning = beginning_of(o, "");
-    if (!lane_send_picked(lane, o, &beginning, text)) {
+    if (!consumer_send_picked(consumer, o, &beginning, text)) {
         order_discard(o);
         return false;
     }

@@ -1,4 +1,4 @@
-/* A lane's turns: what came up to be settled and begun collects in its two open batches; together with a
+/* A consumer's turns: what came up to be settled and begun collects in its two open batches; together with a
  * claim, where one is due, they go out in one call. Turns cost as much as some orders, so while one is under way the
  * next waits for a reply, or for a third of the slots; a batch that is full waits for nothing.
  *
@@ -6,7 +6,7 @@
  * would be begun by one, sent at once and answered at once, and Redis, the provider and we would wait for
  * each other by turns. In three parts, each is at another of these.
  *
- * Happy path: lane_flush() → turn → settled(), dispatch_begun(), claim_answered() → lane_flush().
+ * Happy path: consumer_flush() → turn → settled(), dispatch_begun(), claim_answered() → consumer_flush().
  * Failure modes: unanswered or refused by Redis as a whole (connection lost, READONLY, …), batches are kept
  * and sent again, each in a turn of its own, in order, when the lease is renewed; until then nothing is
  * claimed. What the turn may have claimed lies in our in-flight set (claim.c). Redis is full: it settles, and
@@ -29,48 +29,48 @@
 
 /* A turn that is under way. */
 struct turn_call {
-    struct turn_call *next; /* in the lane's pool */
-    struct lane *lane;
+    struct turn_call *next; /* in the consumer's pool */
+    struct consumer *consumer;
     struct turn turn;
 };
 
-static struct turn_call *call_get(struct lane *lane) {
-    struct turn_call *c = lane->spare_calls;
+static struct turn_call *call_get(struct consumer *consumer) {
+    struct turn_call *c = consumer->spare_calls;
     if (c == NULL && (c = malloc(sizeof(*c))) == NULL)
         abort(); /* Redis holds every job's state, another worker recovers */
-    else if (c == lane->spare_calls)
-        lane->spare_calls = c->next;
-    c->lane = lane;
+    else if (c == consumer->spare_calls)
+        consumer->spare_calls = c->next;
+    c->consumer = consumer;
     return c;
 }
 
 static void call_put(struct turn_call *c) {
-    c->next = c->lane->spare_calls;
-    c->lane->spare_calls = c;
+    c->next = c->consumer->spare_calls;
+    c->consumer->spare_calls = c;
 }
 
-void lane_free_calls(struct lane *lane) {
-    while (lane->spare_calls != NULL) {
-        struct turn_call *c = lane->spare_calls;
-        lane->spare_calls = c->next;
+void consumer_free_calls(struct consumer *consumer) {
+    while (consumer->spare_calls != NULL) {
+        struct turn_call *c = consumer->spare_calls;
+        consumer->spare_calls = c->next;
         free(c);
     }
 }
 
-static struct batch *take_spare(struct lane *lane, enum batch_kind kind) {
-    struct batch *b = lane->spare;
+static struct batch *take_spare(struct consumer *consumer, enum batch_kind kind) {
+    struct batch *b = consumer->spare;
     if (b == NULL)
         return batch_new(kind);
-    lane->spare = b->next;
+    consumer->spare = b->next;
     b->next = NULL;
     b->kind = kind;
     return b;
 }
 
-void batch_done(struct lane *lane, struct batch *b) {
+void batch_done(struct consumer *consumer, struct batch *b) {
     batch_reset(b);
-    b->next = lane->spare;
-    lane->spare = b;
+    b->next = consumer->spare;
+    consumer->spare = b;
 }
 
 /* --- sending --- */
@@ -78,52 +78,54 @@ void batch_done(struct lane *lane, struct batch *b) {
 static void on_turn(void *arg, const redisReply *reply, const char *error);
 static void on_waited(void *arg, long long replicas);
 
-static void send_turn(struct lane *lane, const struct turn *turn) {
-    struct worker *w = lane->worker;
-    struct turn_call *c = call_get(lane);
+static void send_turn(struct consumer *consumer, const struct turn *turn) {
+    struct worker *w = consumer->worker;
+    struct turn_call *c = call_get(consumer);
     c->turn = *turn;
     c->turn.claim_bytes = CLAIM_BYTES;
-    c->turn.high_water = lane->config->results_high_water;
-    c->turn.first_pop = lane->longest > 0 && lane->longest <= SHORT_JOB ? FIRST_POP : 1;
-    c->turn.number = lane->turn_number = turn_number(lane->turn_number, clock_unix_ms() * 1000);
-    c->turn.answered = lane->turn_answered;
-    c->turn.highest = lane->highest_token;
-    c->turn.limits_version = lane->limits_version;
-    lane->turns_out++;
-    lane->turns_open++;
-    lane->claims_out += turn->claims || turn->picked.ptr != NULL;
-    lane->asked += turn->claims ? turn->claim_n : 0;
+    c->turn.high_water = consumer->config->results_high_water;
+    c->turn.first_pop = consumer->longest > 0 && consumer->longest <= SHORT_JOB ? FIRST_POP : 1;
+    c->turn.number = consumer->turn_number = turn_number(consumer->turn_number, clock_unix_ms() * 1000);
+    c->turn.answered = consumer->turn_answered;
+    c->turn.highest = consumer->highest_token;
+    c->turn.limits_version = consumer->limits_version;
+    consumer->turns_out++;
+    consumer->turns_open++;
+    consumer->claims_out += turn->claims || turn->picked.ptr != NULL;
+    consumer->asked += turn->claims ? turn->claim_n : 0;
     if (turn->settle != NULL)
         turn->settle->jitter = (double)rng_below(&w->rng, 1000) / 1000.0;
     if (turn->begin != NULL && !turn->begin->sent)
         turn->begin->sent_ns = clock_boot_ns();
     struct redis_wait wait = {0};
-    if (turn->begin != NULL && replicas_wanted(lane, turn->begin)) {
-        wait = replicas_wait(lane, turn->begin);
+    if (turn->begin != NULL && replicas_wanted(consumer, turn->begin)) {
+        wait = replicas_wait(consumer, turn->begin);
         wait.waited = on_waited;
     }
-    turn_send(&c->turn, &w->text_cmd, w->caller, &lane->keys, wait.waited != NULL ? &wait : NULL, on_turn, c);
+    turn_send(&c->turn, &w->text_cmd, w->caller, &consumer->keys, wait.waited != NULL ? &wait : NULL, on_turn,
+              c);
 }
 
-static void send_batch(struct lane *lane, struct batch *b) {
+static void send_batch(struct consumer *consumer, struct batch *b) {
     struct turn turn = {0};
     *(b->kind == BATCH_BEGIN ? &turn.begin : &turn.settle) = b;
-    send_turn(lane, &turn);
+    send_turn(consumer, &turn);
 }
 
 /* The batch being filled, or NULL when memory ran out. */
-struct batch *lane_batch(struct lane *lane, enum batch_kind kind) {
-    struct batch **slot = kind == BATCH_BEGIN ? &lane->begin : &lane->settle;
+struct batch *consumer_batch(struct consumer *consumer, enum batch_kind kind) {
+    struct batch **slot = kind == BATCH_BEGIN ? &consumer->begin : &consumer->settle;
     if (*slot != NULL && batch_full(*slot)) {
         struct batch *full = *slot;
         *slot = NULL;
-        if (lane->resend != NULL || !lane_is_up(lane) || (kind == BATCH_BEGIN && !replicas_may_begin(lane)))
-            lane_unanswered(lane, full);
+        if (consumer->resend != NULL || !consumer_is_up(consumer) ||
+            (kind == BATCH_BEGIN && !replicas_may_begin(consumer)))
+            consumer_unanswered(consumer, full);
         else
-            send_batch(lane, full);
+            send_batch(consumer, full);
     }
     if (*slot == NULL)
-        *slot = take_spare(lane, kind);
+        *slot = take_spare(consumer, kind);
     return *slot;
 }
 
@@ -136,27 +138,28 @@ static struct batch *take_filled(struct batch **slot) {
     return b;
 }
 
-void lane_send_claim(struct lane *lane, uint32_t n) {
+void consumer_send_claim(struct consumer *consumer, uint32_t n) {
     struct turn turn = {.claims = true, .claim_n = n};
-    lane->look_now = false;
-    if (lane->resend == NULL && lane->leased) {
-        turn.settle = take_filled(&lane->settle);
-        turn.begin = lane->worker->boot->min_replicas == 0 ? take_filled(&lane->begin) : NULL;
+    consumer->look_now = false;
+    if (consumer->resend == NULL && consumer->leased) {
+        turn.settle = take_filled(&consumer->settle);
+        turn.begin = consumer->worker->boot->min_replicas == 0 ? take_filled(&consumer->begin) : NULL;
     }
-    send_turn(lane, &turn);
+    send_turn(consumer, &turn);
 }
 
 /* `order` is begun with what Redis claims for it: the text that a blocking pick-up gave. */
-bool lane_send_picked(struct lane *lane, struct order *order, const struct beginning *begin,
-                      struct span text) {
-    struct turn turn = {
-        .begin = take_spare(lane, BATCH_BEGIN), .picked = text, .outside = lane->worker->trial != NULL};
+bool consumer_send_picked(struct consumer *consumer, struct order *order, const struct beginning *begin,
+                          struct span text) {
+    struct turn turn = {.begin = take_spare(consumer, BATCH_BEGIN),
+                        .picked = text,
+                        .outside = consumer->worker->trial != NULL};
     if (turn.begin == NULL || !batch_add_begin(turn.begin, order, begin)) {
         if (turn.begin != NULL)
-            batch_done(lane, turn.begin);
+            batch_done(consumer, turn.begin);
         return false;
     }
-    send_turn(lane, &turn);
+    send_turn(consumer, &turn);
     return true;
 }
 
@@ -165,155 +168,158 @@ static uint32_t filled(const struct batch *b) {
 }
 
 /* Orders that wait for a turn. */
-static uint32_t came_up(const struct lane *lane) {
-    return filled(lane->settle) + filled(lane->begin);
+static uint32_t came_up(const struct consumer *consumer) {
+    return filled(consumer->settle) + filled(consumer->begin);
 }
 
-uint32_t lane_part(const struct lane *lane) {
-    uint32_t part = (lane->config->concurrency + PARTS - 1) / PARTS;
+uint32_t consumer_part(const struct consumer *consumer) {
+    uint32_t part = (consumer->config->concurrency + PARTS - 1) / PARTS;
     return part < PART_MAX ? part : PART_MAX;
 }
 
-static void send_what_came_up(struct lane *lane) {
-    if (lane->resend != NULL || !lane->leased || !lane_is_up(lane) || lane->turns_open >= PARTS)
+static void send_what_came_up(struct consumer *consumer) {
+    if (consumer->resend != NULL || !consumer->leased || !consumer_is_up(consumer) ||
+        consumer->turns_open >= PARTS)
         return;
     /* WAIT holds up what comes behind it, so a begin that waits for replicas goes alone, and last. */
-    bool waits = lane->begin != NULL && lane->begin->count > 0 && replicas_wanted(lane, lane->begin);
-    struct turn turn = {.settle = take_filled(&lane->settle),
-                        .begin = waits ? NULL : take_filled(&lane->begin)};
-    uint32_t n = lane_claim_due(lane, clock_boot_ns());
+    bool waits =
+        consumer->begin != NULL && consumer->begin->count > 0 && replicas_wanted(consumer, consumer->begin);
+    struct turn turn = {.settle = take_filled(&consumer->settle),
+                        .begin = waits ? NULL : take_filled(&consumer->begin)};
+    uint32_t n = consumer_claim_due(consumer, clock_boot_ns());
     if (n > 0) {
         turn.claims = true;
         turn.claim_n = n;
-        lane->look_now = false;
+        consumer->look_now = false;
     }
     if (turn.settle != NULL || turn.begin != NULL || turn.claims)
-        send_turn(lane, &turn);
-    if (waits && replicas_may_begin(lane))
-        send_batch(lane, take_filled(&lane->begin));
+        send_turn(consumer, &turn);
+    if (waits && replicas_may_begin(consumer))
+        send_batch(consumer, take_filled(&consumer->begin));
 }
 
-void lane_flush(struct lane *lane) {
-    uint32_t enough = lane_part(lane) < ENOUGH ? lane_part(lane) : ENOUGH;
-    if (lane->turns_open == 0 || came_up(lane) >= enough)
-        send_what_came_up(lane);
+void consumer_flush(struct consumer *consumer) {
+    uint32_t enough = consumer_part(consumer) < ENOUGH ? consumer_part(consumer) : ENOUGH;
+    if (consumer->turns_open == 0 || came_up(consumer) >= enough)
+        send_what_came_up(consumer);
 }
 
 /* --- answers --- */
 
-/* Keeps a batch for lane_resend, behind those already there. */
-void lane_unanswered(struct lane *lane, struct batch *b) {
+/* Keeps a batch for consumer_resend, behind those already there. */
+void consumer_unanswered(struct consumer *consumer, struct batch *b) {
     b->stray = true; /* a reload may have changed the limits by then */
     b->next = NULL;
-    if (lane->resend_last != NULL)
-        lane->resend_last->next = b;
+    if (consumer->resend_last != NULL)
+        consumer->resend_last->next = b;
     else
-        lane->resend = b;
-    lane->resend_last = b;
+        consumer->resend = b;
+    consumer->resend_last = b;
 }
 
-static void refused(struct lane *lane, const char *what, const char *error) {
-    log_redis_error(lane, what, error);
-    lane->failures++;
-    lane->resend_at_ns =
-        clock_boot_ns() + (50 + backoff_ms(100, 5000, lane->failures, &lane->worker->rng)) * MS_NS;
+static void refused(struct consumer *consumer, const char *what, const char *error) {
+    log_redis_error(consumer, what, error);
+    consumer->failures++;
+    consumer->resend_at_ns =
+        clock_boot_ns() + (50 + backoff_ms(100, 5000, consumer->failures, &consumer->worker->rng)) * MS_NS;
 }
 
 /* No answer, or none to the turn as a whole. */
-static void not_done(struct lane *lane, const struct turn *turn, const redisReply *reply, const char *error) {
+static void not_done(struct consumer *consumer, const struct turn *turn, const redisReply *reply,
+                     const char *error) {
     if (turn->picked.ptr != NULL) {
-        pick_failed(lane, turn->begin, reply, error);
+        pick_failed(consumer, turn->begin, reply, error);
         return;
     }
     if (reply != NULL && (turn->settle != NULL || turn->begin != NULL))
-        refused(lane, turn->settle != NULL ? "settle" : "begin", error);
+        refused(consumer, turn->settle != NULL ? "settle" : "begin", error);
     if (turn->settle != NULL)
-        lane_unanswered(lane, turn->settle);
+        consumer_unanswered(consumer, turn->settle);
     if (turn->begin != NULL)
-        lane_unanswered(lane, turn->begin);
+        consumer_unanswered(consumer, turn->begin);
     if (turn->claims)
-        claim_unanswered(lane, reply != NULL, error);
+        claim_unanswered(consumer, reply != NULL, error);
 }
 
 /* Answers are coming in, and the loop has not looked at them while it read this one: a small turn waits for
  * one more look at the sockets. */
-static bool gathers(const struct lane *lane) {
-    uint32_t there = came_up(lane);
-    return there > 0 && there < GATHER_ENOUGH && there < lane->config->concurrency / GATHER_SHARE &&
-           lane->orders[ORDER_SENDING].count > 0;
+static bool gathers(const struct consumer *consumer) {
+    uint32_t there = came_up(consumer);
+    return there > 0 && there < GATHER_ENOUGH && there < consumer->config->concurrency / GATHER_SHARE &&
+           consumer->orders[ORDER_SENDING].count > 0;
 }
 
-void lane_go_on(struct lane *lane) {
-    lane->gathers = gathers(lane);
-    if (!lane->gathers)
-        send_what_came_up(lane);
+void consumer_go_on(struct consumer *consumer) {
+    consumer->gathers = gathers(consumer);
+    if (!consumer->gathers)
+        send_what_came_up(consumer);
 }
 
-static void done(struct lane *lane, const struct turn *turn, const redisReply *reply) {
+static void done(struct consumer *consumer, const struct turn *turn, const redisReply *reply) {
     const char *why = turn->begin != NULL ? turn_begin_refused(reply) : NULL;
     if (why == NULL && !(turn->claims && claim_refused(reply->element[TURN_CLAIMED])))
-        lane_refuses_no_more(lane);
-    if (turn->number > lane->turn_answered)
-        lane->turn_answered = turn->number;
+        consumer_refuses_no_more(consumer);
+    if (turn->number > consumer->turn_answered)
+        consumer->turn_answered = turn->number;
     if (turn->claims)
-        claim_status(lane, reply->element[TURN_CLAIMED]);
-    lane_look(lane, reply, TURN_NOW);
+        claim_status(consumer, reply->element[TURN_CLAIMED]);
+    consumer_look(consumer, reply, TURN_NOW);
     if (turn->picked.ptr != NULL) {
         if (why != NULL)
-            log_redis_error(lane, "pick", why);
-        pick_answered(lane, turn->begin, reply);
+            log_redis_error(consumer, "pick", why);
+        pick_answered(consumer, turn->begin, reply);
     } else if (why != NULL) {
-        refused(lane, "begin", why);
-        lane_unanswered(lane, turn->begin);
+        refused(consumer, "begin", why);
+        consumer_unanswered(consumer, turn->begin);
     } else if (turn->begin != NULL) {
-        dispatch_begun(lane, turn->begin, reply->element[TURN_BEGUN]);
+        dispatch_begun(consumer, turn->begin, reply->element[TURN_BEGUN]);
     }
     if (turn->claims)
-        claim_answered(lane, turn->claim_n, reply->element[TURN_CLAIMED]);
+        claim_answered(consumer, turn->claim_n, reply->element[TURN_CLAIMED]);
     if (turn->settle != NULL)
-        settled(lane, turn->settle, reply->element[TURN_SETTLED]);
-    lane_go_on(lane);
+        settled(consumer, turn->settle, reply->element[TURN_SETTLED]);
+    consumer_go_on(consumer);
 }
 
 static void on_turn(void *arg, const redisReply *reply, const char *error) {
     struct turn_call *c = arg;
-    struct lane *lane = c->lane;
+    struct consumer *consumer = c->consumer;
     struct turn turn = c->turn;
-    lane->turns_open--;
+    consumer->turns_open--;
     if (turn.begin == NULL || !turn.begin->waits) { /* else on_waited comes, too */
-        lane->turns_out--;
+        consumer->turns_out--;
         call_put(c);
     }
-    lane->claims_out -= turn.claims || turn.picked.ptr != NULL;
-    lane->asked -= turn.claims ? turn.claim_n : 0;
+    consumer->claims_out -= turn.claims || turn.picked.ptr != NULL;
+    consumer->asked -= turn.claims ? turn.claim_n : 0;
     if (turn_reply_ok(&turn, reply))
-        done(lane, &turn, reply);
+        done(consumer, &turn, reply);
     else
-        not_done(lane, &turn, reply, error);
+        not_done(consumer, &turn, reply, error);
 }
 
 static void on_waited(void *arg, long long replicas) {
     struct turn_call *c = arg;
-    struct lane *lane = c->lane;
+    struct consumer *consumer = c->consumer;
     struct batch *b = c->turn.begin;
-    lane->turns_out--;
+    consumer->turns_out--;
     call_put(c);
-    replicas_answered(lane, b, replicas);
+    replicas_answered(consumer, b, replicas);
 }
 
 /* After a reconnect or an error: everything unanswered goes out again, in order. */
-void lane_resend(struct lane *lane, uint64_t now_ns) {
-    if (lane->resend == NULL || !lane->leased || now_ns < lane->resend_at_ns || lane->turns_out > 0 ||
-        !lane_is_up(lane))
+void consumer_resend(struct consumer *consumer, uint64_t now_ns) {
+    if (consumer->resend == NULL || !consumer->leased || now_ns < consumer->resend_at_ns ||
+        consumer->turns_out > 0 || !consumer_is_up(consumer))
         return;
-    while (lane->resend != NULL) {
-        struct batch *b = lane->resend;
-        if (replicas_wanted(lane, b) && !replicas_may_begin(lane))
+    while (consumer->resend != NULL) {
+        struct batch *b = consumer->resend;
+        if (replicas_wanted(consumer, b) && !replicas_may_begin(consumer))
             return;
-        lane->resend = b->next;
-        if (lane->resend == NULL)
-            lane->resend_last = NULL;
+        consumer->resend = b->next;
+        if (consumer->resend == NULL)
+            consumer->resend_last = NULL;
         b->next = NULL;
-        send_batch(lane, b);
+        send_batch(consumer, b);
     }
 }

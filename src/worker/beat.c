@@ -5,7 +5,7 @@
  * Failure modes: no reply: the next beat tries again; past `lease_until_ns` nothing is begun or sent.
  * The reply says E: the lease had run out but nobody recovered us: nothing is lost. N, though we were
  * known: we were recovered. Redis refuses what we still hold, claim by claim; what begin let go before
- * and has not left yet must not leave under the new lease: the lane's lease_epoch moves on.
+ * and has not left yet must not leave under the new lease: the consumer's lease_epoch moves on.
  * What was begun too long ago must not leave either: its token was of another time, and the provider would
  * see more at once than the account's rate allows.
  * Not caught: a process stopped between order_may_send and the kernel taking the bytes (some
@@ -28,21 +28,21 @@
 #define SEND_SLACK_MS  1000ull /* beyond connect_timeout: until a request that was begun leaves or does not */
 
 struct recovery {
-    struct lane *lane;
+    struct consumer *consumer;
     char dead[128];
     uint64_t given, unknown;
 };
 
 bool order_may_send(void *arg) {
     const struct order *o = arg;
-    const struct lane *lane = o->lane;
+    const struct consumer *consumer = o->consumer;
     uint64_t now = clock_boot_ns();
-    return o->lease_epoch == lane->lease_epoch && lane->leased && now < lane->lease_until_ns &&
+    return o->lease_epoch == consumer->lease_epoch && consumer->leased && now < consumer->lease_until_ns &&
            now < o->send_by_ns;
 }
 
 void order_set_deadline(struct order *o, uint64_t begun_ns) {
-    const struct config *c = o->lane->worker->boot;
+    const struct config *c = o->consumer->worker->boot;
     uint64_t replicas_ms = c->min_replicas > 0 ? c->min_replicas_timeout_ms : 0;
     o->send_by_ns = begun_ns + (o->account->connect_timeout_ms + replicas_ms + SEND_SLACK_MS) * MS_NS;
 }
@@ -50,11 +50,11 @@ void order_set_deadline(struct order *o, uint64_t begun_ns) {
 #define TOKENS_ROOM 400 /* bytes: who reads the info takes 511 of it */
 
 /* When whose token ends, as far as that is known: {"shop":1795448588803}. */
-static void write_tokens(const struct lane *lane, struct buf *out) {
+static void write_tokens(const struct consumer *consumer, struct buf *out) {
     const char *comma = "";
     buf_add_str(out, ",\"tokens\":{");
-    for (uint32_t i = 0; i < lane->port_count; i++) {
-        const struct account *account = lane->ports[i]->account;
+    for (uint32_t i = 0; i < consumer->account_count; i++) {
+        const struct account *account = consumer->accounts[i]->account;
         uint64_t ms = account_token_expires_ms(account);
         if (ms == 0 || out->len > TOKENS_ROOM)
             continue;
@@ -64,8 +64,8 @@ static void write_tokens(const struct lane *lane, struct buf *out) {
     buf_add_char(out, '}');
 }
 
-static void write_info(const struct lane *lane, struct buf *out) {
-    const struct worker *w = lane->worker;
+static void write_info(const struct consumer *consumer, struct buf *out) {
+    const struct worker *w = consumer->worker;
     char host[128] = "";
     gethostname(host, sizeof(host) - 1);
     buf_add_str(out, "{\"host\":");
@@ -73,25 +73,25 @@ static void write_info(const struct lane *lane, struct buf *out) {
     buf_addf(out, ",\"pid\":%ld,\"version\":\"" DRAY_VERSION "\",\"started_at\":%llu,\"lease_ms\":%llu,",
              (long)getpid(), (unsigned long long)w->started_unix_ms, (unsigned long long)w->boot->lease_ms);
     buf_addf(out, "\"connections\":%u,\"pickup_mode\":\"%s\",", worker_connections(w),
-             pickup_blocks(lane) ? "blocking" : "polling");
-    buf_addf(out, "\"inflight\":%u,\"mode\":\"%s\"", lane_active(lane),
+             pickup_blocks(consumer) ? "blocking" : "polling");
+    buf_addf(out, "\"inflight\":%u,\"mode\":\"%s\"", consumer_active(consumer),
              w->mode == WORKER_QUIET      ? "quiet"
              : w->mode == WORKER_DRAINING ? "draining"
                                           : "running");
     buf_addf(out, ",\"format\":%d", QUEUE_FORMAT);
-    write_tokens(lane, out);
+    write_tokens(consumer, out);
     buf_add_char(out, '}');
 }
 
 static void recover_read(struct recovery *rec);
 
 static void recovery_end(struct recovery *rec) {
-    struct lane *lane = rec->lane;
+    struct consumer *consumer = rec->consumer;
     struct log_line l;
-    lane->recovering = false;
-    lane->look_now = true;
+    consumer->recovering = false;
+    consumer->look_now = true;
     if (rec->given + rec->unknown > 0 && log_begin(&l, LOG_WARN, "worker_recovered")) {
-        log_str(&l, "queue", lane->config->name);
+        log_str(&l, "queue", consumer->config->name);
         log_str(&l, "dead_worker", rec->dead);
         log_u64(&l, "given_back", rec->given);
         log_u64(&l, "unknown", rec->unknown);
@@ -109,7 +109,7 @@ static void on_recovered(void *arg, const redisReply *r, const char *error) {
     struct recovery *rec = arg;
     if (r == NULL || r->type != REDIS_REPLY_ARRAY || r->elements < 4) {
         if (r != NULL && r->type == REDIS_REPLY_ERROR)
-            log_redis_error(rec->lane, "recover", error);
+            log_redis_error(rec->consumer, "recover", error);
         recovery_end(rec);
         return;
     }
@@ -122,19 +122,20 @@ static void on_recovered(void *arg, const redisReply *r, const char *error) {
 }
 
 /* "P<account>:<order key>" to the ledger's key. */
-static void add_ledger_key(const struct lane *lane, const redisReply *begun, struct buf *cmd,
+static void add_ledger_key(const struct consumer *consumer, const redisReply *begun, struct buf *cmd,
                            struct buf *key) {
     buf_reset(key);
-    buf_add_span(key, lane->keys.order_prefix);
+    buf_add_span(key, consumer->keys.order_prefix);
     buf_add(key, begun->str + 1, begun->len - 1);
     redis_resp_arg(cmd, buf_span(key));
 }
 
-static void add_dead_keys(const struct lane *lane, struct span dead, struct buf *cmd, struct buf *key) {
+static void add_dead_keys(const struct consumer *consumer, struct span dead, struct buf *cmd,
+                          struct buf *key) {
     static const enum queue_key own[] = {KEY_INFLIGHT, KEY_CLAIMS};
     for (size_t i = 0; i < 2; i++) {
         buf_reset(key);
-        queue_keys_of_worker(&lane->keys, own[i], dead, key);
+        queue_keys_of_worker(&consumer->keys, own[i], dead, key);
         redis_resp_arg(cmd, buf_span(key));
     }
 }
@@ -149,19 +150,19 @@ static size_t pick_begun(const redisReply *r, size_t picked[static RECOVER_BATCH
 }
 
 /* `r`: token, begun or "", token, begun or "", … of the worker; `picked`: those that had begun. */
-static struct buf *recover_cmd(const struct lane *lane, const char *worker, uint32_t most,
+static struct buf *recover_cmd(const struct consumer *consumer, const char *worker, uint32_t most,
                                const redisReply *r, const size_t picked[], size_t begun) {
     static const enum queue_key keys[] = {KEY_JOBS,   KEY_DELAYED, KEY_PARKED,       KEY_GATES, KEY_ACCOUNTS,
                                           KEY_LIMITS, KEY_WORKERS, KEY_WORKERS_INFO, KEY_STATS};
     size_t fixed = sizeof(keys) / sizeof(keys[0]);
-    struct buf *cmd = &lane->worker->text_cmd, *key = &lane->worker->text_path;
+    struct buf *cmd = &consumer->worker->text_cmd, *key = &consumer->worker->text_path;
     buf_reset(cmd);
     queue_cmd_begin(cmd, SCRIPT_RECOVER, fixed + 2 + begun, 2 + begun);
     for (size_t i = 0; i < fixed; i++)
-        queue_cmd_key(cmd, &lane->keys, keys[i]);
-    add_dead_keys(lane, span_str(worker), cmd, key);
+        queue_cmd_key(cmd, &consumer->keys, keys[i]);
+    add_dead_keys(consumer, span_str(worker), cmd, key);
     for (size_t i = 0; i < begun; i++)
-        add_ledger_key(lane, r->element[picked[i] + 1], cmd, key);
+        add_ledger_key(consumer, r->element[picked[i] + 1], cmd, key);
     redis_resp_str(cmd, worker);
     redis_resp_u64(cmd, most);
     for (size_t i = 0; i < begun; i++)
@@ -170,52 +171,54 @@ static struct buf *recover_cmd(const struct lane *lane, const char *worker, uint
 }
 
 static void on_own_recovered(void *arg, const redisReply *r, const char *error) {
-    struct lane *lane = arg;
-    lane->orphans_out = false;
-    lane->look_now = true;
+    struct consumer *consumer = arg;
+    consumer->orphans_out = false;
+    consumer->look_now = true;
     if (r != NULL && r->type == REDIS_REPLY_ARRAY)
         return;
-    lane->claim_lost = true; /* looked for again */
+    consumer->claim_lost = true; /* looked for again */
     if (r != NULL)
-        log_redis_error(lane, "recover", error);
+        log_redis_error(consumer, "recover", error);
 }
 
-void lane_recover_own(struct lane *lane, const redisReply *claims, const size_t picked[], size_t begun) {
+void consumer_recover_own(struct consumer *consumer, const redisReply *claims, const size_t picked[],
+                          size_t begun) {
     struct log_line l;
     if (log_begin(&l, LOG_WARN, "own_orders_unknown")) {
-        log_str(&l, "queue", lane->config->name);
+        log_str(&l, "queue", consumer->config->name);
         log_u64(&l, "orders", begun);
         log_str(&l, "message",
                 "Redis holds them as being sent, this worker does not: did Redis lose its last writes?");
         log_end(&l);
     }
-    lane->orphans_out = true;
-    struct buf *cmd = recover_cmd(lane, lane->keys.worker, 0, claims, picked, begun);
-    queue_call(lane->worker->caller, lane->keys.slot, SCRIPT_RECOVER, cmd, on_own_recovered, lane);
+    consumer->orphans_out = true;
+    struct buf *cmd = recover_cmd(consumer, consumer->keys.worker, 0, claims, picked, begun);
+    queue_call(consumer->worker->caller, consumer->keys.slot, SCRIPT_RECOVER, cmd, on_own_recovered,
+               consumer);
 }
 
 static void on_begun_read(void *arg, const redisReply *r, const char *error) {
     struct recovery *rec = arg;
-    struct lane *lane = rec->lane;
+    struct consumer *consumer = rec->consumer;
     if (r == NULL || r->type != REDIS_REPLY_ARRAY) {
         if (r != NULL && r->type == REDIS_REPLY_ERROR)
-            log_redis_error(lane, "recover", error);
+            log_redis_error(consumer, "recover", error);
         recovery_end(rec);
         return;
     }
     size_t picked[RECOVER_BATCH];
     size_t begun = pick_begun(r, picked);
-    struct buf *cmd = recover_cmd(lane, rec->dead, RECOVER_BATCH, r, picked, begun);
-    queue_call(lane->worker->caller, lane->keys.slot, SCRIPT_RECOVER, cmd, on_recovered, rec);
+    struct buf *cmd = recover_cmd(consumer, rec->dead, RECOVER_BATCH, r, picked, begun);
+    queue_call(consumer->worker->caller, consumer->keys.slot, SCRIPT_RECOVER, cmd, on_recovered, rec);
 }
 
 static void recover_read(struct recovery *rec) {
-    struct lane *lane = rec->lane;
-    struct buf *cmd = &lane->worker->text_cmd;
+    struct consumer *consumer = rec->consumer;
+    struct buf *cmd = &consumer->worker->text_cmd;
     buf_reset(cmd);
     queue_cmd_begin(cmd, SCRIPT_HELD, 2, 0);
-    add_dead_keys(lane, span_str(rec->dead), cmd, &lane->worker->text_path);
-    queue_call(lane->worker->caller, lane->keys.slot, SCRIPT_HELD, cmd, on_begun_read, rec);
+    add_dead_keys(consumer, span_str(rec->dead), cmd, &consumer->worker->text_path);
+    queue_call(consumer->worker->caller, consumer->keys.slot, SCRIPT_HELD, cmd, on_begun_read, rec);
 }
 
 static void on_spool_asked(void *arg, bool wait) {
@@ -225,50 +228,50 @@ static void on_spool_asked(void *arg, bool wait) {
         recover_read(arg);
 }
 
-static void recover(struct lane *lane, const redisReply *name) {
+static void recover(struct consumer *consumer, const redisReply *name) {
     struct recovery *rec = calloc(1, sizeof(*rec));
     if (rec == NULL || name->len >= sizeof(rec->dead)) {
         free(rec);
         return;
     }
-    rec->lane = lane;
+    rec->consumer = consumer;
     memcpy(rec->dead, name->str, name->len);
-    lane->recovering = true;
-    if (!spool_ask(lane, rec->dead, on_spool_asked, rec))
+    consumer->recovering = true;
+    if (!spool_ask(consumer, rec->dead, on_spool_asked, rec))
         recover_read(rec);
 }
 
 /* A renewed lease: what waited for it goes on. */
-static void leased(struct lane *lane, char how) {
-    struct worker *w = lane->worker;
-    bool was = lane->leased;
-    lane->leased = true;
-    lane->lease_until_ns = lane->beat_sent_ns + w->boot->lease_ms * MS_NS / 100 * 98;
-    if (how == 'N' && lane->registered) {
-        lane->lease_epoch++;
+static void leased(struct consumer *consumer, char how) {
+    struct worker *w = consumer->worker;
+    bool was = consumer->leased;
+    consumer->leased = true;
+    consumer->lease_until_ns = consumer->beat_sent_ns + w->boot->lease_ms * MS_NS / 100 * 98;
+    if (how == 'N' && consumer->registered) {
+        consumer->lease_epoch++;
         log_msg(LOG_WARN, "lease_lost",
                 "queue %s: the lease ran out and others recovered this worker's orders; is the machine "
                 "overloaded?",
-                lane->config->name);
+                consumer->config->name);
     }
-    lane->registered = true;
+    consumer->registered = true;
     if (!was)
-        lane->look_now = true;
+        consumer->look_now = true;
 }
 
 /* A claim that Redis executed after its connection had died holds jobs that no order here knows of. */
-static void notice_strangers(struct lane *lane, uint64_t held) {
-    bool settling = lane->turns_out > 0 || lane->resend != NULL || lane->settle != NULL;
-    if (held > lane_held(lane) && !settling && lane->claims_out == 0 && !lane->orphans_out)
-        lane->claim_lost = true;
+static void notice_strangers(struct consumer *consumer, uint64_t held) {
+    bool settling = consumer->turns_out > 0 || consumer->resend != NULL || consumer->settle != NULL;
+    if (held > consumer_held(consumer) && !settling && consumer->claims_out == 0 && !consumer->orphans_out)
+        consumer->claim_lost = true;
 }
 
 /* beat.lua has put right what was due by the old clock. */
-static void notice_clock(const struct lane *lane, uint64_t back_ms) {
+static void notice_clock(const struct consumer *consumer, uint64_t back_ms) {
     struct log_line l;
     if (back_ms == 0 || !log_begin(&l, LOG_WARN, "redis_clock_back"))
         return;
-    log_str(&l, "queue", lane->config->name);
+    log_str(&l, "queue", consumer->config->name);
     log_u64(&l, "back_ms", back_ms);
     log_str(
         &l, "message",
@@ -278,62 +281,63 @@ static void notice_clock(const struct lane *lane, uint64_t back_ms) {
 }
 
 static void on_beat(void *arg, const redisReply *r, const char *error) {
-    struct lane *lane = arg;
-    lane->beat_out = false;
-    if (r == NULL || format_refused(lane, r))
+    struct consumer *consumer = arg;
+    consumer->beat_out = false;
+    if (r == NULL || format_refused(consumer, r))
         return;
     if (r->type != REDIS_REPLY_ARRAY || r->elements < 5) {
-        log_redis_error(lane, "beat", error);
+        log_redis_error(consumer, "beat", error);
         return;
     }
     const redisReply *last = r->element[r->elements - 1];
     bool told = last->type == REDIS_REPLY_ARRAY;
     size_t expired = r->elements - 5 - told;
-    format_accepted(lane, told ? last : NULL);
-    if (!lane->leased)
-        lane_send_limits(lane); /* whose format is not known is told nothing */
-    if (!lane->leased || lane->beats % EVICTION_BEATS == 0)
-        lane_check_eviction(lane);
-    leased(lane, r->element[2]->str[0]);
-    notice_clock(lane, element_u64(r, 4));
-    lane->redis_ms = 0; /* it has seen to it, if it went back */
-    controls_write(lane);
-    lane_look(lane, r, 0);
-    notice_strangers(lane, element_u64(r, 3));
-    if (expired > 0 && !lane->recovering && lane->worker->mode != WORKER_DRAINING && !spool_holds(lane))
-        recover(lane, r->element[5]);
-    worker_became_ready(lane->worker);
+    format_accepted(consumer, told ? last : NULL);
+    if (!consumer->leased)
+        consumer_send_limits(consumer); /* whose format is not known is told nothing */
+    if (!consumer->leased || consumer->beats % EVICTION_BEATS == 0)
+        consumer_check_eviction(consumer);
+    leased(consumer, r->element[2]->str[0]);
+    notice_clock(consumer, element_u64(r, 4));
+    consumer->redis_ms = 0; /* it has seen to it, if it went back */
+    controls_write(consumer);
+    consumer_look(consumer, r, 0);
+    notice_strangers(consumer, element_u64(r, 3));
+    if (expired > 0 && !consumer->recovering && consumer->worker->mode != WORKER_DRAINING &&
+        !spool_holds(consumer))
+        recover(consumer, r->element[5]);
+    worker_became_ready(consumer->worker);
 }
 
-void lane_beat(struct lane *lane) {
+void consumer_beat(struct consumer *consumer) {
     static const enum queue_key keys[] = {KEY_WORKERS, KEY_WORKERS_INFO, KEY_DELAYED,  KEY_GATES,
                                           KEY_TAKEN,   KEY_INFLIGHT,     KEY_ACCOUNTS, KEY_STATS,
                                           KEY_PAUSES,  KEY_FORMAT};
-    struct worker *w = lane->worker;
-    if (lane->beat_out || lane->left || !lane_is_up(lane))
+    struct worker *w = consumer->worker;
+    if (consumer->beat_out || consumer->left || !consumer_is_up(consumer))
         return;
     struct buf *cmd = &w->text_cmd, *info = &w->text_path;
     buf_reset(cmd);
     buf_reset(info);
-    if (lane->beats++ % 4 == 0 || lane->info_stale)
-        write_info(lane, info);
-    lane->info_stale = false;
+    if (consumer->beats++ % 4 == 0 || consumer->info_stale)
+        write_info(consumer, info);
+    consumer->info_stale = false;
     size_t count = sizeof(keys) / sizeof(keys[0]);
     queue_cmd_begin(cmd, SCRIPT_BEAT, count, 5);
     for (size_t i = 0; i < count; i++)
-        queue_cmd_key(cmd, &lane->keys, keys[i]);
-    redis_resp_str(cmd, lane->keys.worker);
+        queue_cmd_key(cmd, &consumer->keys, keys[i]);
+    redis_resp_str(cmd, consumer->keys.worker);
     redis_resp_u64(cmd, w->boot->lease_ms);
     redis_resp_arg(cmd, buf_span(info));
     queue_format_args(cmd);
-    lane->beat_out = true;
-    lane->beat_sent_ns = clock_boot_ns();
-    queue_call(w->caller, lane->keys.slot, SCRIPT_BEAT, cmd, on_beat, lane);
+    consumer->beat_out = true;
+    consumer->beat_sent_ns = clock_boot_ns();
+    queue_call(w->caller, consumer->keys.slot, SCRIPT_BEAT, cmd, on_beat, consumer);
 }
 
-void lane_expire(struct lane *lane, uint64_t now_ns) {
-    if (!lane->leased || now_ns < lane->lease_until_ns)
+void consumer_expire(struct consumer *consumer, uint64_t now_ns) {
+    if (!consumer->leased || now_ns < consumer->lease_until_ns)
         return;
-    lane->leased = false;
-    lane_beat(lane);
+    consumer->leased = false;
+    consumer_beat(consumer);
 }

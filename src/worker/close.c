@@ -40,11 +40,11 @@ void worker_close(struct worker *w) {
         /* the spool does not wait for it */
         tracer_close(w->tracer, !w->spool_wanted, worker_closed_one, w);
     }
-    for (uint32_t i = 0; i < w->lane_count; i++) {
-        if (w->lanes[i]->blocker == NULL)
+    for (uint32_t i = 0; i < w->consumer_count; i++) {
+        if (w->consumers[i]->blocker == NULL)
             continue;
         w->open_handles++;
-        redis_router_close(w->lanes[i]->blocker, worker_closed_one, w);
+        redis_router_close(w->consumers[i]->blocker, worker_closed_one, w);
     }
     if (w->redis != NULL) {
         w->open_handles++;
@@ -56,9 +56,9 @@ void worker_free(struct worker *w) {
     if (w == NULL)
         return;
     grants_end(w);
-    for (uint32_t i = 0; i < w->lane_count; i++)
-        lane_free(w->lanes[i]);
-    free(w->lanes);
+    for (uint32_t i = 0; i < w->consumer_count; i++)
+        consumer_free(w->consumers[i]);
+    free(w->consumers);
     tracer_free(w->tracer);
     spool_free(w);
     queue_caller_free(w->caller);

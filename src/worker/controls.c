@@ -60,44 +60,45 @@ static bool key_in_path(const struct account *a) {
     return mark != NULL && (query == NULL || mark < query);
 }
 
-static void set_control(struct port *port, unsigned class, struct span key, uint64_t created_ms, bool dirty) {
-    if (port->controls.of == NULL)
-        port->controls.of = calloc(CONTROL_CLASSES, sizeof(*port->controls.of));
-    if (port->controls.of == NULL || key.len > ORDER_KEY_MAX)
+static void set_control(struct account_runtime *runtime, unsigned class, struct span key, uint64_t created_ms,
+                        bool dirty) {
+    if (runtime->controls.of == NULL)
+        runtime->controls.of = calloc(CONTROL_CLASSES, sizeof(*runtime->controls.of));
+    if (runtime->controls.of == NULL || key.len > ORDER_KEY_MAX)
         return;
-    struct control *c = port->controls.of[class];
+    struct control *c = runtime->controls.of[class];
     if (c == NULL)
-        c = port->controls.of[class] = malloc(sizeof(*c));
+        c = runtime->controls.of[class] = malloc(sizeof(*c));
     if (c == NULL)
         return;
     *c = (struct control){.created_ms = created_ms, .dirty = dirty, .len = key.len};
     memcpy(c->key, key.ptr, key.len);
 }
 
-void controls_free(struct port *port) {
-    for (unsigned i = 0; port->controls.of != NULL && i < CONTROL_CLASSES; i++)
-        free(port->controls.of[i]);
-    free(port->controls.of);
+void controls_free(struct account_runtime *runtime) {
+    for (unsigned i = 0; runtime->controls.of != NULL && i < CONTROL_CLASSES; i++)
+        free(runtime->controls.of[i]);
+    free(runtime->controls.of);
 }
 
 void control_remember(struct order *o, uint64_t now_ms) {
-    struct port *port = o->port;
+    struct account_runtime *runtime = o->runtime;
     struct span key = o->envelope.provider_key;
-    if (!has_controls(o->account) || key.len == 0 || !port->current)
+    if (!has_controls(o->account) || key.len == 0 || !runtime->current)
         return;
     unsigned class = class_of(key);
-    const struct control *c = port->controls.of != NULL ? port->controls.of[class] : NULL;
+    const struct control *c = runtime->controls.of != NULL ? runtime->controls.of[class] : NULL;
     uint64_t refresh_ms =
         o->account->lookup_delay_ms * 2 > REFRESH_MS ? o->account->lookup_delay_ms * 2 : REFRESH_MS;
     if (c != NULL && !c->distrusted && now_ms < c->created_ms + refresh_ms)
         return;
-    set_control(port, class, key, now_ms, true);
-    o->lane->controls.dirty = true;
+    set_control(runtime, class, key, now_ms, true);
+    o->consumer->controls.dirty = true;
 }
 
 void control_distrust(struct order *o, struct span key) {
-    for (unsigned i = 0; o->port->controls.of != NULL && i < CONTROL_CLASSES; i++) {
-        struct control *c = o->port->controls.of[i];
+    for (unsigned i = 0; o->runtime->controls.of != NULL && i < CONTROL_CLASSES; i++) {
+        struct control *c = o->runtime->controls.of[i];
         if (c != NULL && span_eq((struct span){c->key, c->len}, key))
             c->distrusted = true;
     }
@@ -105,7 +106,7 @@ void control_distrust(struct order *o, struct span key) {
 
 static const struct control *pick(const struct order *o) {
     unsigned class = class_of(o->envelope.provider_key);
-    struct control *const *all = o->port->controls.of;
+    struct control *const *all = o->runtime->controls.of;
     const struct control *best = NULL;
     for (unsigned i = 0; all != NULL && i < CONTROL_CLASSES; i++) {
         if (all[i] == NULL || (i != class && key_in_path(o->account)) ||
@@ -121,12 +122,12 @@ static const struct control *pick(const struct order *o) {
 
 enum control_state control_of(struct order *o, uint64_t now_ms, struct span *key) {
     const struct control *c = pick(o);
-    if (c == NULL && o->port->controls.read_ns == 0) {
-        controls_read(o->lane, o->port);
+    if (c == NULL && o->runtime->controls.read_ns == 0) {
+        controls_read(o->consumer, o->runtime);
         return CONTROL_COMING;
     }
     if (c == NULL) {
-        controls_read(o->lane, o->port); /* for the next time */
+        controls_read(o->consumer, o->runtime); /* for the next time */
         return CONTROL_MISSING;
     }
     if (now_ms < c->created_ms + o->account->lookup_delay_ms)
@@ -138,74 +139,75 @@ enum control_state control_of(struct order *o, uint64_t now_ms, struct span *key
 /* -- in Redis: field "<account> <class>", value "<created, ms> <key>" ------------------------------------------------ */
 
 static void on_written(void *arg, const redisReply *r, const char *error) {
-    struct lane *lane = arg;
-    lane->asides--;
+    struct consumer *consumer = arg;
+    consumer->asides--;
     if (r != NULL && r->type == REDIS_REPLY_ERROR)
-        log_redis_error(lane, "controls", error);
+        log_redis_error(consumer, "controls", error);
 }
 
-static void write_control(struct lane *lane, const struct port *port, unsigned class, struct control *c) {
-    struct span key = lane->keys.key[KEY_CONTROLS];
+static void write_control(struct consumer *consumer, const struct account_runtime *runtime, unsigned class,
+                          struct control *c) {
+    struct span key = consumer->keys.key[KEY_CONTROLS];
     char field[NAME_MAX_LEN + 16], value[ORDER_KEY_MAX + 32];
-    int n = snprintf(field, sizeof(field), "%s %u", port->account->name, class);
+    int n = snprintf(field, sizeof(field), "%s %u", runtime->account->name, class);
     int m = snprintf(value, sizeof(value), "%llu ", (unsigned long long)c->created_ms);
     memcpy(value + m, c->key, c->len);
-    lane->asides++;
-    redis_router_command(lane->worker->redis, lane->keys.slot, on_written, lane, "HSET %b %b %b", key.ptr,
-                         key.len, field, (size_t)n, value, (size_t)m + c->len);
+    consumer->asides++;
+    redis_router_command(consumer->worker->redis, consumer->keys.slot, on_written, consumer, "HSET %b %b %b",
+                         key.ptr, key.len, field, (size_t)n, value, (size_t)m + c->len);
     c->dirty = false;
 }
 
-void controls_write(struct lane *lane) {
-    if (!lane->controls.dirty)
+void controls_write(struct consumer *consumer) {
+    if (!consumer->controls.dirty)
         return;
-    lane->controls.dirty = false;
-    for (uint32_t p = 0; p < lane->port_count; p++)
-        for (unsigned i = 0; lane->ports[p]->controls.of != NULL && i < CONTROL_CLASSES; i++)
-            if (lane->ports[p]->controls.of[i] != NULL && lane->ports[p]->controls.of[i]->dirty)
-                write_control(lane, lane->ports[p], i, lane->ports[p]->controls.of[i]);
+    consumer->controls.dirty = false;
+    for (uint32_t p = 0; p < consumer->account_count; p++)
+        for (unsigned i = 0; consumer->accounts[p]->controls.of != NULL && i < CONTROL_CLASSES; i++)
+            if (consumer->accounts[p]->controls.of[i] != NULL && consumer->accounts[p]->controls.of[i]->dirty)
+                write_control(consumer, consumer->accounts[p], i, consumer->accounts[p]->controls.of[i]);
 }
 
 static void on_read(void *arg, const redisReply *r, const char *error) {
-    struct lane *lane = arg;
-    struct port *port = lane->controls.asked;
+    struct consumer *consumer = arg;
+    struct account_runtime *runtime = consumer->controls.asked;
     (void)error;
-    lane->asides--;
-    lane->controls.asked = NULL;
+    consumer->asides--;
+    consumer->controls.asked = NULL;
     bool told = r != NULL && r->type == REDIS_REPLY_ARRAY && r->elements == CONTROL_CLASSES;
     for (unsigned i = 0; told && i < CONTROL_CLASSES; i++) {
         const redisReply *text = r->element[i];
         const char *space = text->type == REDIS_REPLY_STRING ? memchr(text->str, ' ', text->len) : NULL;
-        const struct control *c = port->controls.of != NULL ? port->controls.of[i] : NULL;
+        const struct control *c = runtime->controls.of != NULL ? runtime->controls.of[i] : NULL;
         if (space == NULL || (c != NULL && !c->distrusted))
             continue;
         struct span key = {space + 1, text->len - (size_t)(space + 1 - text->str)};
         if (c == NULL || !span_eq((struct span){c->key, c->len}, key))
-            set_control(port, i, key, strtoull(text->str, NULL, 10), false);
+            set_control(runtime, i, key, strtoull(text->str, NULL, 10), false);
     }
     if (told)
-        port->controls.read_ns = clock_boot_ns();
-    port_unref(port);
+        runtime->controls.read_ns = clock_boot_ns();
+    runtime_unref(runtime);
 }
 
-void controls_read(struct lane *lane, struct port *port) {
-    struct span key = lane->keys.key[KEY_CONTROLS];
+void controls_read(struct consumer *consumer, struct account_runtime *runtime) {
+    struct span key = consumer->keys.key[KEY_CONTROLS];
     uint64_t now = clock_boot_ns();
-    struct buf *cmd = &lane->worker->text_cmd;
+    struct buf *cmd = &consumer->worker->text_cmd;
     char field[NAME_MAX_LEN + 16];
-    if (!has_controls(port->account) || lane->controls.asked != NULL ||
-        (port->controls.read_ns > 0 && now - port->controls.read_ns < READ_AGAIN_NS))
+    if (!has_controls(runtime->account) || consumer->controls.asked != NULL ||
+        (runtime->controls.read_ns > 0 && now - runtime->controls.read_ns < READ_AGAIN_NS))
         return;
-    port_ref(port);
-    lane->controls.asked = port;
+    runtime_ref(runtime);
+    consumer->controls.asked = runtime;
     buf_reset(cmd);
     redis_resp_begin(cmd, 2 + CONTROL_CLASSES);
     redis_resp_str(cmd, "HMGET");
     redis_resp_arg(cmd, key);
     for (unsigned i = 0; i < CONTROL_CLASSES; i++) {
-        snprintf(field, sizeof(field), "%s %u", port->account->name, i);
+        snprintf(field, sizeof(field), "%s %u", runtime->account->name, i);
         redis_resp_str(cmd, field);
     }
-    lane->asides++;
-    redis_router_send(lane->worker->redis, lane->keys.slot, buf_span(cmd), 0, on_read, lane);
+    consumer->asides++;
+    redis_router_send(consumer->worker->redis, consumer->keys.slot, buf_span(cmd), 0, on_read, consumer);
 }

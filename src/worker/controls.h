@@ -7,21 +7,22 @@
 
 #define CONTROL_CLASSES 16 /* of order keys */
 
-struct lane;
-struct port;
+struct consumer;
+struct account_runtime;
 struct control;
 
-struct port_controls {
+struct account_controls {
     struct control **of; /* by class of key; NULL: none */
     uint64_t read_ns;    /* boot clock; 0: Redis was not asked */
 };
 
-struct lane_controls {
-    bool dirty;         /* some are not in Redis yet */
-    struct port *asked; /* the account whose controls Redis is asked for; a counted reference, or NULL */
+struct consumer_controls {
+    bool dirty; /* some are not in Redis yet */
+    struct account_runtime
+        *asked; /* the account whose controls Redis is asked for; a counted reference, or NULL */
 };
 
-void controls_write(struct lane *lane); /* each beat: what Redis does not know yet */
-void controls_free(struct port *port);
+void controls_write(struct consumer *consumer); /* each beat: what Redis does not know yet */
+void controls_free(struct account_runtime *runtime);
 
 #endif

@@ -4,7 +4,7 @@
  * Failure modes: begin refuses (waits elsewhere: the order is gone from here; lost: another worker has
  * it; duplicate, conflict, unknown, busy: settled without sending). The lease runs out between begin
  * and the body's first byte: order_may_send says no, the order is handed back. */
-#include "worker/doubt.h"
+#include "worker/answer_owner.h"
 #include "worker/lookup.h"
 
 #include "dray/outcome.h"
@@ -18,13 +18,13 @@ static void conclude(struct order *o, const struct http_exchange *x, const struc
 
 void order_hand_back(struct order *o, bool begun) {
     struct decision d;
-    life_hand_back(&o->past, begun, &d);
+    life_hand_back(&o->header, begun, &d);
     settle(o, &(struct settle_context){.decision = &d});
 }
 
 /* A target of its own where the path holds the key. */
 static struct http_call *send_parts(struct order *o, struct http_request *request) {
-    struct worker *w = o->lane->worker;
+    struct worker *w = o->consumer->worker;
     struct request_parts parts;
     struct target_spec spec;
     struct account with;
@@ -34,9 +34,9 @@ static struct http_call *send_parts(struct order *o, struct http_request *reques
     request->body = parts.body;
     request->header = parts.header;
     if (parts.path == NULL)
-        return http_send(w->http, o->port->create, request, on_answer, o);
+        return http_send(w->http, o->runtime->create, request, on_answer, o);
     struct http_call *call = NULL;
-    if (target_spec_init(&spec, grant_account(o->port, &with), request_method(o->account), parts.path,
+    if (target_spec_init(&spec, grant_account(o->runtime, &with), request_method(o->account), parts.path,
                          &err) == 0) {
         struct http_target *target = http_target_new(w->http, &spec.options, &err);
         if (target != NULL)
@@ -49,7 +49,7 @@ static struct http_call *send_parts(struct order *o, struct http_request *reques
 
 /* The order has begun, and is SENDING. */
 static void send_now(struct order *o) {
-    struct worker *w = o->lane->worker;
+    struct worker *w = o->consumer->worker;
     char traceparent[64], traced[TRACEPARENT_SIZE];
     size_t n = o->envelope.traceparent.len;
     if (n >= sizeof(traceparent))
@@ -63,8 +63,8 @@ static void send_now(struct order *o) {
         memcpy(traceparent, traced, sizeof(traced));
     struct http_request request = {
         .body = o->envelope.order, .traceparent = n > 0 ? traceparent : NULL, .may_send = order_may_send};
-    o->call = o->port->plain ? http_send(w->http, o->port->create, &request, on_answer, o)
-                             : send_parts(o, &request);
+    o->call = o->runtime->plain ? http_send(w->http, o->runtime->create, &request, on_answer, o)
+                                : send_parts(o, &request);
     if (o->call == NULL)
         order_hand_back(o, true);
 }
@@ -74,7 +74,7 @@ static void send_order(struct order *o) {
     stats_picked_up(o, now);
     o->begun_unix_ms = now;
     order_move(o, ORDER_SENDING);
-    if (o->port->grant == NULL || grant_ready(o))
+    if (o->runtime->grant == NULL || grant_ready(o))
         send_now(o);
 }
 
@@ -83,39 +83,39 @@ static void send_order(struct order *o) {
 void order_credentials_refused(const struct order *o, struct decision *d) {
     if (d->gate != 'h')
         return;
-    if (o->port->current) {
-        worker_check_secrets(o->lane->worker);
+    if (o->runtime->current) {
+        worker_check_secrets(o->consumer->worker);
     } else {
         d->gate = '-';
-        d->past.refused = o->past.refused;
+        d->header.refused = o->header.refused;
     }
 }
 
 /* A firewall refuses single orders, and where nothing else of the account is under way, nobody shows that it was this
  * one: but an order that was claimed later, and created. Of a 401 that says little: credentials end at a moment. */
 static void note_refusal(const struct order *o, const struct outcome *outcome, struct decision *d) {
-    if (d->past.refused == 0 || d->gate != 'h')
+    if (d->header.refused == 0 || d->gate != 'h')
         return;
-    if (o->past.refused == 0)
-        d->past.refused_at = strtoull(o->token, NULL, 10);
-    if (outcome->http_status == 403 && o->port->created_number > d->past.refused_at)
-        d->past.refused_at = 0;
+    if (o->header.refused == 0)
+        d->header.refused_at = strtoull(o->token, NULL, 10);
+    if (outcome->http_status == 403 && o->runtime->created_number > d->header.refused_at)
+        d->header.refused_at = 0;
 }
 
 /* ---- orders that wait for their account's token (grant.c) ---- */
 
-struct order *dispatch_waiting(const struct port *port) {
-    const struct worker *w = port->worker;
-    for (uint32_t i = 0; i < w->lane_count; i++)
-        for (struct order *o = w->lanes[i]->orders[ORDER_SENDING].first; o != NULL; o = o->next)
-            if (o->waits_token && o->port == port)
+struct order *dispatch_waiting(const struct account_runtime *runtime) {
+    const struct worker *w = runtime->worker;
+    for (uint32_t i = 0; i < w->consumer_count; i++)
+        for (struct order *o = w->consumers[i]->orders[ORDER_SENDING].first; o != NULL; o = o->next)
+            if (o->waits_token && o->runtime == runtime)
                 return o;
     return NULL;
 }
 
 void dispatch_again(struct order *o) {
     o->waits_token = false;
-    if (o->lane->worker->mode != WORKER_RUNNING)
+    if (o->consumer->worker->mode != WORKER_RUNNING)
         order_hand_back(o, true);
     else if (o->looking_up)
         order_look_up_now(o);
@@ -139,9 +139,9 @@ void dispatch_no_token(struct order *o, uint64_t pause_ms, const char *code) {
 }
 
 static void conclude(struct order *o, const struct http_exchange *x, const struct outcome *outcome) {
-    struct worker *w = o->lane->worker;
+    struct worker *w = o->consumer->worker;
     struct decision d;
-    life_answered(&o->past, o->account, life_max_attempts(o->account, &o->envelope), x, outcome,
+    life_answered(&o->header, o->account, life_max_attempts(o->account, &o->envelope), x, outcome,
                   o->begun_unix_ms, &w->rng, &d);
     order_credentials_refused(o, &d);
     note_refusal(o, outcome, &d);
@@ -160,16 +160,16 @@ static void conclude(struct order *o, const struct http_exchange *x, const struc
 
 static void on_answer(void *arg, const struct http_exchange *x) {
     struct order *o = arg;
-    struct worker *w = o->lane->worker;
+    struct worker *w = o->consumer->worker;
     struct outcome outcome;
     struct http_call *call = o->call;
     o->call = NULL;
     classify_create(o->account, &o->envelope, x, clock_unix_ms(), &w->doc, &outcome);
-    if (o->trace.on && o->port->grant != NULL && x->status == 401)
+    if (o->trace.on && o->runtime->grant != NULL && x->status == 401)
         trace_answered(o, x, &outcome); /* it may be sent again */
     if (x->answered && x->status == 401 && outcome.verdict == VERDICT_HOLD && grant_renew(o))
         return;
-    doubt_ids(o, call, x, &outcome);
+    answer_owner_check(o, call, x, &outcome);
     if (outcome.verdict == VERDICT_CREATED)
         control_remember(o, clock_unix_ms());
     conclude(o, x, &outcome);
@@ -193,7 +193,7 @@ static void point_at_first(const struct answer *a, struct decision *d, char mess
 static void refused(struct order *o, const struct answer *a) {
     struct decision d;
     char message[256];
-    life_refused(&o->past, a->letter, &o->lane->worker->rng, &d);
+    life_refused(&o->header, a->letter, &o->consumer->worker->rng, &d);
     point_at_first(a, &d, message);
     settle(o, &(struct settle_context){.decision = &d, .ledger_entry = a->text});
 }
@@ -201,7 +201,7 @@ static void refused(struct order *o, const struct answer *a) {
 void dispatch_held(struct order *o, bool may_go) {
     if (o->trace.on)
         trace_admitted(o);
-    if (!may_go || o->lane->worker->mode != WORKER_RUNNING)
+    if (!may_go || o->consumer->worker->mode != WORKER_RUNNING)
         order_hand_back(o, true);
     else if (o->looking_up)
         order_look_up(o);
@@ -214,14 +214,14 @@ static enum claim_state claim_of(char letter) {
 }
 
 static void dispatch_one(struct order *o, const struct answer *a) {
-    struct lane *lane = o->lane;
+    struct consumer *consumer = o->consumer;
     o->claim = claim_of(a->letter);
     if (o->trace.on)
         trace_admitted(o);
     switch (a->letter) {
     case 'G':
     case 'C':
-        o->lease_epoch = lane->lease_epoch;
+        o->lease_epoch = consumer->lease_epoch;
         dispatch_held(o, true);
         return;
     case 'W':
@@ -232,8 +232,8 @@ static void dispatch_one(struct order *o, const struct answer *a) {
     case 'L':
         if (o->trace.on)
             trace_ended(o, "lost");
-        lane->stats.fenced++;
-        lane->lost_begins++;
+        consumer->stats.fenced++;
+        consumer->lost_begins++;
         order_move(o, ORDER_FREE);
         return;
     default:
@@ -249,12 +249,12 @@ static struct span text_of(const redisReply *reply, char letter, size_t *next) {
     return (struct span){text->str, text->len};
 }
 
-void dispatch_begun(struct lane *lane, struct batch *b, const redisReply *reply) {
+void dispatch_begun(struct consumer *consumer, struct batch *b, const redisReply *reply) {
     b->answered = b->waits;
     size_t texts = 1;
     for (uint32_t i = 0; i < b->count; i++) {
         struct order *o = b->items[i];
-        o->lease_epoch = lane->lease_epoch;
+        o->lease_epoch = consumer->lease_epoch;
         order_set_deadline(o, b->sent_ns);
         struct answer a = {.letter = reply->element[0]->str[i]};
         a.text = text_of(reply, a.letter, &texts);
@@ -266,23 +266,23 @@ void dispatch_begun(struct lane *lane, struct batch *b, const redisReply *reply)
         dispatch_one(o, &a);
     }
     if (!b->waits)
-        batch_done(lane, b);
-    if (lane->lost_begins > 0) {
-        log_lost(lane, "begin", lane->lost_begins);
-        lane->lost_begins = 0;
-        lane->claim_lost = true; /* the lease may have run out under claims that still are ours */
-        lane->leased = false;
-        lane_beat(lane);
+        batch_done(consumer, b);
+    if (consumer->lost_begins > 0) {
+        log_lost(consumer, "begin", consumer->lost_begins);
+        consumer->lost_begins = 0;
+        consumer->claim_lost = true; /* the lease may have run out under claims that still are ours */
+        consumer->leased = false;
+        consumer_beat(consumer);
     }
 }
 
-void dispatch_hand_back_begun(struct lane *lane) {
-    while (lane->orders[ORDER_BEGINNING].first != NULL)
-        order_hand_back(lane->orders[ORDER_BEGINNING].first, true);
+void dispatch_hand_back_begun(struct consumer *consumer) {
+    while (consumer->orders[ORDER_BEGINNING].first != NULL)
+        order_hand_back(consumer->orders[ORDER_BEGINNING].first, true);
 }
 
-void dispatch_cancel_all(struct lane *lane) {
-    for (struct order *o; (o = lane->orders[ORDER_SENDING].first) != NULL;) {
+void dispatch_cancel_all(struct consumer *consumer) {
+    for (struct order *o; (o = consumer->orders[ORDER_SENDING].first) != NULL;) {
         if (o->waits_token)
             order_hand_back(o, true);
         else

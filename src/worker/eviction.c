@@ -1,6 +1,6 @@
 /* Whether a queue's Redis may throw keys away when it is full.
  *
- * Happy path: INFO memory, when the lane got its lease and once in EVICTION_BEATS beats. With
+ * Happy path: INFO memory, when the consumer got its lease and once in EVICTION_BEATS beats. With
  * another maxmemory-policy than noeviction, jobs and ledger entries may vanish: orders get lost, or
  * are created twice. So a warning is logged, when it is first seen and when it comes back. Failure
  * modes: no reply, or INFO is not allowed (ACL): what was known stays. */
@@ -21,7 +21,7 @@ static struct span info_value(const char *info, const char *name) {
 }
 
 static void on_info(void *arg, const redisReply *r, const char *error) {
-    struct lane *lane = arg;
+    struct consumer *consumer = arg;
     (void)error;
     if (r == NULL || r->type != REDIS_REPLY_STRING)
         return;
@@ -30,15 +30,15 @@ static void on_info(void *arg, const redisReply *r, const char *error) {
     if (policy.ptr == NULL || limit.ptr == NULL)
         return;
     bool evicts = strtoull(limit.ptr, NULL, 10) > 0 && !span_eq(policy, span_str("noeviction"));
-    if (evicts && lane->eviction != EVICTION_POSSIBLE)
+    if (evicts && consumer->eviction != EVICTION_POSSIBLE)
         log_msg(LOG_WARN, "redis_may_evict",
                 "queue %s: Redis has maxmemory-policy %.*s: when it is full, orders get lost or "
                 "are created "
                 "twice; set noeviction",
-                lane->config->name, (int)policy.len, policy.ptr);
-    lane->eviction = evicts ? EVICTION_POSSIBLE : EVICTION_NONE;
+                consumer->config->name, (int)policy.len, policy.ptr);
+    consumer->eviction = evicts ? EVICTION_POSSIBLE : EVICTION_NONE;
 }
 
-void lane_check_eviction(struct lane *lane) {
-    redis_router_command(lane->worker->redis, lane->keys.slot, on_info, lane, "INFO memory");
+void consumer_check_eviction(struct consumer *consumer) {
+    redis_router_command(consumer->worker->redis, consumer->keys.slot, on_info, consumer, "INFO memory");
 }

@@ -183,19 +183,20 @@ static const char *phase_name(enum phase phase) {
 /* A record: what dray knows of the job, and the job. */
 static bool add_record(struct find_reader *r, cJSON *o, struct span record, const char *wanted,
                        bool contents) {
-    struct past past;
+    struct record_header header;
     struct span raw;
     char *history = NULL;
-    if (past_parse(&past, SPAN_LIT(""), record, &r->doc, &raw) < 0) /* its spans point into the record */
+    if (record_header_parse(&header, SPAN_LIT(""), record, &r->doc, &raw) <
+        0) /* its spans point into the record */
         return wanted == NULL;
     if (!add_job(r, o, raw, wanted))
         return false;
-    cJSON_AddStringToObject(o, "next", phase_name(past.phase));
-    cJSON_AddNumberToObject(o, "attempts", past.attempts);
-    cJSON_AddNumberToObject(o, "lookups", past.lookups);
-    cJSON_AddNumberToObject(o, "recoveries", past.recoveries);
-    add_ms(o, "first_attempt_at", past.first_ms);
-    if (contents && asprintf(&history, "[%.*s]", (int)past.history.len, past.history.ptr) >= 0)
+    cJSON_AddStringToObject(o, "next", phase_name(header.phase));
+    cJSON_AddNumberToObject(o, "attempts", header.attempts);
+    cJSON_AddNumberToObject(o, "lookups", header.lookups);
+    cJSON_AddNumberToObject(o, "recoveries", header.recoveries);
+    add_ms(o, "first_attempt_at", header.first_ms);
+    if (contents && asprintf(&history, "[%.*s]", (int)header.history.len, header.history.ptr) >= 0)
         cJSON_AddRawToObject(o, "history", history);
     free(history);
     return true;

@@ -5,7 +5,7 @@
  * format whose workers have all left → beat.lua writes our number, and it is ours.
  * Failure modes: only dead workers of the older format are there → takeover.lua strikes off those that hold nothing, then
  * the next beat decides. Living ones, dead ones that hold jobs, or a newer format: before the worker was ready it drains
- * what other queues gave it and ends; later this lane stands still, says so once a minute, and goes on with the beat that
+ * what other queues gave it and ends; later this consumer stands still, says so once a minute, and goes on with the beat that
  * finds all well. What its orders were answered meanwhile waits in memory, as while Redis is away.
  * Not caught: a worker of a version that knows no format may start beside us, and asks nobody. Beats find it by its info,
  * and say so. */
@@ -18,12 +18,12 @@
 
 #define AGAIN_NS (60ull * 1000000000)
 
-/* The words of a refusal, or of workers beside us, into the lane's. */
-static void put_words(struct lane *lane, const redisReply *r) {
+/* The words of a refusal, or of workers beside us, into the consumer's. */
+static void put_words(struct consumer *consumer, const redisReply *r) {
     struct buf words;
     buf_init(&words, 16384);
-    queue_format_words(lane->keys.queue, r, &words);
-    snprintf(lane->format.words, sizeof(lane->format.words), "%s", buf_cstr(&words));
+    queue_format_words(consumer->keys.queue, r, &words);
+    snprintf(consumer->format.words, sizeof(consumer->format.words), "%s", buf_cstr(&words));
     buf_deinit(&words);
 }
 
@@ -32,14 +32,14 @@ static void end_worker(struct worker *w) {
     worker_drain(w);
 }
 
-static void refuse(struct lane *lane, const redisReply *r) {
-    struct worker *w = lane->worker;
+static void refuse(struct consumer *consumer, const redisReply *r) {
+    struct worker *w = consumer->worker;
     uint64_t now = clock_boot_ns();
-    put_words(lane, r);
-    lane->format.refused = true;
-    if (lane->format.logged_ns == 0 || now - lane->format.logged_ns >= AGAIN_NS) {
-        lane->format.logged_ns = now;
-        log_msg(LOG_ERROR, "wrong_format", "%s%s", lane->format.words,
+    put_words(consumer, r);
+    consumer->format.refused = true;
+    if (consumer->format.logged_ns == 0 || now - consumer->format.logged_ns >= AGAIN_NS) {
+        consumer->format.logged_ns = now;
+        log_msg(LOG_ERROR, "wrong_format", "%s%s", consumer->format.words,
                 w->ready_logged ? "; nothing of this queue is claimed until that is done" : "");
     }
     if (!w->ready_logged)
@@ -47,56 +47,56 @@ static void refuse(struct lane *lane, const redisReply *r) {
 }
 
 static void on_takeover(void *arg, const redisReply *r, const char *error) {
-    struct lane *lane = arg;
-    lane->asides--;
-    lane->format.asked = false;
+    struct consumer *consumer = arg;
+    consumer->asides--;
+    consumer->format.asked = false;
     if (queue_format_refused(r))
-        refuse(lane, r);
+        refuse(consumer, r);
     else if (r != NULL && r->type == REDIS_REPLY_ARRAY)
-        lane_beat(lane);
+        consumer_beat(consumer);
     else if (r != NULL)
-        log_redis_error(lane, "takeover", error);
+        log_redis_error(consumer, "takeover", error);
 }
 
 /* All of `others` ran out: do they hold anything? */
-static void ask_takeover(struct lane *lane, const redisReply *others) {
+static void ask_takeover(struct consumer *consumer, const redisReply *others) {
     static const enum queue_key fixed[] = {KEY_FORMAT, KEY_WORKERS, KEY_WORKERS_INFO, KEY_STATS};
     static const enum queue_key own[] = {KEY_INFLIGHT, KEY_CLAIMS};
-    struct buf *cmd = &lane->worker->text_cmd, *key = &lane->worker->text_path;
+    struct buf *cmd = &consumer->worker->text_cmd, *key = &consumer->worker->text_path;
     size_t count = others->elements / 3;
-    if (lane->format.asked)
+    if (consumer->format.asked)
         return;
     buf_reset(cmd);
     queue_cmd_begin(cmd, SCRIPT_TAKEOVER, 4 + 2 * count, 2 + count);
     for (size_t i = 0; i < 4; i++)
-        queue_cmd_key(cmd, &lane->keys, fixed[i]);
+        queue_cmd_key(cmd, &consumer->keys, fixed[i]);
     for (size_t i = 0; i < 2 * count; i++) {
         const redisReply *name = others->element[3 * (i / 2)];
         buf_reset(key);
-        queue_keys_of_worker(&lane->keys, own[i % 2], (struct span){name->str, name->len}, key);
+        queue_keys_of_worker(&consumer->keys, own[i % 2], (struct span){name->str, name->len}, key);
         redis_resp_arg(cmd, buf_span(key));
     }
     queue_format_args(cmd);
     for (size_t i = 0; i < count; i++)
         redis_resp_arg(cmd, (struct span){others->element[3 * i]->str, others->element[3 * i]->len});
-    lane->format.asked = true;
-    lane->asides++;
-    queue_call(lane->worker->caller, lane->keys.slot, SCRIPT_TAKEOVER, cmd, on_takeover, lane);
+    consumer->format.asked = true;
+    consumer->asides++;
+    queue_call(consumer->worker->caller, consumer->keys.slot, SCRIPT_TAKEOVER, cmd, on_takeover, consumer);
 }
 
-bool format_refused(struct lane *lane, const redisReply *beat) {
+bool format_refused(struct consumer *consumer, const redisReply *beat) {
     if (!queue_format_refused(beat))
         return false;
-    lane->leased = lane->format.ours = false;
+    consumer->leased = consumer->format.ours = false;
     if (beat->element[2]->elements >= 3 && queue_format_all_dead(beat))
-        ask_takeover(lane, beat->element[2]);
+        ask_takeover(consumer, beat->element[2]);
     else
-        refuse(lane, beat);
+        refuse(consumer, beat);
     return true;
 }
 
 /* Workers of another format beside us: those that are dead and hold nothing are struck off, the others told of. */
-static void note_others(struct lane *lane, const redisReply *others) {
+static void note_others(struct consumer *consumer, const redisReply *others) {
     uint64_t now = clock_boot_ns();
     char names[400] = "";
     size_t n = 0;
@@ -108,30 +108,30 @@ static void note_others(struct lane *lane, const redisReply *others) {
         dead = dead && strcmp(others->element[i + 2]->str, "0") == 0;
     }
     if (dead)
-        ask_takeover(lane, others);
-    if (lane->format.others_logged_ns != 0 && now - lane->format.others_logged_ns < AGAIN_NS)
+        ask_takeover(consumer, others);
+    if (consumer->format.others_logged_ns != 0 && now - consumer->format.others_logged_ns < AGAIN_NS)
         return;
-    lane->format.others_logged_ns = now;
+    consumer->format.others_logged_ns = now;
     log_msg(LOG_ERROR, "wrong_format",
             "queue %s: workers of another format than this one's, %d, work beside it, and harm its orders: "
             "%s. Stop them "
             "with TERM; docs/operations.md, \"Upgrade\"",
-            lane->keys.queue, QUEUE_FORMAT, names);
+            consumer->keys.queue, QUEUE_FORMAT, names);
 }
 
-void format_accepted(struct lane *lane, const redisReply *told) {
-    if (lane->format.refused)
+void format_accepted(struct consumer *consumer, const redisReply *told) {
+    if (consumer->format.refused)
         log_msg(LOG_INFO, "format_right", "queue %s: its data in Redis are of format %d again; it goes on",
-                lane->keys.queue, QUEUE_FORMAT);
-    lane->format.ours = true;
-    lane->format.refused = false;
-    lane->format.logged_ns = 0;
+                consumer->keys.queue, QUEUE_FORMAT);
+    consumer->format.ours = true;
+    consumer->format.refused = false;
+    consumer->format.logged_ns = 0;
     if (told == NULL || told->elements < 2)
         return;
     if (told->element[0]->len > 0)
         log_msg(LOG_INFO, "format_taken_over",
-                "queue %s: its data in Redis were of format %s, and are of %d now", lane->keys.queue,
+                "queue %s: its data in Redis were of format %s, and are of %d now", consumer->keys.queue,
                 told->element[0]->str, QUEUE_FORMAT);
     if (told->element[1]->elements > 0)
-        note_others(lane, told->element[1]);
+        note_others(consumer, told->element[1]);
 }

@@ -35,15 +35,15 @@ bool grant_same_credentials(const struct account *a, const struct account *b) {
            same(x->auth, y->auth);
 }
 
-bool grant_new(struct port *port, const struct port *before) {
+bool grant_new(struct account_runtime *runtime, const struct account_runtime *before) {
     struct grant *g = calloc(1, sizeof(*g));
     const struct grant *old =
-        before != NULL && grant_same_credentials(before->account, port->account) ? before->grant : NULL;
+        before != NULL && grant_same_credentials(before->account, runtime->account) ? before->grant : NULL;
     if (g == NULL)
         return false;
-    port->grant = g;
+    runtime->grant = g;
     buf_init(&g->body, 64u << 10);
-    grant_share_init(port);
+    grant_share_init(runtime);
     if (old == NULL)
         return true;
     memcpy(g->version, old->version, sizeof(g->version));
@@ -69,30 +69,30 @@ void grant_free(struct grant *g) {
     free(g);
 }
 
-const struct account *grant_account(const struct port *port, struct account *copy) {
-    if (port->grant == NULL)
-        return port->account;
-    *copy = *port->account;
-    copy->token = port->grant->token;
+const struct account *grant_account(const struct account_runtime *runtime, struct account *copy) {
+    if (runtime->grant == NULL)
+        return runtime->account;
+    *copy = *runtime->account;
+    copy->token = runtime->grant->token;
     return copy;
 }
 
 /* The target that carries the token. Without one (no memory) the old stays, and orders wait for the next fetch. */
-bool grant_make_target(struct port *port) {
+bool grant_make_target(struct account_runtime *runtime) {
     struct account with;
     struct target_spec spec;
     struct err err;
     struct http_target *target = NULL;
-    if (port->grant->token == NULL)
+    if (runtime->grant->token == NULL)
         return false;
-    const struct account *a = grant_account(port, &with);
+    const struct account *a = grant_account(runtime, &with);
     if (target_spec_init(&spec, a, request_method(a), NULL, &err) == 0)
-        target = http_target_new(port->worker->http, &spec.options, &err);
+        target = http_target_new(runtime->worker->http, &spec.options, &err);
     target_spec_deinit(&spec);
     if (target == NULL)
         return false;
-    http_target_unref(port->create);
-    port->create = target;
+    http_target_unref(runtime->create);
+    runtime->create = target;
     return true;
 }
 
@@ -100,14 +100,14 @@ static uint64_t early_ms(uint64_t life_ms) {
     return life_ms / 10 < EARLY_MS ? life_ms / 10 : EARLY_MS;
 }
 
-void grant_take(struct port *port, const struct grant_token *t) {
-    struct grant *g = port->grant;
+void grant_take(struct account_runtime *runtime, const struct grant_token *t) {
+    struct grant *g = runtime->grant;
     uint64_t now = clock_boot_ns();
     wipe(&g->token);
     g->token = strndup(t->token.ptr, t->token.len);
     g->ends_at_ns = g->renew_at_ns = UINT64_MAX;
     if (t->good_ms > 0) {
-        uint64_t last = t->life_ms * 1000 * (200 + rng_below(&port->worker->rng, 100));
+        uint64_t last = t->life_ms * 1000 * (200 + rng_below(&runtime->worker->rng, 100));
         uint64_t left = (t->good_ms + early_ms(t->life_ms)) * MS_NS;
         g->ends_at_ns = now + t->good_ms * MS_NS;
         g->renew_at_ns = now + (left > last ? left - last : 0);
@@ -117,7 +117,7 @@ void grant_take(struct port *port, const struct grant_token *t) {
     g->failures = 0;
     g->refused = false;
     g->not_before_ns = 0;
-    if (!grant_make_target(port))
+    if (!grant_make_target(runtime))
         wipe(&g->token);
 }
 
@@ -126,16 +126,16 @@ void grant_set_refresh_token(struct grant *g, struct span token) {
     g->refresh_token = strndup(token.ptr, token.len);
 }
 
-static void take(struct port *port, const struct oauth2_answer *answer) {
-    struct grant *g = port->grant;
+static void take(struct account_runtime *runtime, const struct oauth2_answer *answer) {
+    struct grant *g = runtime->grant;
     struct grant_token t = {.token = answer->token,
                             .good_ms = answer->lifetime_ms - early_ms(answer->lifetime_ms),
                             .life_ms = answer->lifetime_ms};
-    grant_take(port, &t);
+    grant_take(runtime, &t);
     if (answer->refresh_token.len > 0) /* the old one may be void from now on */
         grant_set_refresh_token(g, answer->refresh_token);
-    grant_tell_token(port, &t, answer->refresh_token);
-    log_msg(LOG_INFO, "token_fetched", "account %s: a new access token, for %llu s", port->account->name,
+    grant_tell_token(runtime, &t, answer->refresh_token);
+    log_msg(LOG_INFO, "token_fetched", "account %s: a new access token, for %llu s", runtime->account->name,
             (unsigned long long)(answer->lifetime_ms / 1000));
 }
 
@@ -150,18 +150,19 @@ static uint64_t pause_after(struct grant *g, uint64_t now) {
     return left > PAUSE_NS ? left : PAUSE_NS;
 }
 
-static void fail(struct port *port, const struct http_exchange *x, const struct oauth2_answer *answer) {
-    struct grant *g = port->grant;
+static void fail(struct account_runtime *runtime, const struct http_exchange *x,
+                 const struct oauth2_answer *answer) {
+    struct grant *g = runtime->grant;
     uint64_t now = clock_boot_ns();
     g->failed = answer->error;
     g->refused = answer->refused;
     uint64_t pause = pause_after(g, now);
     pause = pause < LATER_NS ? pause : LATER_NS;
     g->not_before_ns = pause > 0 ? now + pause : 0;
-    grant_tell_failed(port, x->cancelled ? 0 : pause / MS_NS);
+    grant_tell_failed(runtime, x->cancelled ? 0 : pause / MS_NS);
     if (x->cancelled) /* the worker ends, or the account is gone */
         return;
-    log_msg(LOG_WARN, answer->error, "account %s: the token endpoint %s (HTTP %ld)", port->account->name,
+    log_msg(LOG_WARN, answer->error, "account %s: the token endpoint %s (HTTP %ld)", runtime->account->name,
             answer->refused ? "refuses"
             : x->answered   ? "gave no token"
                             : "does not answer",
@@ -169,16 +170,16 @@ static void fail(struct port *port, const struct http_exchange *x, const struct 
 }
 
 static void no_token(struct order *o) {
-    const struct grant *g = o->port->grant;
+    const struct grant *g = o->runtime->grant;
     uint64_t now = clock_boot_ns(),
              pause_ms = g->not_before_ns > now ? (g->not_before_ns - now) / 1000000 : 0;
     dispatch_no_token(o, g->refused ? 0 : pause_ms + 1, g->failed != NULL ? g->failed : "token_unavailable");
 }
 
-void grant_wake(struct port *port) {
-    struct grant *g = port->grant;
-    bool runs = port->worker->mode == WORKER_RUNNING;
-    for (struct order *o; (o = dispatch_waiting(port)) != NULL;) {
+void grant_wake(struct account_runtime *runtime) {
+    struct grant *g = runtime->grant;
+    bool runs = runtime->worker->mode == WORKER_RUNNING;
+    for (struct order *o; (o = dispatch_waiting(runtime)) != NULL;) {
         o->token_number = g->number;
         if (runs && (g->token == NULL || g->failed != NULL))
             no_token(o);
@@ -188,35 +189,35 @@ void grant_wake(struct port *port) {
 }
 
 static void on_token(void *arg, const struct http_exchange *x) {
-    struct port *port = arg;
-    struct grant *g = port->grant;
+    struct account_runtime *runtime = arg;
+    struct grant *g = runtime->grant;
     struct oauth2_answer answer;
     g->call = NULL;
     explicit_bzero(g->body.data, g->body.len);
-    oauth2_read(x, &port->worker->doc, &answer);
+    oauth2_read(x, &runtime->worker->doc, &answer);
     if (answer.token.ptr != NULL)
-        take(port, &answer);
+        take(runtime, &answer);
     else
-        fail(port, x, &answer);
-    grant_idle(port);
+        fail(runtime, x, &answer);
+    grant_idle(runtime);
 }
 
-bool grant_fetch(struct port *port) {
-    struct grant *g = port->grant;
+bool grant_fetch(struct account_runtime *runtime) {
+    struct grant *g = runtime->grant;
     struct target_spec spec;
     struct err err;
     const char *refresh =
-        g->refresh_token != NULL ? g->refresh_token : port->account->http_json.refresh_token;
-    if (oauth2_request(port->account, refresh, &spec, &g->body, &err) == 0) {
-        struct http_target *target = http_target_new(port->worker->http, &spec.options, &err);
+        g->refresh_token != NULL ? g->refresh_token : runtime->account->http_json.refresh_token;
+    if (oauth2_request(runtime->account, refresh, &spec, &g->body, &err) == 0) {
+        struct http_target *target = http_target_new(runtime->worker->http, &spec.options, &err);
         struct http_request request = {.body = buf_span(&g->body)};
         if (target != NULL)
-            g->call = http_send(port->worker->http, target, &request, on_token, port);
+            g->call = http_send(runtime->worker->http, target, &request, on_token, runtime);
         http_target_unref(target);
     }
     target_spec_deinit(&spec);
     if (g->call != NULL) {
-        grant_busy(port, GRANT_FETCHES);
+        grant_busy(runtime, GRANT_FETCHES);
         return true;
     }
     g->failed = "token_unavailable";
@@ -225,12 +226,12 @@ bool grant_fetch(struct port *port) {
 }
 
 bool grant_ready(struct order *o) {
-    struct port *port = o->port;
-    struct grant *g = port->grant;
+    struct account_runtime *runtime = o->runtime;
+    struct grant *g = runtime->grant;
     uint64_t now = clock_boot_ns();
     bool good = grant_is_good(g, now);
     if ((!good || now >= g->renew_at_ns) && now >= g->not_before_ns && g->state == GRANT_IDLE)
-        grant_ask(port);
+        grant_ask(runtime);
     if (good)
         o->token_number = g->number;
     else if (g->state != GRANT_IDLE)
@@ -241,8 +242,8 @@ bool grant_ready(struct order *o) {
 }
 
 bool grant_renew(struct order *o) {
-    struct grant *g = o->port->grant;
-    if (g == NULL || o->token_renewed || o->port->worker->mode != WORKER_RUNNING)
+    struct grant *g = o->runtime->grant;
+    if (g == NULL || o->token_renewed || o->runtime->worker->mode != WORKER_RUNNING)
         return false;
     o->token_renewed = true;
     if (o->token_number == g->number) { /* else somebody has renewed it meanwhile */

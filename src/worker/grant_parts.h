@@ -30,39 +30,41 @@ struct grant {
     bool refused;
 
     enum grant_state state;
-    uint64_t ask_at_ns; /* WAITS: when Redis is asked again */
-    struct port *next;  /* of worker->busy_grants, all that are not idle */
-    char version[17];   /* of the token, in Redis; empty: there is none */
-    char name[33];      /* of the key in Redis, made of the credentials; empty: not shared */
-    char holder[160];   /* who asks: this worker, and this grant */
+    uint64_t ask_at_ns;           /* WAITS: when Redis is asked again */
+    struct account_runtime *next; /* of worker->busy_grants, all that are not idle */
+    char version[17];             /* of the token, in Redis; empty: there is none */
+    char name[33];                /* of the key in Redis, made of the credentials; empty: not shared */
+    char holder[160];             /* who asks: this worker, and this grant */
     unsigned char seal_key[SEAL_KEY_BYTES]; /* of them, too */
 };
 
 /* ---- grant.c ---- */
 
 /* Asks the token endpoint. False: it could not be asked. */
-bool grant_fetch(struct port *port);
+bool grant_fetch(struct account_runtime *runtime);
 struct grant_token {
     struct span token;
     uint64_t good_ms, life_ms; /* from now, and from when it was fetched; good_ms 0: not told */
 };
 /* From now on this is the token; orders that wait are woken by grant_wake. */
-void grant_take(struct port *port, const struct grant_token *t);
+void grant_take(struct account_runtime *runtime, const struct grant_token *t);
 /* Orders that wait go, or are settled where there is no token. */
-void grant_wake(struct port *port);
+void grant_wake(struct account_runtime *runtime);
 bool grant_is_good(const struct grant *g, uint64_t now_ns);
 void grant_set_refresh_token(struct grant *g, struct span token);
 
 /* ---- grant_share.c ---- */
 
 /* The key's name and the seal, of the account's credentials. */
-void grant_share_init(struct port *port);
+void grant_share_init(struct account_runtime *runtime);
 /* Asks Redis; the grant is idle. */
-void grant_ask(struct port *port);
-void grant_busy(struct port *port, enum grant_state state); /* counted: port and lane live on */
-void grant_idle(struct port *port);                         /* may free it */
+void grant_ask(struct account_runtime *runtime);
+/* Counted: runtime and consumer live on. */
+void grant_busy(struct account_runtime *runtime, enum grant_state state);
+void grant_idle(struct account_runtime *runtime); /* may free it */
 /* Redis is told what came of a fetch: a token, or for how long nobody shall ask again (0: at once). */
-void grant_tell_token(struct port *port, const struct grant_token *t, struct span refresh_token);
-void grant_tell_failed(struct port *port, uint64_t pause_ms);
+void grant_tell_token(struct account_runtime *runtime, const struct grant_token *t,
+                      struct span refresh_token);
+void grant_tell_failed(struct account_runtime *runtime, uint64_t pause_ms);
 
 #endif

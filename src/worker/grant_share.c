@@ -29,9 +29,9 @@ static void add(struct buf *b, const char *text) {
     buf_add_char(b, '\0');
 }
 
-void grant_share_init(struct port *port) {
-    struct grant *g = port->grant;
-    const struct http_json_options *o = &port->account->http_json;
+void grant_share_init(struct account_runtime *runtime) {
+    struct grant *g = runtime->grant;
+    const struct http_json_options *o = &runtime->account->http_json;
     unsigned char name[SEAL_KEY_BYTES];
     char label[80] = "name ";
     struct buf secret, open;
@@ -47,46 +47,46 @@ void grant_share_init(struct port *port) {
     if (buf_ok(&secret) && buf_ok(&open) && seal_key(buf_span(&secret), span_str(label), name) == 0 &&
         seal_key(buf_span(&secret), SPAN_LIT("seal"), g->seal_key) == 0)
         sha256_hex((struct span){(const char *)name, sizeof(name)}, g->name, sizeof(g->name) - 1);
-    snprintf(g->holder, sizeof(g->holder), "%s %08llx", port->worker->id,
-             (unsigned long long)(rng_u64(&port->worker->rng) & 0xffffffffu));
+    snprintf(g->holder, sizeof(g->holder), "%s %08llx", runtime->worker->id,
+             (unsigned long long)(rng_u64(&runtime->worker->rng) & 0xffffffffu));
     if (secret.data != NULL)
         explicit_bzero(secret.data, secret.len);
     buf_deinit(&secret);
     buf_deinit(&open);
 }
 
-void grant_busy(struct port *port, enum grant_state state) {
-    struct worker *w = port->worker;
-    if (port->grant->state == GRANT_IDLE) {
-        port_ref(port);
-        port->lane->asides++;
-        port->grant->next = w->busy_grants;
-        w->busy_grants = port;
+void grant_busy(struct account_runtime *runtime, enum grant_state state) {
+    struct worker *w = runtime->worker;
+    if (runtime->grant->state == GRANT_IDLE) {
+        runtime_ref(runtime);
+        runtime->consumer->asides++;
+        runtime->grant->next = w->busy_grants;
+        w->busy_grants = runtime;
     }
-    port->grant->state = state;
+    runtime->grant->state = state;
 }
 
-void grant_idle(struct port *port) {
-    struct port **at = &port->worker->busy_grants;
-    while (*at != port)
+void grant_idle(struct account_runtime *runtime) {
+    struct account_runtime **at = &runtime->worker->busy_grants;
+    while (*at != runtime)
         at = &(*at)->grant->next;
-    *at = port->grant->next;
-    port->grant->state = GRANT_IDLE;
-    grant_wake(port);
-    port->lane->asides--;
-    port_unref(port);
+    *at = runtime->grant->next;
+    runtime->grant->state = GRANT_IDLE;
+    grant_wake(runtime);
+    runtime->consumer->asides--;
+    runtime_unref(runtime);
 }
 
-static void begin(struct port *port, enum script_id script, size_t args) {
-    struct lane *lane = port->lane;
-    struct buf *cmd = &lane->worker->text_cmd;
-    struct span prefix = lane->keys.grant_prefix;
+static void begin(struct account_runtime *runtime, enum script_id script, size_t args) {
+    struct consumer *consumer = runtime->consumer;
+    struct buf *cmd = &consumer->worker->text_cmd;
+    struct span prefix = consumer->keys.grant_prefix;
     buf_reset(cmd);
     queue_cmd_begin(cmd, script, 1, args);
-    redis_resp_head(cmd, prefix.len + strlen(port->grant->name));
+    redis_resp_head(cmd, prefix.len + strlen(runtime->grant->name));
     buf_add_span(cmd, prefix);
-    buf_addf(cmd, "%s\r\n", port->grant->name);
-    redis_resp_str(cmd, port->grant->holder);
+    buf_addf(cmd, "%s\r\n", runtime->grant->name);
+    redis_resp_str(cmd, runtime->grant->holder);
 }
 
 /* ---- asking ---- */
@@ -101,8 +101,8 @@ static uint64_t number(struct span text) {
 }
 
 /* { "T", version, sealed token, ms it is good, ms of its life }. False: it does not open. */
-static bool take(struct port *port, const redisReply *r) {
-    struct grant *g = port->grant;
+static bool take(struct account_runtime *runtime, const redisReply *r) {
+    struct grant *g = runtime->grant;
     struct span version = element(r, 1);
     struct buf text;
     buf_init(&text, 1u << 20);
@@ -112,9 +112,9 @@ static bool take(struct port *port, const redisReply *r) {
         struct grant_token t = {
             .token = buf_span(&text), .good_ms = number(element(r, 3)), .life_ms = number(element(r, 4))};
         memcpy(g->version, version.ptr, version.len + 1);
-        grant_take(port, &t);
+        grant_take(runtime, &t);
         log_msg(LOG_INFO, "token_shared", "account %s: the access token that another worker fetched",
-                port->account->name);
+                runtime->account->name);
     }
     if (text.data != NULL)
         explicit_bzero(text.data, text.cap);
@@ -123,172 +123,175 @@ static bool take(struct port *port, const redisReply *r) {
 }
 
 /* Ours to fetch, or Redis refuses to say. */
-static void fetch(struct port *port, struct span refresh_token) {
-    struct grant *g = port->grant;
+static void fetch(struct account_runtime *runtime, struct span refresh_token) {
+    struct grant *g = runtime->grant;
     struct buf text;
     buf_init(&text, 1u << 20);
-    if (refresh_token.len > 0 && port->account->http_json.refresh_token != NULL &&
+    if (refresh_token.len > 0 && runtime->account->http_json.refresh_token != NULL &&
         seal_open(g->seal_key, refresh_use, refresh_token, &text) == 0)
         grant_set_refresh_token(g, buf_span(&text));
     if (text.data != NULL)
         explicit_bzero(text.data, text.cap);
     buf_deinit(&text);
-    if (port->worker->mode != WORKER_RUNNING || !grant_fetch(port)) {
-        grant_tell_failed(port, 0);
-        grant_idle(port);
+    if (runtime->worker->mode != WORKER_RUNNING || !grant_fetch(runtime)) {
+        grant_tell_failed(runtime, 0);
+        grant_idle(runtime);
     }
 }
 
-static void put_off(struct port *port, uint64_t ms) {
-    port->grant->not_before_ns = clock_boot_ns() + ms * MS_NS;
-    grant_idle(port);
+static void put_off(struct account_runtime *runtime, uint64_t ms) {
+    runtime->grant->not_before_ns = clock_boot_ns() + ms * MS_NS;
+    grant_idle(runtime);
 }
 
-static void wait(struct port *port, uint64_t ms) {
-    struct grant *g = port->grant;
-    uint64_t now = clock_boot_ns(), again = AGAIN_MS + rng_below(&port->worker->rng, AGAIN_MS);
-    if (port->worker->mode != WORKER_RUNNING || grant_is_good(g, now)) {
-        put_off(port, RENEW_MS);
+static void wait(struct account_runtime *runtime, uint64_t ms) {
+    struct grant *g = runtime->grant;
+    uint64_t now = clock_boot_ns(), again = AGAIN_MS + rng_below(&runtime->worker->rng, AGAIN_MS);
+    if (runtime->worker->mode != WORKER_RUNNING || grant_is_good(g, now)) {
+        put_off(runtime, RENEW_MS);
         return;
     }
     g->state = GRANT_WAITS;
     g->ask_at_ns = now + (ms < again ? ms : again) * MS_NS;
 }
 
-static void ask(struct port *port);
+static void ask(struct account_runtime *runtime);
 
 static void on_asked(void *arg, const redisReply *r, const char *error) {
-    struct port *port = arg;
-    struct grant *g = port->grant;
+    struct account_runtime *runtime = arg;
+    struct grant *g = runtime->grant;
     bool told = r != NULL && r->type == REDIS_REPLY_ARRAY && r->elements > 1 && element(r, 0).len == 1;
     char letter = told ? r->element[0]->str[0] : '-';
-    if (letter == 'T' && take(port, r)) {
-        grant_idle(port);
+    if (letter == 'T' && take(runtime, r)) {
+        grant_idle(runtime);
     } else if (letter == 'T') {
         strcpy(g->version, ANY_VERSION);
-        ask(port);
+        ask(runtime);
     } else if (letter == 'F') {
-        fetch(port, element(r, 1));
+        fetch(runtime, element(r, 1));
     } else if (letter == 'W') {
-        wait(port, number(element(r, 1)));
+        wait(runtime, number(element(r, 1)));
     } else if (letter == 'P' || r == NULL) {
         g->failed = "token_unavailable";
-        put_off(port, r != NULL ? number(element(r, 1)) : PAUSE_NS / MS_NS);
+        put_off(runtime, r != NULL ? number(element(r, 1)) : PAUSE_NS / MS_NS);
     } else {
-        log_redis_error(port->lane, "grant", error);
-        fetch(port, (struct span){NULL, 0});
+        log_redis_error(runtime->consumer, "grant", error);
+        fetch(runtime, (struct span){NULL, 0});
     }
 }
 
-static void ask(struct port *port) {
-    const struct account *a = port->account;
-    struct buf *cmd = &port->worker->text_cmd;
-    begin(port, SCRIPT_GRANT, 3);
+static void ask(struct account_runtime *runtime) {
+    const struct account *a = runtime->account;
+    struct buf *cmd = &runtime->worker->text_cmd;
+    begin(runtime, SCRIPT_GRANT, 3);
     redis_resp_u64(cmd, a->connect_timeout_ms + a->request_timeout_ms + SPARE_MS);
-    redis_resp_str(cmd, port->grant->version);
-    grant_busy(port, GRANT_ASKS);
-    queue_call(port->worker->caller, port->lane->keys.slot, SCRIPT_GRANT, cmd, on_asked, port);
+    redis_resp_str(cmd, runtime->grant->version);
+    grant_busy(runtime, GRANT_ASKS);
+    queue_call(runtime->worker->caller, runtime->consumer->keys.slot, SCRIPT_GRANT, cmd, on_asked, runtime);
 }
 
-void grant_ask(struct port *port) {
-    if (port->grant->name[0] != '\0')
-        ask(port);
+void grant_ask(struct account_runtime *runtime) {
+    if (runtime->grant->name[0] != '\0')
+        ask(runtime);
     else
-        grant_fetch(port);
+        grant_fetch(runtime);
 }
 
 /* ---- telling ---- */
 
 static void on_told(void *arg, const redisReply *r, const char *error) {
-    struct port *port = arg;
-    port->lane->asides--;
+    struct account_runtime *runtime = arg;
+    runtime->consumer->asides--;
     if (r == NULL || r->type == REDIS_REPLY_ERROR)
-        strcpy(port->grant->version, ANY_VERSION);
+        strcpy(runtime->grant->version, ANY_VERSION);
     if (r != NULL && r->type == REDIS_REPLY_ERROR)
-        log_redis_error(port->lane, "granted", error);
-    port_unref(port);
+        log_redis_error(runtime->consumer, "granted", error);
+    runtime_unref(runtime);
 }
 
-static void tell(struct port *port) {
-    port_ref(port);
-    port->lane->asides++;
-    queue_call(port->worker->caller, port->lane->keys.slot, SCRIPT_GRANTED, &port->worker->text_cmd, on_told,
-               port);
+static void tell(struct account_runtime *runtime) {
+    runtime_ref(runtime);
+    runtime->consumer->asides++;
+    queue_call(runtime->worker->caller, runtime->consumer->keys.slot, SCRIPT_GRANTED,
+               &runtime->worker->text_cmd, on_told, runtime);
 }
 
-static bool may_tell(const struct port *port) {
-    return port->grant->name[0] != '\0' && port->worker->mode != WORKER_STOPPED;
+static bool may_tell(const struct account_runtime *runtime) {
+    return runtime->grant->name[0] != '\0' && runtime->worker->mode != WORKER_STOPPED;
 }
 
-void grant_tell_token(struct port *port, const struct grant_token *t, struct span refresh_token) {
-    struct grant *g = port->grant;
-    struct buf *cmd = &port->worker->text_cmd, sealed, refresh;
-    if (!may_tell(port))
+void grant_tell_token(struct account_runtime *runtime, const struct grant_token *t,
+                      struct span refresh_token) {
+    struct grant *g = runtime->grant;
+    struct buf *cmd = &runtime->worker->text_cmd, sealed, refresh;
+    if (!may_tell(runtime))
         return;
     buf_init(&sealed, 1u << 20);
     buf_init(&refresh, 1u << 20);
-    snprintf(g->version, sizeof(g->version), "%016llx", (unsigned long long)rng_u64(&port->worker->rng));
+    snprintf(g->version, sizeof(g->version), "%016llx", (unsigned long long)rng_u64(&runtime->worker->rng));
     if (seal_text(g->seal_key, token_use, t->token, &sealed) != 0 ||
         (refresh_token.len > 0 && seal_text(g->seal_key, refresh_use, refresh_token, &refresh) != 0)) {
         strcpy(g->version, ANY_VERSION);
-        grant_tell_failed(port, 0);
+        grant_tell_failed(runtime, 0);
     } else {
-        begin(port, SCRIPT_GRANTED, 7);
+        begin(runtime, SCRIPT_GRANTED, 7);
         redis_resp_str(cmd, g->version);
         redis_resp_arg(cmd, buf_span(&sealed));
         redis_resp_u64(cmd, t->good_ms);
         redis_resp_u64(cmd, t->life_ms);
         redis_resp_arg(cmd, buf_span(&refresh));
         redis_resp_u64(cmd, KEEP_MS);
-        tell(port);
+        tell(runtime);
     }
     buf_deinit(&sealed);
     buf_deinit(&refresh);
 }
 
-void grant_tell_failed(struct port *port, uint64_t pause_ms) {
-    struct buf *cmd = &port->worker->text_cmd;
-    if (!may_tell(port))
+void grant_tell_failed(struct account_runtime *runtime, uint64_t pause_ms) {
+    struct buf *cmd = &runtime->worker->text_cmd;
+    if (!may_tell(runtime))
         return;
-    begin(port, SCRIPT_GRANTED, 7);
+    begin(runtime, SCRIPT_GRANTED, 7);
     redis_resp_str(cmd, "");
     redis_resp_str(cmd, "");
     redis_resp_u64(cmd, pause_ms);
     redis_resp_u64(cmd, 0);
     redis_resp_str(cmd, "");
     redis_resp_u64(cmd, KEEP_MS);
-    tell(port);
+    tell(runtime);
 }
 
 /* ---- what goes on in the worker ---- */
 
 void grants_turn(struct worker *w, uint64_t now_ns) {
-    for (struct port *port = w->busy_grants, *next; port != NULL; port = next) {
-        next = port->grant->next;
-        if (port->grant->state != GRANT_WAITS)
+    for (struct account_runtime *runtime = w->busy_grants, *next; runtime != NULL; runtime = next) {
+        next = runtime->grant->next;
+        if (runtime->grant->state != GRANT_WAITS)
             continue;
         if (w->mode != WORKER_RUNNING)
-            grant_idle(port);
-        else if (now_ns >= port->grant->ask_at_ns)
-            ask(port);
+            grant_idle(runtime);
+        else if (now_ns >= runtime->grant->ask_at_ns)
+            ask(runtime);
     }
 }
 
 uint64_t grants_wake_ns(const struct worker *w) {
     uint64_t at = 0;
-    for (const struct port *port = w->busy_grants; port != NULL; port = port->grant->next)
-        if (port->grant->state == GRANT_WAITS && (at == 0 || port->grant->ask_at_ns < at))
-            at = port->grant->ask_at_ns;
+    for (const struct account_runtime *runtime = w->busy_grants; runtime != NULL;
+         runtime = runtime->grant->next)
+        if (runtime->grant->state == GRANT_WAITS && (at == 0 || runtime->grant->ask_at_ns < at))
+            at = runtime->grant->ask_at_ns;
     return at;
 }
 
-void grants_leave(struct lane *lane) {
-    for (struct port *port = lane->worker->busy_grants, *next; port != NULL; port = next) {
-        next = port->grant->next;
-        if (port->lane == lane && port->grant->state == GRANT_FETCHES)
-            http_cancel(port->grant->call);
-        else if (port->lane == lane && port->grant->state == GRANT_WAITS)
-            grant_idle(port);
+void grants_leave(struct consumer *consumer) {
+    for (struct account_runtime *runtime = consumer->worker->busy_grants, *next; runtime != NULL;
+         runtime = next) {
+        next = runtime->grant->next;
+        if (runtime->consumer == consumer && runtime->grant->state == GRANT_FETCHES)
+            http_cancel(runtime->grant->call);
+        else if (runtime->consumer == consumer && runtime->grant->state == GRANT_WAITS)
+            grant_idle(runtime);
     }
 }
 

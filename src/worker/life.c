@@ -7,8 +7,8 @@ static bool has_lookup(const struct account *a) {
     return provider_lookup_kind(a) != LOOKUP_NONE;
 }
 
-struct decision life_start(const struct past *past) {
-    return (struct decision){.op = SETTLE_RETRY, .gate = '-', .past = *past};
+struct decision life_start(const struct record_header *header) {
+    return (struct decision){.op = SETTLE_RETRY, .gate = '-', .header = *header};
 }
 
 void life_die(struct decision *d, const char *reason, const char *code, const char *message) {
@@ -21,24 +21,24 @@ void life_die(struct decision *d, const char *reason, const char *code, const ch
 }
 
 bool life_is_over(const struct decision *d, const struct account *a, uint64_t now_ms) {
-    return now_ms + d->due_ms > d->past.first_ms + a->max_age_ms;
+    return now_ms + d->due_ms > d->header.first_ms + a->max_age_ms;
 }
 
 void life_send_again(struct decision *d, const struct account *a, uint32_t max_attempts, uint64_t floor_ms,
                      uint64_t now_ms, struct rng *rng) {
-    struct past *past = &d->past;
+    struct record_header *header = &d->header;
     d->ledger = LEDGER_DROP;
-    past->phase = PHASE_SEND;
-    past->lookups = 0;
-    past->sent_ms = 0;
-    past->absent_ms = past->control_ms = 0;
-    past->said = (struct span){NULL, 0};
-    if (!d->free && past->attempts >= max_attempts) {
+    header->phase = PHASE_SEND;
+    header->lookups = 0;
+    header->sent_ms = 0;
+    header->absent_ms = header->control_ms = 0;
+    header->said = (struct span){NULL, 0};
+    if (!d->free && header->attempts >= max_attempts) {
         life_die(d, "exhausted", "max_attempts", NULL);
         return;
     }
     /* What pauses the account says itself how long to wait; all else waits longer each time. */
-    uint32_t failures = d->gate == 'p' && d->free ? 1 : past->attempts + past->waits;
+    uint32_t failures = d->gate == 'p' && d->free ? 1 : header->attempts + header->waits;
     uint64_t delay = backoff_ms(a->backoff_base_ms, a->backoff_cap_ms, failures > 0 ? failures - 1 : 0, rng);
     d->due_ms = delay > floor_ms ? delay : floor_ms;
     if (life_is_over(d, a, now_ms)) {
@@ -53,11 +53,11 @@ static void look_up(struct decision *d, enum phase phase, struct span said, uint
     d->op = SETTLE_RETRY;
     d->counter = "lookups_scheduled";
     d->ledger = LEDGER_LOOKUP;
-    d->past.phase = phase;
-    d->past.lookups = 0;
-    d->past.waits = 0;
-    d->past.absent_ms = d->past.control_ms = 0;
-    d->past.said = said;
+    d->header.phase = phase;
+    d->header.lookups = 0;
+    d->header.waits = 0;
+    d->header.absent_ms = d->header.control_ms = 0;
+    d->header.said = said;
     d->due_ms = delay_ms;
 }
 
@@ -71,7 +71,7 @@ void life_unknown_for_good(struct decision *d, const char *code, const char *mes
  * provider said yes, if not clearly. */
 static void unknown(struct decision *d, const struct account *a, uint32_t max_attempts, uint64_t quiet_ms,
                     const char *code, struct span said, uint64_t now_ms, struct rng *rng) {
-    if (a->on_unknown == ON_UNKNOWN_RESEND && !d->past.yes)
+    if (a->on_unknown == ON_UNKNOWN_RESEND && !d->header.yes)
         life_send_again(d, a, max_attempts, quiet_ms, now_ms, rng);
     else if (a->on_unknown != ON_UNKNOWN_HOLD && has_lookup(a))
         look_up(d, PHASE_LOOKUP, said, a->lookup_delay_ms + quiet_ms);
@@ -89,12 +89,12 @@ uint32_t life_max_attempts(const struct account *a, const struct envelope *e) {
 
 /* A worker died after this job's request had begun. Its request may still be on its way. */
 static void recovered(struct decision *d, const struct admission *a, struct rng *rng) {
-    if (d->past.attempts == 0 || d->past.first_ms == 0)
-        d->past.first_ms = a->now_ms;
-    d->past.attempts++;
-    if (d->past.sent_ms == 0)
-        d->past.sent_ms = a->now_ms;
-    if (d->past.recoveries >= POISON_RECOVERIES) {
+    if (d->header.attempts == 0 || d->header.first_ms == 0)
+        d->header.first_ms = a->now_ms;
+    d->header.attempts++;
+    if (d->header.sent_ms == 0)
+        d->header.sent_ms = a->now_ms;
+    if (d->header.recoveries >= POISON_RECOVERIES) {
         life_die(d, "poison", "recovered_too_often", "three workers died while they sent this order");
         d->ledger = LEDGER_UNKNOWN;
         return;
@@ -106,13 +106,13 @@ static void recovered(struct decision *d, const struct admission *a, struct rng 
 }
 
 bool life_admit(const struct admission *a, struct rng *rng, struct decision *d) {
-    *d = life_start(a->past);
+    *d = life_start(a->header);
     const struct envelope *e = a->envelope;
-    if (a->past->phase == PHASE_RECOVERED && a->account != NULL) {
+    if (a->header->phase == PHASE_RECOVERED && a->account != NULL) {
         recovered(d, a, rng);
         return false;
     }
-    if (a->past->phase != PHASE_SEND && (a->faults > 0 || a->account == NULL)) {
+    if (a->header->phase != PHASE_SEND && (a->faults > 0 || a->account == NULL)) {
         d->due_ms = ACCOUNT_MISSING_MS; /* its account went: an order that may exist waits for it */
         d->keep_header = true;
         d->counter = "account_missing";
@@ -122,13 +122,13 @@ bool life_admit(const struct admission *a, struct rng *rng, struct decision *d) 
         life_die(d, "invalid", "invalid", NULL);
         return false;
     }
-    if (a->past->phase != PHASE_SEND && a->past->recoveries >= POISON_RECOVERIES) {
+    if (a->header->phase != PHASE_SEND && a->header->recoveries >= POISON_RECOVERIES) {
         life_die(d, "poison", "recovered_too_often",
                  "three workers died while they sent or looked up this order");
         d->ledger = LEDGER_UNKNOWN;
         return false;
     }
-    if (a->past->phase != PHASE_SEND)
+    if (a->header->phase != PHASE_SEND)
         return true;
     if (e->expires_at_ms > 0 && a->now_ms >= e->expires_at_ms) {
         life_die(d, "expired", "expires_at", "expires_at had passed before the order could be sent");
@@ -140,19 +140,19 @@ bool life_admit(const struct admission *a, struct rng *rng, struct decision *d) 
         d->counter = "deferred";
         return false;
     }
-    if (a->past->first_ms > 0 && a->now_ms > a->past->first_ms + a->account->max_age_ms) {
+    if (a->header->first_ms > 0 && a->now_ms > a->header->first_ms + a->account->max_age_ms) {
         life_die(d, "exhausted", "max_age", "the order was tried for max_age, and surely was not created");
         return false;
     }
     return true;
 }
 
-void life_refused(const struct past *past, char letter, struct rng *rng, struct decision *d) {
-    *d = life_start(past);
+void life_refused(const struct record_header *header, char letter, struct rng *rng, struct decision *d) {
+    *d = life_start(header);
     switch (letter) {
     case 'D': /* a look-up's own order was found by whom it was taken from */
         d->op = SETTLE_DONE;
-        d->result = past->phase == PHASE_LOOKUP ? RESULT_CREATED : RESULT_DUPLICATE;
+        d->result = header->phase == PHASE_LOOKUP ? RESULT_CREATED : RESULT_DUPLICATE;
         d->counter = d->result == RESULT_CREATED ? "created" : "duplicate";
         return;
     case 'K':
@@ -171,22 +171,22 @@ void life_refused(const struct past *past, char letter, struct rng *rng, struct 
     }
 }
 
-void life_next_page(const struct past *past, uint32_t page, uint64_t seen, uint64_t window_to_ms,
+void life_next_page(const struct record_header *header, uint32_t page, uint64_t seen, uint64_t window_to_ms,
                     struct decision *d) {
-    *d = life_start(past);
+    *d = life_start(header);
     d->op = SETTLE_WAIT;
     d->gate = 'l';
     d->counter = "lookup_pages";
-    d->past.page = page;
-    d->past.seen = seen;
-    d->past.window_to_ms = window_to_ms;
+    d->header.page = page;
+    d->header.seen = seen;
+    d->header.window_to_ms = window_to_ms;
 }
 
-void life_hand_back(const struct past *past, bool begun, struct decision *d) {
-    *d = life_start(past);
+void life_hand_back(const struct record_header *header, bool begun, struct decision *d) {
+    *d = life_start(header);
     d->op = SETTLE_BACK;
     d->counter = "handed_back";
-    if (begun && past->phase == PHASE_SEND)
+    if (begun && header->phase == PHASE_SEND)
         d->ledger = LEDGER_DROP;
 }
 
@@ -218,7 +218,7 @@ static void gate_of(const struct http_exchange *x, const struct outcome *o, stru
 /* The account is refused; or it is this order that is (by a firewall, say), where others went through meanwhile. */
 static void held(struct decision *d, const struct http_exchange *x, const struct outcome *o) {
     d->ledger = LEDGER_DROP;
-    if (x->answered && o->http_status != 407 && ++d->past.refused >= REFUSALS_MAX) {
+    if (x->answered && o->http_status != 407 && ++d->header.refused >= REFUSALS_MAX) {
         life_die(d, "rejected",
                  o->http_status == 401   ? "http_401"
                  : o->http_status == 403 ? "http_403"
@@ -231,28 +231,28 @@ static void held(struct decision *d, const struct http_exchange *x, const struct
     d->counter = "held";
 }
 
-void life_answered(const struct past *past, const struct account *account, uint32_t max_attempts,
+void life_answered(const struct record_header *header, const struct account *account, uint32_t max_attempts,
                    const struct http_exchange *x, const struct outcome *o, uint64_t now_ms, struct rng *rng,
                    struct decision *d) {
     if (!x->sent && (x->cancelled || x->guard_refused)) {
-        life_hand_back(past, true, d);
+        life_hand_back(header, true, d);
         return;
     }
-    *d = life_start(past);
+    *d = life_start(header);
     gate_of(x, o, d);
     d->free = o->free || o->verdict == VERDICT_HOLD;
     if (o->verdict == VERDICT_HOLD) {
         held(d, x, o);
         return;
     }
-    if (d->past.first_ms == 0)
-        d->past.first_ms = now_ms;
+    if (d->header.first_ms == 0)
+        d->header.first_ms = now_ms;
     if (!d->free)
-        d->past.attempts++;
+        d->header.attempts++;
     else if (o->verdict == VERDICT_RETRY)
-        d->past.waits++;
-    d->past.sent_ms = now_ms;
-    d->past.yes |= o->verdict == VERDICT_UNKNOWN && o->http_status / 100 == 2;
+        d->header.waits++;
+    d->header.sent_ms = now_ms;
+    d->header.yes |= o->verdict == VERDICT_UNKNOWN && o->http_status / 100 == 2;
     switch (o->verdict) {
     case VERDICT_CREATED:
     case VERDICT_DUPLICATE:

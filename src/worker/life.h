@@ -31,33 +31,33 @@ struct decision {
     uint64_t gate_ms;
     uint64_t due_ms;
     enum ledger_change ledger;
-    enum result_status result; /* RESULT_FAILED becomes none where the job has no readable id */
-    struct past past;          /* the job's header after this; `history` is the old one */
-    const char *reason;        /* SETTLE_DEAD: "invalid" … */
-    const char *code;          /* of the error */
-    const char *message;       /* of the error; NULL: the outcome's */
-    bool tell_said;            /* of the error: past.said stands behind the message */
-    bool free;                 /* burned nothing: the history counts its like as one */
-    bool keep_header;          /* retry, wait: leave the header as it is */
+    enum result_status result;   /* RESULT_FAILED becomes none where the job has no readable id */
+    struct record_header header; /* the job's header after this; `history` is the old one */
+    const char *reason;          /* SETTLE_DEAD: "invalid" … */
+    const char *code;            /* of the error */
+    const char *message;         /* of the error; NULL: the outcome's */
+    bool tell_said;              /* of the error: header.said stands behind the message */
+    bool free;                   /* burned nothing: the history counts its like as one */
+    bool keep_header;            /* retry, wait: leave the header as it is */
 };
 
 /* What is known of a job right after its claim. */
 struct admission {
-    const struct past *past;
+    const struct record_header *header;
     const struct envelope *envelope;
     const struct account *account; /* NULL: unknown, which is a fault too */
     uint32_t faults;
     uint64_t now_ms; /* Unix */
 };
 
-/* True: begin (send or look up, by past->phase). False: settle as decided. */
+/* True: begin (send or look up, by header->phase). False: settle as decided. */
 bool life_admit(const struct admission *a, struct rng *rng, struct decision *d);
 
 /* `begin` refused; `letter` is its reply's first: D K U B. */
-void life_refused(const struct past *past, char letter, struct rng *rng, struct decision *d);
+void life_refused(const struct record_header *header, char letter, struct rng *rng, struct decision *d);
 
 /* An order was sent, or was to be. */
-void life_answered(const struct past *past, const struct account *account, uint32_t max_attempts,
+void life_answered(const struct record_header *header, const struct account *account, uint32_t max_attempts,
                    const struct http_exchange *x, const struct outcome *outcome, uint64_t now_ms,
                    struct rng *rng, struct decision *d);
 
@@ -65,25 +65,25 @@ void life_answered(const struct past *past, const struct account *account, uint3
 uint32_t life_max_attempts(const struct account *account, const struct envelope *envelope);
 
 /* The last page of a look-up was read. */
-void life_looked_up(const struct past *past, const struct account *account, uint32_t max_attempts,
+void life_looked_up(const struct record_header *header, const struct account *account, uint32_t max_attempts,
                     const struct outcome *outcome, uint64_t now_ms, struct rng *rng, struct decision *d);
 
 /* The control was looked up (VERDICT_CREATED: found); also what is to be done where there is none. */
-void life_controlled(const struct past *past, const struct account *account, uint32_t max_attempts,
+void life_controlled(const struct record_header *header, const struct account *account, uint32_t max_attempts,
                      const struct outcome *outcome, uint64_t now_ms, struct rng *rng, struct decision *d);
 
 /* Found now, it would still say something of the order's look-up: its next page is worth reading. */
-bool life_control_in_time(const struct past *past, const struct account *account, uint64_t now_ms);
+bool life_control_in_time(const struct record_header *header, const struct account *account, uint64_t now_ms);
 
 /* It cannot be looked up right now: so much later, with nothing burned. */
-void life_control_later(const struct past *past, uint64_t due_ms, struct decision *d);
+void life_control_later(const struct record_header *header, uint64_t due_ms, struct decision *d);
 
 /* A page of a look-up was read and there are more: the next one passes the account's gate like any other
  * request. */
-void life_next_page(const struct past *past, uint32_t page, uint64_t seen, uint64_t window_to_ms,
+void life_next_page(const struct record_header *header, uint32_t page, uint64_t seen, uint64_t window_to_ms,
                     struct decision *d);
 
 /* The job is handed back as it came: never sent by this claim. */
-void life_hand_back(const struct past *past, bool begun, struct decision *d);
+void life_hand_back(const struct record_header *header, bool begun, struct decision *d);
 
 #endif

@@ -14,7 +14,7 @@ static bool proves_absence(const struct account *a) {
 static void found(struct decision *d) {
     d->op = SETTLE_DONE;
     d->ledger = LEDGER_CREATED;
-    d->result = d->past.phase == PHASE_LOOKUP_DUPLICATE ? RESULT_DUPLICATE : RESULT_CREATED;
+    d->result = d->header.phase == PHASE_LOOKUP_DUPLICATE ? RESULT_DUPLICATE : RESULT_CREATED;
     d->counter = d->result == RESULT_CREATED ? "created" : "duplicate";
 }
 
@@ -27,10 +27,10 @@ static void give_up(struct decision *d, const char *code, const char *message) {
 /* Not there, and that is proved, or the configuration takes an inexact look-up's word for it. */
 static void absent(struct decision *d, const struct account *a, uint32_t max_attempts, bool proven,
                    uint64_t now_ms, struct rng *rng) {
-    if (d->past.phase == PHASE_LOOKUP_DUPLICATE && !proven) {
+    if (d->header.phase == PHASE_LOOKUP_DUPLICATE && !proven) {
         life_unknown_for_good(d, "conflict",
                               "the provider says the order exists, its look-up does not show it");
-    } else if (d->past.phase == PHASE_LOOKUP_DUPLICATE) {
+    } else if (d->header.phase == PHASE_LOOKUP_DUPLICATE) {
         life_die(d, "rejected", "conflict",
                  "the provider refused the order as existing, yet it does not exist");
         d->ledger = LEDGER_DROP;
@@ -44,7 +44,7 @@ static void absent(struct decision *d, const struct account *a, uint32_t max_att
 
 /* The look-up said nothing that counts. */
 static void again(struct decision *d, const struct account *a, struct rng *rng) {
-    uint32_t failures = d->past.lookups + d->past.waits;
+    uint32_t failures = d->header.lookups + d->header.waits;
     d->due_ms = backoff_ms(a->backoff_base_ms, a->backoff_cap_ms, failures > 0 ? failures - 1 : 0, rng);
     if (d->due_ms < d->gate_ms)
         d->due_ms = d->gate_ms;
@@ -53,7 +53,7 @@ static void again(struct decision *d, const struct account *a, struct rng *rng) 
 
 static void used_up(struct decision *d, const struct account *a, uint32_t max_attempts,
                     const struct outcome *o, uint64_t now_ms, struct rng *rng) {
-    if (d->past.yes)
+    if (d->header.yes)
         give_up(d, "lookup_absent",
                 "the provider took the order, if not clearly, and no look-up shows it. It said");
     else if (o->verdict == VERDICT_ABSENT)
@@ -84,20 +84,20 @@ static void held(struct decision *d) {
 static void burn(struct decision *d, const struct outcome *o) {
     d->free = o->free || o->verdict == VERDICT_PAUSE;
     if (d->free)
-        d->past.waits++;
+        d->header.waits++;
     else
-        d->past.lookups++;
+        d->header.lookups++;
 }
 
 /* "No such order", in the provider's own words, of a look-up that is exact. */
 static void said_absent(struct decision *d, const struct account *a, uint32_t max_attempts, uint64_t now_ms,
                         struct rng *rng) {
-    struct past *past = &d->past;
+    struct record_header *header = &d->header;
     d->counter = "lookups_again";
-    bool first = past->absent_ms == 0;
+    bool first = header->absent_ms == 0;
     if (first)
-        past->absent_ms = now_ms;
-    uint64_t second_ms = past->absent_ms + a->absent_window_ms;
+        header->absent_ms = now_ms;
+    uint64_t second_ms = header->absent_ms + a->absent_window_ms;
     if (first || now_ms < second_ms) {
         d->due_ms = second_ms > now_ms ? second_ms - now_ms : 1;
         return;
@@ -108,16 +108,16 @@ static void said_absent(struct decision *d, const struct account *a, uint32_t ma
     }
     d->op = SETTLE_WAIT; /* the control passes the account's gate as any request */
     d->counter = "lookup_controls";
-    past->control_ms = now_ms;
+    header->control_ms = now_ms;
 }
 
-void life_looked_up(const struct past *past, const struct account *a, uint32_t max_attempts,
+void life_looked_up(const struct record_header *header, const struct account *a, uint32_t max_attempts,
                     const struct outcome *o, uint64_t now_ms, struct rng *rng, struct decision *d) {
-    *d = life_start(past);
+    *d = life_start(header);
     learn(d, o);
     if (o->verdict == VERDICT_CREATED) {
         d->gate = 's';
-        d->past.lookups++;
+        d->header.lookups++;
         found(d);
         return;
     }
@@ -125,34 +125,34 @@ void life_looked_up(const struct past *past, const struct account *a, uint32_t m
         held(d);
         return;
     }
-    d->past.page = 0;
-    if (o->verdict == VERDICT_ABSENT && proves_absence(a) && !d->past.yes) {
+    d->header.page = 0;
+    if (o->verdict == VERDICT_ABSENT && proves_absence(a) && !d->header.yes) {
         said_absent(d, a, max_attempts, now_ms, rng);
         return;
     }
     burn(d, o);
     again(d, a, rng);
-    if (d->free ? life_is_over(d, a, now_ms) : d->past.lookups >= a->lookup_attempts)
+    if (d->free ? life_is_over(d, a, now_ms) : d->header.lookups >= a->lookup_attempts)
         used_up(d, a, max_attempts, o, now_ms, rng);
 }
 
 /* How far apart the second "no such order" and the control may be, to count as said at the same time. */
-bool life_control_in_time(const struct past *past, const struct account *a, uint64_t now_ms) {
+bool life_control_in_time(const struct record_header *header, const struct account *a, uint64_t now_ms) {
     uint64_t same_ms = a->absent_window_ms > CONTROL_TIME_MS ? a->absent_window_ms : CONTROL_TIME_MS;
-    return now_ms <= past->control_ms + same_ms;
+    return now_ms <= header->control_ms + same_ms;
 }
 
-void life_controlled(const struct past *past, const struct account *a, uint32_t max_attempts,
+void life_controlled(const struct record_header *header, const struct account *a, uint32_t max_attempts,
                      const struct outcome *o, uint64_t now_ms, struct rng *rng, struct decision *d) {
-    *d = life_start(past);
+    *d = life_start(header);
     learn(d, o);
     if (o->verdict == VERDICT_HOLD) {
         held(d);
         return;
     }
-    bool timely = life_control_in_time(past, a, now_ms);
-    d->past.control_ms = 0;
-    d->past.page = 0;
+    bool timely = life_control_in_time(header, a, now_ms);
+    d->header.control_ms = 0;
+    d->header.page = 0;
     if (o->verdict == VERDICT_CREATED && timely) {
         absent(d, a, max_attempts, true, now_ms, rng);
         return;
@@ -161,16 +161,16 @@ void life_controlled(const struct past *past, const struct account *a, uint32_t 
     again(d, a, rng);
     if (!d->free && o->verdict != VERDICT_CREATED && d->due_ms < a->absent_window_ms)
         d->due_ms = a->absent_window_ms; /* until then there may be a control, or a better one */
-    if (d->free ? life_is_over(d, a, now_ms) : d->past.lookups >= a->lookup_attempts)
+    if (d->free ? life_is_over(d, a, now_ms) : d->header.lookups >= a->lookup_attempts)
         give_up(
             d, "lookup_absent",
-            d->past.phase == PHASE_LOOKUP_DUPLICATE
+            d->header.phase == PHASE_LOOKUP_DUPLICATE
                 ? "the provider says the order exists, its look-up does not show it. It said"
                 : "a look-up does not show the order, and no control proves it right. To the order itself");
 }
 
-void life_control_later(const struct past *past, uint64_t due_ms, struct decision *d) {
-    *d = life_start(past);
+void life_control_later(const struct record_header *header, uint64_t due_ms, struct decision *d) {
+    *d = life_start(header);
     d->counter = "lookup_controls";
     d->due_ms = due_ms;
 }

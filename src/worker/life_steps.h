@@ -4,7 +4,7 @@
 
 #include "worker/life.h"
 
-struct decision life_start(const struct past *past);
+struct decision life_start(const struct record_header *header);
 void life_die(struct decision *d, const char *reason, const char *code, const char *message);
 /* Dead as unknown_outcome, and the ledger says so. `message` NULL: the outcome's. */
 void life_unknown_for_good(struct decision *d, const char *code, const char *message);

@@ -19,25 +19,26 @@
 #define LIMITS_MAX  80  /* packed */
 
 static void on_limits(void *arg, const redisReply *r, const char *error) {
-    struct lane *lane = arg;
-    lane->asides--;
-    lane->limits_version[0] = '\0';
+    struct consumer *consumer = arg;
+    consumer->asides--;
+    consumer->limits_version[0] = '\0';
     if (r != NULL && r->type == REDIS_REPLY_ERROR)
-        log_redis_error(lane, "limits", error);
-    else if (r != NULL && r->type == REDIS_REPLY_STRING && r->len < sizeof(lane->limits_version))
-        memcpy(lane->limits_version, r->str, r->len + 1);
+        log_redis_error(consumer, "limits", error);
+    else if (r != NULL && r->type == REDIS_REPLY_STRING && r->len < sizeof(consumer->limits_version))
+        memcpy(consumer->limits_version, r->str, r->len + 1);
 }
 
 static void on_told(void *arg, const redisReply *r, const char *error) {
-    struct lane *lane = arg;
-    lane->asides--;
+    struct consumer *consumer = arg;
+    consumer->asides--;
     if (r != NULL && r->type == REDIS_REPLY_ERROR)
-        log_redis_error(lane, "reopen", error);
+        log_redis_error(consumer, "reopen", error);
 }
 
-static void tell(struct lane *lane, enum script_id script, queue_reply_fn done) {
-    lane->asides++;
-    queue_call(lane->worker->caller, lane->keys.slot, script, &lane->worker->text_cmd, done, lane);
+static void tell(struct consumer *consumer, enum script_id script, queue_reply_fn done) {
+    consumer->asides++;
+    queue_call(consumer->worker->caller, consumer->keys.slot, script, &consumer->worker->text_cmd, done,
+               consumer);
 }
 
 static struct turn_limits limits_of(const struct account *a, const struct config *boot) {
@@ -53,28 +54,29 @@ static struct turn_limits limits_of(const struct account *a, const struct config
     };
 }
 
-bool port_pack_limits(struct port *port, const struct config *boot) {
-    struct turn_limits l = limits_of(port->account, boot);
-    buf_init(&port->limits, LIMITS_MAX);
-    turn_pack_limits(&l, &port->limits);
-    return buf_ok(&port->limits);
+bool runtime_pack_limits(struct account_runtime *runtime, const struct config *boot) {
+    struct turn_limits l = limits_of(runtime->account, boot);
+    buf_init(&runtime->limits, LIMITS_MAX);
+    turn_pack_limits(&l, &runtime->limits);
+    return buf_ok(&runtime->limits);
 }
 
-void lane_send_limits(struct lane *lane) {
+void consumer_send_limits(struct consumer *consumer) {
     static const enum queue_key keys[] = {KEY_LIMITS, KEY_GATES, KEY_STATS};
     const size_t key_n = sizeof(keys) / sizeof(keys[0]);
-    struct buf *cmd = &lane->worker->text_cmd;
-    for (uint32_t from = 0; from < lane->port_count; from += LIMITS_CALL) {
-        uint32_t n = lane->port_count - from < LIMITS_CALL ? lane->port_count - from : LIMITS_CALL;
+    struct buf *cmd = &consumer->worker->text_cmd;
+    for (uint32_t from = 0; from < consumer->account_count; from += LIMITS_CALL) {
+        uint32_t n =
+            consumer->account_count - from < LIMITS_CALL ? consumer->account_count - from : LIMITS_CALL;
         buf_reset(cmd);
         queue_cmd_begin(cmd, SCRIPT_LIMITS, key_n, 2 * (size_t)n);
         for (size_t i = 0; i < key_n; i++)
-            queue_cmd_key(cmd, &lane->keys, keys[i]);
+            queue_cmd_key(cmd, &consumer->keys, keys[i]);
         for (uint32_t i = from; i < from + n; i++) {
-            redis_resp_str(cmd, lane->ports[i]->account->name);
-            redis_resp_arg(cmd, buf_span(&lane->ports[i]->limits));
+            redis_resp_str(cmd, consumer->accounts[i]->account->name);
+            redis_resp_arg(cmd, buf_span(&consumer->accounts[i]->limits));
         }
-        tell(lane, SCRIPT_LIMITS, on_limits);
+        tell(consumer, SCRIPT_LIMITS, on_limits);
     }
 }
 
@@ -97,32 +99,32 @@ static bool credentials_changed(const struct config *old, const struct account *
            !same_headers(a->http_json.headers, new->http_json.headers);
 }
 
-static void reopen_some(struct lane *lane, const char *const names[static LIMITS_CALL], size_t n) {
+static void reopen_some(struct consumer *consumer, const char *const names[static LIMITS_CALL], size_t n) {
     static const enum queue_key keys[] = {KEY_ACCOUNTS, KEY_LIMITS, KEY_GATES};
     const size_t key_n = sizeof(keys) / sizeof(keys[0]);
-    struct buf *cmd = &lane->worker->text_cmd;
+    struct buf *cmd = &consumer->worker->text_cmd;
     if (n == 0)
         return;
     buf_reset(cmd);
     queue_cmd_begin(cmd, SCRIPT_REOPEN, key_n, n);
     for (size_t i = 0; i < key_n; i++)
-        queue_cmd_key(cmd, &lane->keys, keys[i]);
+        queue_cmd_key(cmd, &consumer->keys, keys[i]);
     for (size_t i = 0; i < n; i++)
         redis_resp_str(cmd, names[i]);
-    tell(lane, SCRIPT_REOPEN, on_told);
+    tell(consumer, SCRIPT_REOPEN, on_told);
 }
 
-void lane_reopen(struct lane *lane, const struct config *old) {
+void consumer_reopen(struct consumer *consumer, const struct config *old) {
     const char *names[LIMITS_CALL];
     size_t n = 0;
-    for (uint32_t i = 0; i < lane->port_count; i++) {
-        if (!credentials_changed(old, lane->ports[i]->account))
+    for (uint32_t i = 0; i < consumer->account_count; i++) {
+        if (!credentials_changed(old, consumer->accounts[i]->account))
             continue;
-        names[n++] = lane->ports[i]->account->name;
+        names[n++] = consumer->accounts[i]->account->name;
         if (n == LIMITS_CALL) {
-            reopen_some(lane, names, n);
+            reopen_some(consumer, names, n);
             n = 0;
         }
     }
-    reopen_some(lane, names, n);
+    reopen_some(consumer, names, n);
 }

@@ -25,10 +25,10 @@ void log_attempt(const struct order *o, const struct outcome *outcome, const str
     enum log_level level = d->op == SETTLE_DONE ? LOG_INFO : LOG_WARN;
     if (!log_begin(&l, level, o->looking_up ? "lookup" : "attempt"))
         return;
-    log_str(&l, "queue", o->lane->config->name);
+    log_str(&l, "queue", o->consumer->config->name);
     log_str(&l, "account", o->account->name);
     log_span(&l, "id", o->envelope.id);
-    log_u64(&l, "attempt", o->looking_up ? d->past.lookups : d->past.attempts);
+    log_u64(&l, "attempt", o->looking_up ? d->header.lookups : d->header.attempts);
     log_u64(&l, "max",
             o->looking_up ? o->account->lookup_attempts : life_max_attempts(o->account, &o->envelope));
     log_str(&l, "verdict", verdict_name(outcome->verdict));
@@ -49,7 +49,7 @@ void log_attempt(const struct order *o, const struct outcome *outcome, const str
 
 void log_warnings(const struct order *o) {
     static const char start[] = "{\"path\":\"", end[] = "\",\"rule\":";
-    struct buf *paths = &o->lane->worker->text_path;
+    struct buf *paths = &o->consumer->worker->text_path;
     struct span list = buf_span(&o->warnings);
     struct log_line l;
     buf_reset(paths);
@@ -65,7 +65,7 @@ void log_warnings(const struct order *o) {
     }
     if (!log_begin(&l, LOG_WARN, "order_warnings"))
         return;
-    log_str(&l, "queue", o->lane->config->name);
+    log_str(&l, "queue", o->consumer->config->name);
     log_str(&l, "account", o->account->name);
     log_span(&l, "id", o->envelope.id);
     log_span(&l, "paths", buf_span(paths));
@@ -76,7 +76,7 @@ void log_waits(const struct order *o) {
     struct log_line l;
     if (!log_begin(&l, LOG_WARN, "refused_with_all"))
         return;
-    log_str(&l, "queue", o->lane->config->name);
+    log_str(&l, "queue", o->consumer->config->name);
     log_str(&l, "account", o->account != NULL ? o->account->name : "");
     log_span(&l, "id", o->envelope.id);
     log_str(&l, "message",
@@ -84,8 +84,8 @@ void log_waits(const struct order *o) {
     log_end(&l);
 }
 
-void log_lost(const struct lane *lane, const char *what, uint32_t count) {
-    struct worker *w = lane->worker;
+void log_lost(const struct consumer *consumer, const char *what, uint32_t count) {
+    struct worker *w = consumer->worker;
     struct log_line l;
     uint64_t now = clock_boot_ns();
     if (w->lost_logged_ns != 0 && now - w->lost_logged_ns < QUIET_NS) {
@@ -95,7 +95,7 @@ void log_lost(const struct lane *lane, const char *what, uint32_t count) {
     w->lost_logged_ns = now;
     if (!log_begin(&l, LOG_WARN, "fenced"))
         return;
-    log_str(&l, "queue", lane->config->name);
+    log_str(&l, "queue", consumer->config->name);
     log_str(&l, "what", what);
     log_u64(&l, "orders", count);
     if (w->lost_unlogged > 0)
@@ -115,14 +115,14 @@ static void log_hold_reason(struct log_line *l, const char *text) {
     log_str(l, "reason", reason);
 }
 
-void log_turns(const struct lane *lane, const redisReply *r, size_t from) {
+void log_turns(const struct consumer *consumer, const redisReply *r, size_t from) {
     for (size_t i = from; i + 2 < r->elements; i += 3) {
         struct log_line l;
         const char *turn = r->element[i]->str;
         bool over = strcmp(turn, "breaker_closed") == 0 || strcmp(turn, "account_released") == 0;
         if (!log_begin(&l, over ? LOG_INFO : LOG_WARN, turn))
             continue;
-        log_str(&l, "queue", lane->config->name);
+        log_str(&l, "queue", consumer->config->name);
         log_str(&l, "account", r->element[i + 1]->str);
         if (!over)
             log_u64(&l, "for_ms", strtoull(r->element[i + 2]->str, NULL, 10));
@@ -131,30 +131,30 @@ void log_turns(const struct lane *lane, const redisReply *r, size_t from) {
     }
 }
 
-void log_closed(struct lane *lane, enum lane_closed closed) {
-    const char *queue = lane->config->name;
+void log_closed(struct consumer *consumer, enum consumer_closed closed) {
+    const char *queue = consumer->config->name;
     uint64_t now = clock_boot_ns();
-    if (lane->closed != closed && lane->closed != LANE_OPEN)
-        log_msg(LOG_INFO, lane->closed == LANE_FULL ? "results_drained" : "queue_resumed",
+    if (consumer->closed != closed && consumer->closed != CONSUMER_OPEN)
+        log_msg(LOG_INFO, consumer->closed == CONSUMER_FULL ? "results_drained" : "queue_resumed",
                 "queue %s: claiming again", queue);
-    if (closed == LANE_PAUSED && lane->closed != closed)
+    if (closed == CONSUMER_PAUSED && consumer->closed != closed)
         log_msg(LOG_INFO, "queue_paused", "queue %s: an operator has paused it; nothing is claimed", queue);
-    if (closed != LANE_FULL || (lane->closed == closed && now - lane->closed_logged_ns < FULL_NS))
+    if (closed != CONSUMER_FULL || (consumer->closed == closed && now - consumer->closed_logged_ns < FULL_NS))
         return;
-    lane->closed_logged_ns = now;
+    consumer->closed_logged_ns = now;
     log_msg(
         LOG_WARN, "results_full",
         "queue %s: results stand at results_high_water (%llu); nothing is claimed until they are consumed",
-        queue, (unsigned long long)lane->config->results_high_water);
+        queue, (unsigned long long)consumer->config->results_high_water);
 }
 
-void log_redis_error(struct lane *lane, const char *what, const char *error) {
-    struct worker *w = lane->worker;
+void log_redis_error(struct consumer *consumer, const char *what, const char *error) {
+    struct worker *w = consumer->worker;
     struct log_line l;
     uint64_t now = clock_boot_ns();
     redis_error_words(error != NULL && error[0] != '\0' ? error : "an answer of an unexpected kind",
                       w->redis_words, sizeof(w->redis_words));
-    lane->redis_full = strncmp(w->redis_words, "OOM ", 4) == 0;
+    consumer->redis_full = strncmp(w->redis_words, "OOM ", 4) == 0;
     if (w->error_logged_ns != 0 && now - w->error_logged_ns < QUIET_NS) {
         w->errors_unlogged++;
         return;
@@ -162,7 +162,7 @@ void log_redis_error(struct lane *lane, const char *what, const char *error) {
     w->error_logged_ns = now;
     if (!log_begin(&l, LOG_ERROR, "redis_error"))
         return;
-    log_str(&l, "queue", lane->config->name);
+    log_str(&l, "queue", consumer->config->name);
     log_str(&l, "what", what);
     log_str(&l, "message", w->redis_words);
     if (w->errors_unlogged > 0)

@@ -7,9 +7,9 @@
 
 #include "dray/verdict.h"
 
-enum lane_closed { LANE_OPEN, LANE_PAUSED, LANE_FULL };
+enum consumer_closed { CONSUMER_OPEN, CONSUMER_PAUSED, CONSUMER_FULL };
 struct decision;
-struct lane;
+struct consumer;
 struct order;
 
 void log_attempt(const struct order *o, const struct outcome *outcome, const struct decision *d, uint64_t ms);
@@ -17,11 +17,11 @@ void log_attempt(const struct order *o, const struct outcome *outcome, const str
 void log_warnings(const struct order *o);
 void log_waits(const struct order *o); /* refused as all of its account's are: not dead, it waits */
 /* At most one line a second and event; the number left out goes into the next. */
-void log_lost(const struct lane *lane, const char *what, uint32_t count);
-void log_redis_error(struct lane *lane, const char *what, const char *error);
+void log_lost(const struct consumer *consumer, const char *what, uint32_t count);
+void log_redis_error(struct consumer *consumer, const char *what, const char *error);
 /* What settlements of ours did to accounts: triples as settle.lua ends its part of the reply with. */
-void log_turns(const struct lane *lane, const redisReply *r, size_t from);
-/* The lane is closed for claims, still closed, or open again. */
-void log_closed(struct lane *lane, enum lane_closed closed);
+void log_turns(const struct consumer *consumer, const redisReply *r, size_t from);
+/* The consumer is closed for claims, still closed, or open again. */
+void log_closed(struct consumer *consumer, enum consumer_closed closed);
 
 #endif

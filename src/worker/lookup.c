@@ -17,7 +17,7 @@
 /* A target of its own per page: look-ups are rare, and their paths may hold the key. A POST's body lies with the
  * order: it is read when the connection is there. */
 static struct http_call *start_lookup(struct order *o, const struct envelope *envelope, http_done_fn done) {
-    struct worker *w = o->lane->worker;
+    struct worker *w = o->consumer->worker;
     const struct provider *p = o->account->provider;
     struct buf *path = &w->text_path;
     struct target_spec spec;
@@ -37,7 +37,7 @@ static struct http_call *start_lookup(struct order *o, const struct envelope *en
         path->data[query - url] = '\0';
     struct http_call *call = NULL;
     enum http_method method = p->build_lookup_body != NULL ? HTTP_POST : HTTP_GET;
-    if (target_spec_init(&spec, grant_account(o->port, &with), method, url, &err) == 0) {
+    if (target_spec_init(&spec, grant_account(o->runtime, &with), method, url, &err) == 0) {
         struct http_target *target = http_target_new(w->http, &spec.options, &err);
         struct http_request request = {.query = query != NULL ? query + 1 : NULL,
                                        .body = buf_span(&o->wire),
@@ -51,9 +51,9 @@ static struct http_call *start_lookup(struct order *o, const struct envelope *en
 }
 
 static void settle_lookup(struct order *o, const struct outcome *outcome, struct span answer, uint64_t ms) {
-    struct worker *w = o->lane->worker;
+    struct worker *w = o->consumer->worker;
     struct decision d;
-    life_looked_up(&o->past, o->account, life_max_attempts(o->account, &o->envelope), outcome,
+    life_looked_up(&o->header, o->account, life_max_attempts(o->account, &o->envelope), outcome,
                    clock_unix_ms(), &w->rng, &d);
     order_credentials_refused(o, &d);
     log_attempt(o, outcome, &d, ms);
@@ -72,7 +72,7 @@ static void lookup_impossible(struct order *o) {
 /* The look-up says nothing: it was never asked, and the order is handed back; or its token was too old, and it is asked again. */
 static bool asked_again(struct order *o, const struct http_exchange *x) {
     bool back = x->cancelled || x->guard_refused;
-    if (o->trace.on && (back || (o->port->grant != NULL && x->status == 401)))
+    if (o->trace.on && (back || (o->runtime->grant != NULL && x->status == 401)))
         trace_answered(o, x, NULL);
     if (back)
         order_hand_back(o, true);
@@ -81,7 +81,7 @@ static bool asked_again(struct order *o, const struct http_exchange *x) {
 
 static void on_lookup_answer(void *arg, const struct http_exchange *x) {
     struct order *o = arg;
-    struct worker *w = o->lane->worker;
+    struct worker *w = o->consumer->worker;
     struct outcome outcome;
     o->call = NULL;
     if (asked_again(o, x))
@@ -91,22 +91,22 @@ static void on_lookup_answer(void *arg, const struct http_exchange *x) {
         trace_answered(o, x, more ? NULL : &outcome);
     if (more) {
         struct decision d;
-        life_next_page(&o->past, o->cursor.page, o->cursor.seen, o->cursor.window_to_ms, &d);
+        life_next_page(&o->header, o->cursor.page, o->cursor.seen, o->cursor.window_to_ms, &d);
         settle(o, &(struct settle_context){.decision = &d});
         return;
     }
     stats_answered(o, outcome.verdict, x->duration_us);
     if (outcome.verdict == VERDICT_CREATED)
         control_remember(o, clock_unix_ms());
-    else if (outcome.verdict == VERDICT_ABSENT && o->past.absent_ms == 0)
-        controls_read(o->lane, o->port); /* in time for when one is needed */
+    else if (outcome.verdict == VERDICT_ABSENT && o->header.absent_ms == 0)
+        controls_read(o->consumer, o->runtime); /* in time for when one is needed */
     settle_lookup(o, &outcome, x->body, x->duration_us / 1000);
 }
 
 static void settle_control(struct order *o, struct outcome *outcome, struct span answer, uint64_t ms) {
-    struct worker *w = o->lane->worker;
+    struct worker *w = o->consumer->worker;
     struct decision d;
-    life_controlled(&o->past, o->account, life_max_attempts(o->account, &o->envelope), outcome,
+    life_controlled(&o->header, o->account, life_max_attempts(o->account, &o->envelope), outcome,
                     clock_unix_ms(), &w->rng, &d);
     order_credentials_refused(o, &d);
     log_attempt(o, outcome, &d, ms);
@@ -132,14 +132,14 @@ static uint64_t control_id(struct span key) {
 
 static void next_control_page(struct order *o) {
     struct decision d;
-    o->past.control_id = control_id(buf_span(&o->control));
-    life_next_page(&o->past, o->cursor.page, o->cursor.seen, 0, &d);
+    o->header.control_id = control_id(buf_span(&o->control));
+    life_next_page(&o->header, o->cursor.page, o->cursor.seen, 0, &d);
     settle(o, &(struct settle_context){.decision = &d});
 }
 
 static void on_control_answer(void *arg, const struct http_exchange *x) {
     struct order *o = arg;
-    struct worker *w = o->lane->worker;
+    struct worker *w = o->consumer->worker;
     struct outcome outcome;
     struct envelope e = control_envelope(o);
     struct span answer = x->body, key = e.provider_key;
@@ -147,7 +147,7 @@ static void on_control_answer(void *arg, const struct http_exchange *x) {
     if (asked_again(o, x))
         return;
     bool more = classify_lookup(o->account, &e, x, clock_unix_ms(), &w->doc, &o->cursor, &outcome);
-    bool goes_on = more && life_control_in_time(&o->past, o->account, clock_unix_ms());
+    bool goes_on = more && life_control_in_time(&o->header, o->account, clock_unix_ms());
     if (o->trace.on)
         trace_answered(o, x, goes_on ? NULL : &outcome);
     if (goes_on) {
@@ -186,7 +186,7 @@ static void no_control(struct order *o) {
 void order_look_up_now(struct order *o) {
     struct envelope e = o->envelope;
     char traced[TRACEPARENT_SIZE];
-    bool control = o->past.control_ms > 0;
+    bool control = o->header.control_ms > 0;
     if (control)
         e = control_envelope(o);
     if (o->trace.on)
@@ -199,18 +199,18 @@ void order_look_up_now(struct order *o) {
 }
 
 static void go(struct order *o) {
-    o->lane->stats.lookups++;
-    if (o->port->grant == NULL || grant_ready(o))
+    o->consumer->stats.lookups++;
+    if (o->runtime->grant == NULL || grant_ready(o))
         order_look_up_now(o);
 }
 
 static void look_up(struct order *o) {
-    o->cursor.window_from_ms = o->past.sent_ms;
+    o->cursor.window_from_ms = o->header.sent_ms;
     o->cursor.window_to_ms = o->begun_unix_ms;
-    if (o->past.page > 0) {
-        o->cursor.page = o->past.page;
-        o->cursor.seen = o->past.seen;
-        o->cursor.window_to_ms = o->past.window_to_ms;
+    if (o->header.page > 0) {
+        o->cursor.page = o->header.page;
+        o->cursor.seen = o->header.seen;
+        o->cursor.window_to_ms = o->header.window_to_ms;
     }
     go(o);
 }
@@ -220,7 +220,7 @@ static void look_control_up(struct order *o) {
     struct decision d;
     switch (control_of(o, o->begun_unix_ms, &key)) {
     case CONTROL_COMING:
-        life_control_later(&o->past, CONTROL_SOON_MS, &d);
+        life_control_later(&o->header, CONTROL_SOON_MS, &d);
         settle(o, &(struct settle_context){.decision = &d});
         return;
     case CONTROL_MISSING:
@@ -229,9 +229,9 @@ static void look_control_up(struct order *o) {
     case CONTROL_READY:
         break;
     }
-    if (o->past.page > 0 && o->past.control_id == control_id(key)) {
-        o->cursor.page = o->past.page;
-        o->cursor.seen = o->past.seen;
+    if (o->header.page > 0 && o->header.control_id == control_id(key)) {
+        o->cursor.page = o->header.page;
+        o->cursor.seen = o->header.seen;
     }
     buf_reset(&o->control);
     buf_add_span(&o->control, key);
@@ -242,7 +242,7 @@ static void look_control_up(struct order *o) {
 }
 
 void order_not_looked_up(struct order *o, struct outcome *outcome) {
-    if (o->past.control_ms > 0)
+    if (o->header.control_ms > 0)
         settle_control(o, outcome, SPAN_LIT(""), 0);
     else
         settle_lookup(o, outcome, SPAN_LIT(""), 0);
@@ -252,7 +252,7 @@ void order_look_up(struct order *o) {
     o->begun_unix_ms = clock_unix_ms();
     memset(&o->cursor, 0, sizeof(o->cursor));
     order_move(o, ORDER_SENDING);
-    if (o->past.control_ms > 0)
+    if (o->header.control_ms > 0)
         look_control_up(o);
     else
         look_up(o);

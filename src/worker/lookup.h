@@ -27,6 +27,6 @@ void control_remember(struct order *o, uint64_t now_ms);
 /* It was not found: another one takes its place as soon as there is one. */
 void control_distrust(struct order *o, struct span key);
 /* The account's controls that other workers know. */
-void controls_read(struct lane *lane, struct port *port);
+void controls_read(struct consumer *consumer, struct account_runtime *runtime);
 
 #endif

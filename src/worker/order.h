@@ -25,7 +25,7 @@ enum phase {
     PHASE_LOOKUP_DUPLICATE = 'D', /* look it up: the provider says it exists (409) */
 };
 
-#define SAID_MAX    200         /* bytes of past.said */
+#define SAID_MAX    200         /* bytes of header.said */
 #define HISTORY_MAX (96u << 10) /* bytes; from then on each attempt takes the last one's place */
 
 /* The last attempt of the history: the next one takes its place where it is of the same kind and burned nothing,
@@ -39,7 +39,7 @@ struct last_attempt {
 };
 
 /* What a job went through before this claim; the header's JSON. */
-struct past {
+struct record_header {
     uint32_t recoveries;
     enum phase phase;
     uint32_t attempts; /* orders sent that count */
@@ -65,22 +65,22 @@ struct past {
     struct last_attempt last;
 };
 
-struct lane;
-struct port;
+struct consumer;
+struct account_runtime;
 
 struct order {
     struct order *prev, *next; /* in its state's list */
     enum order_state state;
-    struct lane *lane;
+    struct consumer *consumer;
     char token[TOKEN_SIZE];
     struct buf record;   /* header and text as claimed */
     struct buf decoded;  /* decoded parts of the envelope */
     struct buf warnings; /* what lenient validation let pass, as faults.list */
-    struct past past;
+    struct record_header header;
     struct envelope envelope;
-    struct port *port;             /* counted reference, or NULL: the account is not known */
-    const struct account *account; /* the port's */
-    char hash[33];                 /* of the order's bytes, hex */
+    struct account_runtime *runtime; /* counted reference, or NULL: the account is not known */
+    const struct account *account;   /* the runtime's */
+    char hash[33];                   /* of the order's bytes, hex */
     struct buf ledger_key;
     struct buf wire;    /* what of its request is its own, where that is not just its bytes */
     struct buf control; /* the key of the order that its look-up is controlled with */
@@ -88,7 +88,7 @@ struct order {
     struct http_call *call;
     uint64_t left_ns;       /* boot clock: when its request was sent; 0: not yet */
     uint64_t send_by_ns;    /* boot clock; it leaves before this or is handed back */
-    uint32_t lease_epoch;   /* the lane's when begin let the order go; it may not leave in another */
+    uint32_t lease_epoch;   /* the consumer's when begin let the order go; it may not leave in another */
     uint64_t begun_unix_ms; /* when this attempt was sent */
     bool looking_up;
     bool waits_token;      /* SENDING, and nothing sent: until its account has a token */
@@ -99,11 +99,11 @@ struct order {
     enum claim_state claim; /* what Redis knows of it, as far as we were told */
 };
 
-/* Splits a claim's record into past and text; the record of a fresh claim (its token ends with f) is the
+/* Splits a claim's record into header and text; the record of a fresh claim (its token ends with f) is the
  * text. 0, or -1 where it is no record of dray's. `doc` is scratch. */
-int past_parse(struct past *past, struct span token, struct span record, struct json_doc *doc,
-               struct span *raw);
+int record_header_parse(struct record_header *header, struct span token, struct span record,
+                        struct json_doc *doc, struct span *raw);
 /* Writes the header's part after the position: state, space, JSON. */
-void past_write(const struct past *past, struct buf *out);
+void record_header_write(const struct record_header *header, struct buf *out);
 
 #endif

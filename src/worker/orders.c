@@ -7,7 +7,7 @@
 
 #define RECORD_MAX     (512u << 20) /* Redis's own limit of a string */
 #define DECODED_MAX    (64u << 10)
-#define ORDER_POOL_MAX 256          /* orders kept for reuse per lane */
+#define ORDER_POOL_MAX 256          /* orders kept for reuse per consumer */
 #define WARNINGS_MAX   (128u << 10) /* as the list of faults */
 #define KEEP_BYTES     (64u << 10)  /* a larger record's memory is not kept */
 
@@ -51,16 +51,16 @@ static bool is_active(enum order_state s) {
 }
 
 static void begins(struct order *o) {
-    o->lane->worker->active++;
+    o->consumer->worker->active++;
     o->left_ns = 0;
-    if (o->port != NULL)
-        share_began(o->port);
+    if (o->runtime != NULL)
+        share_began(o->runtime);
 }
 
 static void ends(struct order *o) {
-    o->lane->worker->active--;
-    if (o->port != NULL)
-        share_ended(o->port, o->left_ns);
+    o->consumer->worker->active--;
+    if (o->runtime != NULL)
+        share_ended(o->runtime, o->left_ns);
 }
 
 static void order_free(struct order *o) {
@@ -74,28 +74,28 @@ static void order_free(struct order *o) {
 }
 
 static void release(struct order *o) {
-    struct lane *lane = o->lane;
-    port_unref(o->port);
-    o->port = NULL;
+    struct consumer *consumer = o->consumer;
+    runtime_unref(o->runtime);
+    o->runtime = NULL;
     o->account = NULL;
     o->call = NULL;
-    if (lane->pooled >= ORDER_POOL_MAX || o->record.cap > KEEP_BYTES || o->wire.cap > KEEP_BYTES) {
+    if (consumer->pooled >= ORDER_POOL_MAX || o->record.cap > KEEP_BYTES || o->wire.cap > KEEP_BYTES) {
         order_free(o);
         return;
     }
-    o->next = lane->pool;
-    lane->pool = o;
-    lane->pooled++;
+    o->next = consumer->pool;
+    consumer->pool = o;
+    consumer->pooled++;
 }
 
 void order_move(struct order *o, enum order_state to) {
     assert(allowed(o->state, to));
-    struct lane *lane = o->lane;
+    struct consumer *consumer = o->consumer;
     enum order_state from = o->state;
     if (is_active(from) && !is_active(to))
         ends(o);
     if (from != ORDER_FREE)
-        list_remove(&lane->orders[from], o);
+        list_remove(&consumer->orders[from], o);
     o->state = to;
     if (is_active(to) && !is_active(from))
         begins(o);
@@ -104,14 +104,14 @@ void order_move(struct order *o, enum order_state to) {
     if (to == ORDER_FREE)
         release(o);
     else
-        list_append(&lane->orders[to], o);
+        list_append(&consumer->orders[to], o);
 }
 
-struct order *order_get(struct lane *lane) {
-    struct order *o = lane->pool;
+struct order *order_get(struct consumer *consumer) {
+    struct order *o = consumer->pool;
     if (o != NULL) {
-        lane->pool = o->next;
-        lane->pooled--;
+        consumer->pool = o->next;
+        consumer->pooled--;
         o->next = NULL;
         buf_reset(&o->record);
         buf_reset(&o->decoded);
@@ -128,7 +128,7 @@ struct order *order_get(struct lane *lane) {
         buf_init(&o->wire, RECORD_MAX);
         buf_init(&o->control, DECODED_MAX);
     }
-    o->lane = lane;
+    o->consumer = consumer;
     o->looking_up = o->may_wait = o->waits_token = o->token_renewed = false;
     o->trace.on = false;
     o->begun_unix_ms = 0;
@@ -139,32 +139,32 @@ struct order *order_get(struct lane *lane) {
 }
 
 void order_discard(struct order *o) {
-    list_remove(&o->lane->orders[o->state], o);
+    list_remove(&o->consumer->orders[o->state], o);
     o->state = ORDER_FREE;
     release(o);
 }
 
 /* At the very end: whatever state it is in. */
 void order_drop(struct order *o) {
-    list_remove(&o->lane->orders[o->state], o);
-    port_unref(o->port);
+    list_remove(&o->consumer->orders[o->state], o);
+    runtime_unref(o->runtime);
     order_free(o);
 }
 
-void lane_free_pool(struct lane *lane) {
-    while (lane->pool != NULL) {
-        struct order *o = lane->pool;
-        lane->pool = o->next;
+void consumer_free_pool(struct consumer *consumer) {
+    while (consumer->pool != NULL) {
+        struct order *o = consumer->pool;
+        consumer->pool = o->next;
         order_free(o);
     }
-    lane->pooled = 0;
+    consumer->pooled = 0;
 }
 
-uint32_t lane_active(const struct lane *lane) {
-    return lane->orders[ORDER_CLAIMED].count + lane->orders[ORDER_BEGINNING].count +
-           lane->orders[ORDER_SENDING].count;
+uint32_t consumer_active(const struct consumer *consumer) {
+    return consumer->orders[ORDER_CLAIMED].count + consumer->orders[ORDER_BEGINNING].count +
+           consumer->orders[ORDER_SENDING].count;
 }
 
-uint32_t lane_held(const struct lane *lane) {
-    return lane_active(lane) + lane->orders[ORDER_SETTLING].count;
+uint32_t consumer_held(const struct consumer *consumer) {
+    return consumer_active(consumer) + consumer->orders[ORDER_SETTLING].count;
 }

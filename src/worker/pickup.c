@@ -1,9 +1,9 @@
 /* The connections of the blocking pick-up: one a queue, as long as there are any to be had.
  *
- * Happy path: the lane's node is there → a connection of its own → BLMOVE waits on it (claim.c).
+ * Happy path: the consumer's node is there → a connection of its own → BLMOVE waits on it (claim.c).
  * Failure modes: Redis takes no more clients (maxclients): half of those that this worker has are given back, since
  * producers and operators need some, and no more are opened until a reload. A proxy or a firewall lets no second
- * one through: after GIVE_UP attempts it is left alone for AGAIN_NS. A lane without one asks for jobs over the
+ * one through: after GIVE_UP attempts it is left alone for AGAIN_NS. A consumer without one asks for jobs over the
  * worker's own connection, with plain claims: soon after one that found some, then ever more rarely, once in
  * POLL_MOST_MS at least. So every queue is served, whatever Redis lets through, and nothing is taken that
  * a lost reply could lose. */
@@ -19,24 +19,25 @@
 #define POLL_MOST_MS  1000
 #define MS_NS         1000000ull
 
-static bool is_up(const struct lane *lane) {
-    return lane->blocker != NULL && redis_router_state(lane->blocker, lane->keys.slot) == REDIS_UP;
+static bool is_up(const struct consumer *consumer) {
+    return consumer->blocker != NULL &&
+           redis_router_state(consumer->blocker, consumer->keys.slot) == REDIS_UP;
 }
 
-bool pickup_blocks(const struct lane *lane) {
-    return !lane->blocker_leaves && is_up(lane);
+bool pickup_blocks(const struct consumer *consumer) {
+    return !consumer->blocker_leaves && is_up(consumer);
 }
 
 uint32_t worker_connections(const struct worker *w) {
     uint32_t n = w->redis != NULL ? redis_router_connections(w->redis) : 0;
-    for (uint32_t i = 0; i < w->lane_count; i++)
-        n += w->lanes[i]->blocker != NULL ? redis_router_connections(w->lanes[i]->blocker) : 0;
+    for (uint32_t i = 0; i < w->consumer_count; i++)
+        n += w->consumers[i]->blocker != NULL ? redis_router_connections(w->consumers[i]->blocker) : 0;
     return n;
 }
 
 /* What the worker says of itself in Redis is written with the next beat. */
-static void changed(struct lane *lane) {
-    lane->info_stale = true;
+static void changed(struct consumer *consumer) {
+    consumer->info_stale = true;
 }
 
 static void log_once(struct worker *w, const char *queue, const char *reason) {
@@ -49,7 +50,7 @@ static void log_once(struct worker *w, const char *queue, const char *reason) {
         return;
     if (queue != NULL)
         log_str(&l, "queue", queue);
-    log_u64(&l, "queues", w->lane_count);
+    log_u64(&l, "queues", w->consumer_count);
     log_u64(&l, "connections", w->pickups);
     log_str(&l, "reason", reason);
     log_str(
@@ -60,82 +61,82 @@ static void log_once(struct worker *w, const char *queue, const char *reason) {
     log_end(&l);
 }
 
-void pickup_close(struct lane *lane) {
-    struct worker *w = lane->worker;
-    if (lane->blocker == NULL)
+void pickup_close(struct consumer *consumer) {
+    struct worker *w = consumer->worker;
+    if (consumer->blocker == NULL)
         return;
-    struct redis_stats s = redis_router_stats(lane->blocker);
+    struct redis_stats s = redis_router_stats(consumer->blocker);
     w->pickups_gone.commands += s.commands;
     w->pickups_gone.writes += s.writes;
     w->pickups_gone.reconnects += s.reconnects;
     w->pickups_gone.errors += s.errors;
-    redis_router_close(lane->blocker, NULL, NULL);
-    lane->blocker = NULL;
-    lane->blocker_leaves = false;
-    lane->look_now = true;
+    redis_router_close(consumer->blocker, NULL, NULL);
+    consumer->blocker = NULL;
+    consumer->blocker_leaves = false;
+    consumer->look_now = true;
     w->pickups--;
-    changed(lane);
+    changed(consumer);
 }
 
-static void give_back(struct lane *lane) {
-    if (!lane->blocking) {
-        pickup_close(lane);
+static void give_back(struct consumer *consumer) {
+    if (!consumer->blocking) {
+        pickup_close(consumer);
         return;
     }
-    lane->blocker_leaves = true; /* claim.c closes it when the pick-up has ended */
-    lane_stop_pickup(lane);
+    consumer->blocker_leaves = true; /* claim.c closes it when the pick-up has ended */
+    consumer_stop_pickup(consumer);
 }
 
 /* Whoever is refused leaves room. */
 static void shrink(struct worker *w, const char *reason) {
     uint32_t up = 0, kept = 0;
-    for (uint32_t i = 0; i < w->lane_count; i++)
-        up += is_up(w->lanes[i]);
+    for (uint32_t i = 0; i < w->consumer_count; i++)
+        up += is_up(w->consumers[i]);
     w->pickups_most = up / 2;
-    for (uint32_t i = 0; i < w->lane_count; i++) {
-        struct lane *lane = w->lanes[i];
-        if (is_up(lane) && kept < w->pickups_most)
+    for (uint32_t i = 0; i < w->consumer_count; i++) {
+        struct consumer *consumer = w->consumers[i];
+        if (is_up(consumer) && kept < w->pickups_most)
             kept++;
-        else if (lane->blocker != NULL)
-            give_back(lane);
+        else if (consumer->blocker != NULL)
+            give_back(consumer);
     }
     log_once(w, NULL, reason);
 }
 
 static void on_state(void *arg, enum redis_state state, const char *place, const char *reason) {
-    struct lane *lane = arg;
-    struct worker *w = lane->worker;
+    struct consumer *consumer = arg;
+    struct worker *w = consumer->worker;
     (void)place;
     if (w->mode == WORKER_STOPPED)
         return;
     if (state == REDIS_UP) {
-        lane->blocker_failures = 0;
-        changed(lane);
+        consumer->blocker_failures = 0;
+        changed(consumer);
         pickups_open(w);
     }
-    if (state != REDIS_DOWN || lane->blocker_leaves || !lane_is_up(lane) || is_up(lane) ||
+    if (state != REDIS_DOWN || consumer->blocker_leaves || !consumer_is_up(consumer) || is_up(consumer) ||
         redis_reason_is_moved(reason))
         return; /* Redis itself is away or has moved, which the worker's own connection is about to meet */
-    changed(lane);
+    changed(consumer);
     if (strncmp(reason, "ERR max number of clients", 25) == 0) {
         shrink(w, reason);
-    } else if (++lane->blocker_failures >= GIVE_UP) {
-        lane->blocker_failures = 0;
-        lane->blocker_not_before_ns = clock_boot_ns() + AGAIN_NS;
-        log_once(w, lane->keys.queue, reason);
-        give_back(lane);
+    } else if (++consumer->blocker_failures >= GIVE_UP) {
+        consumer->blocker_failures = 0;
+        consumer->blocker_not_before_ns = clock_boot_ns() + AGAIN_NS;
+        log_once(w, consumer->keys.queue, reason);
+        give_back(consumer);
         pickups_open(w);
     }
 }
 
-static void open_one(struct lane *lane) {
-    struct worker *w = lane->worker;
+static void open_one(struct consumer *consumer) {
+    struct worker *w = consumer->worker;
     struct err err;
-    lane->blocker = redis_router_new(w->loop, &w->redis_options, &w->rng, on_state, lane, &err);
-    if (lane->blocker != NULL)
+    consumer->blocker = redis_router_new(w->loop, &w->redis_options, &w->rng, on_state, consumer, &err);
+    if (consumer->blocker != NULL)
         w->pickups++;
     else
-        lane->blocker_not_before_ns = clock_boot_ns() + AGAIN_NS; /* out of memory */
+        consumer->blocker_not_before_ns = clock_boot_ns() + AGAIN_NS; /* out of memory */
 }
 
 void pickups_open(struct worker *w) {
@@ -143,13 +144,14 @@ void pickups_open(struct worker *w) {
     uint32_t connecting = 0;
     if (w->mode == WORKER_STOPPED || w->mode == WORKER_DRAINING)
         return;
-    for (uint32_t i = 0; i < w->lane_count; i++)
-        connecting += w->lanes[i]->blocker != NULL && !is_up(w->lanes[i]);
-    for (uint32_t i = 0; i < w->lane_count && connecting < AT_ONCE && w->pickups < w->pickups_most; i++) {
-        struct lane *lane = w->lanes[i];
-        if (lane->blocker != NULL || lane->retiring || !lane_is_up(lane) || now < lane->blocker_not_before_ns)
+    for (uint32_t i = 0; i < w->consumer_count; i++)
+        connecting += w->consumers[i]->blocker != NULL && !is_up(w->consumers[i]);
+    for (uint32_t i = 0; i < w->consumer_count && connecting < AT_ONCE && w->pickups < w->pickups_most; i++) {
+        struct consumer *consumer = w->consumers[i];
+        if (consumer->blocker != NULL || consumer->retiring || !consumer_is_up(consumer) ||
+            now < consumer->blocker_not_before_ns)
             continue;
-        open_one(lane);
+        open_one(consumer);
         connecting++;
     }
 }
@@ -157,21 +159,21 @@ void pickups_open(struct worker *w) {
 void pickups_anew(struct worker *w) {
     w->pickups_most = w->boot->pickup_connections;
     w->pickups_logged_ns = 0;
-    for (uint32_t i = 0; i < w->lane_count; i++)
-        w->lanes[i]->blocker_not_before_ns = 0;
+    for (uint32_t i = 0; i < w->consumer_count; i++)
+        w->consumers[i]->blocker_not_before_ns = 0;
     pickups_open(w);
 }
 
 void pickups_beat(struct worker *w) {
-    for (uint32_t i = 0; i < w->lane_count; i++)
-        if (w->lanes[i]->blocker_leaves)
-            lane_stop_pickup(w->lanes[i]); /* the first time may have come too early */
+    for (uint32_t i = 0; i < w->consumer_count; i++)
+        if (w->consumers[i]->blocker_leaves)
+            consumer_stop_pickup(w->consumers[i]); /* the first time may have come too early */
     pickups_open(w);
 }
 
-void pickup_poll(struct lane *lane, uint64_t now_ns) {
-    lane->poll_ms = lane->poll_ms == 0                 ? POLL_FIRST_MS
-                    : lane->poll_ms * 2 < POLL_MOST_MS ? lane->poll_ms * 2
-                                                       : POLL_MOST_MS;
-    lane->poll_at_ns = now_ns + lane->poll_ms * MS_NS;
+void pickup_poll(struct consumer *consumer, uint64_t now_ns) {
+    consumer->poll_ms = consumer->poll_ms == 0                 ? POLL_FIRST_MS
+                        : consumer->poll_ms * 2 < POLL_MOST_MS ? consumer->poll_ms * 2
+                                                               : POLL_MOST_MS;
+    consumer->poll_at_ns = now_ns + consumer->poll_ms * MS_NS;
 }

@@ -1,7 +1,7 @@
 /* Live reload: HUP, or a secret file that changed.
  *
- * Happy path: the configuration is read and checked in a thread → on the loop, lanes get new ports,
- * new queues get lanes, lanes whose queue is gone retire → limits are sent → accounts whose
+ * Happy path: the configuration is read and checked in a thread → on the loop, consumers get new accounts,
+ * new queues get consumers, consumers whose queue is gone retire → limits are sent → accounts whose
  * credentials changed are tried at once where they were held.
  * Failure modes: a faulty configuration is refused with every fault, and the old one stays. Orders in
  * flight keep the account they began with. Redis's users, passwords and TLS files hold from the next connection on.
@@ -49,50 +49,50 @@ static void renew_redis(struct worker *w, struct config *new) {
     w->redis_config = config_ref(new);
     redis_options_renew(&w->redis_options, &new->redis);
     redis_router_renew(w->redis, &w->redis_options);
-    for (uint32_t i = 0; i < w->lane_count; i++)
-        if (w->lanes[i]->blocker != NULL)
-            redis_router_renew(w->lanes[i]->blocker, &w->redis_options);
+    for (uint32_t i = 0; i < w->consumer_count; i++)
+        if (w->consumers[i]->blocker != NULL)
+            redis_router_renew(w->consumers[i]->blocker, &w->redis_options);
     config_unref(old);
 }
 
-static struct lane *find_lane(const struct worker *w, const char *queue) {
-    for (uint32_t i = 0; i < w->lane_count; i++)
-        if (strcmp(w->lanes[i]->keys.queue, queue) == 0)
-            return w->lanes[i];
+static struct consumer *find_consumer(const struct worker *w, const char *queue) {
+    for (uint32_t i = 0; i < w->consumer_count; i++)
+        if (strcmp(w->consumers[i]->keys.queue, queue) == 0)
+            return w->consumers[i];
     return NULL;
 }
 
-static int add_lane(struct worker *w, const struct queue_config *config, struct err *err) {
-    struct lane **lanes = realloc(w->lanes, (w->lane_count + 1) * sizeof(struct lane *));
-    if (lanes == NULL)
+static int add_consumer(struct worker *w, const struct queue_config *config, struct err *err) {
+    struct consumer **consumers = realloc(w->consumers, (w->consumer_count + 1) * sizeof(struct consumer *));
+    if (consumers == NULL)
         return err_set(err, "queue %s: out of memory", config->name);
-    w->lanes = lanes;
-    struct lane *lane = lane_new(w, config, err);
-    if (lane == NULL)
+    w->consumers = consumers;
+    struct consumer *consumer = consumer_new(w, config, err);
+    if (consumer == NULL)
         return -1;
-    w->lanes[w->lane_count++] = lane;
+    w->consumers[w->consumer_count++] = consumer;
     return 0;
 }
 
-/* Keeps the configuration that the lane's own is part of. */
-static void hold_config(struct lane *lane, struct config *config) {
-    if (lane->config_held == NULL)
-        lane->config_held = config_ref(config);
+/* Keeps the configuration that the consumer's own is part of. */
+static void hold_config(struct consumer *consumer, struct config *config) {
+    if (consumer->config_held == NULL)
+        consumer->config_held = config_ref(config);
 }
 
-/* A lane keeps the configuration it retires with until it is gone. */
-static void retire(struct lane *lane) {
-    lane->retiring = true;
-    hold_config(lane, lane->worker->config);
-    lane_stop_pickup(lane);
+/* A consumer keeps the configuration it retires with until it is gone. */
+static void retire(struct consumer *consumer) {
+    consumer->retiring = true;
+    hold_config(consumer, consumer->worker->config);
+    consumer_stop_pickup(consumer);
     log_msg(LOG_INFO, "queue_retired", "queue %s is no longer configured; what is in flight is finished",
-            lane->keys.queue);
+            consumer->keys.queue);
 }
 
 /* Orders under way keep the provider they were begun with; later look-ups of theirs ask the new one. */
-static void warn_of_moves(const struct lane *lane, const struct config *old) {
-    for (uint32_t i = 0; i < lane->port_count; i++) {
-        const struct account *a = lane->ports[i]->account, *before = config_account(old, a->name);
+static void warn_of_moves(const struct consumer *consumer, const struct config *old) {
+    for (uint32_t i = 0; i < consumer->account_count; i++) {
+        const struct account *a = consumer->accounts[i]->account, *before = config_account(old, a->name);
         if (before != NULL && before->provider != a->provider)
             log_msg(LOG_WARN, "provider_changed",
                     "account %s: %s is now %s; orders whose outcome is unknown are looked up there: better "
@@ -102,30 +102,31 @@ static void warn_of_moves(const struct lane *lane, const struct config *old) {
     }
 }
 
-static void update_lane(struct lane *lane, const struct queue_config *config, struct config *old) {
+static void update_consumer(struct consumer *consumer, const struct queue_config *config,
+                            struct config *old) {
     struct err err;
-    const struct queue_config *before = lane->config;
-    lane->config = config;
-    if (lane_set_ports(lane, &err) < 0) {
-        lane->config = before;
-        hold_config(lane, old);
+    const struct queue_config *before = consumer->config;
+    consumer->config = config;
+    if (consumer_set_accounts(consumer, &err) < 0) {
+        consumer->config = before;
+        hold_config(consumer, old);
         log_msg(LOG_ERROR, "reload_failed", "queue %s stays as it was: %s", config->name, err.text);
         return;
     }
-    config_unref(lane->config_held);
-    lane->config_held = NULL;
-    lane->retiring = false;
-    lane->look_now = true;
-    warn_of_moves(lane, old);
-    if (!lane_is_up(lane) || !lane->format.ours)
+    config_unref(consumer->config_held);
+    consumer->config_held = NULL;
+    consumer->retiring = false;
+    consumer->look_now = true;
+    warn_of_moves(consumer, old);
+    if (!consumer_is_up(consumer) || !consumer->format.ours)
         return; /* the first beat that goes through tells them */
-    lane_send_limits(lane);
-    lane_reopen(lane, old);
+    consumer_send_limits(consumer);
+    consumer_reopen(consumer, old);
 }
 
 /* It has signed off, or is about to: too late to take it back. */
-static bool has_left(const struct lane *lane) {
-    return lane->leaving || lane->left;
+static bool has_left(const struct consumer *consumer) {
+    return consumer->leaving || consumer->left;
 }
 
 static void take_over(struct worker *w, struct config *new) {
@@ -133,18 +134,18 @@ static void take_over(struct worker *w, struct config *new) {
     struct err err;
     tell_restart(w->boot, new);
     renew_redis(w, new);
-    for (uint32_t i = 0; i < w->lane_count; i++)
-        if (!w->lanes[i]->retiring && config_queue(new, w->lanes[i]->keys.queue) == NULL)
-            retire(w->lanes[i]);
+    for (uint32_t i = 0; i < w->consumer_count; i++)
+        if (!w->consumers[i]->retiring && config_queue(new, w->consumers[i]->keys.queue) == NULL)
+            retire(w->consumers[i]);
     w->config = new;
     log_set_level(new->log_level);
     for (uint32_t i = 0; i < new->queue_count; i++) {
-        struct lane *lane = find_lane(w, new->queues[i].name);
-        if (lane != NULL && !has_left(lane))
-            update_lane(lane, &new->queues[i], old);
-        else if (lane != NULL)
+        struct consumer *consumer = find_consumer(w, new->queues[i].name);
+        if (consumer != NULL && !has_left(consumer))
+            update_consumer(consumer, &new->queues[i], old);
+        else if (consumer != NULL)
             w->queue_returned = true; /* its predecessor is still leaving */
-        else if (add_lane(w, &new->queues[i], &err) < 0)
+        else if (add_consumer(w, &new->queues[i], &err) < 0)
             log_msg(LOG_ERROR, "reload_failed", "%s", err.text);
     }
     config_unref(old);
@@ -206,22 +207,22 @@ void worker_reload(struct worker *w, const char *why) {
     uv_queue_work(w->loop, &r->work, read_config, on_read);
 }
 
-static void drop_lane(struct worker *w, uint32_t at) {
-    struct lane *lane = w->lanes[at];
-    w->lanes[at] = w->lanes[--w->lane_count];
-    pickup_close(lane);
-    struct config *held = lane->config_held;
-    lane_free(lane);
+static void drop_consumer(struct worker *w, uint32_t at) {
+    struct consumer *consumer = w->consumers[at];
+    w->consumers[at] = w->consumers[--w->consumer_count];
+    pickup_close(consumer);
+    struct config *held = consumer->config_held;
+    consumer_free(consumer);
     config_unref(held);
 }
 
 void worker_check_retired(struct worker *w) {
-    for (uint32_t i = 0; i < w->lane_count;) {
-        struct lane *lane = w->lanes[i];
-        if (lane->retiring && w->mode != WORKER_DRAINING)
-            lane_leave(lane);
-        if (lane->retiring && lane->left && w->mode != WORKER_DRAINING) {
-            drop_lane(w, i);
+    for (uint32_t i = 0; i < w->consumer_count;) {
+        struct consumer *consumer = w->consumers[i];
+        if (consumer->retiring && w->mode != WORKER_DRAINING)
+            consumer_leave(consumer);
+        if (consumer->retiring && consumer->left && w->mode != WORKER_DRAINING) {
+            drop_consumer(w, i);
             w->reload_again = w->reload_again || w->queue_returned;
             w->queue_returned = false;
         } else {

@@ -71,8 +71,8 @@ static void add_error(struct buf *out, const struct decision *d, const struct re
     buf_add_json_str(out, span_str(d->code));
     buf_add_str(out, ",\"message\":");
     char text[MESSAGE_MAX];
-    if (message != NULL && d->tell_said && d->past.said.len > 0) {
-        snprintf(text, sizeof(text), "%s: %.*s", message, (int)d->past.said.len, d->past.said.ptr);
+    if (message != NULL && d->tell_said && d->header.said.len > 0) {
+        snprintf(text, sizeof(text), "%s: %.*s", message, (int)d->header.said.len, d->header.said.ptr);
         message = text;
     }
     buf_add_json_str(out, message != NULL ? span_str(message) : buf_span(&faults->first));
@@ -169,7 +169,7 @@ void render_result(struct buf *out, const struct render_job *job, const struct d
     if (job->warnings.len > 0)
         buf_add_span(out, job->warnings);
     buf_add_str(out, "],\"attempts\":");
-    buf_add_u64(out, job->past->attempts);
+    buf_add_u64(out, job->header->attempts);
     buf_add_str(out, ",\"http_status\":");
     if (known->outcome != NULL && known->outcome->http_status > 0)
         buf_add_i64(out, known->outcome->http_status);

@@ -10,9 +10,9 @@ struct render_job {
     const char *queue;
     const char *worker;
     const struct envelope *envelope;
-    const struct account *account; /* or NULL */
-    const struct past *past;       /* after the decision */
-    uint64_t claimed_ms;           /* Unix; the first claim where that is known */
+    const struct account *account;      /* or NULL */
+    const struct record_header *header; /* after the decision */
+    uint64_t claimed_ms;                /* Unix; the first claim where that is known */
     uint64_t now_ms;
     struct span warnings; /* what lenient validation let pass: JSON, comma-separated */
 };

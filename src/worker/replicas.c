@@ -13,8 +13,8 @@
 #define MS_NS        1000000ull
 #define LOG_EVERY_NS 5000000000ull
 
-bool replicas_wanted(const struct lane *lane, const struct batch *b) {
-    if (lane->worker->boot->min_replicas == 0 || b->kind != BATCH_BEGIN)
+bool replicas_wanted(const struct consumer *consumer, const struct batch *b) {
+    if (consumer->worker->boot->min_replicas == 0 || b->kind != BATCH_BEGIN)
         return false;
     for (uint32_t i = 0; i < b->count; i++)
         if (!((const struct order *)b->items[i])->looking_up)
@@ -22,12 +22,12 @@ bool replicas_wanted(const struct lane *lane, const struct batch *b) {
     return false;
 }
 
-bool replicas_may_begin(const struct lane *lane) {
-    return !lane->worker->replicas_waiting;
+bool replicas_may_begin(const struct consumer *consumer) {
+    return !consumer->worker->replicas_waiting;
 }
 
-static void log_missing(struct lane *lane, long long replicas) {
-    struct worker *w = lane->worker;
+static void log_missing(struct consumer *consumer, long long replicas) {
+    struct worker *w = consumer->worker;
     uint64_t now = clock_boot_ns();
     struct log_line l;
     if (w->replicas_logged_ns != 0 && now - w->replicas_logged_ns < LOG_EVERY_NS)
@@ -35,7 +35,7 @@ static void log_missing(struct lane *lane, long long replicas) {
     w->replicas_logged_ns = now;
     if (!log_begin(&l, LOG_WARN, "replicas_missing"))
         return;
-    log_str(&l, "queue", lane->config->name);
+    log_str(&l, "queue", consumer->config->name);
     if (replicas >= 0)
         log_i64(&l, "replicas", replicas);
     log_u64(&l, "min_replicas", w->boot->min_replicas);
@@ -45,42 +45,42 @@ static void log_missing(struct lane *lane, long long replicas) {
     log_end(&l);
 }
 
-static void missing(struct lane *lane, long long replicas) {
-    struct worker *w = lane->worker;
-    lane->replica_failures++;
-    lane->claim_not_before_ns =
-        clock_boot_ns() + (100 + backoff_ms(100, 5000, lane->replica_failures, &w->rng)) * MS_NS;
-    lane->look_now = true;
-    log_missing(lane, replicas);
+static void missing(struct consumer *consumer, long long replicas) {
+    struct worker *w = consumer->worker;
+    consumer->replica_failures++;
+    consumer->claim_not_before_ns =
+        clock_boot_ns() + (100 + backoff_ms(100, 5000, consumer->replica_failures, &w->rng)) * MS_NS;
+    consumer->look_now = true;
+    log_missing(consumer, replicas);
 }
 
-static void enough(struct lane *lane) {
-    if (lane->replica_failures > 0 && lane->worker->replicas_logged_ns != 0)
-        log_msg(LOG_INFO, "replicas_back", "queue %s: enough replicas answer again", lane->config->name);
-    lane->replica_failures = 0;
-    lane->worker->replicas_logged_ns = 0;
+static void enough(struct consumer *consumer) {
+    if (consumer->replica_failures > 0 && consumer->worker->replicas_logged_ns != 0)
+        log_msg(LOG_INFO, "replicas_back", "queue %s: enough replicas answer again", consumer->config->name);
+    consumer->replica_failures = 0;
+    consumer->worker->replicas_logged_ns = 0;
 }
 
-void replicas_answered(struct lane *lane, struct batch *b, long long replicas) {
+void replicas_answered(struct consumer *consumer, struct batch *b, long long replicas) {
     bool answered = b->answered;
-    lane->worker->replicas_waiting = false;
+    consumer->worker->replicas_waiting = false;
     b->waits = b->answered = false;
     if (!answered)
         return; /* it is to be sent again */
-    bool may_go = replicas >= (long long)lane->worker->boot->min_replicas;
+    bool may_go = replicas >= (long long)consumer->worker->boot->min_replicas;
     if (may_go)
-        enough(lane);
+        enough(consumer);
     else
-        missing(lane, replicas);
+        missing(consumer, replicas);
     for (uint32_t i = 0; i < b->count; i++)
         if (b->items[i] != NULL)
             dispatch_held(b->items[i], may_go);
-    batch_done(lane, b);
-    lane_flush(lane);
+    batch_done(consumer, b);
+    consumer_flush(consumer);
 }
 
-struct redis_wait replicas_wait(struct lane *lane, struct batch *b) {
-    struct worker *w = lane->worker;
+struct redis_wait replicas_wait(struct consumer *consumer, struct batch *b) {
+    struct worker *w = consumer->worker;
     b->waits = true;
     w->replicas_waiting = true;
     return (struct redis_wait){.replicas = w->boot->min_replicas,

@@ -64,14 +64,14 @@ static const struct {
 
 struct probe {
     struct worker *worker;
-    struct lane *lane; /* lives as long as `asides` counts this */
+    struct consumer *consumer; /* lives as long as `asides` counts this */
     size_t answered;
     char missing[400];
 };
 
 static void end(struct probe *p) {
     struct worker *w = p->worker;
-    p->lane->asides--;
+    p->consumer->asides--;
     if (p->missing[0] != '\0' && w->mode != WORKER_STOPPED) {
         log_msg(LOG_ERROR, "redis_rights",
                 "Redis: the user may not do all that is needed: %s. Nothing was begun. docs/operations.md, "
@@ -111,7 +111,7 @@ static void on_discarded(void *arg, const redisReply *r, const char *error) {
 }
 
 static void send_words(struct probe *p, const char *command, const char *words, redis_reply_fn done) {
-    struct lane *lane = p->lane;
+    struct consumer *consumer = p->consumer;
     struct buf *cmd = &p->worker->text_cmd;
     char copy[64] = "";
     const char *list[8];
@@ -124,19 +124,19 @@ static void send_words(struct probe *p, const char *command, const char *words, 
     redis_resp_begin(cmd, words != NULL ? 2 + n : 4);
     redis_resp_str(cmd, command);
     if (words != NULL)
-        redis_resp_arg(cmd, lane->keys.key[KEY_JOBS]);
+        redis_resp_arg(cmd, consumer->keys.key[KEY_JOBS]);
     else { /* EVAL, EVALSHA: a script, and one key */
         redis_resp_str(cmd, "return 0");
         redis_resp_str(cmd, "1");
-        redis_resp_arg(cmd, lane->keys.key[KEY_JOBS]);
+        redis_resp_arg(cmd, consumer->keys.key[KEY_JOBS]);
     }
     for (size_t i = 0; i < n; i++) {
         if (strcmp(list[i], "K") == 0)
-            redis_resp_arg(cmd, lane->keys.key[KEY_JOBS]);
+            redis_resp_arg(cmd, consumer->keys.key[KEY_JOBS]);
         else
             redis_resp_str(cmd, list[i]);
     }
-    redis_router_send(p->worker->redis, lane->keys.slot, buf_span(cmd), 0, done, p);
+    redis_router_send(p->worker->redis, consumer->keys.slot, buf_span(cmd), 0, done, p);
 }
 
 /* MULTI is allowed: what follows is surely not carried out. */
@@ -145,27 +145,27 @@ static void on_may_discard(void *arg, const redisReply *r, const char *error) {
     struct worker *w = p->worker;
     (void)error;
     bool sure = r != NULL && r->type == REDIS_REPLY_STATUS && w->mode != WORKER_STOPPED && w->redis != NULL &&
-                redis_router_is_single(w->redis) && lane_is_up(p->lane);
+                redis_router_is_single(w->redis) && consumer_is_up(p->consumer);
     if (!sure) {
         end(p);
         return;
     }
-    redis_router_command(w->redis, p->lane->keys.slot, NULL, NULL, "MULTI");
+    redis_router_command(w->redis, p->consumer->keys.slot, NULL, NULL, "MULTI");
     for (size_t i = 0; i < WANTED; i++)
         send_words(p, wanted[i].command, wanted[i].more, on_queued);
-    redis_router_command(w->redis, p->lane->keys.slot, on_discarded, p, "DISCARD");
+    redis_router_command(w->redis, p->consumer->keys.slot, on_discarded, p, "DISCARD");
 }
 
-void lane_check_rights(struct lane *lane) {
-    struct worker *w = lane->worker;
+void consumer_check_rights(struct consumer *consumer) {
+    struct worker *w = consumer->worker;
     if (!redis_router_is_single(w->redis) || w->rights_unchecked)
         return;
     struct probe *p = calloc(1, sizeof(*p));
     if (p == NULL)
         return;
     p->worker = w;
-    p->lane = lane;
-    lane->asides++;
-    redis_router_command(w->redis, lane->keys.slot, NULL, NULL, "MULTI");
-    redis_router_command(w->redis, lane->keys.slot, on_may_discard, p, "DISCARD");
+    p->consumer = consumer;
+    consumer->asides++;
+    redis_router_command(w->redis, consumer->keys.slot, NULL, NULL, "MULTI");
+    redis_router_command(w->redis, consumer->keys.slot, on_may_discard, p, "DISCARD");
 }

@@ -1,4 +1,4 @@
-/* Decisions become settlements: texts are written straight into the lane's open batch. */
+/* Decisions become settlements: texts are written straight into the consumer's open batch. */
 #include "worker/flow.h"
 
 #include <stdio.h>
@@ -8,12 +8,13 @@
 #include "worker/render.h"
 
 static uint64_t first_claim_ms(const struct order *o) {
-    return o->past.first_ms > 0 && o->past.first_ms < o->begun_unix_ms ? o->past.first_ms : o->begun_unix_ms;
+    return o->header.first_ms > 0 && o->header.first_ms < o->begun_unix_ms ? o->header.first_ms
+                                                                           : o->begun_unix_ms;
 }
 
 /* All attempts so far, this one behind the old ones, or in the last one's place. */
 static void write_history(struct buf *out, const struct order *o, const struct settle_context *c) {
-    const struct past *past = &o->past;
+    const struct record_header *header = &o->header;
     struct render_attempt attempt = {.outcome = c->outcome,
                                      .answer = c->answer,
                                      .at_ms = o->begun_unix_ms,
@@ -21,15 +22,15 @@ static void write_history(struct buf *out, const struct order *o, const struct s
                                      .lookup = o->looking_up,
                                      .control = c->control,
                                      .times = 1};
-    struct span before = past->history;
+    struct span before = header->history;
     buf_reset(out);
-    if (c->attempt && past->last.text.ptr != NULL) {
-        bool alike = c->decision->free && past->last.lookup == o->looking_up &&
-                     span_is(past->last.code, c->outcome->code);
+    if (c->attempt && header->last.text.ptr != NULL) {
+        bool alike = c->decision->free && header->last.lookup == o->looking_up &&
+                     span_is(header->last.code, c->outcome->code);
         if (alike || before.len > HISTORY_MAX) {
-            attempt.times = past->last.times + 1;
-            attempt.since_ms = past->last.since_ms;
-            before.len = (size_t)(past->last.text.ptr - before.ptr);
+            attempt.times = header->last.times + 1;
+            attempt.since_ms = header->last.since_ms;
+            before.len = (size_t)(header->last.text.ptr - before.ptr);
             if (before.len > 0)
                 before.len--; /* the comma */
         }
@@ -44,30 +45,30 @@ static void write_history(struct buf *out, const struct order *o, const struct s
 
 static void write_texts(struct order *o, const struct settle_context *c, struct settlement *s,
                         char dead_id[64]) {
-    struct worker *w = o->lane->worker;
+    struct worker *w = o->consumer->worker;
     const struct decision *d = c->decision;
-    struct past past = d->past;
+    struct record_header header = d->header;
     struct render_known known = {.outcome = c->outcome, .ledger_entry = c->ledger_entry};
-    struct render_job job = {.queue = o->lane->config->name,
+    struct render_job job = {.queue = o->consumer->config->name,
                              .worker = w->id,
                              .envelope = &o->envelope,
                              .account = o->account,
-                             .past = &past,
+                             .header = &header,
                              .claimed_ms = first_claim_ms(o),
                              .warnings = buf_span(&o->warnings),
                              .now_ms = clock_unix_ms()};
     bool dead = d->op == SETTLE_DEAD, parks = d->op == SETTLE_RETRY || d->op == SETTLE_WAIT;
     if (dead || (parks && !d->keep_header)) {
         write_history(&w->text_history, o, c);
-        past.history = buf_span(&w->text_history);
+        header.history = buf_span(&w->text_history);
     }
     buf_reset(&w->text_body);
     if (dead) {
         snprintf(dead_id, 64, "%llu-%s", (unsigned long long)job.now_ms, o->token);
         s->dead_id = dead_id;
-        render_dead(&w->text_body, &job, d, &known, c->faults, past.history, dead_id);
+        render_dead(&w->text_body, &job, d, &known, c->faults, header.history, dead_id);
     } else if (parks && !d->keep_header) {
-        past_write(&past, &w->text_body);
+        record_header_write(&header, &w->text_body);
     }
     s->body = buf_span(&w->text_body);
     buf_reset(&w->text_result);
@@ -102,22 +103,22 @@ static bool may_wait_instead(const struct decision *d) {
 
 static void note_created(const struct order *o, const struct decision *d) {
     uint64_t number = d->result == RESULT_CREATED ? strtoull(o->token, NULL, 10) : 0;
-    if (o->port != NULL && number > o->port->created_number)
-        o->port->created_number = number;
+    if (o->runtime != NULL && number > o->runtime->created_number)
+        o->runtime->created_number = number;
 }
 
 void settle(struct order *o, const struct settle_context *c) {
-    struct lane *lane = o->lane;
+    struct consumer *consumer = o->consumer;
     struct settle_context tried = *c;
     struct decision last = *c->decision;
     const struct decision *d = c->decision;
     char dead_id[64] = "";
-    if (lane->worker->trial != NULL) {
+    if (consumer->worker->trial != NULL) {
         trial_decide(o, c->outcome, &last);
         tried.decision = d = &last;
         c = &tried;
     }
-    bool told = o->port != NULL && o->port->current; /* else its limits may be old, and Redis's count */
+    bool told = o->runtime != NULL && o->runtime->current; /* else its limits may be old, and Redis's count */
     struct settlement s = {.op = d->op,
                            .counter = d->counter,
                            .gate = d->gate,
@@ -126,24 +127,24 @@ void settle(struct order *o, const struct settle_context *c) {
                            .due_ms = d->due_ms,
                            .claim = o->claim,
                            .account = o->account != NULL ? o->account->name : NULL,
-                           .limits = told ? buf_span(&o->port->limits) : (struct span){NULL, 0}};
+                           .limits = told ? buf_span(&o->runtime->limits) : (struct span){NULL, 0}};
     write_texts(o, c, &s, dead_id);
-    if (lane->worker->trial != NULL)
-        memcpy(lane->worker->trial->dead_id, dead_id, sizeof(dead_id));
+    if (consumer->worker->trial != NULL)
+        memcpy(consumer->worker->trial->dead_id, dead_id, sizeof(dead_id));
     if (o->trace.on)
         trace_decided(o, d);
     note_created(o, d);
     o->may_wait = may_wait_instead(d);
     if (!o->may_wait)
         stats_decided(o, d);
-    struct batch *b = lane_batch(lane, BATCH_SETTLE);
-    struct worker *w = lane->worker;
+    struct batch *b = consumer_batch(consumer, BATCH_SETTLE);
+    struct worker *w = consumer->worker;
     bool ok = buf_ok(&w->text_body) && buf_ok(&w->text_result) && buf_ok(&w->text_history) &&
               buf_ok(&w->text_ledger);
     order_move(o, ORDER_SETTLING);
     if (w->trial != NULL)
         worker_drain(w);
-    if (b != NULL && ok && batch_add_settlement(b, o, &lane->keys, o->token, &s))
+    if (b != NULL && ok && batch_add_settlement(b, o, &consumer->keys, o->token, &s))
         return;
     /* Out of memory: the claim stays in Redis as begun, and the order here, so that nobody takes the claim
      * for one that was never sent. When this worker ends, recovery makes it unknown, never lost. */
@@ -154,9 +155,9 @@ void settle(struct order *o, const struct settle_context *c) {
 /* Gives back a claim that this worker was never told of. `begun` ("P<account>:<key>", or empty): the reply
  * that would have let it go was lost, so nothing was sent; its ledger entry goes too. Where it began
  * since `begun` was read (a begin that ran late), Redis leaves it, and the next beat counts it again. */
-void settle_back(struct lane *lane, struct span token, struct span begun) {
+void settle_back(struct consumer *consumer, struct span token, struct span begun) {
     struct settlement s = {.op = SETTLE_BACK, .claim = CLAIM_UNSURE, .counter = "handed_back", .gate = '-'};
-    struct buf *key = &lane->worker->text_path;
+    struct buf *key = &consumer->worker->text_path;
     char text[TOKEN_SIZE], account[NAME_MAX_LEN + 1];
     if (token.len >= sizeof(text))
         return;
@@ -169,18 +170,18 @@ void settle_back(struct lane *lane, struct span token, struct span begun) {
         account[n] = '\0';
         s.account = account;
         buf_reset(key);
-        buf_add_span(key, lane->keys.order_prefix);
+        buf_add_span(key, consumer->keys.order_prefix);
         buf_add(key, begun.ptr + 1, begun.len - 1);
         s.ledger_key = buf_span(key);
         if (begun.ptr[0] == 'P' || begun.ptr[0] == 'p')
             s.ledger = SPAN_LIT("D");
     }
-    struct batch *b = lane_batch(lane, BATCH_SETTLE);
+    struct batch *b = consumer_batch(consumer, BATCH_SETTLE);
     if (b != NULL)
-        batch_add_settlement(b, NULL, &lane->keys, text, &s);
+        batch_add_settlement(b, NULL, &consumer->keys, text, &s);
 }
 
-void settled(struct lane *lane, struct batch *b, const redisReply *reply) {
+void settled(struct consumer *consumer, struct batch *b, const redisReply *reply) {
     uint32_t lost = 0, wrong = 0;
     for (uint32_t i = 0; i < b->count; i++) {
         struct order *o = b->items[i];
@@ -190,9 +191,9 @@ void settled(struct lane *lane, struct batch *b, const redisReply *reply) {
             continue;
         }
         lost += letter == 'L' && o != NULL && !b->repeated;
-        lane->stats.settled++;
-        if (lane->worker->trial != NULL)
-            lane->worker->trial->settled = letter == 'O';
+        consumer->stats.settled++;
+        if (consumer->worker->trial != NULL)
+            consumer->worker->trial->settled = letter == 'O';
         if (o != NULL && o->trace.on)
             trace_ended(o, letter == 'L' ? "lost" : letter == 'H' ? "wait" : NULL);
         if (o != NULL && o->may_wait && letter == 'O')
@@ -203,22 +204,22 @@ void settled(struct lane *lane, struct batch *b, const redisReply *reply) {
             order_move(o, ORDER_FREE);
         b->items[i] = NULL;
     }
-    log_turns(lane, reply, 1);
+    log_turns(consumer, reply, 1);
     if (lost > 0) {
-        lane->stats.fenced += lost;
-        log_lost(lane, "settle", lost);
+        consumer->stats.fenced += lost;
+        log_lost(consumer, "settle", lost);
     }
     if (wrong == 0) {
-        batch_done(lane, b);
+        batch_done(consumer, b);
     } else {
-        struct span key = lane->keys.key[KEY_RESULTS];
+        struct span key = consumer->keys.key[KEY_RESULTS];
         char text[256];
         snprintf(text, sizeof(text),
                  "WRONGTYPE %.*s is no list; nothing was done; rename it, then results go on", (int)key.len,
                  key.ptr);
-        log_redis_error(lane, "settle", text);
-        lane->resend_at_ns = clock_boot_ns() + 1000000000ull;
-        lane_unanswered(lane, b);
+        log_redis_error(consumer, "settle", text);
+        consumer->resend_at_ns = clock_boot_ns() + 1000000000ull;
+        consumer_unanswered(consumer, b);
     }
-    worker_check_drained(lane->worker);
+    worker_check_drained(consumer->worker);
 }

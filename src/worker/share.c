@@ -17,98 +17,98 @@
 #define NO_SLOT_MS    50  /* a job that found no slot is looked at again after this: a slot may come free */
 #define KEPT_MS       250 /* the same where the free ones are kept for others */
 
-static void unlist(struct port *port) {
-    struct lane *lane = port->lane;
-    if (!port->listed)
+static void unlist(struct account_runtime *runtime) {
+    struct consumer *consumer = runtime->consumer;
+    if (!runtime->listed)
         return;
-    *(port->older != NULL ? &port->older->newer : &lane->idle_first) = port->newer;
-    *(port->newer != NULL ? &port->newer->older : &lane->idle_last) = port->older;
-    port->older = port->newer = NULL;
-    port->listed = false;
-    lane->idle_recent--;
+    *(runtime->older != NULL ? &runtime->older->newer : &consumer->idle_first) = runtime->newer;
+    *(runtime->newer != NULL ? &runtime->newer->older : &consumer->idle_last) = runtime->older;
+    runtime->older = runtime->newer = NULL;
+    runtime->listed = false;
+    consumer->idle_recent--;
 }
 
 /* It had work just now, and has nothing under way. */
-static void list(struct port *port, uint64_t now_ns) {
-    struct lane *lane = port->lane;
-    unlist(port);
-    port->idle_ns = now_ns;
-    port->older = lane->idle_last;
-    *(lane->idle_last != NULL ? &lane->idle_last->newer : &lane->idle_first) = port;
-    lane->idle_last = port;
-    port->listed = true;
-    lane->idle_recent++;
+static void list(struct account_runtime *runtime, uint64_t now_ns) {
+    struct consumer *consumer = runtime->consumer;
+    unlist(runtime);
+    runtime->idle_ns = now_ns;
+    runtime->older = consumer->idle_last;
+    *(consumer->idle_last != NULL ? &consumer->idle_last->newer : &consumer->idle_first) = runtime;
+    consumer->idle_last = runtime;
+    runtime->listed = true;
+    consumer->idle_recent++;
 }
 
-void share_forget(struct port *port) {
-    unlist(port);
+void share_forget(struct account_runtime *runtime) {
+    unlist(runtime);
 }
 
-void share_began(struct port *port) {
-    if (port->active++ > 0)
+void share_began(struct account_runtime *runtime) {
+    if (runtime->active++ > 0)
         return;
-    unlist(port);
-    port->stir_ns = clock_boot_ns();
+    unlist(runtime);
+    runtime->stir_ns = clock_boot_ns();
 }
 
-void share_ended(struct port *port, uint64_t began_ns) {
+void share_ended(struct account_runtime *runtime, uint64_t began_ns) {
     uint64_t now = clock_boot_ns();
-    port->stir_ns = now;
+    runtime->stir_ns = now;
     if (began_ns != 0)
-        port->took_ns = now - began_ns;
-    if (--port->active == 0 && port->current)
-        list(port, now);
+        runtime->took_ns = now - began_ns;
+    if (--runtime->active == 0 && runtime->current)
+        list(runtime, now);
 }
 
 /* Nothing came for twice as long as its last request took, and for `least`; or that was long. */
-static bool hangs(const struct port *port, uint64_t now_ns, uint64_t least) {
-    uint64_t quiet = 2 * port->took_ns > least ? 2 * port->took_ns : least;
-    return port->active > 0 && (port->took_ns >= SLOW_NS || now_ns - port->stir_ns >= quiet);
+static bool hangs(const struct account_runtime *runtime, uint64_t now_ns, uint64_t least) {
+    uint64_t quiet = 2 * runtime->took_ns > least ? 2 * runtime->took_ns : least;
+    return runtime->active > 0 && (runtime->took_ns >= SLOW_NS || now_ns - runtime->stir_ns >= quiet);
 }
 
-static uint32_t under_way(const struct lane *lane) {
-    return lane->orders[ORDER_BEGINNING].count + lane->orders[ORDER_SENDING].count;
+static uint32_t under_way(const struct consumer *consumer) {
+    return consumer->orders[ORDER_BEGINNING].count + consumer->orders[ORDER_SENDING].count;
 }
 
-static uint32_t kept_for_others(struct lane *lane, uint64_t now_ns) {
-    while (lane->idle_first != NULL && now_ns - lane->idle_first->idle_ns > RECENT_NS)
-        unlist(lane->idle_first);
-    uint32_t most = lane->config->concurrency / RESERVE_SHARE;
-    return lane->idle_recent < most ? lane->idle_recent : most;
+static uint32_t kept_for_others(struct consumer *consumer, uint64_t now_ns) {
+    while (consumer->idle_first != NULL && now_ns - consumer->idle_first->idle_ns > RECENT_NS)
+        unlist(consumer->idle_first);
+    uint32_t most = consumer->config->concurrency / RESERVE_SHARE;
+    return consumer->idle_recent < most ? consumer->idle_recent : most;
 }
 
-uint64_t share_wait_ms(struct port *port) {
-    struct lane *lane = port->lane;
-    const struct worker *w = lane->worker;
+uint64_t share_wait_ms(struct account_runtime *runtime) {
+    struct consumer *consumer = runtime->consumer;
+    const struct worker *w = consumer->worker;
     uint64_t now = clock_boot_ns();
-    uint32_t used = under_way(lane), all = lane->config->concurrency;
+    uint32_t used = under_way(consumer), all = consumer->config->concurrency;
     if (used >= all || w->active >= w->boot->max_inflight) {
-        if (port->active == 0 && port->current)
-            list(port, now); /* the next slot may be its */
+        if (runtime->active == 0 && runtime->current)
+            list(runtime, now); /* the next slot may be its */
         return NO_SLOT_MS;
     }
-    bool keeps = port->active > 0 && lane->idle_recent > 0 && hangs(port, now, QUICK_NS) &&
-                 used + kept_for_others(lane, now) >= all;
+    bool keeps = runtime->active > 0 && consumer->idle_recent > 0 && hangs(runtime, now, QUICK_NS) &&
+                 used + kept_for_others(consumer, now) >= all;
     return keeps ? KEPT_MS : 0;
 }
 
-static bool one_hangs(const struct lane *lane, uint64_t now_ns) {
-    for (uint32_t i = 0; i < lane->port_count; i++)
-        if (hangs(lane->ports[i], now_ns, SLOW_NS))
+static bool one_hangs(const struct consumer *consumer, uint64_t now_ns) {
+    for (uint32_t i = 0; i < consumer->account_count; i++)
+        if (hangs(consumer->accounts[i], now_ns, SLOW_NS))
             return true;
     return false;
 }
 
-uint32_t share_look_due(struct lane *lane, uint64_t now_ns) {
-    if (lane->port_count < 2 || under_way(lane) < lane->config->concurrency) {
-        lane->full_look_ns = 0;
+uint32_t share_look_due(struct consumer *consumer, uint64_t now_ns) {
+    if (consumer->account_count < 2 || under_way(consumer) < consumer->config->concurrency) {
+        consumer->full_look_ns = 0;
         return 0;
     }
-    if (lane->full_look_ns == 0)
-        lane->full_look_ns = now_ns + LOOK_NS;
-    if (now_ns < lane->full_look_ns)
+    if (consumer->full_look_ns == 0)
+        consumer->full_look_ns = now_ns + LOOK_NS;
+    if (now_ns < consumer->full_look_ns)
         return 0;
-    bool look = one_hangs(lane, now_ns);
-    lane->full_look_ns = now_ns + (look && lane->more ? LOOK_MORE_NS : LOOK_NS);
+    bool look = one_hangs(consumer, now_ns);
+    consumer->full_look_ns = now_ns + (look && consumer->more ? LOOK_MORE_NS : LOOK_NS);
     return look ? LOOK_MOST : 0;
 }

@@ -60,13 +60,13 @@ void spool_turn(struct worker *w, uint64_t now_ns);
 /* When the next turn is needed, boot clock; 0: not because of the spool. */
 uint64_t spool_wake_ns(const struct worker *w, uint64_t now_ns);
 /* Settlements of that queue are still to be made: nothing may be recovered or claimed. */
-bool spool_holds(const struct lane *lane);
+bool spool_holds(const struct consumer *consumer);
 /* A piece of work of the spool in a thread has ended. */
 void spool_one_less(struct worker *w);
 
 /* spool_ask.c: before `dead` is recovered. Looks, in a thread, whether its file is still to be settled, then calls `done`
  * with whether to wait: until the next beat, one lease in all. False: it can't be asked, and `done` is not called. */
 typedef void (*spool_asked_fn)(void *arg, bool wait);
-bool spool_ask(struct lane *lane, const char *dead, spool_asked_fn done, void *arg);
+bool spool_ask(struct consumer *consumer, const char *dead, spool_asked_fn done, void *arg);
 
 #endif

@@ -17,7 +17,7 @@ enum file { ABSENT, HELD, FREE };
 
 struct asking {
     uv_work_t work;
-    struct lane *lane;
+    struct consumer *consumer;
     char *path;
     char dead[128];
     enum file file;
@@ -36,24 +36,24 @@ static void look(uv_work_t *work) {
 }
 
 /* One lease from when this was seen first. */
-static bool waits(struct lane *lane, const char *dead) {
-    uint64_t now = clock_boot_ns(), lease_ns = lane->worker->boot->lease_ms * 1000000ull;
-    if (strcmp(lane->spool_of, dead) != 0) {
-        snprintf(lane->spool_of, sizeof(lane->spool_of), "%s", dead);
-        lane->spool_until_ns = now + lease_ns;
+static bool waits(struct consumer *consumer, const char *dead) {
+    uint64_t now = clock_boot_ns(), lease_ns = consumer->worker->boot->lease_ms * 1000000ull;
+    if (strcmp(consumer->spool_of, dead) != 0) {
+        snprintf(consumer->spool_of, sizeof(consumer->spool_of), "%s", dead);
+        consumer->spool_until_ns = now + lease_ns;
         log_msg(LOG_INFO, "spool_awaited",
                 "queue %s: worker %s left a file; its orders are recovered when that is settled, or after "
                 "%llu ms",
-                lane->config->name, dead, (unsigned long long)lane->worker->boot->lease_ms);
+                consumer->config->name, dead, (unsigned long long)consumer->worker->boot->lease_ms);
     }
-    return now < lane->spool_until_ns;
+    return now < consumer->spool_until_ns;
 }
 
 static void on_looked(uv_work_t *work, int status) {
     struct asking *a = work->data;
-    struct worker *w = a->lane->worker;
+    struct worker *w = a->consumer->worker;
     bool ends = status != 0 || w->mode >= WORKER_DRAINING; /* cancelled, or on its way: it recovers nobody */
-    bool wait = ends || (a->file != ABSENT && waits(a->lane, a->dead));
+    bool wait = ends || (a->file != ABSENT && waits(a->consumer, a->dead));
     if (!ends && wait && a->file == FREE && w->spool == NULL)
         spool_start(w);
     a->done(a->arg, wait);
@@ -62,8 +62,8 @@ static void on_looked(uv_work_t *work, int status) {
     spool_one_less(w);
 }
 
-bool spool_ask(struct lane *lane, const char *dead, spool_asked_fn done, void *arg) {
-    struct worker *w = lane->worker;
+bool spool_ask(struct consumer *consumer, const char *dead, spool_asked_fn done, void *arg) {
+    struct worker *w = consumer->worker;
     struct asking *a = calloc(1, sizeof(*a));
     struct buf path;
     buf_init(&path, 8192);
@@ -77,7 +77,7 @@ bool spool_ask(struct lane *lane, const char *dead, spool_asked_fn done, void *a
     }
     snprintf(a->dead, sizeof(a->dead), "%s", dead);
     a->work.data = a;
-    a->lane = lane;
+    a->consumer = consumer;
     a->done = done;
     a->arg = arg;
     w->open_handles++;

@@ -129,8 +129,8 @@ static void on_removed(uv_work_t *work, int status) {
         }
     }
     spool_file_free(f);
-    for (uint32_t i = 0; i < w->lane_count; i++)
-        w->lanes[i]->look_now = true;
+    for (uint32_t i = 0; i < w->consumer_count; i++)
+        w->consumers[i]->look_now = true;
     spool_one_less(w);
 }
 
@@ -184,11 +184,11 @@ static void on_settled(void *arg, const redisReply *r, const char *error) {
     batch_free(b);
 }
 
-/* Nothing is written where a lane's beat has not said yet that the data are of our format. */
+/* Nothing is written where a consumer's beat has not said yet that the data are of our format. */
 static bool may_write(const struct worker *w, const char *queue) {
-    for (uint32_t i = 0; i < w->lane_count; i++)
-        if (strcmp(w->lanes[i]->keys.queue, queue) == 0)
-            return w->lanes[i]->format.ours;
+    for (uint32_t i = 0; i < w->consumer_count; i++)
+        if (strcmp(w->consumers[i]->keys.queue, queue) == 0)
+            return w->consumers[i]->format.ours;
     return true;
 }
 
@@ -223,15 +223,15 @@ uint64_t spool_wake_ns(const struct worker *w, uint64_t now_ns) {
     return at;
 }
 
-bool spool_holds(const struct lane *lane) {
-    const struct spool *s = lane->worker->spool;
+bool spool_holds(const struct consumer *consumer) {
+    const struct spool *s = consumer->worker->spool;
     if (s == NULL)
         return false;
     if (s->reading)
         return true;
     for (const struct spool_file *f = s->files; f != NULL; f = f->next)
         for (const struct spool_group *g = f->groups; g != NULL; g = g->next)
-            if (g->first != NULL && strcmp(g->keys.queue, lane->keys.queue) == 0)
+            if (g->first != NULL && strcmp(g->keys.queue, consumer->keys.queue) == 0)
                 return true;
     return false;
 }

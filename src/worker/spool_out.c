@@ -1,7 +1,7 @@
 /* Writing the spool, as the worker's last act.
  *
  * Happy path: grace over → everything closed → orders that had begun without an answer to it are
- * handed back → each settlement in the lanes' batches becomes a line → a thread writes, syncs and
+ * handed back → each settlement in the consumers' batches becomes a line → a thread writes, syncs and
  * renames the file and syncs the directory → the worker has stopped. Failure modes: the directory
  * can't be made or written, the disk is full, or a settlement does not fit: said so, exit 1; those
  * orders are left to recovery, which looks them up: unknown, never lost. */
@@ -37,12 +37,12 @@ static void add_number(struct buf *out, const char *name, uint64_t value) {
         buf_addf(out, ",\"%s\":%llu", name, (unsigned long long)value);
 }
 
-static void add_line(struct buf *out, const struct lane *lane, const char *token,
+static void add_line(struct buf *out, const struct consumer *consumer, const char *token,
                      const struct settlement *s) {
     buf_add_str(out, "{\"v\":1");
-    add_field(out, "prefix", span_str(lane->worker->boot->redis_prefix));
-    add_field(out, "queue", span_str(lane->keys.queue));
-    add_field(out, "worker", span_str(lane->keys.worker));
+    add_field(out, "prefix", span_str(consumer->worker->boot->redis_prefix));
+    add_field(out, "queue", span_str(consumer->keys.queue));
+    add_field(out, "worker", span_str(consumer->keys.worker));
     add_field(out, "token", span_str(token));
     add_field(out, "op", span_str(settle_op_names[s->op]));
     add_field(out, "counter", span_str(s->counter));
@@ -60,13 +60,13 @@ static void add_line(struct buf *out, const struct lane *lane, const char *token
     buf_add_str(out, "}\n");
 }
 
-static void add_batch(struct spool_out *s, const struct lane *lane, const struct batch *b) {
+static void add_batch(struct spool_out *s, const struct consumer *consumer, const struct batch *b) {
     struct batch_reader r;
     struct settlement settlement;
     batch_reader_init(&r, b);
-    while (batch_read(&r, &lane->keys, &settlement)) {
+    while (batch_read(&r, &consumer->keys, &settlement)) {
         size_t before = s->text.len;
-        add_line(&s->text, lane, r.token, &settlement);
+        add_line(&s->text, consumer, r.token, &settlement);
         if (buf_ok(&s->text)) {
             s->lines++;
             continue;
@@ -79,14 +79,14 @@ static void add_batch(struct spool_out *s, const struct lane *lane, const struct
 
 static void collect(struct spool_out *s) {
     struct worker *w = s->worker;
-    for (uint32_t i = 0; i < w->lane_count; i++) {
-        struct lane *lane = w->lanes[i];
-        dispatch_hand_back_begun(lane);
-        for (const struct batch *b = lane->resend; b != NULL; b = b->next)
+    for (uint32_t i = 0; i < w->consumer_count; i++) {
+        struct consumer *consumer = w->consumers[i];
+        dispatch_hand_back_begun(consumer);
+        for (const struct batch *b = consumer->resend; b != NULL; b = b->next)
             if (b->kind == BATCH_SETTLE)
-                add_batch(s, lane, b);
-        if (lane->settle != NULL)
-            add_batch(s, lane, lane->settle);
+                add_batch(s, consumer, b);
+        if (consumer->settle != NULL)
+            add_batch(s, consumer, consumer->settle);
     }
 }
 

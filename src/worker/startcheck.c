@@ -1,6 +1,6 @@
 /* What an operator should know of each Redis server that is used, said once for each.
  *
- * Happy path: a lane's node is there → INFO → a server not seen before, and its version will do →
+ * Happy path: a consumer's node is there → INFO → a server not seen before, and its version will do →
  * without an append-only file, CONFIG GET save → a warning for what is amiss, with what to type
  * (eviction.c watches the eviction policy). Nothing waits for it. Failure modes: older than 6.2 (BLMOVE is missing): the
  * program ends. INFO or CONFIG not permitted, as on managed servers: said, and that is all. No
@@ -13,7 +13,7 @@
 
 #define OLDEST 602 /* 6.2 */
 
-/* Lives until the last answer; the lane may be gone by then. */
+/* Lives until the last answer; the consumer may be gone by then. */
 struct check {
     struct worker *worker;
     uint16_t slot;
@@ -100,12 +100,12 @@ static void on_info(void *arg, const redisReply *r, const char *error) {
         free(c);
 }
 
-void lane_check_server(const struct lane *lane) {
+void consumer_check_server(const struct consumer *consumer) {
     struct check *c = calloc(1, sizeof(*c));
     if (c == NULL)
         return;
-    c->worker = lane->worker;
-    c->slot = lane->keys.slot;
-    snprintf(c->queue, sizeof(c->queue), "%s", lane->keys.queue);
-    redis_router_command(lane->worker->redis, c->slot, on_info, c, "INFO");
+    c->worker = consumer->worker;
+    c->slot = consumer->keys.slot;
+    snprintf(c->queue, sizeof(c->queue), "%s", consumer->keys.queue);
+    redis_router_command(consumer->worker->redis, c->slot, on_info, c, "INFO");
 }

@@ -24,21 +24,21 @@ void histogram_add(struct histogram *h, const uint64_t bounds_us[static HISTOGRA
     }
 }
 
-static struct port_stats *stats_of(struct order *o) {
-    return o->port != NULL ? &o->port->stats : NULL;
+static struct account_stats *stats_of(struct order *o) {
+    return o->runtime != NULL ? &o->runtime->stats : NULL;
 }
 
 void stats_picked_up(struct order *o, uint64_t now_unix_ms) {
     uint64_t from = o->envelope.enqueued_at_ms > 0 ? o->envelope.enqueued_at_ms : o->begun_unix_ms;
-    if (o->past.attempts > 0)
+    if (o->header.attempts > 0)
         return; /* a retry's delay is no pick-up */
     uint64_t ms = now_unix_ms > from ? now_unix_ms - from : 0;
-    histogram_add(&o->lane->stats.pickup, pickup_bounds_us, ms * 1000, o);
+    histogram_add(&o->consumer->stats.pickup, pickup_bounds_us, ms * 1000, o);
 }
 
 void stats_answered(struct order *o, enum verdict verdict, uint64_t us) {
-    struct port_stats *s = stats_of(o);
-    histogram_add(&o->lane->stats.http, http_bounds_us, us, o);
+    struct account_stats *s = stats_of(o);
+    histogram_add(&o->consumer->stats.http, http_bounds_us, us, o);
     if (s != NULL)
         (o->looking_up ? s->lookups : s->attempts)[verdict]++;
 }
@@ -50,14 +50,14 @@ void stats_rejected(struct order *o) {
 }
 
 void stats_decided(struct order *o, const struct decision *d) {
-    struct port_stats *s = stats_of(o);
+    struct account_stats *s = stats_of(o);
     if (d->op == SETTLE_DEAD)
         for (size_t i = 0; i < DEAD_REASONS; i++)
-            o->lane->stats.dead[i] += strcmp(d->reason, dead_reason_names[i]) == 0;
+            o->consumer->stats.dead[i] += strcmp(d->reason, dead_reason_names[i]) == 0;
     if (d->result == RESULT_NONE)
         return;
     if (s == NULL) {
-        o->lane->stats.invalid++;
+        o->consumer->stats.invalid++;
         return;
     }
     s->results[d->result]++;

@@ -39,7 +39,7 @@ enum dead_reason {
 };
 extern const char *const dead_reason_names[DEAD_REASONS];
 
-struct port_stats {
+struct account_stats {
     uint64_t attempts[VERDICTS]; /* orders sent, by what the answer meant */
     uint64_t lookups[VERDICTS];  /* look-ups asked, by what the answer meant */
     uint64_t results[RESULT_FAILED + 1];
@@ -48,7 +48,7 @@ struct port_stats {
     uint64_t created_ms;   /* Unix ms of the last order created; 0: none yet */
 };
 
-struct lane_stats {
+struct consumer_stats {
     uint64_t claimed, settled, fenced, lookups;
     uint64_t claimed_ns; /* boot clock: when a claim last gave jobs */
     uint64_t invalid;    /* failed results of jobs whose account is not known */

@@ -2,7 +2,7 @@
  *
  * Drain: nothing is claimed or sent any more; orders not begun are given back as they came; requests
  * under way may end within drain_timeout, then they are cut off and become unknown (looked up by
- * others). When nothing is held, each lane leaves its queue's workers; then connections close.
+ * others). When nothing is held, each consumer leaves its queue's workers; then connections close.
  * Redis away, or refusing: LEAVE_GRACE_MS after the last request has ended the worker ends all the same.
  * What it could not settle goes to the spool; the rest is recovered when its lease runs out. */
 #include "worker/flow.h"
@@ -14,8 +14,8 @@
 static void on_grace_over(uv_timer_t *handle) {
     struct worker *w = handle->data;
     uint32_t held = 0;
-    for (uint32_t i = 0; i < w->lane_count; i++)
-        held += lane_held(w->lanes[i]);
+    for (uint32_t i = 0; i < w->consumer_count; i++)
+        held += consumer_held(w->consumers[i]);
     log_msg(LOG_WARN, "drain_incomplete", "Redis did not take everything in time; %u orders are not settled",
             held);
     w->mode = WORKER_STOPPED;
@@ -26,9 +26,9 @@ static void on_grace_over(uv_timer_t *handle) {
 static void on_drain_timeout(uv_timer_t *handle) {
     struct worker *w = handle->data;
     uint32_t cut = 0;
-    for (uint32_t i = 0; i < w->lane_count; i++) {
-        cut += w->lanes[i]->orders[ORDER_SENDING].count;
-        dispatch_cancel_all(w->lanes[i]);
+    for (uint32_t i = 0; i < w->consumer_count; i++) {
+        cut += w->consumers[i]->orders[ORDER_SENDING].count;
+        dispatch_cancel_all(w->consumers[i]);
     }
     if (cut > 0)
         log_msg(LOG_WARN, "drain_timeout", "%u requests were cut off; their outcome is looked up", cut);
@@ -38,8 +38,8 @@ static void on_drain_timeout(uv_timer_t *handle) {
 /* Nothing more can come: all that is left is for Redis to take it. */
 static void end_if_idle(struct worker *w) {
     uint32_t sending = 0;
-    for (uint32_t i = 0; i < w->lane_count; i++)
-        sending += w->lanes[i]->orders[ORDER_SENDING].count;
+    for (uint32_t i = 0; i < w->consumer_count; i++)
+        sending += w->consumers[i]->orders[ORDER_SENDING].count;
     if (w->ending || sending > 0)
         return;
     w->ending = true;
@@ -51,10 +51,10 @@ void worker_drain(struct worker *w) {
         return;
     bool started = w->mode != WORKER_STARTING;
     w->mode = WORKER_DRAINING;
-    for (uint32_t i = 0; i < w->lane_count; i++)
-        lane_stop_pickup(w->lanes[i]);
+    for (uint32_t i = 0; i < w->consumer_count; i++)
+        consumer_stop_pickup(w->consumers[i]);
     log_msg(LOG_INFO, "draining", "%u orders are under way", w->active);
-    tell_draining(w);
+    service_draining(w);
     uv_timer_start(&w->drain, on_drain_timeout, started ? w->config->drain_timeout_ms : 0, 0);
 }
 
@@ -62,8 +62,8 @@ void worker_quiet(struct worker *w) {
     if (w->mode != WORKER_RUNNING)
         return;
     w->mode = WORKER_QUIET;
-    for (uint32_t i = 0; i < w->lane_count; i++)
-        lane_stop_pickup(w->lanes[i]);
+    for (uint32_t i = 0; i < w->consumer_count; i++)
+        consumer_stop_pickup(w->consumers[i]);
     log_msg(LOG_INFO, "quiet", "claiming nothing until HUP");
 }
 
@@ -72,26 +72,26 @@ void worker_resume(struct worker *w) {
         return;
     w->mode = WORKER_RUNNING;
     log_msg(LOG_INFO, "resumed", "claiming again");
-    for (uint32_t i = 0; i < w->lane_count; i++)
-        w->lanes[i]->look_now = true;
+    for (uint32_t i = 0; i < w->consumer_count; i++)
+        w->consumers[i]->look_now = true;
 }
 
 void worker_dump(const struct worker *w) {
     struct log_line l;
-    for (uint32_t i = 0; i < w->lane_count; i++) {
-        const struct lane *lane = w->lanes[i];
+    for (uint32_t i = 0; i < w->consumer_count; i++) {
+        const struct consumer *consumer = w->consumers[i];
         if (!log_begin(&l, LOG_INFO, "state"))
             return;
-        log_str(&l, "queue", lane->config->name);
-        log_bool(&l, "redis_up", lane_is_up(lane));
-        log_bool(&l, "leased", lane->leased);
-        log_u64(&l, "beginning", lane->orders[ORDER_BEGINNING].count);
-        log_u64(&l, "sending", lane->orders[ORDER_SENDING].count);
-        log_u64(&l, "settling", lane->orders[ORDER_SETTLING].count);
-        log_u64(&l, "claimed", lane->stats.claimed);
-        log_u64(&l, "settled", lane->stats.settled);
-        log_u64(&l, "fenced", lane->stats.fenced);
-        log_u64(&l, "lookups", lane->stats.lookups);
+        log_str(&l, "queue", consumer->config->name);
+        log_bool(&l, "redis_up", consumer_is_up(consumer));
+        log_bool(&l, "leased", consumer->leased);
+        log_u64(&l, "beginning", consumer->orders[ORDER_BEGINNING].count);
+        log_u64(&l, "sending", consumer->orders[ORDER_SENDING].count);
+        log_u64(&l, "settling", consumer->orders[ORDER_SETTLING].count);
+        log_u64(&l, "claimed", consumer->stats.claimed);
+        log_u64(&l, "settled", consumer->stats.settled);
+        log_u64(&l, "fenced", consumer->stats.fenced);
+        log_u64(&l, "lookups", consumer->stats.lookups);
         log_end(&l);
     }
 }
@@ -101,9 +101,9 @@ void worker_check_drained(struct worker *w) {
         return;
     end_if_idle(w);
     bool all_left = true;
-    for (uint32_t i = 0; i < w->lane_count; i++) {
-        lane_leave(w->lanes[i]);
-        all_left = all_left && w->lanes[i]->left;
+    for (uint32_t i = 0; i < w->consumer_count; i++) {
+        consumer_leave(w->consumers[i]);
+        all_left = all_left && w->consumers[i]->left;
     }
     if (!all_left)
         return;

@@ -43,8 +43,8 @@ static void take_parent(struct trace_marks *m, const char *traceparent) {
 
 static void make_trace(struct order *o, struct trace_marks *m) {
     const struct envelope *e = &o->envelope;
-    struct worker *w = o->lane->worker;
-    const char *queue = o->lane->keys.queue;
+    struct worker *w = o->consumer->worker;
+    const char *queue = o->consumer->keys.queue;
     uint64_t seed = XXH3_64bits(queue, strlen(queue)) ^ e->enqueued_at_ms, v;
     XXH128_canonical_t c;
     if (e->id.len > 0) {
@@ -69,14 +69,14 @@ void trace_claimed(struct order *o) {
         make_trace(o, m);
     if (!m->on)
         return;
-    random_id(o->lane->worker, m->span);
+    random_id(o->consumer->worker, m->span);
     m->claimed_ns = clock_unix_ns();
-    m->seen_before = o->past.first_ms > 0;
+    m->seen_before = o->header.first_ms > 0;
 }
 
 /* Zeros but for what all spans of an order share; NULL: dropped. */
 static struct trace_span *child(struct order *o, enum trace_kind kind, uint64_t start_ns) {
-    struct worker *w = o->lane->worker;
+    struct worker *w = o->consumer->worker;
     const struct trace_marks *m = &o->trace;
     struct trace_span *s = tracer_slot(w->tracer);
     if (s == NULL)
@@ -93,7 +93,7 @@ static struct trace_span *child(struct order *o, enum trace_kind kind, uint64_t 
     if (s->end_ns < start_ns) /* the clock was set back */
         s->end_ns = start_ns;
     s->attempt = m->attempt;
-    strcpy(s->queue, o->lane->keys.queue);
+    strcpy(s->queue, o->consumer->keys.queue);
     if (o->account == NULL)
         return s;
     strcpy(s->account, o->account->name);
@@ -110,16 +110,16 @@ void trace_admitted(struct order *o) {
     if (m->begins_ns == 0)
         return;
     if (child(o, TRACE_ADMISSION, m->begins_ns) != NULL)
-        tracer_put(o->lane->worker->tracer);
+        tracer_put(o->consumer->worker->tracer);
     m->begins_ns = 0;
 }
 
 void trace_sends(struct order *o, char out[static TRACEPARENT_SIZE]) {
     struct trace_marks *m = &o->trace;
     m->sent_ns = clock_unix_ns();
-    random_id(o->lane->worker, m->request);
+    random_id(o->consumer->worker, m->request);
     if (!o->looking_up)
-        m->attempt = o->past.attempts + 1;
+        m->attempt = o->header.attempts + 1;
     memcpy(out, "00-", 3);
     write_hex(m->trace, 16, out + 3);
     out[35] = '-';
@@ -183,7 +183,7 @@ void trace_answered(struct order *o, const struct http_exchange *x, const struct
     if (s->failed)
         s->error = error_of(x, s->verdict);
     set_server(s, o->account->base_url);
-    tracer_put(o->lane->worker->tracer);
+    tracer_put(o->consumer->worker->tracer);
 }
 
 void trace_decided(struct order *o, const struct decision *d) {
@@ -216,7 +216,7 @@ static uint64_t pushed_ns(const struct order *o) {
 
 void trace_ended(struct order *o, const char *how) {
     struct trace_marks *m = &o->trace;
-    struct tracer *t = o->lane->worker->tracer;
+    struct tracer *t = o->consumer->worker->tracer;
     uint64_t start_ns = m->seen_before ? m->claimed_ns : pushed_ns(o);
     struct trace_span *s;
     if (m->decided_ns > 0 && child(o, TRACE_SETTLEMENT, m->decided_ns) != NULL)

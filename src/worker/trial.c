@@ -12,8 +12,8 @@
 #include "queue/gate.h"
 #include "worker/flow.h"
 
-static struct lane *only_lane(const struct worker *w) {
-    return w->lane_count > 0 ? w->lanes[0] : NULL;
+static struct consumer *only_consumer(const struct worker *w) {
+    return w->consumer_count > 0 ? w->consumers[0] : NULL;
 }
 
 static void end(struct worker *w, enum trial_end how) {
@@ -60,11 +60,11 @@ static void on_pauses(void *arg, const redisReply *r, const char *error) {
 
 /* Nothing in the ledger stands against it: pauses, then the account's gate. */
 static void ask_gate(struct worker *w) {
-    const struct lane *lane = only_lane(w);
-    struct span pauses = lane->keys.key[KEY_PAUSES], accounts = lane->keys.key[KEY_ACCOUNTS];
-    redis_router_command(w->redis, lane->keys.slot, on_pauses, w, "HMGET %b %s %s", pauses.ptr, pauses.len,
-                         "", w->trial->account);
-    redis_router_command(w->redis, lane->keys.slot, on_gate, w, "HGET %b %s", accounts.ptr, accounts.len,
+    const struct consumer *consumer = only_consumer(w);
+    struct span pauses = consumer->keys.key[KEY_PAUSES], accounts = consumer->keys.key[KEY_ACCOUNTS];
+    redis_router_command(w->redis, consumer->keys.slot, on_pauses, w, "HMGET %b %s %s", pauses.ptr,
+                         pauses.len, "", w->trial->account);
+    redis_router_command(w->redis, consumer->keys.slot, on_gate, w, "HGET %b %s", accounts.ptr, accounts.len,
                          w->trial->account);
     redis_router_flush(w->redis);
 }
@@ -82,14 +82,14 @@ static void on_entry(void *arg, const redisReply *r, const char *error) {
 
 /* Nothing was done: what does the ledger say? */
 void trial_not_picked(struct order *o) {
-    struct worker *w = o->lane->worker;
+    struct worker *w = o->consumer->worker;
     struct span key = buf_span(&o->ledger_key);
-    redis_router_command(w->redis, o->lane->keys.slot, on_entry, w, "GET %b", key.ptr, key.len);
+    redis_router_command(w->redis, o->consumer->keys.slot, on_entry, w, "GET %b", key.ptr, key.len);
     redis_router_flush(w->redis);
 }
 
 void trial_unanswered(struct worker *w) {
-    only_lane(w)->blocker_lost = true; /* does not sign off: its lease runs out */
+    only_consumer(w)->blocker_lost = true; /* does not sign off: its lease runs out */
     end(w, TRIAL_UNSURE);
 }
 
@@ -97,13 +97,13 @@ void trial_begin(struct worker *w) {
     if (w->trial_begun)
         return;
     w->trial_begun = true;
-    if (!admit_picked(only_lane(w), w->trial->job))
+    if (!admit_picked(only_consumer(w), w->trial->job))
         end(w, TRIAL_NOTHING);
     redis_router_flush(w->redis);
 }
 
 void trial_decide(struct order *o, const struct outcome *outcome, struct decision *d) {
-    struct trial *t = o->lane->worker->trial;
+    struct trial *t = o->consumer->worker->trial;
     if (d->gate != 'p') /* what the provider asks of all requests; the rest is this order's */
         d->gate = '-';
     bool unclear =

@@ -1,12 +1,12 @@
 /* The worker as a whole: its start, its turns, its end.
  *
- *   STARTING ─ a lane is leased → RUNNING ⇄ QUIET
+ *   STARTING ─ a consumer is leased → RUNNING ⇄ QUIET
  *       └──────────────┬─────────────┴──────┘
- *                      └ TERM → DRAINING ─ nothing held, every lane left → STOPPED
+ *                      └ TERM → DRAINING ─ nothing held, every consumer left → STOPPED
  *
  * A turn (uv_prepare, once per loop iteration, before the loop sleeps): send again what was
  * unanswered, send the batches, claim, arm the blocking pick-up, set the timer for what is due next. */
-#include "worker/doubt.h"
+#include "worker/answer_owner.h"
 #include "worker/spool.h"
 
 #include <stdio.h>
@@ -34,15 +34,15 @@ static void earlier(uint64_t *at, uint64_t candidate) {
 /* The timer only ends the loop's sleep; the turn does what is due. `soon`: after one look at the sockets. */
 static void set_wake(struct worker *w, uint64_t now, bool soon) {
     uint64_t at = soon ? now : 0;
-    for (uint32_t i = 0; i < w->lane_count; i++) {
-        const struct lane *lane = w->lanes[i];
-        earlier(&at, lane->look_at_ns);
-        earlier(&at, lane->poll_at_ns);
-        earlier(&at, lane->full_look_ns > now ? lane->full_look_ns : 0);
-        if (lane->look_now && lane->claim_not_before_ns > now)
-            earlier(&at, lane->claim_not_before_ns);
-        if (lane->resend != NULL)
-            earlier(&at, lane->resend_at_ns > now ? lane->resend_at_ns : 0);
+    for (uint32_t i = 0; i < w->consumer_count; i++) {
+        const struct consumer *consumer = w->consumers[i];
+        earlier(&at, consumer->look_at_ns);
+        earlier(&at, consumer->poll_at_ns);
+        earlier(&at, consumer->full_look_ns > now ? consumer->full_look_ns : 0);
+        if (consumer->look_now && consumer->claim_not_before_ns > now)
+            earlier(&at, consumer->claim_not_before_ns);
+        if (consumer->resend != NULL)
+            earlier(&at, consumer->resend_at_ns > now ? consumer->resend_at_ns : 0);
     }
     earlier(&at, spool_wake_ns(w, now));
     earlier(&at, grants_wake_ns(w));
@@ -62,21 +62,21 @@ void worker_turn(struct worker *w) {
     bool gathering = false;
     spool_turn(w, now);
     grants_turn(w, now);
-    for (uint32_t i = 0; i < w->lane_count; i++) {
-        struct lane *lane = w->lanes[i];
-        lane_follow(lane);
-        lane_expire(lane, now);
-        lane_wake(lane, now);
-        lane_resend(lane, now);
-        if (lane->gathers)
+    for (uint32_t i = 0; i < w->consumer_count; i++) {
+        struct consumer *consumer = w->consumers[i];
+        consumer_follow(consumer);
+        consumer_expire(consumer, now);
+        consumer_wake(consumer, now);
+        consumer_resend(consumer, now);
+        if (consumer->gathers)
             gathering = true;
         else
-            lane_flush(lane);
-        lane->gathers = false;
-        if (lane->claim_lost && !lane->orphans_out && lane->claims_out == 0 && lane->leased &&
-            lane_is_up(lane))
-            lane_give_back_orphans(lane);
-        lane_block_if_idle(lane);
+            consumer_flush(consumer);
+        consumer->gathers = false;
+        if (consumer->claim_lost && !consumer->orphans_out && consumer->claims_out == 0 && consumer->leased &&
+            consumer_is_up(consumer))
+            consumer_give_back_orphans(consumer);
+        consumer_block_if_idle(consumer);
     }
     worker_check_retired(w);
     redis_router_flush(w->redis);
@@ -103,13 +103,13 @@ static void tell_stall(struct worker *w) {
 static void on_beat_timer(uv_timer_t *handle) {
     struct worker *w = handle->data;
     tell_stall(w);
-    for (uint32_t i = 0; i < w->lane_count; i++) {
-        lane_beat(w->lanes[i]);
-        lane_note_barred(w->lanes[i], clock_boot_ns());
+    for (uint32_t i = 0; i < w->consumer_count; i++) {
+        consumer_beat(w->consumers[i]);
+        consumer_note_barred(w->consumers[i], clock_boot_ns());
         if (w->mode == WORKER_QUIET)
-            lane_untake(w->lanes[i]);
-        if (w->mode == WORKER_QUIET || w->mode == WORKER_DRAINING || w->lanes[i]->retiring)
-            lane_stop_pickup(w->lanes[i]); /* the first time may have come too early */
+            consumer_untake(w->consumers[i]);
+        if (w->mode == WORKER_QUIET || w->mode == WORKER_DRAINING || w->consumers[i]->retiring)
+            consumer_stop_pickup(w->consumers[i]); /* the first time may have come too early */
     }
     pickups_beat(w);
     redis_router_flush(w->redis);
@@ -118,8 +118,8 @@ static void on_beat_timer(uv_timer_t *handle) {
 void worker_became_ready(struct worker *w) {
     if (w->mode == WORKER_STARTING)
         w->mode = WORKER_RUNNING;
-    for (uint32_t i = 0; i < w->lane_count && !w->ready_logged; i++)
-        if (!w->lanes[i]->leased)
+    for (uint32_t i = 0; i < w->consumer_count && !w->ready_logged; i++)
+        if (!w->consumers[i]->leased)
             return;
     if (w->ready_logged)
         return;
@@ -128,13 +128,13 @@ void worker_became_ready(struct worker *w) {
         trial_begin(w);
         return;
     }
-    tell_ready(w);
+    service_ready(w);
     struct log_line l;
     if (!log_begin(&l, LOG_INFO, "ready"))
         return;
     log_str(&l, "worker", w->id);
     log_str(&l, "version", DRAY_VERSION);
-    log_u64(&l, "queues", w->lane_count);
+    log_u64(&l, "queues", w->consumer_count);
     log_u64(&l, "accounts", w->config->account_count);
     log_end(&l);
 }
@@ -158,7 +158,7 @@ static void on_redis_state(void *arg, enum redis_state state, const char *place,
         if (w->redis_is_down)
             log_msg(LOG_INFO, "redis_up", "Redis at %s answers again", place);
         w->redis_is_down = false;
-        w->redis_was_up = true; /* each lane goes on in worker_turn, when its own node is there */
+        w->redis_was_up = true; /* each consumer goes on in worker_turn, when its own node is there */
     } else if (state == REDIS_DOWN) {
         if (!w->redis_was_up && !w->wait_for_redis)
             start_failed(w, place, reason != NULL ? reason : "no reason given");
@@ -197,7 +197,7 @@ static int worker_init(struct worker *w, struct err *err) {
              (unsigned long long)(rng_u64(&w->rng) & 0xffffffffu));
     w->http = http_pool_new(w->loop, w->boot->max_inflight, err);
     if (w->http != NULL)
-        http_pool_on_stray(w->http, doubt_stray, w);
+        http_pool_on_stray(w->http, answer_owner_stray, w);
     w->redis = redis_router_new(w->loop, &w->redis_options, &w->rng, on_redis_state, w, err);
     if (w->http == NULL || w->redis == NULL)
         return -1;
@@ -205,16 +205,16 @@ static int worker_init(struct worker *w, struct err *err) {
         (w->tracer = tracer_new(w->loop, w->boot, w->id, err)) == NULL)
         return -1;
     w->caller = queue_caller_new(w->redis);
-    w->lanes = calloc(w->config->queue_count, sizeof(struct lane *));
-    if (w->caller == NULL || w->lanes == NULL)
+    w->consumers = calloc(w->config->queue_count, sizeof(struct consumer *));
+    if (w->caller == NULL || w->consumers == NULL)
         return err_set(err, "out of memory");
     for (uint32_t i = 0; i < w->config->queue_count; i++) {
         if (w->trial != NULL && strcmp(w->config->queues[i].name, w->trial->queue) != 0)
             continue;
-        w->lanes[w->lane_count] = lane_new(w, &w->config->queues[i], err);
-        if (w->lanes[w->lane_count] == NULL)
+        w->consumers[w->consumer_count] = consumer_new(w, &w->config->queues[i], err);
+        if (w->consumers[w->consumer_count] == NULL)
             return -1;
-        w->lane_count++;
+        w->consumer_count++;
     }
     pickups_anew(w);
     return 0;

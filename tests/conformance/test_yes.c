@@ -92,7 +92,7 @@ static const struct {
 struct life {
     struct rig *r;
     struct account account;
-    struct past past;
+    struct record_header header;
     struct decision d;
     struct buf record, body;
     struct json_doc doc;
@@ -105,12 +105,12 @@ struct life {
 static void park(struct life *l) {
     struct span raw;
     buf_reset(&l->body);
-    past_write(&l->d.past, &l->body);
+    record_header_write(&l->d.header, &l->body);
     buf_reset(&l->record);
-    buf_addf(&l->record, "%u", l->d.past.recoveries);
+    buf_addf(&l->record, "%u", l->d.header.recoveries);
     buf_add_span(&l->record, buf_span(&l->body));
     buf_add_str(&l->record, "\n{}");
-    assert_int_equal(past_parse(&l->past, SPAN_LIT("7"), buf_span(&l->record), &l->doc, &raw), 0);
+    assert_int_equal(record_header_parse(&l->header, SPAN_LIT("7"), buf_span(&l->record), &l->doc, &raw), 0);
     l->now_ms += l->d.op == SETTLE_WAIT && l->d.gate == 'h' ? HELD_MS : l->d.due_ms + l->d.gate_ms + 1;
 }
 
@@ -127,25 +127,25 @@ static void look_control_up(struct life *l, enum look look) {
     bool more = classify_lookup(&l->account, &e, &x, l->now_ms, &r->doc, &cursor, &r->out);
     if (more)
         r->out.verdict = VERDICT_RETRY;
-    life_controlled(&l->past, &l->account, 25, &r->out, l->now_ms, &l->rng, &l->d);
+    life_controlled(&l->header, &l->account, 25, &r->out, l->now_ms, &l->rng, &l->d);
     l->controls++;
 }
 
 static void look_up(struct life *l, enum look look) {
     struct rig *r = l->r;
-    struct lookup_cursor cursor = {.page = l->past.page, .seen = l->past.seen, .window_to_ms = l->now_ms};
+    struct lookup_cursor cursor = {.page = l->header.page, .seen = l->header.seen, .window_to_ms = l->now_ms};
     struct http_exchange x = look_answer(r, r->envelope.provider_key, look);
     if (classify_lookup(&l->account, &r->envelope, &x, l->now_ms, &r->doc, &cursor, &r->out))
-        life_next_page(&l->past, cursor.page, cursor.seen, cursor.window_to_ms, &l->d);
+        life_next_page(&l->header, cursor.page, cursor.seen, cursor.window_to_ms, &l->d);
     else
-        life_looked_up(&l->past, &l->account, 25, &r->out, l->now_ms, &l->rng, &l->d);
+        life_looked_up(&l->header, &l->account, 25, &r->out, l->now_ms, &l->rng, &l->d);
 }
 
 /* Meanwhile the configuration may have changed, or a worker died with the look-up under way. */
 static void meanwhile(struct life *l) {
     l->account.on_unknown = (enum on_unknown)rng_below(&l->rng, 3);
     l->account.on_absent = (enum on_absent)rng_below(&l->rng, 2);
-    l->past.recoveries += rng_below(&l->rng, 20) == 0;
+    l->header.recoveries += rng_below(&l->rng, 20) == 0;
 }
 
 static bool goes_on(const struct life *l) {
@@ -153,7 +153,7 @@ static bool goes_on(const struct life *l) {
 }
 
 static bool would_post(const struct life *l) {
-    return goes_on(l) && l->d.past.phase == PHASE_SEND;
+    return goes_on(l) && l->d.header.phase == PHASE_SEND;
 }
 
 /* From the answer to the order's end, or until it is clear that it only waits. */
@@ -161,16 +161,16 @@ static void live(struct life *l, const struct http_exchange *x, size_t script) {
     struct rig *r = l->r;
     bool drawn = looks[script].order == LOOKS;
     judge(r, *x);
-    life_answered(&l->past, &l->account, 25, x, &r->out, l->now_ms, &l->rng, &l->d);
+    life_answered(&l->header, &l->account, 25, x, &r->out, l->now_ms, &l->rng, &l->d);
     for (int i = 0; i < STEPS_MAX && goes_on(l) && !would_post(l); i++) {
         park(l);
         if (drawn)
             meanwhile(l);
         struct admission a = {
-            .past = &l->past, .envelope = &r->envelope, .account = &l->account, .now_ms = l->now_ms};
+            .header = &l->header, .envelope = &r->envelope, .account = &l->account, .now_ms = l->now_ms};
         if (!life_admit(&a, &l->rng, &l->d))
             continue;
-        if (l->past.control_ms > 0)
+        if (l->header.control_ms > 0)
             look_control_up(l, one_of(l, looks[script].control));
         else
             look_up(l, one_of(l, looks[script].order));
@@ -179,7 +179,7 @@ static void live(struct life *l, const struct http_exchange *x, size_t script) {
 
 static void life_open(struct life *l, struct rig *r, struct account account) {
     *l = (struct life){
-        .r = r, .account = account, .past = {.phase = PHASE_SEND, .history = SPAN_LIT("")}, .now_ms = NOW};
+        .r = r, .account = account, .header = {.phase = PHASE_SEND, .history = SPAN_LIT("")}, .now_ms = NOW};
     json_init(&l->doc, UINT32_MAX);
     buf_init(&l->record, 1 << 20);
     buf_init(&l->body, 1 << 20);

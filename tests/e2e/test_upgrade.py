@@ -285,7 +285,7 @@ def test_an_old_worker_that_died_beside_us_is_struck_off_if_it_held_nothing(upgr
 
 
 def test_the_number_changes_while_a_worker_runs(upgrade):
-    """The lane stands still, says so, and goes on when all is well; what was under way is settled then."""
+    """The consumer of the queue stands still, says so, and goes on when all is well; what was under way is settled then."""
     world = upgrade()
     worker = world.worker().start()
     world.push("ONE")

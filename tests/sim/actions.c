@@ -269,8 +269,9 @@ static void do_stall(void *what) {
 /* A worker with requests under way is the one worth hitting. */
 static unsigned busy(const struct sim_worker *s) {
     unsigned n = 0;
-    for (uint32_t i = 0; i < s->w->lane_count; i++)
-        n += s->w->lanes[i]->orders[ORDER_SENDING].count + s->w->lanes[i]->orders[ORDER_BEGINNING].count;
+    for (uint32_t i = 0; i < s->w->consumer_count; i++)
+        n += s->w->consumers[i]->orders[ORDER_SENDING].count +
+             s->w->consumers[i]->orders[ORDER_BEGINNING].count;
     return n > 0 ? 1 : 0;
 }
 

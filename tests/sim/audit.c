@@ -266,7 +266,7 @@ void audit_after(struct sim_worker *from, int script, char **argv, const size_t 
 /* The first byte of an order is about to leave. */
 void audit_sending(const struct http_call *c) {
     const struct order *o = c->arg;
-    const struct queue_keys *k = &o->lane->keys;
+    const struct queue_keys *k = &o->consumer->keys;
     char key[64];
     job_queue_key(k->queue, "workers", key, sizeof(key));
     if (world.forgot)

@@ -32,8 +32,8 @@ struct sim_worker *worker_start(void) {
 }
 
 static void close_routers(struct worker *w) {
-    for (uint32_t i = 0; i < w->lane_count; i++)
-        redis_router_close(w->lanes[i]->blocker, NULL, NULL);
+    for (uint32_t i = 0; i < w->consumer_count; i++)
+        redis_router_close(w->consumers[i]->blocker, NULL, NULL);
     redis_router_close(w->redis, NULL, NULL);
 }
 

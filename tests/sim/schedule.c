@@ -155,13 +155,13 @@ static void note_state(void) {
              c->first != NULL ? " with commands" : "");
     for (unsigned i = 0; i < world.worker_count; i++) {
         const struct sim_worker *s = &world.workers[i];
-        for (uint32_t k = 0; s->w != NULL && k < s->w->lane_count; k++) {
-            const struct lane *l = s->w->lanes[k];
+        for (uint32_t k = 0; s->w != NULL && k < s->w->consumer_count; k++) {
+            const struct consumer *l = s->w->consumers[k];
             note("w%u %s: mode %d%s%s%s%s%s%s%s, %u held, %u batches out, look at %lld ms", i,
                  l->config->name, (int)s->w->mode, s->paused ? " stopped" : "", l->leased ? " leased" : "",
                  l->claims_out > 0 ? " claim_out" : "", l->claim_lost ? " claim_lost" : "",
                  l->orphans_out ? " orphans_out" : "", l->resend != NULL ? " resend" : "",
-                 l->look_now ? " look_now" : "", lane_held(l), l->turns_out,
+                 l->look_now ? " look_now" : "", consumer_held(l), l->turns_out,
                  (long long)(l->look_at_ns - s->boot_offset_ns - world.now_ns) / (long long)MS);
         }
     }

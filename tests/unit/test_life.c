@@ -31,11 +31,11 @@ static int set_up(void **state) {
     return 0;
 }
 
-static struct past fresh(void) {
-    return (struct past){.phase = PHASE_SEND, .history = SPAN_LIT("")};
+static struct record_header fresh(void) {
+    return (struct record_header){.phase = PHASE_SEND, .history = SPAN_LIT("")};
 }
 
-static struct decision answer(struct past past, enum verdict verdict, long status) {
+static struct decision answer(struct record_header header, enum verdict verdict, long status) {
     struct http_exchange x = {.sent = true, .answered = status > 0, .status = status};
     struct outcome o = {.verdict = verdict,
                         .http_status = status,
@@ -43,19 +43,19 @@ static struct decision answer(struct past past, enum verdict verdict, long statu
                         .retry_after_ms = 7000,
                         .retry_after_told = true};
     struct decision d;
-    life_answered(&past, &account, account.max_attempts, &x, &o, NOW, &rng, &d);
+    life_answered(&header, &account, account.max_attempts, &x, &o, NOW, &rng, &d);
     return d;
 }
 
-static struct decision look(struct past past, enum verdict verdict) {
+static struct decision look(struct record_header header, enum verdict verdict) {
     struct outcome o = {.verdict = verdict, .http_status = 200, .code = "seen"};
     struct decision d;
-    life_looked_up(&past, &account, account.max_attempts, &o, NOW, &rng, &d);
+    life_looked_up(&header, &account, account.max_attempts, &o, NOW, &rng, &d);
     return d;
 }
 
-static struct decision admit(struct past past, bool expected) {
-    struct admission a = {.past = &past, .envelope = &envelope, .account = &account, .now_ms = NOW};
+static struct decision admit(struct record_header header, bool expected) {
+    struct admission a = {.header = &header, .envelope = &envelope, .account = &account, .now_ms = NOW};
     struct decision d;
     assert_int_equal(life_admit(&a, &rng, &d), expected);
     return d;
@@ -80,20 +80,20 @@ static void test_created_is_done_and_known(void **state) {
     assert_int_equal(d.op, SETTLE_DONE);
     assert_int_equal(d.ledger, LEDGER_CREATED);
     assert_int_equal(d.result, RESULT_CREATED);
-    assert_int_equal(d.past.attempts, 1);
+    assert_int_equal(d.header.attempts, 1);
 }
 
 static void test_retries_end_at_the_bound(void **state) {
     (void)state;
-    struct past past = fresh();
+    struct record_header header = fresh();
     for (uint32_t i = 1; i < account.max_attempts; i++) {
-        struct decision d = answer(past, VERDICT_RETRY, 500);
+        struct decision d = answer(header, VERDICT_RETRY, 500);
         assert_int_equal(d.op, SETTLE_RETRY);
         assert_int_equal(d.ledger, LEDGER_DROP);
-        assert_int_equal(d.past.attempts, i);
-        past = d.past;
+        assert_int_equal(d.header.attempts, i);
+        header = d.header;
     }
-    struct decision d = answer(past, VERDICT_RETRY, 500);
+    struct decision d = answer(header, VERDICT_RETRY, 500);
     assert_int_equal(d.op, SETTLE_DEAD);
     assert_string_equal(d.reason, "exhausted");
 }
@@ -112,7 +112,7 @@ static void test_a_hold_burns_no_attempt(void **state) {
     struct decision d = answer(fresh(), VERDICT_HOLD, 401);
     assert_int_equal(d.op, SETTLE_WAIT);
     assert_int_equal(d.gate, 'h');
-    assert_int_equal(d.past.attempts, 0);
+    assert_int_equal(d.header.attempts, 0);
     assert_int_equal(d.ledger, LEDGER_DROP);
 }
 
@@ -121,7 +121,7 @@ static void test_unknown_is_never_sent_again_unasked(void **state) {
     account.on_unknown = ON_UNKNOWN_LOOKUP;
     struct decision d = answer(fresh(), VERDICT_UNKNOWN, 0);
     assert_int_equal(d.op, SETTLE_RETRY);
-    assert_int_equal(d.past.phase, PHASE_LOOKUP);
+    assert_int_equal(d.header.phase, PHASE_LOOKUP);
     assert_int_equal(d.ledger, LEDGER_LOOKUP);
     assert_true(d.due_ms >= account.lookup_delay_ms);
     account.on_unknown = ON_UNKNOWN_HOLD;
@@ -132,7 +132,7 @@ static void test_unknown_is_never_sent_again_unasked(void **state) {
     account.on_unknown = ON_UNKNOWN_RESEND;
     d = answer(fresh(), VERDICT_UNKNOWN, 0);
     assert_int_equal(d.op, SETTLE_RETRY);
-    assert_int_equal(d.past.phase, PHASE_SEND);
+    assert_int_equal(d.header.phase, PHASE_SEND);
     account.on_unknown = ON_UNKNOWN_LOOKUP;
     account.provider = provider_find("kakaclo-custom"); /* has no look-up */
     assert_int_equal(answer(fresh(), VERDICT_UNKNOWN, 0).op, SETTLE_DEAD);
@@ -140,48 +140,49 @@ static void test_unknown_is_never_sent_again_unasked(void **state) {
 
 static void test_an_inexact_look_up_proves_nothing(void **state) {
     (void)state;
-    struct past past = {.phase = PHASE_LOOKUP, .attempts = 1, .first_ms = NOW, .history = SPAN_LIT("")};
-    struct decision d = look(past, VERDICT_ABSENT);
+    struct record_header header = {
+        .phase = PHASE_LOOKUP, .attempts = 1, .first_ms = NOW, .history = SPAN_LIT("")};
+    struct decision d = look(header, VERDICT_ABSENT);
     assert_int_equal(d.op, SETTLE_RETRY);
-    assert_int_equal(d.past.phase, PHASE_LOOKUP);
-    d = look(d.past, VERDICT_ABSENT); /* lookup_attempts are used up */
+    assert_int_equal(d.header.phase, PHASE_LOOKUP);
+    d = look(d.header, VERDICT_ABSENT); /* lookup_attempts are used up */
     assert_int_equal(d.op, SETTLE_DEAD);
     assert_string_equal(d.reason, "unknown_outcome");
-    assert_int_equal(look(past, VERDICT_CREATED).result, RESULT_CREATED);
-    past.phase = PHASE_LOOKUP_DUPLICATE;
-    assert_int_equal(look(past, VERDICT_CREATED).result, RESULT_DUPLICATE);
+    assert_int_equal(look(header, VERDICT_CREATED).result, RESULT_CREATED);
+    header.phase = PHASE_LOOKUP_DUPLICATE;
+    assert_int_equal(look(header, VERDICT_CREATED).result, RESULT_DUPLICATE);
 }
 
-static struct decision look_at(struct past past, enum verdict verdict, uint64_t at_ms) {
+static struct decision look_at(struct record_header header, enum verdict verdict, uint64_t at_ms) {
     struct outcome o = {.verdict = verdict, .http_status = 404, .code = "seen"};
     struct decision d;
-    if (past.control_ms > 0)
-        life_controlled(&past, &account, account.max_attempts, &o, at_ms, &rng, &d);
+    if (header.control_ms > 0)
+        life_controlled(&header, &account, account.max_attempts, &o, at_ms, &rng, &d);
     else
-        life_looked_up(&past, &account, account.max_attempts, &o, at_ms, &rng, &d);
+        life_looked_up(&header, &account, account.max_attempts, &o, at_ms, &rng, &d);
     return d;
 }
 
-static struct past use_exact(enum phase phase) {
+static struct record_header use_exact(enum phase phase) {
     account.provider = provider_find("vu");
     account.on_absent = ON_ABSENT_RETRY;
     account.absent_window_ms = 120000;
     account.max_age_ms = 86400000;
-    return (struct past){.phase = phase, .attempts = 1, .first_ms = NOW, .history = SPAN_LIT("")};
+    return (struct record_header){.phase = phase, .attempts = 1, .first_ms = NOW, .history = SPAN_LIT("")};
 }
 
 /* Said absent twice, as far apart as it must be; the control is next. */
-static struct decision absent_twice(struct past past) {
-    struct decision d = look_at(past, VERDICT_ABSENT, NOW);
+static struct decision absent_twice(struct record_header header) {
+    struct decision d = look_at(header, VERDICT_ABSENT, NOW);
     assert_int_equal(d.op, SETTLE_RETRY);
-    assert_int_equal(d.past.absent_ms, NOW);
+    assert_int_equal(d.header.absent_ms, NOW);
     assert_int_equal(d.due_ms, 120000);
-    d = look_at(d.past, VERDICT_ABSENT, NOW + 119000); /* another worker's clock is ahead */
+    d = look_at(d.header, VERDICT_ABSENT, NOW + 119000); /* another worker's clock is ahead */
     assert_int_equal(d.due_ms, 1000);
-    d = look_at(d.past, VERDICT_ABSENT, NOW + 120000);
+    d = look_at(d.header, VERDICT_ABSENT, NOW + 120000);
     assert_int_equal(d.op, SETTLE_WAIT);
-    assert_int_equal(d.past.control_ms, NOW + 120000);
-    assert_int_equal(d.past.lookups, 0);
+    assert_int_equal(d.header.control_ms, NOW + 120000);
+    assert_int_equal(d.header.lookups, 0);
     return d;
 }
 
@@ -190,14 +191,14 @@ static void test_absence_is_proved_by_two_words_and_a_control(void **state) {
     const enum phase phases[] = {PHASE_LOOKUP, PHASE_LOOKUP_RETRY};
     for (size_t i = 0; i < 2; i++) {
         struct decision d = absent_twice(use_exact(phases[i]));
-        d = look_at(d.past, VERDICT_CREATED, NOW + 120100);
+        d = look_at(d.header, VERDICT_CREATED, NOW + 120100);
         assert_int_equal(d.op, SETTLE_RETRY);
-        assert_int_equal(d.past.phase, PHASE_SEND);
+        assert_int_equal(d.header.phase, PHASE_SEND);
         assert_int_equal(d.ledger, LEDGER_DROP);
-        assert_int_equal(d.past.absent_ms, 0);
+        assert_int_equal(d.header.absent_ms, 0);
     }
     struct decision d = absent_twice(use_exact(PHASE_LOOKUP_DUPLICATE));
-    d = look_at(d.past, VERDICT_CREATED, NOW + 120100);
+    d = look_at(d.header, VERDICT_CREATED, NOW + 120100);
     assert_string_equal(d.reason, "rejected");
 }
 
@@ -208,20 +209,20 @@ static void test_without_its_control_nothing_is_absent(void **state) {
     uint64_t now = NOW + 120000;
     uint32_t controls = 0;
     while (d.op != SETTLE_DEAD) {
-        assert_int_not_equal(d.past.phase, PHASE_SEND);
-        controls += d.past.control_ms > 0;
+        assert_int_not_equal(d.header.phase, PHASE_SEND);
+        controls += d.header.control_ms > 0;
         now += d.due_ms + 1;
-        d = look_at(d.past, VERDICT_ABSENT, now);
+        d = look_at(d.header, VERDICT_ABSENT, now);
     }
     assert_int_equal(controls, 3);
     assert_string_equal(d.reason, "unknown_outcome");
     assert_true(now >= NOW + 3 * 120000);
     d = absent_twice(use_exact(PHASE_LOOKUP)); /* found, but much later: it says nothing of that time */
-    d = look_at(d.past, VERDICT_CREATED, NOW + 120000 + 120001);
+    d = look_at(d.header, VERDICT_CREATED, NOW + 120000 + 120001);
     assert_int_equal(d.op, SETTLE_RETRY);
-    assert_int_equal(d.past.phase, PHASE_LOOKUP);
-    assert_int_equal(d.past.control_ms, 0);
-    d = look_at(d.past, VERDICT_CREATED, NOW + 300000); /* the order itself */
+    assert_int_equal(d.header.phase, PHASE_LOOKUP);
+    assert_int_equal(d.header.control_ms, 0);
+    d = look_at(d.header, VERDICT_CREATED, NOW + 300000); /* the order itself */
     assert_int_equal(d.result, RESULT_CREATED);
 }
 
@@ -230,56 +231,56 @@ static void test_a_controls_pages_are_read_in_time_or_not_at_all(void **state) {
     (void)state;
     struct decision d = absent_twice(use_exact(PHASE_LOOKUP));
     uint64_t asked = NOW + 120000;
-    struct past past = d.past;
-    life_next_page(&past, 3, 0, 0, &d);
+    struct record_header header = d.header;
+    life_next_page(&header, 3, 0, 0, &d);
     assert_int_equal(d.op, SETTLE_WAIT);
-    assert_int_equal(d.past.control_ms, asked);
-    assert_int_equal(d.past.page, 3);
-    assert_true(life_control_in_time(&d.past, &account, asked + 120000));
-    assert_false(life_control_in_time(&d.past, &account, asked + 120001));
-    d = look_at(d.past, VERDICT_RETRY, asked + 120001);
-    assert_int_equal(d.past.lookups, 1);
-    assert_int_equal(d.past.control_ms, 0);
-    assert_int_equal(d.past.page, 0);
-    assert_int_equal(d.past.phase, PHASE_LOOKUP);
+    assert_int_equal(d.header.control_ms, asked);
+    assert_int_equal(d.header.page, 3);
+    assert_true(life_control_in_time(&d.header, &account, asked + 120000));
+    assert_false(life_control_in_time(&d.header, &account, asked + 120001));
+    d = look_at(d.header, VERDICT_RETRY, asked + 120001);
+    assert_int_equal(d.header.lookups, 1);
+    assert_int_equal(d.header.control_ms, 0);
+    assert_int_equal(d.header.page, 0);
+    assert_int_equal(d.header.phase, PHASE_LOOKUP);
 }
 
 static void test_a_control_that_nobody_answers_burns_nothing(void **state) {
     (void)state;
-    struct past past = absent_twice(use_exact(PHASE_LOOKUP)).past;
+    struct record_header header = absent_twice(use_exact(PHASE_LOOKUP)).header;
     struct outcome o = {.verdict = VERDICT_RETRY, .http_status = 503, .free = true};
     struct decision d;
-    life_controlled(&past, &account, 3, &o, NOW + 120000, &rng, &d);
+    life_controlled(&header, &account, 3, &o, NOW + 120000, &rng, &d);
     assert_int_equal(d.op, SETTLE_RETRY);
-    assert_int_equal(d.past.lookups, 0);
-    assert_int_equal(d.past.control_ms, 0);
+    assert_int_equal(d.header.lookups, 0);
+    assert_int_equal(d.header.control_ms, 0);
     o = (struct outcome){.verdict = VERDICT_HOLD, .http_status = 401};
-    life_controlled(&past, &account, 3, &o, NOW + 120000, &rng, &d);
+    life_controlled(&header, &account, 3, &o, NOW + 120000, &rng, &d);
     assert_int_equal(d.op, SETTLE_WAIT);
     assert_int_equal(d.gate, 'h');
-    assert_int_equal(d.past.lookups, 0);
+    assert_int_equal(d.header.lookups, 0);
 }
 
 static void test_what_was_never_sent_burns_no_attempt(void **state) {
     (void)state;
-    struct past past = fresh();
+    struct record_header header = fresh();
     account.max_attempts = 1;
     for (uint32_t i = 1; i < 20; i++) {
         struct outcome o = {
             .verdict = i % 2 ? VERDICT_RETRY : VERDICT_PAUSE, .code = "connect", .free = true};
         struct http_exchange x = {.sent = false};
         struct decision d;
-        life_answered(&past, &account, 1, &x, &o, NOW, &rng, &d);
+        life_answered(&header, &account, 1, &x, &o, NOW, &rng, &d);
         assert_int_equal(d.op, SETTLE_RETRY);
         assert_int_equal(d.ledger, LEDGER_DROP);
-        assert_int_equal(d.past.attempts, 0);
-        assert_int_equal(d.past.first_ms, NOW);
+        assert_int_equal(d.header.attempts, 0);
+        assert_int_equal(d.header.first_ms, NOW);
         assert_true(d.free);
-        past = d.past;
+        header = d.header;
     }
     struct outcome o = {.verdict = VERDICT_RETRY, .code = "connect", .free = true};
     struct decision d;
-    life_answered(&past, &account, 1, &(struct http_exchange){.sent = false}, &o, NOW + account.max_age_ms,
+    life_answered(&header, &account, 1, &(struct http_exchange){.sent = false}, &o, NOW + account.max_age_ms,
                   &rng, &d);
     assert_string_equal(d.reason, "exhausted");
     assert_string_equal(d.code, "max_age");
@@ -293,15 +294,15 @@ static void test_a_503_with_retry_after_is_looked_up_first(void **state) {
                         .message = "HTTP 503",
                         .retry_after_ms = 700000,
                         .look_first = true};
-    struct past past = fresh();
+    struct record_header header = fresh();
     struct decision d;
     account.provider = provider_find("vu");
-    life_answered(&past, &account, 3, &(struct http_exchange){.sent = true, .answered = true}, &o, NOW, &rng,
-                  &d);
-    assert_int_equal(d.past.phase, PHASE_LOOKUP_RETRY);
+    life_answered(&header, &account, 3, &(struct http_exchange){.sent = true, .answered = true}, &o, NOW,
+                  &rng, &d);
+    assert_int_equal(d.header.phase, PHASE_LOOKUP_RETRY);
     assert_int_equal(d.due_ms, 700000);
     assert_int_equal(d.gate, 'p');
-    assert_int_equal(d.past.attempts, 1);
+    assert_int_equal(d.header.attempts, 1);
 }
 
 static void test_after_a_2xx_nothing_is_sent_again(void **state) {
@@ -310,12 +311,12 @@ static void test_after_a_2xx_nothing_is_sent_again(void **state) {
     account.on_absent = ON_ABSENT_RETRY;
     account.on_unknown = ON_UNKNOWN_RESEND;
     struct decision d = answer(fresh(), VERDICT_UNKNOWN, 202);
-    assert_true(d.past.yes);
-    assert_int_equal(d.past.phase, PHASE_LOOKUP);
+    assert_true(d.header.yes);
+    assert_int_equal(d.header.phase, PHASE_LOOKUP);
     while (d.op == SETTLE_RETRY) {
-        assert_int_equal(d.past.phase, PHASE_LOOKUP);
-        assert_int_equal(d.past.control_ms, 0);
-        d = look(d.past, VERDICT_ABSENT);
+        assert_int_equal(d.header.phase, PHASE_LOOKUP);
+        assert_int_equal(d.header.control_ms, 0);
+        d = look(d.header, VERDICT_ABSENT);
     }
     assert_string_equal(d.reason, "unknown_outcome");
     assert_true(d.tell_said);
@@ -333,32 +334,34 @@ static void test_on_absent_hold_holds_whatever_led_to_the_look_up(void **state) 
     account.provider = provider_find("vu");
     const enum phase phases[] = {PHASE_LOOKUP, PHASE_LOOKUP_RETRY};
     for (size_t i = 0; i < 2; i++) {
-        struct past past = {.phase = phases[i], .attempts = 1, .first_ms = NOW, .history = SPAN_LIT("")};
-        struct decision d = look(past, VERDICT_ABSENT);
-        while (d.op == SETTLE_RETRY && d.past.phase != PHASE_SEND)
-            d = look(d.past, VERDICT_ABSENT);
+        struct record_header header = {
+            .phase = phases[i], .attempts = 1, .first_ms = NOW, .history = SPAN_LIT("")};
+        struct decision d = look(header, VERDICT_ABSENT);
+        while (d.op == SETTLE_RETRY && d.header.phase != PHASE_SEND)
+            d = look(d.header, VERDICT_ABSENT);
         assert_string_equal(d.reason, "unknown_outcome");
     }
 }
 
 static void test_a_look_up_that_nobody_answers_burns_none(void **state) {
     (void)state;
-    struct past past = {.phase = PHASE_LOOKUP, .attempts = 1, .first_ms = NOW, .history = SPAN_LIT("")};
+    struct record_header header = {
+        .phase = PHASE_LOOKUP, .attempts = 1, .first_ms = NOW, .history = SPAN_LIT("")};
     struct outcome o = {.verdict = VERDICT_RETRY, .http_status = 500, .code = "http_500", .free = true};
     struct decision d;
     for (int i = 0; i < 20; i++) {
-        life_looked_up(&past, &account, 3, &o, NOW, &rng, &d);
+        life_looked_up(&header, &account, 3, &o, NOW, &rng, &d);
         assert_int_equal(d.op, SETTLE_RETRY);
-        assert_int_equal(d.past.lookups, 0);
-        past = d.past;
+        assert_int_equal(d.header.lookups, 0);
+        header = d.header;
     }
     o = (struct outcome){
         .verdict = VERDICT_PAUSE, .http_status = 429, .retry_after_ms = 9000, .retry_after_told = true};
-    life_looked_up(&past, &account, 3, &o, NOW, &rng, &d);
-    assert_int_equal(d.past.lookups, 0);
+    life_looked_up(&header, &account, 3, &o, NOW, &rng, &d);
+    assert_int_equal(d.header.lookups, 0);
     assert_true(d.due_ms >= 9000);
     o = (struct outcome){.verdict = VERDICT_RETRY, .http_status = 500, .free = true};
-    life_looked_up(&past, &account, 3, &o, NOW + account.max_age_ms, &rng, &d);
+    life_looked_up(&header, &account, 3, &o, NOW + account.max_age_ms, &rng, &d);
     assert_string_equal(d.reason, "unknown_outcome");
 }
 
@@ -373,24 +376,25 @@ static void test_what_is_admitted(void **state) {
     assert_int_equal(d.op, SETTLE_RETRY);
     assert_int_equal(d.due_ms, 500);
     envelope.not_before_ms = 0;
-    struct past old = {.phase = PHASE_SEND, .attempts = 1, .first_ms = NOW - 60001, .history = SPAN_LIT("")};
+    struct record_header old = {
+        .phase = PHASE_SEND, .attempts = 1, .first_ms = NOW - 60001, .history = SPAN_LIT("")};
     assert_string_equal(admit(old, false).reason, "exhausted");
 }
 
 static void test_the_third_recovery_is_poison(void **state) {
     (void)state;
     account.on_unknown = ON_UNKNOWN_RESEND;
-    struct past past = {.phase = PHASE_RECOVERED, .recoveries = 2, .history = SPAN_LIT("")};
-    assert_int_equal(admit(past, false).op, SETTLE_RETRY);
-    past.recoveries = 3;
-    struct decision d = admit(past, false);
+    struct record_header header = {.phase = PHASE_RECOVERED, .recoveries = 2, .history = SPAN_LIT("")};
+    assert_int_equal(admit(header, false).op, SETTLE_RETRY);
+    header.recoveries = 3;
+    struct decision d = admit(header, false);
     assert_string_equal(d.reason, "poison");
     assert_int_equal(d.ledger, LEDGER_UNKNOWN);
 }
 
 static void test_a_record_is_read_as_it_was_written(void **state) {
     (void)state;
-    struct past past = {
+    struct record_header header = {
         .phase = PHASE_LOOKUP,
         .attempts = 2,
         .lookups = 1,
@@ -406,21 +410,21 @@ static void test_a_record_is_read_as_it_was_written(void **state) {
         .yes = true,
         .said = SPAN_LIT("HTTP \"201\"\n, id \xc3\xb6\\"),
         .history = SPAN_LIT("{\"at\":1},{\"at\":7,\"times\":3,\"since\":2,\"lookup\":true,\"code\":\"c\"}")};
-    struct past again;
+    struct record_header again;
     struct json_doc doc;
     struct span raw;
     struct buf record, body;
     json_init(&doc, 1000);
     buf_init(&record, 4096);
     buf_init(&body, 4096);
-    past_write(&past, &body);
+    record_header_write(&header, &body);
     buf_add_str(&record, "1");
     buf_add_char(&record, body.data[0]);
     buf_add(&record, body.data + 1, body.len - 1);
     buf_add_str(&record, "\n{\"id\":\n1}");
-    assert_int_equal(past_parse(&again, SPAN_LIT("12"), buf_span(&record), &doc, &raw), 0);
+    assert_int_equal(record_header_parse(&again, SPAN_LIT("12"), buf_span(&record), &doc, &raw), 0);
     assert_true(span_is(raw, "{\"id\":\n1}"));
-    assert_true(span_eq(again.history, past.history));
+    assert_true(span_eq(again.history, header.history));
     assert_int_equal(again.recoveries, 1);
     assert_int_equal(again.phase, PHASE_LOOKUP);
     assert_int_equal(again.attempts, 2);
@@ -438,8 +442,8 @@ static void test_a_record_is_read_as_it_was_written(void **state) {
     assert_int_equal(again.last.times, 3);
     assert_int_equal(again.last.since_ms, 2);
     assert_ptr_equal(again.last.text.ptr, again.history.ptr + 9);
-    assert_int_equal(past_parse(&again, SPAN_LIT("12"), SPAN_LIT("no header"), &doc, &raw), -1);
-    assert_int_equal(past_parse(&again, SPAN_LIT("12f"), SPAN_LIT("no header"), &doc, &raw), 0);
+    assert_int_equal(record_header_parse(&again, SPAN_LIT("12"), SPAN_LIT("no header"), &doc, &raw), -1);
+    assert_int_equal(record_header_parse(&again, SPAN_LIT("12f"), SPAN_LIT("no header"), &doc, &raw), 0);
     assert_true(span_is(raw, "no header"));
     buf_deinit(&record);
     buf_deinit(&body);

@@ -6,25 +6,25 @@
 
 #define DRAIN_SLACK_MS 10000ull /* beyond drain_timeout: cut requests, Redis's last answers, closing */
 
-static void tell(const char *text) {
+static void notify(const char *text) {
     struct err err = {""};
     if (notify_send(text, &err) < 0)
         log_msg(LOG_WARN, "notify_failed", "%s; the service manager will wait in vain", err.text);
 }
 
-void tell_ready(const struct worker *w) {
+void service_ready(const struct worker *w) {
     char text[128];
-    snprintf(text, sizeof(text), "READY=1\nSTATUS=%u queues, %u accounts", w->lane_count,
+    snprintf(text, sizeof(text), "READY=1\nSTATUS=%u queues, %u accounts", w->consumer_count,
              w->config->account_count);
-    tell(text);
+    notify(text);
 }
 
 /* A drain may be configured to last longer than the manager's own stop timeout: ask for that long.
  */
-void tell_draining(const struct worker *w) {
+void service_draining(const struct worker *w) {
     char text[160];
     snprintf(text, sizeof(text),
              "STOPPING=1\nSTATUS=draining: %u orders are under way\nEXTEND_TIMEOUT_USEC=%llu", w->active,
              (unsigned long long)(w->config->drain_timeout_ms + DRAIN_SLACK_MS) * 1000);
-    tell(text);
+    notify(text);
 }

@@ -9,7 +9,7 @@
  * or was told by another worker, is not seen. A host that has given one and the same id ever since the first, to
  * orders that were under way at the same time on new connections, is no provider but a stand-in for one: answers
  * cannot have been shifted there, and its id is believed. */
-#include "worker/doubt.h"
+#include "worker/answer_owner.h"
 
 #include "dray/outcome.h"
 
@@ -18,11 +18,11 @@
 
 #include <xxhash.h>
 
-#define DOUBT_IDS   4096
-#define DOUBT_WAYS  8 /* places that an id may lie in; DOUBT_IDS / this is a power of two */
-#define DOUBT_MS    600000
-#define DOUBT_HOSTS 64 /* a power of two */
-#define QUIET_NS    1000000000ull
+#define TOLD_IDS   4096
+#define TOLD_WAYS  8 /* places that an id may lie in; TOLD_IDS / this is a power of two */
+#define TOLD_MS    600000
+#define TOLD_HOSTS 64 /* a power of two */
+#define QUIET_NS   1000000000ull
 
 struct told_id {
     uint64_t id, order; /* hashes: of host and id; of account and key */
@@ -37,8 +37,8 @@ struct told_host {
 };
 
 struct told {
-    struct told_id ids[DOUBT_IDS];
-    struct told_host hosts[DOUBT_HOSTS];
+    struct told_id ids[TOLD_IDS];
+    struct told_host hosts[TOLD_HOSTS];
 };
 
 static void on_counted(void *arg, const redisReply *reply, const char *error) {
@@ -46,47 +46,48 @@ static void on_counted(void *arg, const redisReply *reply, const char *error) {
 }
 
 /* For `dray status`, which sees all workers. */
-static void count(struct lane *lane, const char *what, const char *account) {
+static void count(struct consumer *consumer, const char *what, const char *account) {
     char field[32 + NAME_MAX_LEN];
     snprintf(field, sizeof(field), "%s:%s", what, account);
-    if (lane_is_up(lane))
-        redis_router_command(lane->worker->redis, lane->keys.slot, on_counted, NULL, "HINCRBY %b %s 1",
-                             lane->keys.key[KEY_STATS].ptr, lane->keys.key[KEY_STATS].len, field);
+    if (consumer_is_up(consumer))
+        redis_router_command(consumer->worker->redis, consumer->keys.slot, on_counted, NULL,
+                             "HINCRBY %b %s 1", consumer->keys.key[KEY_STATS].ptr,
+                             consumer->keys.key[KEY_STATS].len, field);
 }
 
 static bool log_now(struct worker *w) {
     uint64_t now = clock_boot_ns();
-    if (w->doubt_logged_ns != 0 && now - w->doubt_logged_ns < QUIET_NS) {
-        w->doubts_unlogged++;
+    if (w->answer_owner_logged_ns != 0 && now - w->answer_owner_logged_ns < QUIET_NS) {
+        w->answer_owner_unlogged++;
         return false;
     }
-    w->doubt_logged_ns = now;
+    w->answer_owner_logged_ns = now;
     return true;
 }
 
 static void log_left_out(struct worker *w, struct log_line *l) {
-    if (w->doubts_unlogged > 0)
-        log_u64(l, "left_out", w->doubts_unlogged);
-    w->doubts_unlogged = 0;
+    if (w->answer_owner_unlogged > 0)
+        log_u64(l, "left_out", w->answer_owner_unlogged);
+    w->answer_owner_unlogged = 0;
 }
 
-void doubt_stray(void *worker, const char *account, const char *host, size_t bytes) {
+void answer_owner_stray(void *worker, const char *account, const char *host, size_t bytes) {
     struct worker *w = worker;
-    struct lane *lane = NULL;
+    struct consumer *consumer = NULL;
     struct log_line l;
-    for (uint32_t i = 0; i < w->lane_count; i++) {
-        struct port *port = lane_port(w->lanes[i], account);
-        if (port == NULL)
+    for (uint32_t i = 0; i < w->consumer_count; i++) {
+        struct account_runtime *runtime = consumer_account(w->consumers[i], account);
+        if (runtime == NULL)
             continue;
-        lane = w->lanes[i];
-        port->stats.strays++;
-        count(lane, "stray_answers", account);
+        consumer = w->consumers[i];
+        runtime->stats.strays++;
+        count(consumer, "stray_answers", account);
         break;
     }
     if (!log_now(w) || !log_begin(&l, LOG_WARN, "stray_answer"))
         return;
-    if (lane != NULL)
-        log_str(&l, "queue", lane->config->name);
+    if (consumer != NULL)
+        log_str(&l, "queue", consumer->config->name);
     log_str(&l, "account", account);
     log_str(&l, "host", host);
     log_u64(&l, "bytes", bytes);
@@ -96,11 +97,11 @@ void doubt_stray(void *worker, const char *account, const char *host, size_t byt
 }
 
 static void log_repeated(const struct order *o, struct span id, uint64_t ago_ms) {
-    struct worker *w = o->lane->worker;
+    struct worker *w = o->consumer->worker;
     struct log_line l;
     if (!log_now(w) || !log_begin(&l, LOG_ERROR, "repeated_order_id"))
         return;
-    log_str(&l, "queue", o->lane->config->name);
+    log_str(&l, "queue", o->consumer->config->name);
     log_str(&l, "account", o->account->name);
     log_span(&l, "id", o->envelope.id);
     log_span(&l, "order_id", id);
@@ -117,8 +118,8 @@ static uint64_t hash_of(struct span s, uint64_t seed) {
 
 /* When another order was told this id, Unix ms; 0: none was. Remembers it. */
 static uint64_t told_before(struct worker *w, uint64_t id, uint64_t order, uint64_t now_ms) {
-    struct told_id *set = &w->told->ids[(id & (DOUBT_IDS / DOUBT_WAYS - 1)) * DOUBT_WAYS], *t = set;
-    for (unsigned i = 0; i < DOUBT_WAYS; i++) {
+    struct told_id *set = &w->told->ids[(id & (TOLD_IDS / TOLD_WAYS - 1)) * TOLD_WAYS], *t = set;
+    for (unsigned i = 0; i < TOLD_WAYS; i++) {
         if (set[i].at_ms > 0 && set[i].id == id) {
             t = &set[i];
             break;
@@ -126,7 +127,7 @@ static uint64_t told_before(struct worker *w, uint64_t id, uint64_t order, uint6
         if (set[i].at_ms < t->at_ms)
             t = &set[i];
     }
-    if (t->id == id && t->order != order && t->at_ms > 0 && now_ms - t->at_ms < DOUBT_MS)
+    if (t->id == id && t->order != order && t->at_ms > 0 && now_ms - t->at_ms < TOLD_MS)
         return t->at_ms;
     *t = (struct told_id){.id = id, .order = order, .at_ms = now_ms};
     return 0;
@@ -141,7 +142,7 @@ static void log_stand_in(const struct order *o) {
 
 /* Whether the host gives this id to everyone. `apart`: on a connection that nobody had used before. */
 static bool is_stand_in(const struct order *o, uint64_t host, uint64_t id, bool apart, uint64_t now_ms) {
-    struct told_host *h = &o->lane->worker->told->hosts[host & (DOUBT_HOSTS - 1)];
+    struct told_host *h = &o->consumer->worker->told->hosts[host & (TOLD_HOSTS - 1)];
     if (h->host != host) {
         *h = (struct told_host){.host = host, .id = id, .at_ms = now_ms};
         return false;
@@ -165,23 +166,23 @@ static void disbelieve(struct order *o, struct outcome *outcome, struct span id,
     snprintf(outcome->message, sizeof(outcome->message),
              "answered with order id %.*s, which another order of this host was given %llu s before",
              (int)(id.len < 128 ? id.len : 128), id.ptr, (unsigned long long)(ago_ms / 1000));
-    o->port->stats.repeated_ids++;
-    count(o->lane, "repeated_ids", o->account->name);
+    o->runtime->stats.repeated_ids++;
+    count(o->consumer, "repeated_ids", o->account->name);
     log_repeated(o, id, ago_ms);
 }
 
-void doubt_ids(struct order *o, struct http_call *call, const struct http_exchange *x,
-               struct outcome *outcome) {
-    struct worker *w = o->lane->worker;
+void answer_owner_check(struct order *o, struct http_call *call, const struct http_exchange *x,
+                        struct outcome *outcome) {
+    struct worker *w = o->consumer->worker;
     uint64_t now = clock_unix_ms();
     if (outcome->verdict == VERDICT_UNKNOWN && x->answered && x->status / 100 == 2)
         /* neither yes nor no: it may be another request's, and so may be what comes behind it */
         http_doubt(call);
-    if (outcome->verdict != VERDICT_CREATED || o->account->repeated_ids || o->port == NULL)
+    if (outcome->verdict != VERDICT_CREATED || o->account->repeated_ids || o->runtime == NULL)
         return;
     if (w->told == NULL && (w->told = calloc(1, sizeof(struct told))) == NULL)
         return;
-    uint64_t host = hash_of(span_str(http_target_place(o->port->create)), 0);
+    uint64_t host = hash_of(span_str(http_target_place(o->runtime->create)), 0);
     uint64_t order = hash_of(o->envelope.order_key, hash_of(span_str(o->account->name), host));
     for (uint32_t i = 0; i < outcome->id_count; i++) {
         struct span id = outcome->ids[i];

@@ -1,10 +1,10 @@
-/* A worker: lanes (one a queue) on one loop, one router to Redis for commands, one per lane for the
+/* A worker: consumers (one a queue) on one loop, one router to Redis for commands, one per consumer for the
  * blocking pick-up (which holds its connection up), one HTTP pool. Each queue lives on one node; in a
- * cluster, some lanes may work while the nodes of others are away. What they are made of, where an order is, and what keeps a
- * lane alive: its accounts, its connections, its lease. How orders flow through it: flow.h. For src/worker, and for those
+ * cluster, some consumers may work while the nodes of others are away. What they are made of, where an order is, and what keeps a
+ * consumer alive: its accounts, its connections, its lease. How orders flow through it: flow.h. For src/worker, and for those
  * who only look (src/admin). */
-#ifndef DRAY_WORKER_LANE_H
-#define DRAY_WORKER_LANE_H
+#ifndef DRAY_WORKER_CONSUMER_H
+#define DRAY_WORKER_CONSUMER_H
 
 #include <uv.h>
 
@@ -31,28 +31,28 @@ enum worker_mode {
     WORKER_STOPPED,
 };
 
-/* What a worker needs of an account: made once per configuration, counted by its lane and its orders. */
-struct port {
+/* What a worker needs of an account: made once per configuration, counted by its consumer and its orders. */
+struct account_runtime {
     uint32_t refs;
     struct worker *worker;
-    struct lane *lane;
+    struct consumer *consumer;
     struct config *config; /* counted: it owns the account */
     const struct account *account;
     struct http_target *create;
     struct grant *grant; /* of an account with OAuth2; NULL: none */
     bool plain;          /* nothing but an order's bytes differs from request to request */
     struct buf limits;   /* packed, as scripts take them */
-    uint32_t active;     /* orders of this lane that are BEGINNING or SENDING */
+    uint32_t active;     /* orders of this consumer that are BEGINNING or SENDING */
     /* boot clock: last answer, or since when it has something active; how long the last took */
     uint64_t stir_ns, took_ns;
     /* share.c: those that had work lately and have nothing active, by when that ended */
-    struct port *older, *newer;
+    struct account_runtime *older, *newer;
     uint64_t idle_ns;
     bool listed;
     uint64_t created_number; /* the highest number of a claim whose order was created */
-    bool current;            /* one of the lane's ports; false: a reload has replaced it */
-    struct port_stats stats;
-    struct port_controls controls;
+    bool current;            /* one of the consumer's accounts; false: a reload has replaced it */
+    struct account_stats stats;
+    struct account_controls controls;
 };
 
 struct order_list {
@@ -62,7 +62,7 @@ struct order_list {
 
 enum eviction { EVICTION_UNKNOWN, EVICTION_NONE, EVICTION_POSSIBLE };
 
-struct lane {
+struct consumer {
     struct worker *worker;
     const struct queue_config *config; /* of worker->config; of config_held where that is set */
     struct config *config_held;
@@ -75,10 +75,10 @@ struct lane {
     uint64_t poll_at_ns; /* when it is due; 0: none is, as one is under way or it may block */
     bool info_stale;     /* the next beat says anew what the worker says of itself */
     bool blocker_lost;   /* a pick-up was unanswered when its connection went: Redis may still serve it */
-    struct port **ports; /* sorted by account name */
-    struct port *default_port;
-    uint32_t port_count;
-    struct port *idle_first, *idle_last; /* share.c */
+    struct account_runtime **accounts; /* sorted by account name */
+    struct account_runtime *default_account;
+    uint32_t account_count;
+    struct account_runtime *idle_first, *idle_last; /* share.c */
     uint32_t idle_recent;
     /* while all slots are taken: when the queue is looked through next; 0: they are not */
     uint64_t full_look_ns;
@@ -124,20 +124,20 @@ struct lane {
     uint64_t look_at_ns;          /* 0: nothing known to come */
     uint64_t claim_not_before_ns; /* after an error */
     uint64_t resend_at_ns;
-    uint32_t failures;         /* consecutive error replies */
-    bool redis_full;           /* the last of them was for want of memory */
-    uint64_t barred_since_ns;  /* nothing can be claimed although Redis answers; 0: all is well */
-    uint32_t replica_failures; /* consecutive begins that too few replicas knew of */
-    enum lane_closed closed;   /* why nothing may be claimed */
+    uint32_t failures;           /* consecutive error replies */
+    bool redis_full;             /* the last of them was for want of memory */
+    uint64_t barred_since_ns;    /* nothing can be claimed although Redis answers; 0: all is well */
+    uint32_t replica_failures;   /* consecutive begins that too few replicas knew of */
+    enum consumer_closed closed; /* why nothing may be claimed */
     uint64_t closed_logged_ns;
     uint32_t asides;      /* unanswered calls that nothing else waits for: limits, reopen */
     uint32_t lost_begins; /* of the batch being read */
     bool retiring;        /* its queue is gone from the configuration */
     bool leaving;
     bool left;
-    struct lane_controls controls;
-    struct lane_format format;
-    struct lane_stats stats;
+    struct consumer_controls controls;
+    struct consumer_format format;
+    struct consumer_stats stats;
 };
 
 struct worker {
@@ -153,9 +153,9 @@ struct worker {
     struct queue_caller *caller;
     struct http_pool *http;
     struct tracer *tracer; /* or NULL */
-    struct lane **lanes;
-    uint32_t lane_count;
-    uint32_t active;       /* over all lanes: BEGINNING and SENDING */
+    struct consumer **consumers;
+    uint32_t consumer_count;
+    uint32_t active;       /* over all consumers: BEGINNING and SENDING */
     bool rights_unchecked; /* the simulation's connections are none on which commands come in order */
 
     uv_prepare_t turn;
@@ -168,7 +168,7 @@ struct worker {
     bool spool_wanted;     /* the end came before Redis had taken everything */
     struct reload *reload; /* under way; NULL: none */
     bool reload_again;     /* asked for meanwhile */
-    bool queue_returned;   /* a queue is configured again whose lane is still leaving */
+    bool queue_returned;   /* a queue is configured again whose consumer is still leaving */
     struct trial *trial;   /* one order is all it does; NULL: a worker as any */
     bool trial_begun;
     uint64_t secrets_seen; /* fingerprint of the secret files */
@@ -185,15 +185,15 @@ struct worker {
     bool ready_logged, redis_was_up, redis_is_down;
     char server_ids[SERVERS_MAX][41]; /* run ids of the Redis servers that were checked */
     unsigned servers_seen;
-    uint32_t pickups, pickups_most;  /* connections of lanes' own, and how many there may be */
+    uint32_t pickups, pickups_most;  /* connections of consumers' own, and how many there may be */
     struct redis_stats pickups_gone; /* of those that were closed */
     uint64_t pickups_logged_ns;
     uint64_t started_unix_ms;
     uint64_t last_claim_ns; /* boot clock: the last answered claim or pick-up, for liveness */
 
-    struct port *busy_grants; /* whose token is asked for or fetched; grant_parts.h */
-    struct told *told;        /* order ids; doubt.c; NULL: none yet */
-    uint64_t doubt_logged_ns, doubts_unlogged;
+    struct account_runtime *busy_grants; /* whose token is asked for or fetched; grant_parts.h */
+    struct told *told;                   /* order ids; answer_owner.c; NULL: none yet */
+    uint64_t answer_owner_logged_ns, answer_owner_unlogged;
 
     /* scratch, reused */
     struct json_doc doc;
@@ -207,70 +207,72 @@ struct worker {
 };
 
 /* orders.c: where an order is */
-struct order *order_get(struct lane *lane);
+struct order *order_get(struct consumer *consumer);
 void order_move(struct order *o, enum order_state to); /* the one mover; ORDER_FREE gives it back */
 void order_discard(struct order *o); /* CLAIMED, and never mind: Redis knows no claim of it */
 void order_drop(struct order *o);
-uint32_t lane_active(const struct lane *lane); /* CLAIMED, BEGINNING and SENDING */
-uint32_t lane_held(const struct lane *lane);   /* everything */
-void lane_free_pool(struct lane *lane);
+uint32_t consumer_active(const struct consumer *consumer); /* CLAIMED, BEGINNING and SENDING */
+uint32_t consumer_held(const struct consumer *consumer);   /* everything */
+void consumer_free_pool(struct consumer *consumer);
 
-/* ports.c: the accounts of a lane */
-struct port *lane_port(const struct lane *lane, const char *account);
-void port_ref(struct port *port);
-void port_unref(struct port *port); /* NULL is fine */
-/* Replaces the lane's ports by those of the worker's present configuration. 0, or -1 and the old stay. */
-int lane_set_ports(struct lane *lane, struct err *err);
-void lane_drop_ports(struct lane *lane);
+/* account_runtime.c: the accounts of a consumer */
+struct account_runtime *consumer_account(const struct consumer *consumer, const char *account);
+void runtime_ref(struct account_runtime *runtime);
+void runtime_unref(struct account_runtime *runtime); /* NULL is fine */
+/* Replaces the consumer's accounts by those of the worker's present configuration. 0, or -1 and the old stay. */
+int consumer_set_accounts(struct consumer *consumer, struct err *err);
+void consumer_drop_accounts(struct consumer *consumer);
 
-/* lane.c: a queue comes and goes */
-struct lane *lane_new(struct worker *w, const struct queue_config *config, struct err *err);
-void lane_free(struct lane *lane);
-bool lane_is_up(const struct lane *lane); /* the node of its slot is there */
-void lane_follow(struct lane *lane);      /* each turn: the node came or went */
-void lane_stop_pickup(struct lane *lane); /* ends a blocking pick-up under way */
+/* consumer.c: a queue comes and goes */
+struct consumer *consumer_new(struct worker *w, const struct queue_config *config, struct err *err);
+void consumer_free(struct consumer *consumer);
+bool consumer_is_up(const struct consumer *consumer); /* the node of its slot is there */
+void consumer_follow(struct consumer *consumer);      /* each turn: the node came or went */
+void consumer_stop_pickup(struct consumer *consumer); /* ends a blocking pick-up under way */
 /* barred.c: each beat, and what keeps it from claiming ("" if nothing) */
-void lane_note_barred(struct lane *lane, uint64_t now_ns);
-void lane_barred_by(const struct lane *lane, char *out, size_t size);
+void consumer_note_barred(struct consumer *consumer, uint64_t now_ns);
+void consumer_barred_by(const struct consumer *consumer, char *out, size_t size);
 /* pickup.c: connections of the blocking pick-up, and what is done without one */
-bool pickup_blocks(const struct lane *lane); /* it has one, and may block on it */
-void pickup_close(struct lane *lane);        /* nothing is under way on it; none is fine */
-void pickups_open(struct worker *w);         /* those that are missing, as far as may be */
+bool pickup_blocks(const struct consumer *consumer); /* it has one, and may block on it */
+void pickup_close(struct consumer *consumer);        /* nothing is under way on it; none is fine */
+void pickups_open(struct worker *w);                 /* those that are missing, as far as may be */
 /* at the start and after a reload: what was given up is tried again */
 void pickups_anew(struct worker *w);
 void pickups_beat(struct worker *w);
-void pickup_poll(struct lane *lane, uint64_t now_ns); /* sets when to ask next */
+void pickup_poll(struct consumer *consumer, uint64_t now_ns); /* sets when to ask next */
 /* rights.c: the first time */
-void lane_check_rights(struct lane *lane);
+void consumer_check_rights(struct consumer *consumer);
 /* startcheck.c: each time the node has come */
-void lane_check_server(const struct lane *lane);
-bool lane_is_empty(const struct lane *lane);
-void lane_leave(struct lane *lane);
+void consumer_check_server(const struct consumer *consumer);
+bool consumer_is_empty(const struct consumer *consumer);
+void consumer_leave(struct consumer *consumer);
 
 /* beat.c: lease and recovery */
-void lane_beat(struct lane *lane);
+void consumer_beat(struct consumer *consumer);
 /* Makes begun claims of our own unknown that no order here knows of. `claims`: token, begun, …; `picked`:
  * where the tokens stand. Until it is answered, orphans_out. */
-void lane_recover_own(struct lane *lane, const redisReply *claims, const size_t picked[], size_t begun);
+void consumer_recover_own(struct consumer *consumer, const redisReply *claims, const size_t picked[],
+                          size_t begun);
 /* Asked right before an order's first byte leaves: is the lease alive, and the one it was begun in, and
  * is that not too long ago? */
 bool order_may_send(void *order);
 void order_set_deadline(struct order *o, uint64_t begun_ns);
 
 /* limits.c: what accounts may do, told to Redis */
-bool port_pack_limits(struct port *port, const struct config *boot); /* false: out of memory */
+bool runtime_pack_limits(struct account_runtime *runtime,
+                         const struct config *boot); /* false: out of memory */
 /* Each turn: a lease that ran out here ends begins and claims until a beat is answered. */
-void lane_expire(struct lane *lane, uint64_t now_ns);
-void lane_send_limits(struct lane *lane);
+void consumer_expire(struct consumer *consumer, uint64_t now_ns);
+void consumer_send_limits(struct consumer *consumer);
 /* Held accounts whose credentials are not those of `old`: one probe at once. */
-void lane_reopen(struct lane *lane, const struct config *old);
+void consumer_reopen(struct consumer *consumer, const struct config *old);
 
-/* eviction.c: asks; the answer goes into lane->eviction */
-void lane_check_eviction(struct lane *lane);
+/* eviction.c: asks; the answer goes into consumer->eviction */
+void consumer_check_eviction(struct consumer *consumer);
 
-/* tell.c: to the service manager, if there is one */
-void tell_ready(const struct worker *w);
-void tell_draining(const struct worker *w);
+/* service_notify.c: to the service manager, if there is one */
+void service_ready(const struct worker *w);
+void service_draining(const struct worker *w);
 
 /* worker.c, stop.c, watch.c, close.c: the worker's own */
 void worker_watch_secrets(struct worker *w);

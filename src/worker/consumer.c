@@ -1,0 +1,117 @@
+/* A consumer: one queue in one worker, from its start to the moment it leaves the queue's workers.
+ *
+ * Leaving: the blocking pick-up is ended on the server (CLIENT UNBLOCK), so that it takes nothing
+ * behind our back; when nothing is held, `leave` gives back what it had taken and signs the worker off.
+ * Where that is not sure (Redis away, a pick-up's connection lost), the worker does not sign off: its
+ * lease runs out, and whoever recovers it finds everything. */
+#include "worker/flow.h"
+
+#include <stdlib.h>
+
+struct consumer *consumer_new(struct worker *w, const struct queue_config *config, struct err *err) {
+    struct consumer *consumer = calloc(1, sizeof(*consumer));
+    if (consumer == NULL) {
+        err_set(err, "queue %s: out of memory", config->name);
+        return NULL;
+    }
+    consumer->worker = w;
+    consumer->config = config;
+    consumer->look_now = true;
+    if (queue_keys_init(&consumer->keys, w->boot->redis_prefix, config->name, w->id) < 0)
+        err_set(err, "queue %s: out of memory", config->name);
+    else if (consumer_set_accounts(consumer, err) == 0)
+        return consumer;
+    consumer_free(consumer);
+    return NULL;
+}
+
+static void free_batches(struct batch *b) {
+    while (b != NULL) {
+        struct batch *next = b->next;
+        batch_free(b);
+        b = next;
+    }
+}
+
+void consumer_free(struct consumer *consumer) {
+    if (consumer == NULL)
+        return;
+    for (int s = ORDER_CLAIMED; s < ORDER_STATES; s++)
+        while (consumer->orders[s].first != NULL)
+            order_drop(consumer->orders[s].first);
+    consumer_free_pool(consumer);
+    runtime_unref(consumer->controls.asked);
+    consumer_drop_accounts(consumer);
+    free_batches(consumer->begin);
+    free_batches(consumer->settle);
+    free_batches(consumer->resend);
+    free_batches(consumer->spare);
+    consumer_free_calls(consumer);
+    queue_keys_deinit(&consumer->keys);
+    free(consumer);
+}
+
+bool consumer_is_up(const struct consumer *consumer) {
+    struct redis_router *r = consumer->worker->redis; /* NULL once it is closed */
+    return r != NULL && redis_router_state(r, consumer->keys.slot) == REDIS_UP;
+}
+
+/* Format, lease and then limits, each time the node has come (back). A slot that only moved brings both along. */
+void consumer_follow(struct consumer *consumer) {
+    bool was = consumer->up;
+    consumer->up = consumer_is_up(consumer);
+    if (!consumer->up || was)
+        return;
+    consumer->leased = false; /* until a beat says what became of it */
+    consumer_check_server(consumer);
+    if (!consumer->registered)
+        consumer_check_rights(consumer);
+    consumer->claim_lost |=
+        consumer->registered; /* what Redis forgot, it holds as claims that we don't know */
+    consumer->info_stale = true;
+    consumer_beat(consumer);
+    pickups_open(consumer->worker);
+}
+
+void consumer_stop_pickup(struct consumer *consumer) {
+    if (consumer->blocking)
+        redis_router_unblock(consumer->blocker, consumer->worker->redis);
+}
+
+bool consumer_is_empty(const struct consumer *consumer) {
+    return consumer_held(consumer) == 0 && consumer->claims_out == 0 && !consumer->orphans_out &&
+           !consumer->claim_lost && !consumer->blocking && !consumer->recovering && !consumer->beat_out &&
+           consumer->turns_out == 0 && consumer->asides == 0 && consumer->resend == NULL &&
+           (consumer->settle == NULL || consumer->settle->count == 0);
+}
+
+static void on_left(void *arg, const redisReply *r, const char *error) {
+    struct consumer *consumer = arg;
+    (void)r, (void)error; /* unanswered: the lease runs out, which does the same later */
+    consumer->left = true;
+}
+
+void consumer_leave(struct consumer *consumer) {
+    static const enum queue_key keys[] = {KEY_WORKERS, KEY_WORKERS_INFO, KEY_INFLIGHT,
+                                          KEY_TAKEN,   KEY_JOBS,         KEY_STATS};
+    const size_t count = sizeof(keys) / sizeof(keys[0]);
+    struct worker *w = consumer->worker;
+    if (!consumer->left && consumer->asides > 0 && consumer_held(consumer) == 0)
+        grants_leave(consumer);
+    if (consumer->left || consumer->leaving || !consumer_is_empty(consumer))
+        return;
+    if (!consumer->registered || consumer->blocker_lost) {
+        consumer->left = true;
+        return;
+    }
+    if (!consumer_is_up(consumer))
+        return;
+    struct buf *cmd = &w->text_cmd;
+    buf_reset(cmd);
+    queue_cmd_begin(cmd, SCRIPT_LEAVE, count, 1);
+    for (size_t i = 0; i < count; i++)
+        queue_cmd_key(cmd, &consumer->keys, keys[i]);
+    redis_resp_str(cmd, consumer->keys.worker);
+    consumer->leaving = true;
+    queue_call(w->caller, consumer->keys.slot, SCRIPT_LEAVE, cmd, on_left, consumer);
+}
