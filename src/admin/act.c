@@ -22,7 +22,7 @@ static void look_at_once(const struct request *r) {
     const struct view *view = views_find(&r->admin->views, r->param[0]);
     struct consumer *consumer = view != NULL ? view_consumer(view) : NULL;
     if (consumer != NULL)
-        consumer->look_now = true;
+        consumer->claims.look_now = true;
 }
 
 static void on_reply(void *arg, const redisReply *reply, const char *error) {
@@ -172,7 +172,7 @@ static void change(struct request *r, bool pausing) {
         answer_error(r, 404, "no_such_account", "the queue has no account of that name");
         return;
     }
-    struct buf *cmd = &consumer->worker->text_cmd;
+    struct buf *cmd = &consumer->worker->scratch.cmd;
     buf_reset(cmd);
     queue_cmd_begin(cmd, SCRIPT_PAUSE, 4, 4);
     for (size_t i = 0; i < 4; i++)
@@ -229,7 +229,7 @@ void handle_run(struct request *r) {
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(body, "tickets"), *ticket;
     uint32_t count = count_tickets(list);
     if (count > 0) {
-        struct buf *cmd = &consumer->worker->text_cmd;
+        struct buf *cmd = &consumer->worker->scratch.cmd;
         buf_reset(cmd);
         queue_cmd_begin(cmd, SCRIPT_RUN_NOW, 1, count);
         queue_cmd_key(cmd, &consumer->keys, KEY_DELAYED);

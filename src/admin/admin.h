@@ -9,8 +9,7 @@
 #include "dray/admin.h"
 #include "queue/letter.h"
 #include "util/json_tree.h"
-#include "worker/consumer.h"
-#include "worker/worker.h"
+#include "worker/internal.h"
 
 #define ADMIN_PARAMS    3
 #define ADMIN_PARAM_MAX 160

@@ -51,15 +51,15 @@ static void add_histogram(cJSON *o, const char *name, const struct histogram *h)
 static void add_here(cJSON *o, const struct consumer *consumer) {
     cJSON *here = cJSON_AddObjectToObject(o, "here");
     tree_add_u64(here, "inflight", consumer_active(consumer));
-    tree_add_u64(here, "settling", consumer->orders[ORDER_SETTLING].count);
+    tree_add_u64(here, "settling", consumer->orders.in[ORDER_SETTLING].count);
     tree_add_u64(here, "concurrency", consumer->config->concurrency);
     tree_add_u64(here, "claimed", consumer->stats.claimed);
     tree_add_u64(here, "settled", consumer->stats.settled);
     tree_add_u64(here, "fenced", consumer->stats.fenced);
     tree_add_u64(here, "lookups", consumer->stats.lookups);
-    cJSON_AddBoolToObject(here, "redis_full", consumer->redis_full);
+    cJSON_AddBoolToObject(here, "redis_full", consumer->trouble.redis_full);
     api_str(here, "pickup_mode", pickup_blocks(consumer) ? "blocking" : "polling");
-    cJSON_AddBoolToObject(here, "leased", consumer->leased && clock_boot_ns() < consumer->lease_until_ns);
+    cJSON_AddBoolToObject(here, "leased", consumer->lease.held && clock_boot_ns() < consumer->lease.until_ns);
     add_histogram(here, "http", &consumer->stats.http);
     add_histogram(here, "pickup", &consumer->stats.pickup);
 }
@@ -145,7 +145,7 @@ static void add_this(cJSON *answer, const struct request *r) {
     api_str(o, "version", DRAY_VERSION);
     api_str(o, "mode", mode_name(w));
     api_str(o, "not_ready", not_ready(w));
-    tree_add_u64(o, "uptime_ms", now > w->started_unix_ms ? now - w->started_unix_ms : 0);
+    tree_add_u64(o, "uptime_ms", now > w->start.unix_ms ? now - w->start.unix_ms : 0);
     tree_add_u64(o, "inflight", w->active);
     tree_add_u64(o, "max_inflight", w->boot->max_inflight);
     o = cJSON_AddObjectToObject(answer, "redis");

@@ -49,16 +49,16 @@ static void place(struct dead_walk *k) {
     const struct span key = k->keys.key[KEY_DEAD];
     uint64_t from = k->cursor_id[0] != '\0' ? k->cursor_ms : k->filter.until_ms;
     k->replies_out = 1;
-    redis_router_command(k->worker->redis, k->keys.slot, on_total, k, "ZCARD %b", key.ptr, key.len);
+    redis_router_command(k->worker->redis.router, k->keys.slot, on_total, k, "ZCARD %b", key.ptr, key.len);
     if (from > 0) {
         k->replies_out++;
-        redis_router_command(k->worker->redis, k->keys.slot, on_newer, k, "ZCOUNT %b (%llu +inf", key.ptr,
-                             key.len, (unsigned long long)from);
+        redis_router_command(k->worker->redis.router, k->keys.slot, on_newer, k, "ZCOUNT %b (%llu +inf",
+                             key.ptr, key.len, (unsigned long long)from);
     }
     if (k->cursor_id[0] != '\0') {
         k->replies_out++;
-        redis_router_command(k->worker->redis, k->keys.slot, on_rank, k, "ZREVRANK %b %s", key.ptr, key.len,
-                             k->cursor_id);
+        redis_router_command(k->worker->redis.router, k->keys.slot, on_rank, k, "ZREVRANK %b %s", key.ptr,
+                             key.len, k->cursor_id);
     }
 }
 

@@ -55,8 +55,8 @@ static void mend(struct request *r, letter_fn act) {
         abort(); /* Redis holds every job's state; another worker recovers */
     m->act = act;
     const struct span key = consumer->keys.key[KEY_DEAD_ENTRIES];
-    redis_router_command(consumer->worker->redis, consumer->keys.slot, on_letter, m, "HGET %b %s", key.ptr,
-                         key.len, r->param[1]);
+    redis_router_command(consumer->worker->redis.router, consumer->keys.slot, on_letter, m, "HGET %b %s",
+                         key.ptr, key.len, r->param[1]);
     request_wait(r, &m->request);
 }
 
@@ -110,7 +110,7 @@ static void on_dropped(struct request *r, const redisReply *reply) {
 static const struct account *find_account(void *arg, const char *name) {
     const struct consumer *consumer = arg;
     const struct account_runtime *runtime =
-        name == NULL ? consumer->default_account : consumer_account(consumer, name);
+        name == NULL ? consumer->accounts.by_default : consumer_account(consumer, name);
     return runtime != NULL ? runtime->account : NULL;
 }
 
@@ -125,16 +125,16 @@ static bool job_fits(struct request *r, const struct consumer *consumer, struct 
         struct consumer *out;
     } arg = {consumer};
     buf_init(&scratch, JOB_MAX);
-    faults_reset(&w->faults);
-    uint32_t n = envelope_parse(&e, &w->doc, job, find_account, arg.out, consumer->keys.hash_tag, &scratch,
-                                &w->faults, NULL, &account);
+    faults_reset(&w->scratch.faults);
+    uint32_t n = envelope_parse(&e, &w->scratch.doc, job, find_account, arg.out, consumer->keys.hash_tag,
+                                &scratch, &w->scratch.faults, NULL, &account);
     buf_deinit(&scratch);
     if (n == 0)
         return true;
     cJSON *answer = cJSON_CreateObject(), *error = cJSON_AddObjectToObject(answer, "error");
     cJSON_AddStringToObject(error, "code", "invalid_job");
-    tree_add_text(error, "message", buf_span(&w->faults.first));
-    tree_add_elements(error, "faults", buf_span(&w->faults.list));
+    tree_add_text(error, "message", buf_span(&w->scratch.faults.first));
+    tree_add_elements(error, "faults", buf_span(&w->scratch.faults.list));
     answer_tree(r, 422, answer);
     return false;
 }
@@ -166,7 +166,7 @@ static bool new_job(struct request *r, const struct consumer *consumer, struct l
 
 static void send_back(struct request *r, const struct consumer *consumer, struct letter *l, const char *how) {
     static const enum queue_key keys[] = {KEY_DEAD, KEY_DEAD_ENTRIES, KEY_DELAYED, KEY_PARKED, KEY_STATS};
-    struct buf *cmd = &consumer->worker->text_cmd, text, job;
+    struct buf *cmd = &consumer->worker->scratch.cmd, text, job;
     buf_init(&text, JOB_MAX);
     buf_init(&job, JOB_MAX);
     if (new_job(r, consumer, l, &job)) {
@@ -222,7 +222,7 @@ static void resolve(struct request *r, const struct consumer *consumer, struct l
     if (l->account.ptr != NULL && l->account.len < sizeof(account))
         memcpy(account, l->account.ptr, l->account.len);
     const struct account_runtime *runtime = consumer_account(consumer, account);
-    struct buf *cmd = &consumer->worker->text_cmd;
+    struct buf *cmd = &consumer->worker->scratch.cmd;
     letter_resolve(l, &consumer->keys, runtime != NULL ? runtime->account->provider->name : NULL,
                    span_str(id), clock_unix_ms(), cmd);
     if (buf_ok(cmd))
@@ -235,7 +235,7 @@ static void resolve(struct request *r, const struct consumer *consumer, struct l
 
 static void drop(struct request *r, const struct consumer *consumer, struct letter *l) {
     static const enum queue_key keys[] = {KEY_DEAD, KEY_DEAD_ENTRIES, KEY_STATS, KEY_LIMITS};
-    struct buf *cmd = &consumer->worker->text_cmd, key;
+    struct buf *cmd = &consumer->worker->scratch.cmd, key;
     buf_init(&key, JOB_MAX);
     letter_ledger_key(&consumer->keys, l, &key);
     buf_reset(cmd);

@@ -237,7 +237,7 @@ static void start(struct request *r, enum bulk_verb verb) {
         bulk_free(b);
         return;
     }
-    struct buf *cmd = &consumer->worker->text_cmd;
+    struct buf *cmd = &consumer->worker->scratch.cmd;
     buf_reset(cmd);
     redis_resp_begin(cmd, 2 + b->count);
     redis_resp_str(cmd, "HMGET");
@@ -245,7 +245,7 @@ static void start(struct request *r, enum bulk_verb verb) {
     const char *id = b->ids.data;
     for (uint32_t i = 0; i < b->count; i++, id += strlen(id) + 1)
         redis_resp_str(cmd, id);
-    redis_router_send(consumer->worker->redis, consumer->keys.slot, buf_span(cmd), 0, on_entries, b);
+    redis_router_send(consumer->worker->redis.router, consumer->keys.slot, buf_span(cmd), 0, on_entries, b);
     request_wait(r, &b->request);
 }
 

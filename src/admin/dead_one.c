@@ -48,7 +48,7 @@ void handle_dead_one(struct request *r) {
         return;
     }
     const struct span key = consumer->keys.key[KEY_DEAD_ENTRIES];
-    redis_router_command(consumer->worker->redis, consumer->keys.slot, on_entry, f, "HGET %b %s", key.ptr,
-                         key.len, r->param[1]);
+    redis_router_command(consumer->worker->redis.router, consumer->keys.slot, on_entry, f, "HGET %b %s",
+                         key.ptr, key.len, r->param[1]);
     request_wait(r, &f->request);
 }

@@ -93,14 +93,14 @@ static void on_entries(void *arg, const redisReply *r, const char *error) {
 }
 
 static void read_entries(struct dead_walk *k) {
-    struct buf *cmd = &k->worker->text_cmd;
+    struct buf *cmd = &k->worker->scratch.cmd;
     buf_reset(cmd);
     redis_resp_begin(cmd, 2 + k->id_count);
     redis_resp_str(cmd, "HMGET");
     redis_resp_arg(cmd, k->keys.key[KEY_DEAD_ENTRIES]);
     for (uint32_t i = 0; i < k->id_count; i++)
         redis_resp_str(cmd, k->ids[i]);
-    redis_router_send(k->worker->redis, k->keys.slot, buf_span(cmd), 0, on_entries, k);
+    redis_router_send(k->worker->redis.router, k->keys.slot, buf_span(cmd), 0, on_entries, k);
 }
 
 static void on_ids(void *arg, const redisReply *r, const char *error) {
@@ -133,7 +133,7 @@ void dead_walk_next(struct dead_walk *k) {
         return;
     }
     const struct span key = k->keys.key[KEY_DEAD];
-    redis_router_command(k->worker->redis, k->keys.slot, on_ids, k, "ZREVRANGE %b %llu %llu WITHSCORES",
-                         key.ptr, key.len, (unsigned long long)k->next_rank,
-                         (unsigned long long)(k->next_rank + k->chunk - 1));
+    redis_router_command(k->worker->redis.router, k->keys.slot, on_ids, k,
+                         "ZREVRANGE %b %llu %llu WITHSCORES", key.ptr, key.len,
+                         (unsigned long long)k->next_rank, (unsigned long long)(k->next_rank + k->chunk - 1));
 }

@@ -22,7 +22,7 @@ const char *redis_away(const struct worker *w) {
         return "the worker is stopping";
     for (uint32_t i = 0; i < w->consumer_count; i++)
         if (!consumer_is_up(w->consumers[i])) {
-            const char *error = redis_router_error(w->redis, w->consumers[i]->keys.slot);
+            const char *error = redis_router_error(w->redis.router, w->consumers[i]->keys.slot);
             return error[0] != '\0' ? error : "connecting";
         }
     return NULL;
@@ -41,10 +41,10 @@ const char *not_ready(const struct worker *w) {
             return "wrong format: the data of a queue in Redis are of another format; the log says what to "
                    "do";
     for (uint32_t i = 0; i < w->consumer_count; i++)
-        if (!w->consumers[i]->leased || now >= w->consumers[i]->lease_until_ns)
+        if (!w->consumers[i]->lease.held || now >= w->consumers[i]->lease.until_ns)
             return "no lease: Redis has not confirmed this worker";
     for (uint32_t i = 0; i < w->consumer_count; i++)
-        if (w->consumers[i]->redis_full)
+        if (w->consumers[i]->trouble.redis_full)
             return "Redis is full";
     return w->mode == WORKER_RUNNING ? NULL : "starting";
 }
@@ -76,7 +76,8 @@ static const struct consumer *barred(const struct worker *w, uint64_t *barred_ms
     const struct consumer *worst = NULL;
     uint64_t now = clock_boot_ns(), most = w->config->liveness_after_ms;
     for (uint32_t i = 0; i < w->consumer_count; i++) {
-        uint64_t since = w->consumers[i]->barred_since_ns, ms = since > 0 ? (now - since) / 1000000 : 0;
+        uint64_t since = w->consumers[i]->trouble.barred_since_ns,
+                 ms = since > 0 ? (now - since) / 1000000 : 0;
         if (ms > most) {
             worst = w->consumers[i];
             *barred_ms = most = ms;

@@ -112,7 +112,7 @@ static void ask_ledger(struct search *s) {
         redis_resp_arg(&s->cmd, buf_span(&name));
     }
     buf_deinit(&name);
-    redis_router_send(s->worker->redis, s->keys.slot, buf_span(&s->cmd), 0, on_ledger, s);
+    redis_router_send(s->worker->redis.router, s->keys.slot, buf_span(&s->cmd), 0, on_ledger, s);
 }
 
 /* ---- the search ---- */
@@ -157,7 +157,8 @@ static void on_workers(void *arg, const redisReply *reply, const char *error) {
 
 static void ask_workers(struct search *s) {
     struct span key = s->keys.key[KEY_WORKERS];
-    redis_router_command(s->worker->redis, s->keys.slot, on_workers, s, "ZRANGE %b 0 -1", key.ptr, key.len);
+    redis_router_command(s->worker->redis.router, s->keys.slot, on_workers, s, "ZRANGE %b 0 -1", key.ptr,
+                         key.len);
 }
 
 /* ---- the requests ---- */

@@ -46,10 +46,10 @@ static uint64_t get_full(const struct consumer *l, const struct view *v) {
     return l->config->results_high_water > 0 && v->results >= l->config->results_high_water;
 }
 static uint64_t get_leased(const struct consumer *l, const struct view *v) {
-    return (void)v, l->leased && clock_boot_ns() < l->lease_until_ns;
+    return (void)v, l->lease.held && clock_boot_ns() < l->lease.until_ns;
 }
 static uint64_t get_redis_full(const struct consumer *l, const struct view *v) {
-    return (void)v, l->redis_full;
+    return (void)v, l->trouble.redis_full;
 }
 static uint64_t get_polled(const struct consumer *l, const struct view *v) {
     return (void)v, !pickup_blocks(l);
@@ -58,7 +58,7 @@ static uint64_t get_inflight(const struct consumer *l, const struct view *v) {
     return (void)v, consumer_active(l);
 }
 static uint64_t get_settling(const struct consumer *l, const struct view *v) {
-    return (void)v, l->orders[ORDER_SETTLING].count;
+    return (void)v, l->orders.in[ORDER_SETTLING].count;
 }
 static uint64_t get_claimed(const struct consumer *l, const struct view *v) {
     return (void)v, l->stats.claimed;
@@ -158,15 +158,15 @@ static void add_histograms(struct exposition *x, const struct admin *a) {
 /* ---- the worker ---- */
 
 static void add_redis(struct exposition *x, const struct worker *w) {
-    struct redis_stats sum = redis_router_stats(w->redis), gone = w->pickups_gone;
+    struct redis_stats sum = redis_router_stats(w->redis.router), gone = w->pickups.gone;
     sum.commands += gone.commands;
     sum.writes += gone.writes;
     sum.reconnects += gone.reconnects;
     sum.errors += gone.errors;
     for (uint32_t i = 0; i < w->consumer_count; i++) {
-        if (w->consumers[i]->blocker == NULL)
+        if (w->consumers[i]->pickup.router == NULL)
             continue;
-        struct redis_stats s = redis_router_stats(w->consumers[i]->blocker);
+        struct redis_stats s = redis_router_stats(w->consumers[i]->pickup.router);
         sum.commands += s.commands;
         sum.writes += s.writes;
         sum.reconnects += s.reconnects;
@@ -226,7 +226,7 @@ static void add_process(struct exposition *x, const struct admin *a) {
     metrics_one(x, "dray_process_open_fds", "gauge", "Open file descriptors.", p.open_fds);
     metrics_one(x, "dray_process_max_fds", "gauge", "The limit of open file descriptors.", p.max_fds);
     metrics_head(x, "dray_process_start_time_seconds", "gauge", "When this worker started, Unix time.");
-    buf_addf(x->out, "dray_process_start_time_seconds %.3f\n", (double)a->worker->started_unix_ms / 1000);
+    buf_addf(x->out, "dray_process_start_time_seconds %.3f\n", (double)a->worker->start.unix_ms / 1000);
     metrics_one(x, "dray_log_lines_dropped_total", "counter",
                 "Log lines dropped because stderr was too slow.", log_dropped());
     metrics_one(x, "dray_admin_requests_total", "counter", "Requests to this admin server.", a->requests);

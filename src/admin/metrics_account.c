@@ -28,8 +28,8 @@ static void each_account(struct exposition *x, const struct admin *a, bool state
         const struct view *view = views_find(&a->views, consumer->keys.queue);
         struct account_runtime rest = {.active = 0};
         bool more = false;
-        for (uint32_t k = 0; k < consumer->account_count; k++) {
-            const struct account_runtime *runtime = consumer->accounts[k];
+        for (uint32_t k = 0; k < consumer->accounts.count; k++) {
+            const struct account_runtime *runtime = consumer->accounts.list[k];
             const struct account_view *av = view != NULL ? view_account(view, runtime->account->name) : NULL;
             if (shown < ACCOUNTS_MAX) {
                 each(x, consumer->keys.queue, runtime->account->name, runtime, av);

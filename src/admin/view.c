@@ -46,14 +46,14 @@ struct consumer *view_consumer(const struct view *view) {
 }
 
 static bool redis_refuses(const struct worker *w, uint64_t now_ns) {
-    return w->error_logged_ns != 0 && now_ns - w->error_logged_ns < 3 * w->boot->lease_ms * 1000000;
+    return w->logs.error_ns != 0 && now_ns - w->logs.error_ns < 3 * w->boot->lease_ms * 1000000;
 }
 
 /* Whether jobs wait that this consumer could take. */
 static bool could_claim(const struct view *view, const struct consumer *consumer, uint64_t now_ns) {
     const struct worker *w = consumer->worker;
     return view->jobs > 0 && w->mode == WORKER_RUNNING && consumer_is_up(consumer) &&
-           consumer->closed == CONSUMER_OPEN && !consumer->retiring && !spool_holds(consumer) &&
+           consumer->claims.closed == CONSUMER_OPEN && !consumer->retiring && !spool_holds(consumer) &&
            !pause_holds(&view->pause, clock_unix_ms()) && !redis_refuses(w, now_ns) &&
            consumer_held(consumer) < consumer->config->concurrency && w->active < w->boot->max_inflight;
 }

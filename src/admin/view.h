@@ -3,8 +3,7 @@
 #ifndef DRAY_ADMIN_VIEW_H
 #define DRAY_ADMIN_VIEW_H
 
-#include "worker/consumer.h"
-#include "worker/worker.h"
+#include "worker/internal.h"
 
 #define VIEW_WORKERS_MAX 256
 #define VIEW_REASON_MAX  96

@@ -129,12 +129,12 @@ static void on_inflight(void *arg, const redisReply *r, const char *error) {
 static void ask_inflight(struct view *view) {
     const struct consumer *consumer = view_consumer(view);
     for (uint32_t i = 0; consumer != NULL && i < view->worker_count; i++) {
-        struct buf *key = &consumer->worker->text_path;
+        struct buf *key = &consumer->worker->scratch.path;
         buf_reset(key);
         queue_keys_of_worker(&consumer->keys, KEY_INFLIGHT, span_str(view->workers[i].id), key);
         view->replies_out++;
-        redis_router_command(consumer->worker->redis, consumer->keys.slot, on_inflight, &view->workers[i],
-                             "HLEN %b", key->data, key->len);
+        redis_router_command(consumer->worker->redis.router, consumer->keys.slot, on_inflight,
+                             &view->workers[i], "HLEN %b", key->data, key->len);
     }
 }
 
@@ -201,7 +201,7 @@ static void on_waits(void *arg, const redisReply *r, const char *error) {
 
 static void ask_waits(struct view *view, const struct consumer *consumer) {
     static const enum queue_key keys[] = {KEY_WAITING, KEY_GATES, KEY_PARKED, KEY_DELAYED};
-    struct buf *cmd = &consumer->worker->text_cmd;
+    struct buf *cmd = &consumer->worker->scratch.cmd;
     buf_reset(cmd);
     queue_cmd_begin(cmd, SCRIPT_WAITS, 4, 0);
     for (size_t i = 0; i < 4; i++)
@@ -232,8 +232,8 @@ static void on_gates(void *arg, const redisReply *r, const char *error) {
                 continue;
             a->view = view;
             view->replies_out++;
-            redis_router_command(consumer->worker->redis, consumer->keys.slot, on_waiting_of_account, a,
-                                 "ZLEXCOUNT %b [%s%s (%s!", key.ptr, key.len, a->name, " ", a->name);
+            redis_router_command(consumer->worker->redis.router, consumer->keys.slot, on_waiting_of_account,
+                                 a, "ZLEXCOUNT %b [%s%s (%s!", key.ptr, key.len, a->name, " ", a->name);
         }
     }
     ended(view);
@@ -254,7 +254,8 @@ static void begin(const struct reading *g, size_t args, const char *command, enu
 
 static void send_read(const struct reading *g, redis_reply_fn done) {
     g->view->replies_out++;
-    redis_router_send(g->consumer->worker->redis, g->consumer->keys.slot, buf_span(g->cmd), 0, done, g->view);
+    redis_router_send(g->consumer->worker->redis.router, g->consumer->keys.slot, buf_span(g->cmd), 0, done,
+                      g->view);
 }
 
 /* `rest` is more arguments, each after a space. */
@@ -288,26 +289,26 @@ static void ask_accounts(const struct reading *g) {
 
 /* A reload may have changed which accounts there are. */
 static bool same_accounts(const struct view *view, const struct consumer *consumer) {
-    bool same = view->account_count == consumer->account_count;
-    for (uint32_t i = 0; same && i < consumer->account_count; i++)
-        same = strcmp(view->accounts[i].name, consumer->accounts[i]->account->name) == 0;
+    bool same = view->account_count == consumer->accounts.count;
+    for (uint32_t i = 0; same && i < consumer->accounts.count; i++)
+        same = strcmp(view->accounts[i].name, consumer->accounts.list[i]->account->name) == 0;
     return same;
 }
 
 static bool take_accounts(struct view *view, const struct consumer *consumer) {
     if (same_accounts(view, consumer))
         return true;
-    struct account_view *accounts = calloc(consumer->account_count + 1, sizeof(*accounts));
+    struct account_view *accounts = calloc(consumer->accounts.count + 1, sizeof(*accounts));
     if (accounts == NULL)
         return false;
-    for (uint32_t i = 0; i < consumer->account_count; i++) {
+    for (uint32_t i = 0; i < consumer->accounts.count; i++) {
         accounts[i].view = view;
         accounts[i].mode = 'n';
-        strcpy(accounts[i].name, consumer->accounts[i]->account->name);
+        strcpy(accounts[i].name, consumer->accounts.list[i]->account->name);
     }
     free(view->accounts);
     view->accounts = accounts;
-    view->account_count = consumer->account_count;
+    view->account_count = consumer->accounts.count;
     return true;
 }
 
@@ -319,10 +320,10 @@ bool view_read_start(struct view *view) {
         return false;
     }
     struct worker *w = consumer->worker;
-    struct reading g = {.view = view, .consumer = consumer, .cmd = &w->text_cmd};
+    struct reading g = {.view = view, .consumer = consumer, .cmd = &w->scratch.cmd};
     view->failed = false;
     view->replies_out = 1;
-    redis_router_command(w->redis, consumer->keys.slot, on_time, view, "TIME");
+    redis_router_command(w->redis.router, consumer->keys.slot, on_time, view, "TIME");
     ask(&g, on_jobs, "LLEN", KEY_JOBS, "");
     ask(&g, on_results, "LLEN", KEY_RESULTS, "");
     ask(&g, on_dead, "ZCARD", KEY_DEAD, "");

@@ -16,8 +16,7 @@
 #include "cli/session.h"
 #include "dray/clock.h"
 #include "queue/order_hash.h"
-#include "worker/consumer.h"
-#include "worker/worker.h"
+#include "worker/internal.h"
 
 #define ORDER_MAX (64u << 20) /* bytes */
 #define START_MS  20000       /* for Redis to let the worker in */

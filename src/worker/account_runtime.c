@@ -69,12 +69,12 @@ static int compare(const void *a, const void *b) {
 }
 
 struct account_runtime *consumer_account(const struct consumer *consumer, const char *account) {
-    size_t from = 0, to = consumer->account_count;
+    size_t from = 0, to = consumer->accounts.count;
     while (from < to) {
         size_t mid = (from + to) / 2;
-        int order = strcmp(account, consumer->accounts[mid]->account->name);
+        int order = strcmp(account, consumer->accounts.list[mid]->account->name);
         if (order == 0)
-            return consumer->accounts[mid];
+            return consumer->accounts.list[mid];
         if (order < 0)
             to = mid;
         else
@@ -93,10 +93,10 @@ static void drop(struct account_runtime **accounts, uint32_t count) {
 }
 
 void consumer_drop_accounts(struct consumer *consumer) {
-    drop(consumer->accounts, consumer->account_count);
-    consumer->accounts = NULL;
-    consumer->default_account = NULL;
-    consumer->account_count = 0;
+    drop(consumer->accounts.list, consumer->accounts.count);
+    consumer->accounts.list = NULL;
+    consumer->accounts.by_default = NULL;
+    consumer->accounts.count = 0;
 }
 
 int consumer_set_accounts(struct consumer *consumer, struct err *err) {
@@ -128,9 +128,9 @@ int consumer_set_accounts(struct consumer *consumer, struct err *err) {
         old->controls.of = NULL;
     }
     consumer_drop_accounts(consumer);
-    consumer->limits_version[0] = '\0'; /* theirs are to be told */
-    consumer->accounts = accounts;
-    consumer->account_count = count;
-    consumer->default_account = consumer_account(consumer, consumer->config->default_account->name);
+    consumer->accounts.limits_version[0] = '\0'; /* theirs are to be told */
+    consumer->accounts.list = accounts;
+    consumer->accounts.count = count;
+    consumer->accounts.by_default = consumer_account(consumer, consumer->config->default_account->name);
     return 0;
 }

@@ -13,7 +13,7 @@
 static const struct account *find_account(void *arg, const char *name) {
     struct order *o = arg;
     struct account_runtime *runtime =
-        name == NULL ? o->consumer->default_account : consumer_account(o->consumer, name);
+        name == NULL ? o->consumer->accounts.by_default : consumer_account(o->consumer, name);
     if (runtime == NULL)
         return NULL;
     runtime_unref(o->runtime);
@@ -28,16 +28,17 @@ static void read_envelope(struct order *o, struct span raw) {
     memset(&o->envelope, 0, sizeof(o->envelope));
     o->envelope.raw = raw;
     if (raw.len > consumer->config->max_job_bytes) {
-        faults_add(&w->faults, "", "must be at most %llu bytes (max_job_bytes), is %zu",
+        faults_add(&w->scratch.faults, "", "must be at most %llu bytes (max_job_bytes), is %zu",
                    (unsigned long long)consumer->config->max_job_bytes, raw.len);
         return;
     }
-    uint32_t faults = envelope_parse(&o->envelope, &w->doc, raw, find_account, o, consumer->keys.hash_tag,
-                                     &o->decoded, &w->faults, &w->warnings, &o->account);
-    buf_add_span(&o->warnings, buf_span(&w->warnings.list));
+    uint32_t faults =
+        envelope_parse(&o->envelope, &w->scratch.doc, raw, find_account, o, consumer->keys.hash_tag,
+                       &o->decoded, &w->scratch.faults, &w->scratch.warnings, &o->account);
+    buf_add_span(&o->warnings, buf_span(&w->scratch.warnings.list));
     o->envelope.raw = raw;
     if (o->envelope.reply_to.ptr != NULL && queue_keys_owns(&consumer->keys, o->envelope.reply_to)) {
-        faults_add(&w->faults, "reply_to", "must not be one of the queue's own keys");
+        faults_add(&w->scratch.faults, "reply_to", "must not be one of the queue's own keys");
         o->envelope.reply_to = (struct span){NULL, 0}; /* the fault itself goes to results */
         return;
     }
@@ -89,8 +90,8 @@ static void set_token(struct order *o, struct span token) {
     o->token[token.len] = '\0';
     o->claim = CLAIM_HELD;
     uint64_t number = strtoull(o->token, NULL, 10);
-    if (number > o->consumer->highest_token)
-        o->consumer->highest_token = number;
+    if (number > o->consumer->claims.highest_token)
+        o->consumer->claims.highest_token = number;
 }
 
 /* Reads the record into `o`; true: nothing stands against beginning it, else `d` says what to do. */
@@ -99,13 +100,13 @@ static bool read_record(struct order *o, struct span token, struct span record, 
     struct span raw = {NULL, 0};
     set_token(o, token);
     buf_add_span(&o->record, record);
-    faults_reset(&w->faults);
-    faults_reset(&w->warnings);
+    faults_reset(&w->scratch.faults);
+    faults_reset(&w->scratch.warnings);
     if (!buf_ok(&o->record) ||
-        record_header_parse(&o->header, token, buf_span(&o->record), &w->doc, &raw) < 0) {
+        record_header_parse(&o->header, token, buf_span(&o->record), &w->scratch.doc, &raw) < 0) {
         /* No record of ours, or no memory for it: the text stays as it is, for a person to look at. */
         raw = buf_span(&o->record);
-        faults_add(&w->faults, "", "is no record of dray's");
+        faults_add(&w->scratch.faults, "", "is no record of dray's");
         memset(&o->envelope, 0, sizeof(o->envelope));
         o->envelope.raw = raw;
     } else {
@@ -116,7 +117,7 @@ static bool read_record(struct order *o, struct span token, struct span record, 
     struct admission a = {.header = &o->header,
                           .envelope = &o->envelope,
                           .account = o->account,
-                          .faults = w->faults.count,
+                          .faults = w->scratch.faults.count,
                           .now_ms = clock_unix_ms()};
     o->begun_unix_ms = a.now_ms;
     bool goes = life_admit(&a, &w->rng, d);
@@ -134,7 +135,7 @@ void admit(struct consumer *consumer, struct span token, struct span record) {
         return;
     }
     if (!read_record(o, token, record, &d))
-        settle(o, &(struct settle_context){.decision = &d, .faults = &consumer->worker->faults});
+        settle(o, &(struct settle_context){.decision = &d, .faults = &consumer->worker->scratch.faults});
     else if ((wait_ms = share_wait_ms(o->runtime)) > 0)
         wait_for_slot(o, wait_ms);
     else
@@ -144,7 +145,7 @@ void admit(struct consumer *consumer, struct span token, struct span record) {
 /* Redis did not claim it: the long way, if there is one, says why. */
 static void not_picked(struct order *o) {
     struct consumer *consumer = o->consumer;
-    consumer->look_now = true;
+    consumer->claims.look_now = true;
     if (consumer->worker->trial != NULL)
         trial_not_picked(o);
     order_move(o, ORDER_FREE);
@@ -165,7 +166,7 @@ void pick_failed(struct consumer *consumer, struct batch *b, const redisReply *r
         log_redis_error(consumer, "pick", error);
         not_picked(o);
     } else {
-        consumer->claim_lost =
+        consumer->claims.lost =
             w->trial == NULL; /* else nobody gives it back: it must not get into the queue */
         order_move(o, ORDER_FREE);
         if (w->trial != NULL)
@@ -189,7 +190,7 @@ void pick_answered(struct consumer *consumer, struct batch *b, const redisReply 
         return;
     }
     consumer->stats.claimed++;
-    consumer->more =
+    consumer->claims.more =
         strtoull(claimed->element[4]->str, NULL, 10) > 0; /* it was not alone, however long it took */
     set_token(o, span_str(token));
     dispatch_begun(consumer, b, begun);

@@ -50,25 +50,25 @@ static void count(struct consumer *consumer, const char *what, const char *accou
     char field[32 + NAME_MAX_LEN];
     snprintf(field, sizeof(field), "%s:%s", what, account);
     if (consumer_is_up(consumer))
-        redis_router_command(consumer->worker->redis, consumer->keys.slot, on_counted, NULL,
+        redis_router_command(consumer->worker->redis.router, consumer->keys.slot, on_counted, NULL,
                              "HINCRBY %b %s 1", consumer->keys.key[KEY_STATS].ptr,
                              consumer->keys.key[KEY_STATS].len, field);
 }
 
 static bool log_now(struct worker *w) {
     uint64_t now = clock_boot_ns();
-    if (w->answer_owner_logged_ns != 0 && now - w->answer_owner_logged_ns < QUIET_NS) {
-        w->answer_owner_unlogged++;
+    if (w->logs.answer_ns != 0 && now - w->logs.answer_ns < QUIET_NS) {
+        w->logs.answers_left_out++;
         return false;
     }
-    w->answer_owner_logged_ns = now;
+    w->logs.answer_ns = now;
     return true;
 }
 
 static void log_left_out(struct worker *w, struct log_line *l) {
-    if (w->answer_owner_unlogged > 0)
-        log_u64(l, "left_out", w->answer_owner_unlogged);
-    w->answer_owner_unlogged = 0;
+    if (w->logs.answers_left_out > 0)
+        log_u64(l, "left_out", w->logs.answers_left_out);
+    w->logs.answers_left_out = 0;
 }
 
 void answer_owner_stray(void *worker, const char *account, const char *host, size_t bytes) {

@@ -11,16 +11,16 @@
 static const char *refusal(const struct consumer *consumer, uint64_t now_ns) {
     const struct worker *w = consumer->worker;
     if (!consumer->up) {
-        const char *why = redis_router_error(w->redis, consumer->keys.slot);
+        const char *why = redis_router_error(w->redis.router, consumer->keys.slot);
         return redis_reason_is_refusal(why) ? why : NULL;
     }
     if (consumer->format.refused)
         return "its data in Redis are of another format";
-    if (consumer->redis_full)
+    if (consumer->trouble.redis_full)
         return NULL;
-    if (consumer->failures > 0)
-        return w->redis_words;
-    return consumer->leased && now_ns < consumer->lease_until_ns ? NULL : "the lease is not confirmed";
+    if (consumer->trouble.failures > 0)
+        return w->redis.words;
+    return consumer->lease.held && now_ns < consumer->lease.until_ns ? NULL : "the lease is not confirmed";
 }
 
 void consumer_note_barred(struct consumer *consumer, uint64_t now_ns) {
@@ -28,14 +28,14 @@ void consumer_note_barred(struct consumer *consumer, uint64_t now_ns) {
     bool wants = (w->mode == WORKER_RUNNING || w->mode == WORKER_STARTING) && !consumer->retiring &&
                  !spool_holds(consumer);
     if (!wants || refusal(consumer, now_ns) == NULL)
-        consumer->barred_since_ns = 0;
-    else if (consumer->barred_since_ns == 0)
-        consumer->barred_since_ns = now_ns;
+        consumer->trouble.barred_since_ns = 0;
+    else if (consumer->trouble.barred_since_ns == 0)
+        consumer->trouble.barred_since_ns = now_ns;
 }
 
 /* Of an error reply only its code: what follows may name keys, and anybody may ask for /healthz. */
 void consumer_barred_by(const struct consumer *consumer, char *out, size_t size) {
-    const char *why = consumer->barred_since_ns != 0 ? refusal(consumer, clock_boot_ns()) : NULL;
+    const char *why = consumer->trouble.barred_since_ns != 0 ? refusal(consumer, clock_boot_ns()) : NULL;
     size_t code = why != NULL ? strspn(why, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") : 0;
     size_t n = why == NULL ? 0 : code > 1 ? code : strlen(why);
     n = n < size ? n : size - 1;

@@ -35,33 +35,33 @@ struct turn_call {
 };
 
 static struct turn_call *call_get(struct consumer *consumer) {
-    struct turn_call *c = consumer->spare_calls;
+    struct turn_call *c = consumer->turns.spare_calls;
     if (c == NULL && (c = malloc(sizeof(*c))) == NULL)
         abort(); /* Redis holds every job's state, another worker recovers */
-    else if (c == consumer->spare_calls)
-        consumer->spare_calls = c->next;
+    else if (c == consumer->turns.spare_calls)
+        consumer->turns.spare_calls = c->next;
     c->consumer = consumer;
     return c;
 }
 
 static void call_put(struct turn_call *c) {
-    c->next = c->consumer->spare_calls;
-    c->consumer->spare_calls = c;
+    c->next = c->consumer->turns.spare_calls;
+    c->consumer->turns.spare_calls = c;
 }
 
 void consumer_free_calls(struct consumer *consumer) {
-    while (consumer->spare_calls != NULL) {
-        struct turn_call *c = consumer->spare_calls;
-        consumer->spare_calls = c->next;
+    while (consumer->turns.spare_calls != NULL) {
+        struct turn_call *c = consumer->turns.spare_calls;
+        consumer->turns.spare_calls = c->next;
         free(c);
     }
 }
 
 static struct batch *take_spare(struct consumer *consumer, enum batch_kind kind) {
-    struct batch *b = consumer->spare;
+    struct batch *b = consumer->turns.spare;
     if (b == NULL)
         return batch_new(kind);
-    consumer->spare = b->next;
+    consumer->turns.spare = b->next;
     b->next = NULL;
     b->kind = kind;
     return b;
@@ -69,8 +69,8 @@ static struct batch *take_spare(struct consumer *consumer, enum batch_kind kind)
 
 void batch_done(struct consumer *consumer, struct batch *b) {
     batch_reset(b);
-    b->next = consumer->spare;
-    consumer->spare = b;
+    b->next = consumer->turns.spare;
+    consumer->turns.spare = b;
 }
 
 /* --- sending --- */
@@ -84,15 +84,15 @@ static void send_turn(struct consumer *consumer, const struct turn *turn) {
     c->turn = *turn;
     c->turn.claim_bytes = CLAIM_BYTES;
     c->turn.high_water = consumer->config->results_high_water;
-    c->turn.first_pop = consumer->longest > 0 && consumer->longest <= SHORT_JOB ? FIRST_POP : 1;
-    c->turn.number = consumer->turn_number = turn_number(consumer->turn_number, clock_unix_ms() * 1000);
-    c->turn.answered = consumer->turn_answered;
-    c->turn.highest = consumer->highest_token;
-    c->turn.limits_version = consumer->limits_version;
-    consumer->turns_out++;
-    consumer->turns_open++;
-    consumer->claims_out += turn->claims || turn->picked.ptr != NULL;
-    consumer->asked += turn->claims ? turn->claim_n : 0;
+    c->turn.first_pop = consumer->claims.longest > 0 && consumer->claims.longest <= SHORT_JOB ? FIRST_POP : 1;
+    c->turn.number = consumer->turns.number = turn_number(consumer->turns.number, clock_unix_ms() * 1000);
+    c->turn.answered = consumer->turns.answered;
+    c->turn.highest = consumer->claims.highest_token;
+    c->turn.limits_version = consumer->accounts.limits_version;
+    consumer->turns.out++;
+    consumer->turns.open++;
+    consumer->claims.out += turn->claims || turn->picked.ptr != NULL;
+    consumer->claims.asked += turn->claims ? turn->claim_n : 0;
     if (turn->settle != NULL)
         turn->settle->jitter = (double)rng_below(&w->rng, 1000) / 1000.0;
     if (turn->begin != NULL && !turn->begin->sent)
@@ -102,8 +102,8 @@ static void send_turn(struct consumer *consumer, const struct turn *turn) {
         wait = replicas_wait(consumer, turn->begin);
         wait.waited = on_waited;
     }
-    turn_send(&c->turn, &w->text_cmd, w->caller, &consumer->keys, wait.waited != NULL ? &wait : NULL, on_turn,
-              c);
+    turn_send(&c->turn, &w->scratch.cmd, w->caller, &consumer->keys, wait.waited != NULL ? &wait : NULL,
+              on_turn, c);
 }
 
 static void send_batch(struct consumer *consumer, struct batch *b) {
@@ -114,11 +114,11 @@ static void send_batch(struct consumer *consumer, struct batch *b) {
 
 /* The batch being filled, or NULL when memory ran out. */
 struct batch *consumer_batch(struct consumer *consumer, enum batch_kind kind) {
-    struct batch **slot = kind == BATCH_BEGIN ? &consumer->begin : &consumer->settle;
+    struct batch **slot = kind == BATCH_BEGIN ? &consumer->turns.begin : &consumer->turns.settle;
     if (*slot != NULL && batch_full(*slot)) {
         struct batch *full = *slot;
         *slot = NULL;
-        if (consumer->resend != NULL || !consumer_is_up(consumer) ||
+        if (consumer->turns.resend != NULL || !consumer_is_up(consumer) ||
             (kind == BATCH_BEGIN && !replicas_may_begin(consumer)))
             consumer_unanswered(consumer, full);
         else
@@ -140,10 +140,10 @@ static struct batch *take_filled(struct batch **slot) {
 
 void consumer_send_claim(struct consumer *consumer, uint32_t n) {
     struct turn turn = {.claims = true, .claim_n = n};
-    consumer->look_now = false;
-    if (consumer->resend == NULL && consumer->leased) {
-        turn.settle = take_filled(&consumer->settle);
-        turn.begin = consumer->worker->boot->min_replicas == 0 ? take_filled(&consumer->begin) : NULL;
+    consumer->claims.look_now = false;
+    if (consumer->turns.resend == NULL && consumer->lease.held) {
+        turn.settle = take_filled(&consumer->turns.settle);
+        turn.begin = consumer->worker->boot->min_replicas == 0 ? take_filled(&consumer->turns.begin) : NULL;
     }
     send_turn(consumer, &turn);
 }
@@ -169,7 +169,7 @@ static uint32_t filled(const struct batch *b) {
 
 /* Orders that wait for a turn. */
 static uint32_t came_up(const struct consumer *consumer) {
-    return filled(consumer->settle) + filled(consumer->begin);
+    return filled(consumer->turns.settle) + filled(consumer->turns.begin);
 }
 
 uint32_t consumer_part(const struct consumer *consumer) {
@@ -178,29 +178,29 @@ uint32_t consumer_part(const struct consumer *consumer) {
 }
 
 static void send_what_came_up(struct consumer *consumer) {
-    if (consumer->resend != NULL || !consumer->leased || !consumer_is_up(consumer) ||
-        consumer->turns_open >= PARTS)
+    if (consumer->turns.resend != NULL || !consumer->lease.held || !consumer_is_up(consumer) ||
+        consumer->turns.open >= PARTS)
         return;
     /* WAIT holds up what comes behind it, so a begin that waits for replicas goes alone, and last. */
-    bool waits =
-        consumer->begin != NULL && consumer->begin->count > 0 && replicas_wanted(consumer, consumer->begin);
-    struct turn turn = {.settle = take_filled(&consumer->settle),
-                        .begin = waits ? NULL : take_filled(&consumer->begin)};
+    bool waits = consumer->turns.begin != NULL && consumer->turns.begin->count > 0 &&
+                 replicas_wanted(consumer, consumer->turns.begin);
+    struct turn turn = {.settle = take_filled(&consumer->turns.settle),
+                        .begin = waits ? NULL : take_filled(&consumer->turns.begin)};
     uint32_t n = consumer_claim_due(consumer, clock_boot_ns());
     if (n > 0) {
         turn.claims = true;
         turn.claim_n = n;
-        consumer->look_now = false;
+        consumer->claims.look_now = false;
     }
     if (turn.settle != NULL || turn.begin != NULL || turn.claims)
         send_turn(consumer, &turn);
     if (waits && replicas_may_begin(consumer))
-        send_batch(consumer, take_filled(&consumer->begin));
+        send_batch(consumer, take_filled(&consumer->turns.begin));
 }
 
 void consumer_flush(struct consumer *consumer) {
     uint32_t enough = consumer_part(consumer) < ENOUGH ? consumer_part(consumer) : ENOUGH;
-    if (consumer->turns_open == 0 || came_up(consumer) >= enough)
+    if (consumer->turns.open == 0 || came_up(consumer) >= enough)
         send_what_came_up(consumer);
 }
 
@@ -210,18 +210,19 @@ void consumer_flush(struct consumer *consumer) {
 void consumer_unanswered(struct consumer *consumer, struct batch *b) {
     b->stray = true; /* a reload may have changed the limits by then */
     b->next = NULL;
-    if (consumer->resend_last != NULL)
-        consumer->resend_last->next = b;
+    if (consumer->turns.resend_last != NULL)
+        consumer->turns.resend_last->next = b;
     else
-        consumer->resend = b;
-    consumer->resend_last = b;
+        consumer->turns.resend = b;
+    consumer->turns.resend_last = b;
 }
 
 static void refused(struct consumer *consumer, const char *what, const char *error) {
     log_redis_error(consumer, what, error);
-    consumer->failures++;
-    consumer->resend_at_ns =
-        clock_boot_ns() + (50 + backoff_ms(100, 5000, consumer->failures, &consumer->worker->rng)) * MS_NS;
+    consumer->trouble.failures++;
+    consumer->turns.resend_at_ns =
+        clock_boot_ns() +
+        (50 + backoff_ms(100, 5000, consumer->trouble.failures, &consumer->worker->rng)) * MS_NS;
 }
 
 /* No answer, or none to the turn as a whole. */
@@ -246,12 +247,12 @@ static void not_done(struct consumer *consumer, const struct turn *turn, const r
 static bool gathers(const struct consumer *consumer) {
     uint32_t there = came_up(consumer);
     return there > 0 && there < GATHER_ENOUGH && there < consumer->config->concurrency / GATHER_SHARE &&
-           consumer->orders[ORDER_SENDING].count > 0;
+           consumer->orders.in[ORDER_SENDING].count > 0;
 }
 
 void consumer_go_on(struct consumer *consumer) {
-    consumer->gathers = gathers(consumer);
-    if (!consumer->gathers)
+    consumer->turns.gathers = gathers(consumer);
+    if (!consumer->turns.gathers)
         send_what_came_up(consumer);
 }
 
@@ -259,8 +260,8 @@ static void done(struct consumer *consumer, const struct turn *turn, const redis
     const char *why = turn->begin != NULL ? turn_begin_refused(reply) : NULL;
     if (why == NULL && !(turn->claims && claim_refused(reply->element[TURN_CLAIMED])))
         consumer_refuses_no_more(consumer);
-    if (turn->number > consumer->turn_answered)
-        consumer->turn_answered = turn->number;
+    if (turn->number > consumer->turns.answered)
+        consumer->turns.answered = turn->number;
     if (turn->claims)
         claim_status(consumer, reply->element[TURN_CLAIMED]);
     consumer_look(consumer, reply, TURN_NOW);
@@ -285,13 +286,13 @@ static void on_turn(void *arg, const redisReply *reply, const char *error) {
     struct turn_call *c = arg;
     struct consumer *consumer = c->consumer;
     struct turn turn = c->turn;
-    consumer->turns_open--;
+    consumer->turns.open--;
     if (turn.begin == NULL || !turn.begin->waits) { /* else on_waited comes, too */
-        consumer->turns_out--;
+        consumer->turns.out--;
         call_put(c);
     }
-    consumer->claims_out -= turn.claims || turn.picked.ptr != NULL;
-    consumer->asked -= turn.claims ? turn.claim_n : 0;
+    consumer->claims.out -= turn.claims || turn.picked.ptr != NULL;
+    consumer->claims.asked -= turn.claims ? turn.claim_n : 0;
     if (turn_reply_ok(&turn, reply))
         done(consumer, &turn, reply);
     else
@@ -302,23 +303,23 @@ static void on_waited(void *arg, long long replicas) {
     struct turn_call *c = arg;
     struct consumer *consumer = c->consumer;
     struct batch *b = c->turn.begin;
-    consumer->turns_out--;
+    consumer->turns.out--;
     call_put(c);
     replicas_answered(consumer, b, replicas);
 }
 
 /* After a reconnect or an error: everything unanswered goes out again, in order. */
 void consumer_resend(struct consumer *consumer, uint64_t now_ns) {
-    if (consumer->resend == NULL || !consumer->leased || now_ns < consumer->resend_at_ns ||
-        consumer->turns_out > 0 || !consumer_is_up(consumer))
+    if (consumer->turns.resend == NULL || !consumer->lease.held || now_ns < consumer->turns.resend_at_ns ||
+        consumer->turns.out > 0 || !consumer_is_up(consumer))
         return;
-    while (consumer->resend != NULL) {
-        struct batch *b = consumer->resend;
+    while (consumer->turns.resend != NULL) {
+        struct batch *b = consumer->turns.resend;
         if (replicas_wanted(consumer, b) && !replicas_may_begin(consumer))
             return;
-        consumer->resend = b->next;
-        if (consumer->resend == NULL)
-            consumer->resend_last = NULL;
+        consumer->turns.resend = b->next;
+        if (consumer->turns.resend == NULL)
+            consumer->turns.resend_last = NULL;
         b->next = NULL;
         send_batch(consumer, b);
     }

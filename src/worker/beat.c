@@ -2,10 +2,10 @@
  *
  * Happy path: a beat every third of the lease renews it by Redis's clock; we count it from the moment
  * the beat was sent, so that our view always ends before Redis's.
- * Failure modes: no reply: the next beat tries again; past `lease_until_ns` nothing is begun or sent.
+ * Failure modes: no reply: the next beat tries again; past `lease.until_ns` nothing is begun or sent.
  * The reply says E: the lease had run out but nobody recovered us: nothing is lost. N, though we were
  * known: we were recovered. Redis refuses what we still hold, claim by claim; what begin let go before
- * and has not left yet must not leave under the new lease: the consumer's lease_epoch moves on.
+ * and has not left yet must not leave under the new lease: the consumer's lease.epoch moves on.
  * What was begun too long ago must not leave either: its token was of another time, and the provider would
  * see more at once than the account's rate allows.
  * Not caught: a process stopped between order_may_send and the kernel taking the bytes (some
@@ -37,8 +37,8 @@ bool order_may_send(void *arg) {
     const struct order *o = arg;
     const struct consumer *consumer = o->consumer;
     uint64_t now = clock_boot_ns();
-    return o->lease_epoch == consumer->lease_epoch && consumer->leased && now < consumer->lease_until_ns &&
-           now < o->send_by_ns;
+    return o->lease_epoch == consumer->lease.epoch && consumer->lease.held &&
+           now < consumer->lease.until_ns && now < o->send_by_ns;
 }
 
 void order_set_deadline(struct order *o, uint64_t begun_ns) {
@@ -53,8 +53,8 @@ void order_set_deadline(struct order *o, uint64_t begun_ns) {
 static void write_tokens(const struct consumer *consumer, struct buf *out) {
     const char *comma = "";
     buf_add_str(out, ",\"tokens\":{");
-    for (uint32_t i = 0; i < consumer->account_count; i++) {
-        const struct account *account = consumer->accounts[i]->account;
+    for (uint32_t i = 0; i < consumer->accounts.count; i++) {
+        const struct account *account = consumer->accounts.list[i]->account;
         uint64_t ms = account_token_expires_ms(account);
         if (ms == 0 || out->len > TOKENS_ROOM)
             continue;
@@ -71,7 +71,7 @@ static void write_info(const struct consumer *consumer, struct buf *out) {
     buf_add_str(out, "{\"host\":");
     buf_add_json_str(out, span_str(host));
     buf_addf(out, ",\"pid\":%ld,\"version\":\"" DRAY_VERSION "\",\"started_at\":%llu,\"lease_ms\":%llu,",
-             (long)getpid(), (unsigned long long)w->started_unix_ms, (unsigned long long)w->boot->lease_ms);
+             (long)getpid(), (unsigned long long)w->start.unix_ms, (unsigned long long)w->boot->lease_ms);
     buf_addf(out, "\"connections\":%u,\"pickup_mode\":\"%s\",", worker_connections(w),
              pickup_blocks(consumer) ? "blocking" : "polling");
     buf_addf(out, "\"inflight\":%u,\"mode\":\"%s\"", consumer_active(consumer),
@@ -88,8 +88,8 @@ static void recover_read(struct recovery *rec);
 static void recovery_end(struct recovery *rec) {
     struct consumer *consumer = rec->consumer;
     struct log_line l;
-    consumer->recovering = false;
-    consumer->look_now = true;
+    consumer->lease.recovering = false;
+    consumer->claims.look_now = true;
     if (rec->given + rec->unknown > 0 && log_begin(&l, LOG_WARN, "worker_recovered")) {
         log_str(&l, "queue", consumer->config->name);
         log_str(&l, "dead_worker", rec->dead);
@@ -155,7 +155,7 @@ static struct buf *recover_cmd(const struct consumer *consumer, const char *work
     static const enum queue_key keys[] = {KEY_JOBS,   KEY_DELAYED, KEY_PARKED,       KEY_GATES, KEY_ACCOUNTS,
                                           KEY_LIMITS, KEY_WORKERS, KEY_WORKERS_INFO, KEY_STATS};
     size_t fixed = sizeof(keys) / sizeof(keys[0]);
-    struct buf *cmd = &consumer->worker->text_cmd, *key = &consumer->worker->text_path;
+    struct buf *cmd = &consumer->worker->scratch.cmd, *key = &consumer->worker->scratch.path;
     buf_reset(cmd);
     queue_cmd_begin(cmd, SCRIPT_RECOVER, fixed + 2 + begun, 2 + begun);
     for (size_t i = 0; i < fixed; i++)
@@ -172,11 +172,11 @@ static struct buf *recover_cmd(const struct consumer *consumer, const char *work
 
 static void on_own_recovered(void *arg, const redisReply *r, const char *error) {
     struct consumer *consumer = arg;
-    consumer->orphans_out = false;
-    consumer->look_now = true;
+    consumer->claims.orphans_out = false;
+    consumer->claims.look_now = true;
     if (r != NULL && r->type == REDIS_REPLY_ARRAY)
         return;
-    consumer->claim_lost = true; /* looked for again */
+    consumer->claims.lost = true; /* looked for again */
     if (r != NULL)
         log_redis_error(consumer, "recover", error);
 }
@@ -191,7 +191,7 @@ void consumer_recover_own(struct consumer *consumer, const redisReply *claims, c
                 "Redis holds them as being sent, this worker does not: did Redis lose its last writes?");
         log_end(&l);
     }
-    consumer->orphans_out = true;
+    consumer->claims.orphans_out = true;
     struct buf *cmd = recover_cmd(consumer, consumer->keys.worker, 0, claims, picked, begun);
     queue_call(consumer->worker->caller, consumer->keys.slot, SCRIPT_RECOVER, cmd, on_own_recovered,
                consumer);
@@ -214,10 +214,10 @@ static void on_begun_read(void *arg, const redisReply *r, const char *error) {
 
 static void recover_read(struct recovery *rec) {
     struct consumer *consumer = rec->consumer;
-    struct buf *cmd = &consumer->worker->text_cmd;
+    struct buf *cmd = &consumer->worker->scratch.cmd;
     buf_reset(cmd);
     queue_cmd_begin(cmd, SCRIPT_HELD, 2, 0);
-    add_dead_keys(consumer, span_str(rec->dead), cmd, &consumer->worker->text_path);
+    add_dead_keys(consumer, span_str(rec->dead), cmd, &consumer->worker->scratch.path);
     queue_call(consumer->worker->caller, consumer->keys.slot, SCRIPT_HELD, cmd, on_begun_read, rec);
 }
 
@@ -236,7 +236,7 @@ static void recover(struct consumer *consumer, const redisReply *name) {
     }
     rec->consumer = consumer;
     memcpy(rec->dead, name->str, name->len);
-    consumer->recovering = true;
+    consumer->lease.recovering = true;
     if (!spool_ask(consumer, rec->dead, on_spool_asked, rec))
         recover_read(rec);
 }
@@ -244,26 +244,28 @@ static void recover(struct consumer *consumer, const redisReply *name) {
 /* A renewed lease: what waited for it goes on. */
 static void leased(struct consumer *consumer, char how) {
     struct worker *w = consumer->worker;
-    bool was = consumer->leased;
-    consumer->leased = true;
-    consumer->lease_until_ns = consumer->beat_sent_ns + w->boot->lease_ms * MS_NS / 100 * 98;
-    if (how == 'N' && consumer->registered) {
-        consumer->lease_epoch++;
+    bool was = consumer->lease.held;
+    consumer->lease.held = true;
+    consumer->lease.until_ns = consumer->lease.beat_sent_ns + w->boot->lease_ms * MS_NS / 100 * 98;
+    if (how == 'N' && consumer->lease.registered) {
+        consumer->lease.epoch++;
         log_msg(LOG_WARN, "lease_lost",
                 "queue %s: the lease ran out and others recovered this worker's orders; is the machine "
                 "overloaded?",
                 consumer->config->name);
     }
-    consumer->registered = true;
+    consumer->lease.registered = true;
     if (!was)
-        consumer->look_now = true;
+        consumer->claims.look_now = true;
 }
 
 /* A claim that Redis executed after its connection had died holds jobs that no order here knows of. */
 static void notice_strangers(struct consumer *consumer, uint64_t held) {
-    bool settling = consumer->turns_out > 0 || consumer->resend != NULL || consumer->settle != NULL;
-    if (held > consumer_held(consumer) && !settling && consumer->claims_out == 0 && !consumer->orphans_out)
-        consumer->claim_lost = true;
+    bool settling =
+        consumer->turns.out > 0 || consumer->turns.resend != NULL || consumer->turns.settle != NULL;
+    if (held > consumer_held(consumer) && !settling && consumer->claims.out == 0 &&
+        !consumer->claims.orphans_out)
+        consumer->claims.lost = true;
 }
 
 /* beat.lua has put right what was due by the old clock. */
@@ -282,7 +284,7 @@ static void notice_clock(const struct consumer *consumer, uint64_t back_ms) {
 
 static void on_beat(void *arg, const redisReply *r, const char *error) {
     struct consumer *consumer = arg;
-    consumer->beat_out = false;
+    consumer->lease.beat_out = false;
     if (r == NULL || format_refused(consumer, r))
         return;
     if (r->type != REDIS_REPLY_ARRAY || r->elements < 5) {
@@ -293,17 +295,17 @@ static void on_beat(void *arg, const redisReply *r, const char *error) {
     bool told = last->type == REDIS_REPLY_ARRAY;
     size_t expired = r->elements - 5 - told;
     format_accepted(consumer, told ? last : NULL);
-    if (!consumer->leased)
+    if (!consumer->lease.held)
         consumer_send_limits(consumer); /* whose format is not known is told nothing */
-    if (!consumer->leased || consumer->beats % EVICTION_BEATS == 0)
+    if (!consumer->lease.held || consumer->lease.beats % EVICTION_BEATS == 0)
         consumer_check_eviction(consumer);
     leased(consumer, r->element[2]->str[0]);
     notice_clock(consumer, element_u64(r, 4));
-    consumer->redis_ms = 0; /* it has seen to it, if it went back */
+    consumer->lease.redis_ms = 0; /* it has seen to it, if it went back */
     controls_write(consumer);
     consumer_look(consumer, r, 0);
     notice_strangers(consumer, element_u64(r, 3));
-    if (expired > 0 && !consumer->recovering && consumer->worker->mode != WORKER_DRAINING &&
+    if (expired > 0 && !consumer->lease.recovering && consumer->worker->mode != WORKER_DRAINING &&
         !spool_holds(consumer))
         recover(consumer, r->element[5]);
     worker_became_ready(consumer->worker);
@@ -314,14 +316,14 @@ void consumer_beat(struct consumer *consumer) {
                                           KEY_TAKEN,   KEY_INFLIGHT,     KEY_ACCOUNTS, KEY_STATS,
                                           KEY_PAUSES,  KEY_FORMAT};
     struct worker *w = consumer->worker;
-    if (consumer->beat_out || consumer->left || !consumer_is_up(consumer))
+    if (consumer->lease.beat_out || consumer->left || !consumer_is_up(consumer))
         return;
-    struct buf *cmd = &w->text_cmd, *info = &w->text_path;
+    struct buf *cmd = &w->scratch.cmd, *info = &w->scratch.path;
     buf_reset(cmd);
     buf_reset(info);
-    if (consumer->beats++ % 4 == 0 || consumer->info_stale)
+    if (consumer->lease.beats++ % 4 == 0 || consumer->lease.info_stale)
         write_info(consumer, info);
-    consumer->info_stale = false;
+    consumer->lease.info_stale = false;
     size_t count = sizeof(keys) / sizeof(keys[0]);
     queue_cmd_begin(cmd, SCRIPT_BEAT, count, 5);
     for (size_t i = 0; i < count; i++)
@@ -330,14 +332,14 @@ void consumer_beat(struct consumer *consumer) {
     redis_resp_u64(cmd, w->boot->lease_ms);
     redis_resp_arg(cmd, buf_span(info));
     queue_format_args(cmd);
-    consumer->beat_out = true;
-    consumer->beat_sent_ns = clock_boot_ns();
+    consumer->lease.beat_out = true;
+    consumer->lease.beat_sent_ns = clock_boot_ns();
     queue_call(w->caller, consumer->keys.slot, SCRIPT_BEAT, cmd, on_beat, consumer);
 }
 
 void consumer_expire(struct consumer *consumer, uint64_t now_ns) {
-    if (!consumer->leased || now_ns < consumer->lease_until_ns)
+    if (!consumer->lease.held || now_ns < consumer->lease.until_ns)
         return;
-    consumer->leased = false;
+    consumer->lease.held = false;
     consumer_beat(consumer);
 }

@@ -30,8 +30,8 @@
 
 /* It has work, and could take it. */
 static bool competes(const struct consumer *consumer) {
-    return consumer->more && consumer->leased && !consumer->retiring && consumer->closed == CONSUMER_OPEN &&
-           consumer_is_up(consumer);
+    return consumer->claims.more && consumer->lease.held && !consumer->retiring &&
+           consumer->claims.closed == CONSUMER_OPEN && consumer_is_up(consumer);
 }
 
 /* What is left of max_inflight for this consumer. Queues that compete share it by weight: a consumer may use more
@@ -40,7 +40,7 @@ static uint32_t worker_room(const struct consumer *consumer) {
     const struct worker *w = consumer->worker;
     uint32_t most = w->boot->max_inflight, weights = 0, owed = 0, taken = w->active;
     for (uint32_t i = 0; i < w->consumer_count; i++)
-        taken += w->consumers[i]->asked;
+        taken += w->consumers[i]->claims.asked;
     uint32_t room = taken < most ? most - taken : 0;
     for (uint32_t i = 0; i < w->consumer_count; i++)
         if (w->consumers[i] == consumer || competes(w->consumers[i]))
@@ -49,7 +49,7 @@ static uint32_t worker_room(const struct consumer *consumer) {
         const struct consumer *other = w->consumers[i];
         uint32_t share = (uint32_t)((uint64_t)most * other->config->weight / (weights > 0 ? weights : 1));
         uint32_t cap = share < other->config->concurrency ? share : other->config->concurrency;
-        uint32_t has = consumer_active(other) + other->asked;
+        uint32_t has = consumer_active(other) + other->claims.asked;
         if (other != consumer && competes(other) && has < cap)
             owed += cap - has;
     }
@@ -57,11 +57,11 @@ static uint32_t worker_room(const struct consumer *consumer) {
 }
 
 static uint32_t free_slots(const struct consumer *consumer) {
-    uint32_t used = consumer_active(consumer) + consumer->asked, most = consumer_part(consumer);
+    uint32_t used = consumer_active(consumer) + consumer->claims.asked, most = consumer_part(consumer);
     uint32_t consumer_free = used < consumer->config->concurrency ? consumer->config->concurrency - used : 0;
     uint32_t all = worker_room(consumer);
     uint32_t n = consumer_free < all ? consumer_free : all;
-    if (consumer->orders[ORDER_SETTLING].count > SETTLING_FACTOR * consumer->config->concurrency)
+    if (consumer->orders.in[ORDER_SETTLING].count > SETTLING_FACTOR * consumer->config->concurrency)
         n = 0;
     return n < most ? n : most;
 }
@@ -71,15 +71,15 @@ static uint32_t free_slots(const struct consumer *consumer) {
 static void set_look(struct consumer *consumer, int64_t redis_now_ms, int64_t next_ms) {
     uint64_t now = clock_boot_ns(), at = 0;
     if (next_ms == 0)
-        consumer->look_now = true;
+        consumer->claims.look_now = true;
     else if (next_ms > 0)
         at = now + (next_ms > redis_now_ms ? (uint64_t)(next_ms - redis_now_ms) : 1) * MS_NS;
-    uint64_t soon = consumer->look_at_ns != 0 && consumer->look_at_ns < now + CLOSED_LOOK_NS
-                        ? consumer->look_at_ns
+    uint64_t soon = consumer->claims.look_at_ns != 0 && consumer->claims.look_at_ns < now + CLOSED_LOOK_NS
+                        ? consumer->claims.look_at_ns
                         : now + CLOSED_LOOK_NS;
-    if (consumer->closed != CONSUMER_OPEN && (at == 0 || at > soon))
+    if (consumer->claims.closed != CONSUMER_OPEN && (at == 0 || at > soon))
         at = soon;
-    consumer->look_at_ns = at;
+    consumer->claims.look_at_ns = at;
 }
 
 static int64_t reply_int(const redisReply *r) {
@@ -87,15 +87,15 @@ static int64_t reply_int(const redisReply *r) {
 }
 
 void consumer_look(struct consumer *consumer, const redisReply *r, size_t at) {
-    uint64_t before = consumer->look_at_ns;
+    uint64_t before = consumer->claims.look_at_ns;
     int64_t now_ms = reply_int(r->element[at]), next_ms = reply_int(r->element[at + 1]);
-    if (now_ms + CLOCK_BACK_MS < consumer->redis_ms)
+    if (now_ms + CLOCK_BACK_MS < consumer->lease.redis_ms)
         consumer_beat(consumer); /* which puts right what is due by the old clock */
-    consumer->redis_ms = now_ms;
+    consumer->lease.redis_ms = now_ms;
     set_look(consumer, now_ms, next_ms);
-    if (consumer->closed != CONSUMER_OPEN && before != 0 &&
-        (consumer->look_at_ns == 0 || before < consumer->look_at_ns))
-        consumer->look_at_ns = before; /* when the claim that was refused told to ask again */
+    if (consumer->claims.closed != CONSUMER_OPEN && before != 0 &&
+        (consumer->claims.look_at_ns == 0 || before < consumer->claims.look_at_ns))
+        consumer->claims.look_at_ns = before; /* when the claim that was refused told to ask again */
 }
 
 static enum consumer_closed closed_of(const char *status) {
@@ -105,25 +105,26 @@ static enum consumer_closed closed_of(const char *status) {
 }
 
 void consumer_refuses_no_more(struct consumer *consumer) {
-    consumer->failures = 0; /* which make the pauses longer */
-    consumer->redis_full = false;
+    consumer->trouble.failures = 0; /* which make the pauses longer */
+    consumer->trouble.redis_full = false;
 }
 
 static void claim_failed(struct consumer *consumer, const char *error) {
     log_redis_error(consumer, "claim", error);
-    consumer->failures++;
-    consumer->claim_not_before_ns =
-        clock_boot_ns() + (100 + backoff_ms(100, 5000, consumer->failures, &consumer->worker->rng)) * MS_NS;
-    consumer->look_now = true;
+    consumer->trouble.failures++;
+    consumer->claims.not_before_ns =
+        clock_boot_ns() +
+        (100 + backoff_ms(100, 5000, consumer->trouble.failures, &consumer->worker->rng)) * MS_NS;
+    consumer->claims.look_now = true;
 }
 
 /* Reads the claim's records; their tokens are composed as claim.lua says. Returns their bytes. */
 static size_t admit_all(struct consumer *consumer, const redisReply *r) {
     uint64_t number = strtoull(r->element[1]->str, NULL, 10);
     const redisReply *nonce = r->element[2], *marks = r->element[3];
-    struct buf *token = &consumer->worker->text_path;
+    struct buf *token = &consumer->worker->scratch.path;
     size_t bytes = 0;
-    consumer->longest = 0;
+    consumer->claims.longest = 0;
     for (size_t i = 0; i + CLAIM_HEAD < r->elements; i++) {
         const redisReply *record = r->element[CLAIM_HEAD + i];
         buf_reset(token);
@@ -133,8 +134,8 @@ static size_t admit_all(struct consumer *consumer, const redisReply *r) {
         if (i < marks->len && marks->str[i] != '-')
             buf_add_char(token, marks->str[i]);
         bytes += record->len;
-        if (record->len > consumer->longest)
-            consumer->longest = record->len;
+        if (record->len > consumer->claims.longest)
+            consumer->claims.longest = record->len;
         admit(consumer, buf_span(token), (struct span){record->str, record->len});
     }
     return bytes;
@@ -150,17 +151,17 @@ void claim_status(struct consumer *consumer, const redisReply *r) {
         return;
     consumer->worker->last_claim_ns = clock_boot_ns();
     log_closed(consumer, closed_of(status));
-    consumer->closed = closed_of(status);
-    consumer->look_at_ns = 0;
+    consumer->claims.closed = closed_of(status);
+    consumer->claims.look_at_ns = 0;
 }
 
 static void count_claimed(struct consumer *consumer, uint32_t asked, size_t jobs, size_t bytes) {
     consumer->stats.claimed += jobs;
     if (jobs > 0) {
         consumer->stats.claimed_ns = consumer->worker->last_claim_ns;
-        consumer->poll_ms = 0;
+        consumer->pickup.poll_ms = 0;
     }
-    consumer->more = jobs > 0 && (jobs >= asked || bytes >= CLAIM_BYTES);
+    consumer->claims.more = jobs > 0 && (jobs >= asked || bytes >= CLAIM_BYTES);
 }
 
 void claim_answered(struct consumer *consumer, uint32_t asked, const redisReply *r) {
@@ -169,7 +170,7 @@ void claim_answered(struct consumer *consumer, uint32_t asked, const redisReply 
         return;
     }
     if (strcmp(r->element[0]->str, "LOST") == 0) {
-        consumer->leased = false;
+        consumer->lease.held = false;
         consumer_beat(consumer);
         return;
     }
@@ -184,40 +185,40 @@ void claim_unanswered(struct consumer *consumer, bool refused, const char *error
         claim_failed(consumer, error);
         return;
     }
-    consumer->claim_lost = true;
-    consumer->look_now = true;
+    consumer->claims.lost = true;
+    consumer->claims.look_now = true;
 }
 
 static bool may_claim(const struct consumer *consumer, uint64_t now_ns) {
     const struct worker *w = consumer->worker;
-    return w->mode == WORKER_RUNNING && w->trial == NULL && !consumer->retiring && consumer->leased &&
-           now_ns < consumer->lease_until_ns && consumer->claims_out < PARTS && !consumer->claim_lost &&
-           !consumer->orphans_out && consumer->resend == NULL && now_ns >= consumer->claim_not_before_ns &&
-           consumer_is_up(consumer) && !spool_holds(consumer);
+    return w->mode == WORKER_RUNNING && w->trial == NULL && !consumer->retiring && consumer->lease.held &&
+           now_ns < consumer->lease.until_ns && consumer->claims.out < PARTS && !consumer->claims.lost &&
+           !consumer->claims.orphans_out && consumer->turns.resend == NULL &&
+           now_ns >= consumer->claims.not_before_ns && consumer_is_up(consumer) && !spool_holds(consumer);
 }
 
 void consumer_wake(struct consumer *consumer, uint64_t now_ns) {
-    if (consumer->poll_at_ns != 0 && now_ns >= consumer->poll_at_ns) {
-        consumer->poll_at_ns = 0;
-        consumer->look_now = true;
+    if (consumer->pickup.poll_at_ns != 0 && now_ns >= consumer->pickup.poll_at_ns) {
+        consumer->pickup.poll_at_ns = 0;
+        consumer->claims.look_now = true;
     }
-    if (consumer->look_at_ns == 0 || now_ns < consumer->look_at_ns)
+    if (consumer->claims.look_at_ns == 0 || now_ns < consumer->claims.look_at_ns)
         return;
-    consumer->look_at_ns = 0;
-    consumer->look_now = true;
+    consumer->claims.look_at_ns = 0;
+    consumer->claims.look_now = true;
 }
 
 uint32_t consumer_claim_due(struct consumer *consumer, uint64_t now_ns) {
     uint32_t look = share_look_due(consumer, now_ns);
     if (!may_claim(consumer, now_ns))
         return 0;
-    uint32_t n = consumer->look_now || consumer->more ? free_slots(consumer) : 0;
+    uint32_t n = consumer->claims.look_now || consumer->claims.more ? free_slots(consumer) : 0;
     return n > 0 ? n : look;
 }
 
 /* Gives back what a pick-up took that nobody will claim here any more. */
 void consumer_untake(struct consumer *consumer) {
-    if (consumer->claims_out == 0 && consumer->leased && consumer_is_up(consumer))
+    if (consumer->claims.out == 0 && consumer->lease.held && consumer_is_up(consumer))
         consumer_send_claim(consumer, 0);
 }
 
@@ -225,26 +226,26 @@ void consumer_untake(struct consumer *consumer) {
  * more although it took long, pick.lua says so, and the next claim does. */
 static void take_picked(struct consumer *consumer, struct span text) {
     uint64_t now = clock_boot_ns();
-    consumer->look_now = true;
+    consumer->claims.look_now = true;
     uint32_t n = free_slots(consumer);
-    if (!may_claim(consumer, now) || (n == 0 && consumer->claims_out > 0))
+    if (!may_claim(consumer, now) || (n == 0 && consumer->claims.out > 0))
         return; /* a claim that is under way takes it, too */
-    bool lone = n > 0 && now - consumer->armed_ns > LONE_NS && consumer->config->results_high_water == 0 &&
-                consumer->worker->boot->min_replicas == 0;
+    bool lone = n > 0 && now - consumer->pickup.armed_ns > LONE_NS &&
+                consumer->config->results_high_water == 0 && consumer->worker->boot->min_replicas == 0;
     if (lone && admit_picked(consumer, text))
-        consumer->look_now = false;
+        consumer->claims.look_now = false;
     else
         consumer_send_claim(consumer, n > 0 ? n : 1);
-    redis_router_flush(consumer->worker->redis);
+    redis_router_flush(consumer->worker->redis.router);
 }
 
 static void picked_up(struct consumer *consumer, const redisReply *r, const char *error) {
-    consumer->blocking = false;
+    consumer->pickup.blocking = false;
     if (r == NULL) {
-        consumer->blocker_lost = true; /* the connection comes back by itself; worker_turn arms it again */
+        consumer->pickup.lost = true; /* the connection comes back by itself; worker_turn arms it again */
         return;
     }
-    consumer->blocker_lost = false;
+    consumer->pickup.lost = false;
     if (r->type == REDIS_REPLY_ERROR) {
         claim_failed(consumer, error != NULL && error[0] != '\0' ? error : r->str);
         return;
@@ -253,8 +254,9 @@ static void picked_up(struct consumer *consumer, const redisReply *r, const char
     consumer_refuses_no_more(consumer);
     /* nothing came; before its time: somebody says that there is work elsewhere */
     if (r->type != REDIS_REPLY_STRING) {
-        consumer->look_now |= clock_boot_ns() + EARLY_NS <
-                              consumer->armed_ns + consumer->worker->boot->lease_ms / PICKUP_SHARE * 1000000;
+        consumer->claims.look_now |=
+            clock_boot_ns() + EARLY_NS <
+            consumer->pickup.armed_ns + consumer->worker->boot->lease_ms / PICKUP_SHARE * 1000000;
         return;
     }
     if (consumer->worker->mode == WORKER_QUIET)
@@ -265,23 +267,24 @@ static void picked_up(struct consumer *consumer, const redisReply *r, const char
 static void on_picked_up(void *arg, const redisReply *r, const char *error) {
     struct consumer *consumer = arg;
     picked_up(consumer, r, error);
-    if (consumer->blocker_leaves && consumer->worker->mode != WORKER_STOPPED)
+    if (consumer->pickup.leaves && consumer->worker->mode != WORKER_STOPPED)
         pickup_close(consumer);
 }
 
 void consumer_block_if_idle(struct consumer *consumer) {
-    if (consumer->blocking || consumer->look_now || consumer->more || consumer->claims_out > 0)
+    if (consumer->pickup.blocking || consumer->claims.look_now || consumer->claims.more ||
+        consumer->claims.out > 0)
         return;
     uint64_t now = clock_boot_ns();
     bool blocks = pickup_blocks(consumer);
-    if ((!blocks && consumer->poll_at_ns != 0) || !may_claim(consumer, now) ||
-        consumer->closed != CONSUMER_OPEN || free_slots(consumer) == 0)
+    if ((!blocks && consumer->pickup.poll_at_ns != 0) || !may_claim(consumer, now) ||
+        consumer->claims.closed != CONSUMER_OPEN || free_slots(consumer) == 0)
         return;
     if (!blocks) {
         pickup_poll(consumer, now);
         return;
     }
-    struct buf *cmd = &consumer->worker->text_cmd;
+    struct buf *cmd = &consumer->worker->scratch.cmd;
     buf_reset(cmd);
     redis_resp_begin(cmd, 6);
     redis_resp_str(cmd, "BLMOVE");
@@ -293,15 +296,16 @@ void consumer_block_if_idle(struct consumer *consumer) {
     char seconds[24];
     snprintf(seconds, sizeof(seconds), "%u.%03u", ms / 1000, ms % 1000);
     redis_resp_str(cmd, seconds);
-    consumer->blocking = true;
-    consumer->armed_ns = now;
-    redis_router_send(consumer->blocker, consumer->keys.slot, buf_span(cmd), ms, on_picked_up, consumer);
-    redis_router_flush(consumer->blocker);
+    consumer->pickup.blocking = true;
+    consumer->pickup.armed_ns = now;
+    redis_router_send(consumer->pickup.router, consumer->keys.slot, buf_span(cmd), ms, on_picked_up,
+                      consumer);
+    redis_router_flush(consumer->pickup.router);
 }
 
 static bool is_ours(const struct consumer *consumer, struct span token) {
     for (int s = ORDER_CLAIMED; s < ORDER_STATES; s++)
-        for (const struct order *o = consumer->orders[s].first; o != NULL; o = o->next)
+        for (const struct order *o = consumer->orders.in[s].first; o != NULL; o = o->next)
             if (span_is(token, o->token))
                 return true;
     return false;
@@ -309,9 +313,9 @@ static bool is_ours(const struct consumer *consumer, struct span token) {
 
 static void on_orphans(void *arg, const redisReply *r, const char *error) {
     struct consumer *consumer = arg;
-    consumer->orphans_out = false;
+    consumer->claims.orphans_out = false;
     if (r == NULL || r->type != REDIS_REPLY_ARRAY) {
-        consumer->claim_lost = true;
+        consumer->claims.lost = true;
         if (r != NULL)
             claim_failed(consumer, error != NULL && error[0] != '\0' ? error : r->str);
         return;
@@ -322,22 +326,22 @@ static void on_orphans(void *arg, const redisReply *r, const char *error) {
         if (is_ours(consumer, token))
             continue;
         struct span how = {r->element[i + 1]->str, r->element[i + 1]->len};
-        if (how.len == 0 || strtoull(token.ptr, NULL, 10) > consumer->highest_token)
+        if (how.len == 0 || strtoull(token.ptr, NULL, 10) > consumer->claims.highest_token)
             settle_back(consumer, token, how);
         else if (begun_count < RECOVER_OWN_MAX)
             begun[begun_count++] = i;
     }
-    consumer->look_now = true;
+    consumer->claims.look_now = true;
     if (begun_count > 0)
         consumer_recover_own(consumer, r, begun, begun_count);
-    consumer->claim_lost |= begun_count == RECOVER_OWN_MAX;
+    consumer->claims.lost |= begun_count == RECOVER_OWN_MAX;
 }
 
 /* Looks for claims in our in-flight set that no order here knows of. */
 void consumer_give_back_orphans(struct consumer *consumer) {
-    struct buf *cmd = &consumer->worker->text_cmd;
-    consumer->claim_lost = false;
-    consumer->orphans_out = true;
+    struct buf *cmd = &consumer->worker->scratch.cmd;
+    consumer->claims.lost = false;
+    consumer->claims.orphans_out = true;
     buf_reset(cmd);
     queue_cmd_begin(cmd, SCRIPT_HELD, 2, 0);
     queue_cmd_key(cmd, &consumer->keys, KEY_INFLIGHT);

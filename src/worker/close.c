@@ -6,12 +6,12 @@
 
 void worker_closed_one(void *arg) {
     struct worker *w = arg;
-    if (--w->open_handles > 0)
+    if (--w->timers.open_handles > 0)
         return;
-    bool spool = w->spool_wanted;
-    w->spool_wanted = false;
+    bool spool = w->end.spool_wanted;
+    w->end.spool_wanted = false;
     if (!spool || !spool_write(w))
-        w->stopped(w->stopped_arg, w->exit_code);
+        w->end.stopped(w->end.stopped_arg, w->end.exit_code);
 }
 
 static void on_handle_closed(uv_handle_t *handle) {
@@ -20,35 +20,36 @@ static void on_handle_closed(uv_handle_t *handle) {
 
 static void on_router_closed(void *arg) {
     struct worker *w = arg;
-    w->redis = NULL;
+    w->redis.router = NULL;
     worker_closed_one(w);
 }
 
 /* Callbacks owed (requests, commands) are called while this goes on; they find mode STOPPED; what
  * they settle goes to the spool, if it is wanted. */
 void worker_close(struct worker *w) {
-    uv_handle_t *handles[] = {(uv_handle_t *)&w->turn, (uv_handle_t *)&w->wake, (uv_handle_t *)&w->beat,
-                              (uv_handle_t *)&w->drain, (uv_handle_t *)&w->watch};
+    uv_handle_t *handles[] = {(uv_handle_t *)&w->timers.turn, (uv_handle_t *)&w->timers.wake,
+                              (uv_handle_t *)&w->timers.beat, (uv_handle_t *)&w->timers.drain,
+                              (uv_handle_t *)&w->timers.watch};
     for (size_t i = 0; i < sizeof(handles) / sizeof(handles[0]); i++)
         uv_close(handles[i], on_handle_closed);
     if (w->http != NULL) {
-        w->open_handles++;
+        w->timers.open_handles++;
         http_pool_close(w->http, worker_closed_one, w);
     }
     if (w->tracer != NULL) {
-        w->open_handles++;
+        w->timers.open_handles++;
         /* the spool does not wait for it */
-        tracer_close(w->tracer, !w->spool_wanted, worker_closed_one, w);
+        tracer_close(w->tracer, !w->end.spool_wanted, worker_closed_one, w);
     }
     for (uint32_t i = 0; i < w->consumer_count; i++) {
-        if (w->consumers[i]->blocker == NULL)
+        if (w->consumers[i]->pickup.router == NULL)
             continue;
-        w->open_handles++;
-        redis_router_close(w->consumers[i]->blocker, worker_closed_one, w);
+        w->timers.open_handles++;
+        redis_router_close(w->consumers[i]->pickup.router, worker_closed_one, w);
     }
-    if (w->redis != NULL) {
-        w->open_handles++;
-        redis_router_close(w->redis, on_router_closed, w);
+    if (w->redis.router != NULL) {
+        w->timers.open_handles++;
+        redis_router_close(w->redis.router, on_router_closed, w);
     }
 }
 
@@ -62,16 +63,16 @@ void worker_free(struct worker *w) {
     tracer_free(w->tracer);
     spool_free(w);
     queue_caller_free(w->caller);
-    struct buf *texts[] = {&w->text_body,   &w->text_result, &w->text_history,
-                           &w->text_ledger, &w->text_cmd,    &w->text_path};
+    struct buf *texts[] = {&w->scratch.body,   &w->scratch.result, &w->scratch.history,
+                           &w->scratch.ledger, &w->scratch.cmd,    &w->scratch.path};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         buf_deinit(texts[i]);
     free(w->told);
-    json_deinit(&w->doc);
-    faults_deinit(&w->faults);
-    faults_deinit(&w->warnings);
+    json_deinit(&w->scratch.doc);
+    faults_deinit(&w->scratch.faults);
+    faults_deinit(&w->scratch.warnings);
     config_unref(w->config);
     config_unref(w->boot);
-    config_unref(w->redis_config);
+    config_unref(w->redis.config);
     free(w);
 }

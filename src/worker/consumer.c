@@ -16,7 +16,7 @@ struct consumer *consumer_new(struct worker *w, const struct queue_config *confi
     }
     consumer->worker = w;
     consumer->config = config;
-    consumer->look_now = true;
+    consumer->claims.look_now = true;
     if (queue_keys_init(&consumer->keys, w->boot->redis_prefix, config->name, w->id) < 0)
         err_set(err, "queue %s: out of memory", config->name);
     else if (consumer_set_accounts(consumer, err) == 0)
@@ -37,22 +37,22 @@ void consumer_free(struct consumer *consumer) {
     if (consumer == NULL)
         return;
     for (int s = ORDER_CLAIMED; s < ORDER_STATES; s++)
-        while (consumer->orders[s].first != NULL)
-            order_drop(consumer->orders[s].first);
+        while (consumer->orders.in[s].first != NULL)
+            order_drop(consumer->orders.in[s].first);
     consumer_free_pool(consumer);
     runtime_unref(consumer->controls.asked);
     consumer_drop_accounts(consumer);
-    free_batches(consumer->begin);
-    free_batches(consumer->settle);
-    free_batches(consumer->resend);
-    free_batches(consumer->spare);
+    free_batches(consumer->turns.begin);
+    free_batches(consumer->turns.settle);
+    free_batches(consumer->turns.resend);
+    free_batches(consumer->turns.spare);
     consumer_free_calls(consumer);
     queue_keys_deinit(&consumer->keys);
     free(consumer);
 }
 
 bool consumer_is_up(const struct consumer *consumer) {
-    struct redis_router *r = consumer->worker->redis; /* NULL once it is closed */
+    struct redis_router *r = consumer->worker->redis.router; /* NULL once it is closed */
     return r != NULL && redis_router_state(r, consumer->keys.slot) == REDIS_UP;
 }
 
@@ -62,27 +62,28 @@ void consumer_follow(struct consumer *consumer) {
     consumer->up = consumer_is_up(consumer);
     if (!consumer->up || was)
         return;
-    consumer->leased = false; /* until a beat says what became of it */
+    consumer->lease.held = false; /* until a beat says what became of it */
     consumer_check_server(consumer);
-    if (!consumer->registered)
+    if (!consumer->lease.registered)
         consumer_check_rights(consumer);
-    consumer->claim_lost |=
-        consumer->registered; /* what Redis forgot, it holds as claims that we don't know */
-    consumer->info_stale = true;
+    /* What Redis forgot, it holds as claims that we do not know. */
+    consumer->claims.lost |= consumer->lease.registered;
+    consumer->lease.info_stale = true;
     consumer_beat(consumer);
     pickups_open(consumer->worker);
 }
 
 void consumer_stop_pickup(struct consumer *consumer) {
-    if (consumer->blocking)
-        redis_router_unblock(consumer->blocker, consumer->worker->redis);
+    if (consumer->pickup.blocking)
+        redis_router_unblock(consumer->pickup.router, consumer->worker->redis.router);
 }
 
 bool consumer_is_empty(const struct consumer *consumer) {
-    return consumer_held(consumer) == 0 && consumer->claims_out == 0 && !consumer->orphans_out &&
-           !consumer->claim_lost && !consumer->blocking && !consumer->recovering && !consumer->beat_out &&
-           consumer->turns_out == 0 && consumer->asides == 0 && consumer->resend == NULL &&
-           (consumer->settle == NULL || consumer->settle->count == 0);
+    return consumer_held(consumer) == 0 && consumer->claims.out == 0 && !consumer->claims.orphans_out &&
+           !consumer->claims.lost && !consumer->pickup.blocking && !consumer->lease.recovering &&
+           !consumer->lease.beat_out && consumer->turns.out == 0 && consumer->asides == 0 &&
+           consumer->turns.resend == NULL &&
+           (consumer->turns.settle == NULL || consumer->turns.settle->count == 0);
 }
 
 static void on_left(void *arg, const redisReply *r, const char *error) {
@@ -100,13 +101,13 @@ void consumer_leave(struct consumer *consumer) {
         grants_leave(consumer);
     if (consumer->left || consumer->leaving || !consumer_is_empty(consumer))
         return;
-    if (!consumer->registered || consumer->blocker_lost) {
+    if (!consumer->lease.registered || consumer->pickup.lost) {
         consumer->left = true;
         return;
     }
     if (!consumer_is_up(consumer))
         return;
-    struct buf *cmd = &w->text_cmd;
+    struct buf *cmd = &w->scratch.cmd;
     buf_reset(cmd);
     queue_cmd_begin(cmd, SCRIPT_LEAVE, count, 1);
     for (size_t i = 0; i < count; i++)

@@ -153,8 +153,8 @@ static void write_control(struct consumer *consumer, const struct account_runtim
     int m = snprintf(value, sizeof(value), "%llu ", (unsigned long long)c->created_ms);
     memcpy(value + m, c->key, c->len);
     consumer->asides++;
-    redis_router_command(consumer->worker->redis, consumer->keys.slot, on_written, consumer, "HSET %b %b %b",
-                         key.ptr, key.len, field, (size_t)n, value, (size_t)m + c->len);
+    redis_router_command(consumer->worker->redis.router, consumer->keys.slot, on_written, consumer,
+                         "HSET %b %b %b", key.ptr, key.len, field, (size_t)n, value, (size_t)m + c->len);
     c->dirty = false;
 }
 
@@ -162,10 +162,12 @@ void controls_write(struct consumer *consumer) {
     if (!consumer->controls.dirty)
         return;
     consumer->controls.dirty = false;
-    for (uint32_t p = 0; p < consumer->account_count; p++)
-        for (unsigned i = 0; consumer->accounts[p]->controls.of != NULL && i < CONTROL_CLASSES; i++)
-            if (consumer->accounts[p]->controls.of[i] != NULL && consumer->accounts[p]->controls.of[i]->dirty)
-                write_control(consumer, consumer->accounts[p], i, consumer->accounts[p]->controls.of[i]);
+    for (uint32_t p = 0; p < consumer->accounts.count; p++)
+        for (unsigned i = 0; consumer->accounts.list[p]->controls.of != NULL && i < CONTROL_CLASSES; i++)
+            if (consumer->accounts.list[p]->controls.of[i] != NULL &&
+                consumer->accounts.list[p]->controls.of[i]->dirty)
+                write_control(consumer, consumer->accounts.list[p], i,
+                              consumer->accounts.list[p]->controls.of[i]);
 }
 
 static void on_read(void *arg, const redisReply *r, const char *error) {
@@ -193,7 +195,7 @@ static void on_read(void *arg, const redisReply *r, const char *error) {
 void controls_read(struct consumer *consumer, struct account_runtime *runtime) {
     struct span key = consumer->keys.key[KEY_CONTROLS];
     uint64_t now = clock_boot_ns();
-    struct buf *cmd = &consumer->worker->text_cmd;
+    struct buf *cmd = &consumer->worker->scratch.cmd;
     char field[NAME_MAX_LEN + 16];
     if (!has_controls(runtime->account) || consumer->controls.asked != NULL ||
         (runtime->controls.read_ns > 0 && now - runtime->controls.read_ns < READ_AGAIN_NS))
@@ -209,5 +211,6 @@ void controls_read(struct consumer *consumer, struct account_runtime *runtime) {
         redis_resp_str(cmd, field);
     }
     consumer->asides++;
-    redis_router_send(consumer->worker->redis, consumer->keys.slot, buf_span(cmd), 0, on_read, consumer);
+    redis_router_send(consumer->worker->redis.router, consumer->keys.slot, buf_span(cmd), 0, on_read,
+                      consumer);
 }

@@ -107,7 +107,7 @@ static void note_refusal(const struct order *o, const struct outcome *outcome, s
 struct order *dispatch_waiting(const struct account_runtime *runtime) {
     const struct worker *w = runtime->worker;
     for (uint32_t i = 0; i < w->consumer_count; i++)
-        for (struct order *o = w->consumers[i]->orders[ORDER_SENDING].first; o != NULL; o = o->next)
+        for (struct order *o = w->consumers[i]->orders.in[ORDER_SENDING].first; o != NULL; o = o->next)
             if (o->waits_token && o->runtime == runtime)
                 return o;
     return NULL;
@@ -164,7 +164,7 @@ static void on_answer(void *arg, const struct http_exchange *x) {
     struct outcome outcome;
     struct http_call *call = o->call;
     o->call = NULL;
-    classify_create(o->account, &o->envelope, x, clock_unix_ms(), &w->doc, &outcome);
+    classify_create(o->account, &o->envelope, x, clock_unix_ms(), &w->scratch.doc, &outcome);
     if (o->trace.on && o->runtime->grant != NULL && x->status == 401)
         trace_answered(o, x, &outcome); /* it may be sent again */
     if (x->answered && x->status == 401 && outcome.verdict == VERDICT_HOLD && grant_renew(o))
@@ -221,7 +221,7 @@ static void dispatch_one(struct order *o, const struct answer *a) {
     switch (a->letter) {
     case 'G':
     case 'C':
-        o->lease_epoch = consumer->lease_epoch;
+        o->lease_epoch = consumer->lease.epoch;
         dispatch_held(o, true);
         return;
     case 'W':
@@ -233,7 +233,7 @@ static void dispatch_one(struct order *o, const struct answer *a) {
         if (o->trace.on)
             trace_ended(o, "lost");
         consumer->stats.fenced++;
-        consumer->lost_begins++;
+        consumer->turns.lost_begins++;
         order_move(o, ORDER_FREE);
         return;
     default:
@@ -254,7 +254,7 @@ void dispatch_begun(struct consumer *consumer, struct batch *b, const redisReply
     size_t texts = 1;
     for (uint32_t i = 0; i < b->count; i++) {
         struct order *o = b->items[i];
-        o->lease_epoch = consumer->lease_epoch;
+        o->lease_epoch = consumer->lease.epoch;
         order_set_deadline(o, b->sent_ns);
         struct answer a = {.letter = reply->element[0]->str[i]};
         a.text = text_of(reply, a.letter, &texts);
@@ -267,22 +267,22 @@ void dispatch_begun(struct consumer *consumer, struct batch *b, const redisReply
     }
     if (!b->waits)
         batch_done(consumer, b);
-    if (consumer->lost_begins > 0) {
-        log_lost(consumer, "begin", consumer->lost_begins);
-        consumer->lost_begins = 0;
-        consumer->claim_lost = true; /* the lease may have run out under claims that still are ours */
-        consumer->leased = false;
+    if (consumer->turns.lost_begins > 0) {
+        log_lost(consumer, "begin", consumer->turns.lost_begins);
+        consumer->turns.lost_begins = 0;
+        consumer->claims.lost = true; /* the lease may have run out under claims that still are ours */
+        consumer->lease.held = false;
         consumer_beat(consumer);
     }
 }
 
 void dispatch_hand_back_begun(struct consumer *consumer) {
-    while (consumer->orders[ORDER_BEGINNING].first != NULL)
-        order_hand_back(consumer->orders[ORDER_BEGINNING].first, true);
+    while (consumer->orders.in[ORDER_BEGINNING].first != NULL)
+        order_hand_back(consumer->orders.in[ORDER_BEGINNING].first, true);
 }
 
 void dispatch_cancel_all(struct consumer *consumer) {
-    for (struct order *o; (o = consumer->orders[ORDER_SENDING].first) != NULL;) {
+    for (struct order *o; (o = consumer->orders.in[ORDER_SENDING].first) != NULL;) {
         if (o->waits_token)
             order_hand_back(o, true);
         else

@@ -40,5 +40,6 @@ static void on_info(void *arg, const redisReply *r, const char *error) {
 }
 
 void consumer_check_eviction(struct consumer *consumer) {
-    redis_router_command(consumer->worker->redis, consumer->keys.slot, on_info, consumer, "INFO memory");
+    redis_router_command(consumer->worker->redis.router, consumer->keys.slot, on_info, consumer,
+                         "INFO memory");
 }

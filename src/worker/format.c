@@ -28,7 +28,7 @@ static void put_words(struct consumer *consumer, const redisReply *r) {
 }
 
 static void end_worker(struct worker *w) {
-    w->exit_code = 1;
+    w->end.exit_code = 1;
     worker_drain(w);
 }
 
@@ -40,9 +40,9 @@ static void refuse(struct consumer *consumer, const redisReply *r) {
     if (consumer->format.logged_ns == 0 || now - consumer->format.logged_ns >= AGAIN_NS) {
         consumer->format.logged_ns = now;
         log_msg(LOG_ERROR, "wrong_format", "%s%s", consumer->format.words,
-                w->ready_logged ? "; nothing of this queue is claimed until that is done" : "");
+                w->start.ready_logged ? "; nothing of this queue is claimed until that is done" : "");
     }
-    if (!w->ready_logged)
+    if (!w->start.ready_logged)
         end_worker(w);
 }
 
@@ -62,7 +62,7 @@ static void on_takeover(void *arg, const redisReply *r, const char *error) {
 static void ask_takeover(struct consumer *consumer, const redisReply *others) {
     static const enum queue_key fixed[] = {KEY_FORMAT, KEY_WORKERS, KEY_WORKERS_INFO, KEY_STATS};
     static const enum queue_key own[] = {KEY_INFLIGHT, KEY_CLAIMS};
-    struct buf *cmd = &consumer->worker->text_cmd, *key = &consumer->worker->text_path;
+    struct buf *cmd = &consumer->worker->scratch.cmd, *key = &consumer->worker->scratch.path;
     size_t count = others->elements / 3;
     if (consumer->format.asked)
         return;
@@ -87,7 +87,7 @@ static void ask_takeover(struct consumer *consumer, const redisReply *others) {
 bool format_refused(struct consumer *consumer, const redisReply *beat) {
     if (!queue_format_refused(beat))
         return false;
-    consumer->leased = consumer->format.ours = false;
+    consumer->lease.held = consumer->format.ours = false;
     if (beat->element[2]->elements >= 3 && queue_format_all_dead(beat))
         ask_takeover(consumer, beat->element[2]);
     else

@@ -194,7 +194,7 @@ static void on_token(void *arg, const struct http_exchange *x) {
     struct oauth2_answer answer;
     g->call = NULL;
     explicit_bzero(g->body.data, g->body.len);
-    oauth2_read(x, &runtime->worker->doc, &answer);
+    oauth2_read(x, &runtime->worker->scratch.doc, &answer);
     if (answer.token.ptr != NULL)
         take(runtime, &answer);
     else

@@ -79,7 +79,7 @@ void grant_idle(struct account_runtime *runtime) {
 
 static void begin(struct account_runtime *runtime, enum script_id script, size_t args) {
     struct consumer *consumer = runtime->consumer;
-    struct buf *cmd = &consumer->worker->text_cmd;
+    struct buf *cmd = &consumer->worker->scratch.cmd;
     struct span prefix = consumer->keys.grant_prefix;
     buf_reset(cmd);
     queue_cmd_begin(cmd, script, 1, args);
@@ -182,7 +182,7 @@ static void on_asked(void *arg, const redisReply *r, const char *error) {
 
 static void ask(struct account_runtime *runtime) {
     const struct account *a = runtime->account;
-    struct buf *cmd = &runtime->worker->text_cmd;
+    struct buf *cmd = &runtime->worker->scratch.cmd;
     begin(runtime, SCRIPT_GRANT, 3);
     redis_resp_u64(cmd, a->connect_timeout_ms + a->request_timeout_ms + SPARE_MS);
     redis_resp_str(cmd, runtime->grant->version);
@@ -213,7 +213,7 @@ static void tell(struct account_runtime *runtime) {
     runtime_ref(runtime);
     runtime->consumer->asides++;
     queue_call(runtime->worker->caller, runtime->consumer->keys.slot, SCRIPT_GRANTED,
-               &runtime->worker->text_cmd, on_told, runtime);
+               &runtime->worker->scratch.cmd, on_told, runtime);
 }
 
 static bool may_tell(const struct account_runtime *runtime) {
@@ -223,7 +223,7 @@ static bool may_tell(const struct account_runtime *runtime) {
 void grant_tell_token(struct account_runtime *runtime, const struct grant_token *t,
                       struct span refresh_token) {
     struct grant *g = runtime->grant;
-    struct buf *cmd = &runtime->worker->text_cmd, sealed, refresh;
+    struct buf *cmd = &runtime->worker->scratch.cmd, sealed, refresh;
     if (!may_tell(runtime))
         return;
     buf_init(&sealed, 1u << 20);
@@ -248,7 +248,7 @@ void grant_tell_token(struct account_runtime *runtime, const struct grant_token 
 }
 
 void grant_tell_failed(struct account_runtime *runtime, uint64_t pause_ms) {
-    struct buf *cmd = &runtime->worker->text_cmd;
+    struct buf *cmd = &runtime->worker->scratch.cmd;
     if (!may_tell(runtime))
         return;
     begin(runtime, SCRIPT_GRANTED, 7);

@@ -21,11 +21,11 @@
 static void on_limits(void *arg, const redisReply *r, const char *error) {
     struct consumer *consumer = arg;
     consumer->asides--;
-    consumer->limits_version[0] = '\0';
+    consumer->accounts.limits_version[0] = '\0';
     if (r != NULL && r->type == REDIS_REPLY_ERROR)
         log_redis_error(consumer, "limits", error);
-    else if (r != NULL && r->type == REDIS_REPLY_STRING && r->len < sizeof(consumer->limits_version))
-        memcpy(consumer->limits_version, r->str, r->len + 1);
+    else if (r != NULL && r->type == REDIS_REPLY_STRING && r->len < sizeof(consumer->accounts.limits_version))
+        memcpy(consumer->accounts.limits_version, r->str, r->len + 1);
 }
 
 static void on_told(void *arg, const redisReply *r, const char *error) {
@@ -37,7 +37,7 @@ static void on_told(void *arg, const redisReply *r, const char *error) {
 
 static void tell(struct consumer *consumer, enum script_id script, queue_reply_fn done) {
     consumer->asides++;
-    queue_call(consumer->worker->caller, consumer->keys.slot, script, &consumer->worker->text_cmd, done,
+    queue_call(consumer->worker->caller, consumer->keys.slot, script, &consumer->worker->scratch.cmd, done,
                consumer);
 }
 
@@ -64,17 +64,17 @@ bool runtime_pack_limits(struct account_runtime *runtime, const struct config *b
 void consumer_send_limits(struct consumer *consumer) {
     static const enum queue_key keys[] = {KEY_LIMITS, KEY_GATES, KEY_STATS};
     const size_t key_n = sizeof(keys) / sizeof(keys[0]);
-    struct buf *cmd = &consumer->worker->text_cmd;
-    for (uint32_t from = 0; from < consumer->account_count; from += LIMITS_CALL) {
+    struct buf *cmd = &consumer->worker->scratch.cmd;
+    for (uint32_t from = 0; from < consumer->accounts.count; from += LIMITS_CALL) {
         uint32_t n =
-            consumer->account_count - from < LIMITS_CALL ? consumer->account_count - from : LIMITS_CALL;
+            consumer->accounts.count - from < LIMITS_CALL ? consumer->accounts.count - from : LIMITS_CALL;
         buf_reset(cmd);
         queue_cmd_begin(cmd, SCRIPT_LIMITS, key_n, 2 * (size_t)n);
         for (size_t i = 0; i < key_n; i++)
             queue_cmd_key(cmd, &consumer->keys, keys[i]);
         for (uint32_t i = from; i < from + n; i++) {
-            redis_resp_str(cmd, consumer->accounts[i]->account->name);
-            redis_resp_arg(cmd, buf_span(&consumer->accounts[i]->limits));
+            redis_resp_str(cmd, consumer->accounts.list[i]->account->name);
+            redis_resp_arg(cmd, buf_span(&consumer->accounts.list[i]->limits));
         }
         tell(consumer, SCRIPT_LIMITS, on_limits);
     }
@@ -102,7 +102,7 @@ static bool credentials_changed(const struct config *old, const struct account *
 static void reopen_some(struct consumer *consumer, const char *const names[static LIMITS_CALL], size_t n) {
     static const enum queue_key keys[] = {KEY_ACCOUNTS, KEY_LIMITS, KEY_GATES};
     const size_t key_n = sizeof(keys) / sizeof(keys[0]);
-    struct buf *cmd = &consumer->worker->text_cmd;
+    struct buf *cmd = &consumer->worker->scratch.cmd;
     if (n == 0)
         return;
     buf_reset(cmd);
@@ -117,10 +117,10 @@ static void reopen_some(struct consumer *consumer, const char *const names[stati
 void consumer_reopen(struct consumer *consumer, const struct config *old) {
     const char *names[LIMITS_CALL];
     size_t n = 0;
-    for (uint32_t i = 0; i < consumer->account_count; i++) {
-        if (!credentials_changed(old, consumer->accounts[i]->account))
+    for (uint32_t i = 0; i < consumer->accounts.count; i++) {
+        if (!credentials_changed(old, consumer->accounts.list[i]->account))
             continue;
-        names[n++] = consumer->accounts[i]->account->name;
+        names[n++] = consumer->accounts.list[i]->account->name;
         if (n == LIMITS_CALL) {
             reopen_some(consumer, names, n);
             n = 0;

@@ -49,7 +49,7 @@ void log_attempt(const struct order *o, const struct outcome *outcome, const str
 
 void log_warnings(const struct order *o) {
     static const char start[] = "{\"path\":\"", end[] = "\",\"rule\":";
-    struct buf *paths = &o->consumer->worker->text_path;
+    struct buf *paths = &o->consumer->worker->scratch.path;
     struct span list = buf_span(&o->warnings);
     struct log_line l;
     buf_reset(paths);
@@ -88,21 +88,21 @@ void log_lost(const struct consumer *consumer, const char *what, uint32_t count)
     struct worker *w = consumer->worker;
     struct log_line l;
     uint64_t now = clock_boot_ns();
-    if (w->lost_logged_ns != 0 && now - w->lost_logged_ns < QUIET_NS) {
-        w->lost_unlogged += count;
+    if (w->logs.lost_ns != 0 && now - w->logs.lost_ns < QUIET_NS) {
+        w->logs.lost_left_out += count;
         return;
     }
-    w->lost_logged_ns = now;
+    w->logs.lost_ns = now;
     if (!log_begin(&l, LOG_WARN, "fenced"))
         return;
     log_str(&l, "queue", consumer->config->name);
     log_str(&l, "what", what);
     log_u64(&l, "orders", count);
-    if (w->lost_unlogged > 0)
-        log_u64(&l, "left_out", w->lost_unlogged);
+    if (w->logs.lost_left_out > 0)
+        log_u64(&l, "left_out", w->logs.lost_left_out);
     log_str(&l, "message", "another worker has these orders; the lease had run out");
     log_end(&l);
-    w->lost_unlogged = 0;
+    w->logs.lost_left_out = 0;
 }
 
 /* "30000 20 4711": for how many ms; of an account that is held: how many orders were refused, the code. */
@@ -134,14 +134,15 @@ void log_turns(const struct consumer *consumer, const redisReply *r, size_t from
 void log_closed(struct consumer *consumer, enum consumer_closed closed) {
     const char *queue = consumer->config->name;
     uint64_t now = clock_boot_ns();
-    if (consumer->closed != closed && consumer->closed != CONSUMER_OPEN)
-        log_msg(LOG_INFO, consumer->closed == CONSUMER_FULL ? "results_drained" : "queue_resumed",
+    if (consumer->claims.closed != closed && consumer->claims.closed != CONSUMER_OPEN)
+        log_msg(LOG_INFO, consumer->claims.closed == CONSUMER_FULL ? "results_drained" : "queue_resumed",
                 "queue %s: claiming again", queue);
-    if (closed == CONSUMER_PAUSED && consumer->closed != closed)
+    if (closed == CONSUMER_PAUSED && consumer->claims.closed != closed)
         log_msg(LOG_INFO, "queue_paused", "queue %s: an operator has paused it; nothing is claimed", queue);
-    if (closed != CONSUMER_FULL || (consumer->closed == closed && now - consumer->closed_logged_ns < FULL_NS))
+    if (closed != CONSUMER_FULL ||
+        (consumer->claims.closed == closed && now - consumer->trouble.closed_logged_ns < FULL_NS))
         return;
-    consumer->closed_logged_ns = now;
+    consumer->trouble.closed_logged_ns = now;
     log_msg(
         LOG_WARN, "results_full",
         "queue %s: results stand at results_high_water (%llu); nothing is claimed until they are consumed",
@@ -153,20 +154,20 @@ void log_redis_error(struct consumer *consumer, const char *what, const char *er
     struct log_line l;
     uint64_t now = clock_boot_ns();
     redis_error_words(error != NULL && error[0] != '\0' ? error : "an answer of an unexpected kind",
-                      w->redis_words, sizeof(w->redis_words));
-    consumer->redis_full = strncmp(w->redis_words, "OOM ", 4) == 0;
-    if (w->error_logged_ns != 0 && now - w->error_logged_ns < QUIET_NS) {
-        w->errors_unlogged++;
+                      w->redis.words, sizeof(w->redis.words));
+    consumer->trouble.redis_full = strncmp(w->redis.words, "OOM ", 4) == 0;
+    if (w->logs.error_ns != 0 && now - w->logs.error_ns < QUIET_NS) {
+        w->logs.errors_left_out++;
         return;
     }
-    w->error_logged_ns = now;
+    w->logs.error_ns = now;
     if (!log_begin(&l, LOG_ERROR, "redis_error"))
         return;
     log_str(&l, "queue", consumer->config->name);
     log_str(&l, "what", what);
-    log_str(&l, "message", w->redis_words);
-    if (w->errors_unlogged > 0)
-        log_u64(&l, "left_out", w->errors_unlogged);
+    log_str(&l, "message", w->redis.words);
+    if (w->logs.errors_left_out > 0)
+        log_u64(&l, "left_out", w->logs.errors_left_out);
     log_end(&l);
-    w->errors_unlogged = 0;
+    w->logs.errors_left_out = 0;
 }

@@ -7,6 +7,14 @@
 
 #include "dray/verdict.h"
 
+/* When a line of a kind was last written (boot clock; 0: not yet), and how many were left out since. */
+struct worker_logs {
+    uint64_t error_ns, errors_left_out;   /* log.c */
+    uint64_t lost_ns, lost_left_out;      /* log.c; orders */
+    uint64_t replicas_ns;                 /* replicas.c; 0: enough answer */
+    uint64_t answer_ns, answers_left_out; /* answer_owner.c */
+};
+
 enum consumer_closed { CONSUMER_OPEN, CONSUMER_PAUSED, CONSUMER_FULL };
 struct decision;
 struct consumer;

@@ -19,7 +19,7 @@
 static struct http_call *start_lookup(struct order *o, const struct envelope *envelope, http_done_fn done) {
     struct worker *w = o->consumer->worker;
     const struct provider *p = o->account->provider;
-    struct buf *path = &w->text_path;
+    struct buf *path = &w->scratch.path;
     struct target_spec spec;
     struct account with;
     struct err err;
@@ -86,7 +86,8 @@ static void on_lookup_answer(void *arg, const struct http_exchange *x) {
     o->call = NULL;
     if (asked_again(o, x))
         return;
-    bool more = classify_lookup(o->account, &o->envelope, x, clock_unix_ms(), &w->doc, &o->cursor, &outcome);
+    bool more =
+        classify_lookup(o->account, &o->envelope, x, clock_unix_ms(), &w->scratch.doc, &o->cursor, &outcome);
     if (o->trace.on)
         trace_answered(o, x, more ? NULL : &outcome);
     if (more) {
@@ -146,7 +147,7 @@ static void on_control_answer(void *arg, const struct http_exchange *x) {
     o->call = NULL;
     if (asked_again(o, x))
         return;
-    bool more = classify_lookup(o->account, &e, x, clock_unix_ms(), &w->doc, &o->cursor, &outcome);
+    bool more = classify_lookup(o->account, &e, x, clock_unix_ms(), &w->scratch.doc, &o->cursor, &outcome);
     bool goes_on = more && life_control_in_time(&o->header, o->account, clock_unix_ms());
     if (o->trace.on)
         trace_answered(o, x, goes_on ? NULL : &outcome);

@@ -79,13 +79,13 @@ static void release(struct order *o) {
     o->runtime = NULL;
     o->account = NULL;
     o->call = NULL;
-    if (consumer->pooled >= ORDER_POOL_MAX || o->record.cap > KEEP_BYTES || o->wire.cap > KEEP_BYTES) {
+    if (consumer->orders.pooled >= ORDER_POOL_MAX || o->record.cap > KEEP_BYTES || o->wire.cap > KEEP_BYTES) {
         order_free(o);
         return;
     }
-    o->next = consumer->pool;
-    consumer->pool = o;
-    consumer->pooled++;
+    o->next = consumer->orders.pool;
+    consumer->orders.pool = o;
+    consumer->orders.pooled++;
 }
 
 void order_move(struct order *o, enum order_state to) {
@@ -95,7 +95,7 @@ void order_move(struct order *o, enum order_state to) {
     if (is_active(from) && !is_active(to))
         ends(o);
     if (from != ORDER_FREE)
-        list_remove(&consumer->orders[from], o);
+        list_remove(&consumer->orders.in[from], o);
     o->state = to;
     if (is_active(to) && !is_active(from))
         begins(o);
@@ -104,14 +104,14 @@ void order_move(struct order *o, enum order_state to) {
     if (to == ORDER_FREE)
         release(o);
     else
-        list_append(&consumer->orders[to], o);
+        list_append(&consumer->orders.in[to], o);
 }
 
 struct order *order_get(struct consumer *consumer) {
-    struct order *o = consumer->pool;
+    struct order *o = consumer->orders.pool;
     if (o != NULL) {
-        consumer->pool = o->next;
-        consumer->pooled--;
+        consumer->orders.pool = o->next;
+        consumer->orders.pooled--;
         o->next = NULL;
         buf_reset(&o->record);
         buf_reset(&o->decoded);
@@ -139,32 +139,32 @@ struct order *order_get(struct consumer *consumer) {
 }
 
 void order_discard(struct order *o) {
-    list_remove(&o->consumer->orders[o->state], o);
+    list_remove(&o->consumer->orders.in[o->state], o);
     o->state = ORDER_FREE;
     release(o);
 }
 
 /* At the very end: whatever state it is in. */
 void order_drop(struct order *o) {
-    list_remove(&o->consumer->orders[o->state], o);
+    list_remove(&o->consumer->orders.in[o->state], o);
     runtime_unref(o->runtime);
     order_free(o);
 }
 
 void consumer_free_pool(struct consumer *consumer) {
-    while (consumer->pool != NULL) {
-        struct order *o = consumer->pool;
-        consumer->pool = o->next;
+    while (consumer->orders.pool != NULL) {
+        struct order *o = consumer->orders.pool;
+        consumer->orders.pool = o->next;
         order_free(o);
     }
-    consumer->pooled = 0;
+    consumer->orders.pooled = 0;
 }
 
 uint32_t consumer_active(const struct consumer *consumer) {
-    return consumer->orders[ORDER_CLAIMED].count + consumer->orders[ORDER_BEGINNING].count +
-           consumer->orders[ORDER_SENDING].count;
+    return consumer->orders.in[ORDER_CLAIMED].count + consumer->orders.in[ORDER_BEGINNING].count +
+           consumer->orders.in[ORDER_SENDING].count;
 }
 
 uint32_t consumer_held(const struct consumer *consumer) {
-    return consumer_active(consumer) + consumer->orders[ORDER_SETTLING].count;
+    return consumer_active(consumer) + consumer->orders.in[ORDER_SETTLING].count;
 }

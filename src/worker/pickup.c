@@ -20,38 +20,39 @@
 #define MS_NS         1000000ull
 
 static bool is_up(const struct consumer *consumer) {
-    return consumer->blocker != NULL &&
-           redis_router_state(consumer->blocker, consumer->keys.slot) == REDIS_UP;
+    return consumer->pickup.router != NULL &&
+           redis_router_state(consumer->pickup.router, consumer->keys.slot) == REDIS_UP;
 }
 
 bool pickup_blocks(const struct consumer *consumer) {
-    return !consumer->blocker_leaves && is_up(consumer);
+    return !consumer->pickup.leaves && is_up(consumer);
 }
 
 uint32_t worker_connections(const struct worker *w) {
-    uint32_t n = w->redis != NULL ? redis_router_connections(w->redis) : 0;
+    uint32_t n = w->redis.router != NULL ? redis_router_connections(w->redis.router) : 0;
     for (uint32_t i = 0; i < w->consumer_count; i++)
-        n += w->consumers[i]->blocker != NULL ? redis_router_connections(w->consumers[i]->blocker) : 0;
+        n += w->consumers[i]->pickup.router != NULL ? redis_router_connections(w->consumers[i]->pickup.router)
+                                                    : 0;
     return n;
 }
 
 /* What the worker says of itself in Redis is written with the next beat. */
 static void changed(struct consumer *consumer) {
-    consumer->info_stale = true;
+    consumer->lease.info_stale = true;
 }
 
 static void log_once(struct worker *w, const char *queue, const char *reason) {
     uint64_t now = clock_boot_ns();
     struct log_line l;
-    if (w->pickups_logged_ns != 0 && now - w->pickups_logged_ns < LOG_EVERY_NS)
+    if (w->pickups.logged_ns != 0 && now - w->pickups.logged_ns < LOG_EVERY_NS)
         return;
-    w->pickups_logged_ns = now;
+    w->pickups.logged_ns = now;
     if (!log_begin(&l, LOG_WARN, "pickup_shared"))
         return;
     if (queue != NULL)
         log_str(&l, "queue", queue);
     log_u64(&l, "queues", w->consumer_count);
-    log_u64(&l, "connections", w->pickups);
+    log_u64(&l, "connections", w->pickups.open);
     log_str(&l, "reason", reason);
     log_str(
         &l, "message",
@@ -63,27 +64,27 @@ static void log_once(struct worker *w, const char *queue, const char *reason) {
 
 void pickup_close(struct consumer *consumer) {
     struct worker *w = consumer->worker;
-    if (consumer->blocker == NULL)
+    if (consumer->pickup.router == NULL)
         return;
-    struct redis_stats s = redis_router_stats(consumer->blocker);
-    w->pickups_gone.commands += s.commands;
-    w->pickups_gone.writes += s.writes;
-    w->pickups_gone.reconnects += s.reconnects;
-    w->pickups_gone.errors += s.errors;
-    redis_router_close(consumer->blocker, NULL, NULL);
-    consumer->blocker = NULL;
-    consumer->blocker_leaves = false;
-    consumer->look_now = true;
-    w->pickups--;
+    struct redis_stats s = redis_router_stats(consumer->pickup.router);
+    w->pickups.gone.commands += s.commands;
+    w->pickups.gone.writes += s.writes;
+    w->pickups.gone.reconnects += s.reconnects;
+    w->pickups.gone.errors += s.errors;
+    redis_router_close(consumer->pickup.router, NULL, NULL);
+    consumer->pickup.router = NULL;
+    consumer->pickup.leaves = false;
+    consumer->claims.look_now = true;
+    w->pickups.open--;
     changed(consumer);
 }
 
 static void give_back(struct consumer *consumer) {
-    if (!consumer->blocking) {
+    if (!consumer->pickup.blocking) {
         pickup_close(consumer);
         return;
     }
-    consumer->blocker_leaves = true; /* claim.c closes it when the pick-up has ended */
+    consumer->pickup.leaves = true; /* claim.c closes it when the pick-up has ended */
     consumer_stop_pickup(consumer);
 }
 
@@ -92,12 +93,12 @@ static void shrink(struct worker *w, const char *reason) {
     uint32_t up = 0, kept = 0;
     for (uint32_t i = 0; i < w->consumer_count; i++)
         up += is_up(w->consumers[i]);
-    w->pickups_most = up / 2;
+    w->pickups.most = up / 2;
     for (uint32_t i = 0; i < w->consumer_count; i++) {
         struct consumer *consumer = w->consumers[i];
-        if (is_up(consumer) && kept < w->pickups_most)
+        if (is_up(consumer) && kept < w->pickups.most)
             kept++;
-        else if (consumer->blocker != NULL)
+        else if (consumer->pickup.router != NULL)
             give_back(consumer);
     }
     log_once(w, NULL, reason);
@@ -110,19 +111,19 @@ static void on_state(void *arg, enum redis_state state, const char *place, const
     if (w->mode == WORKER_STOPPED)
         return;
     if (state == REDIS_UP) {
-        consumer->blocker_failures = 0;
+        consumer->pickup.failures = 0;
         changed(consumer);
         pickups_open(w);
     }
-    if (state != REDIS_DOWN || consumer->blocker_leaves || !consumer_is_up(consumer) || is_up(consumer) ||
+    if (state != REDIS_DOWN || consumer->pickup.leaves || !consumer_is_up(consumer) || is_up(consumer) ||
         redis_reason_is_moved(reason))
         return; /* Redis itself is away or has moved, which the worker's own connection is about to meet */
     changed(consumer);
     if (strncmp(reason, "ERR max number of clients", 25) == 0) {
         shrink(w, reason);
-    } else if (++consumer->blocker_failures >= GIVE_UP) {
-        consumer->blocker_failures = 0;
-        consumer->blocker_not_before_ns = clock_boot_ns() + AGAIN_NS;
+    } else if (++consumer->pickup.failures >= GIVE_UP) {
+        consumer->pickup.failures = 0;
+        consumer->pickup.not_before_ns = clock_boot_ns() + AGAIN_NS;
         log_once(w, consumer->keys.queue, reason);
         give_back(consumer);
         pickups_open(w);
@@ -132,11 +133,11 @@ static void on_state(void *arg, enum redis_state state, const char *place, const
 static void open_one(struct consumer *consumer) {
     struct worker *w = consumer->worker;
     struct err err;
-    consumer->blocker = redis_router_new(w->loop, &w->redis_options, &w->rng, on_state, consumer, &err);
-    if (consumer->blocker != NULL)
-        w->pickups++;
+    consumer->pickup.router = redis_router_new(w->loop, &w->redis.options, &w->rng, on_state, consumer, &err);
+    if (consumer->pickup.router != NULL)
+        w->pickups.open++;
     else
-        consumer->blocker_not_before_ns = clock_boot_ns() + AGAIN_NS; /* out of memory */
+        consumer->pickup.not_before_ns = clock_boot_ns() + AGAIN_NS; /* out of memory */
 }
 
 void pickups_open(struct worker *w) {
@@ -145,11 +146,12 @@ void pickups_open(struct worker *w) {
     if (w->mode == WORKER_STOPPED || w->mode == WORKER_DRAINING)
         return;
     for (uint32_t i = 0; i < w->consumer_count; i++)
-        connecting += w->consumers[i]->blocker != NULL && !is_up(w->consumers[i]);
-    for (uint32_t i = 0; i < w->consumer_count && connecting < AT_ONCE && w->pickups < w->pickups_most; i++) {
+        connecting += w->consumers[i]->pickup.router != NULL && !is_up(w->consumers[i]);
+    for (uint32_t i = 0; i < w->consumer_count && connecting < AT_ONCE && w->pickups.open < w->pickups.most;
+         i++) {
         struct consumer *consumer = w->consumers[i];
-        if (consumer->blocker != NULL || consumer->retiring || !consumer_is_up(consumer) ||
-            now < consumer->blocker_not_before_ns)
+        if (consumer->pickup.router != NULL || consumer->retiring || !consumer_is_up(consumer) ||
+            now < consumer->pickup.not_before_ns)
             continue;
         open_one(consumer);
         connecting++;
@@ -157,23 +159,23 @@ void pickups_open(struct worker *w) {
 }
 
 void pickups_anew(struct worker *w) {
-    w->pickups_most = w->boot->pickup_connections;
-    w->pickups_logged_ns = 0;
+    w->pickups.most = w->boot->pickup_connections;
+    w->pickups.logged_ns = 0;
     for (uint32_t i = 0; i < w->consumer_count; i++)
-        w->consumers[i]->blocker_not_before_ns = 0;
+        w->consumers[i]->pickup.not_before_ns = 0;
     pickups_open(w);
 }
 
 void pickups_beat(struct worker *w) {
     for (uint32_t i = 0; i < w->consumer_count; i++)
-        if (w->consumers[i]->blocker_leaves)
+        if (w->consumers[i]->pickup.leaves)
             consumer_stop_pickup(w->consumers[i]); /* the first time may have come too early */
     pickups_open(w);
 }
 
 void pickup_poll(struct consumer *consumer, uint64_t now_ns) {
-    consumer->poll_ms = consumer->poll_ms == 0                 ? POLL_FIRST_MS
-                        : consumer->poll_ms * 2 < POLL_MOST_MS ? consumer->poll_ms * 2
-                                                               : POLL_MOST_MS;
-    consumer->poll_at_ns = now_ns + consumer->poll_ms * MS_NS;
+    consumer->pickup.poll_ms = consumer->pickup.poll_ms == 0                 ? POLL_FIRST_MS
+                               : consumer->pickup.poll_ms * 2 < POLL_MOST_MS ? consumer->pickup.poll_ms * 2
+                                                                             : POLL_MOST_MS;
+    consumer->pickup.poll_at_ns = now_ns + consumer->pickup.poll_ms * MS_NS;
 }

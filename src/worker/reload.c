@@ -45,13 +45,13 @@ static void tell_restart(const struct config *old, const struct config *new) {
 
 /* For the next connections; those that are there stay. */
 static void renew_redis(struct worker *w, struct config *new) {
-    struct config *old = w->redis_config;
-    w->redis_config = config_ref(new);
-    redis_options_renew(&w->redis_options, &new->redis);
-    redis_router_renew(w->redis, &w->redis_options);
+    struct config *old = w->redis.config;
+    w->redis.config = config_ref(new);
+    redis_options_renew(&w->redis.options, &new->redis);
+    redis_router_renew(w->redis.router, &w->redis.options);
     for (uint32_t i = 0; i < w->consumer_count; i++)
-        if (w->consumers[i]->blocker != NULL)
-            redis_router_renew(w->consumers[i]->blocker, &w->redis_options);
+        if (w->consumers[i]->pickup.router != NULL)
+            redis_router_renew(w->consumers[i]->pickup.router, &w->redis.options);
     config_unref(old);
 }
 
@@ -91,8 +91,8 @@ static void retire(struct consumer *consumer) {
 
 /* Orders under way keep the provider they were begun with; later look-ups of theirs ask the new one. */
 static void warn_of_moves(const struct consumer *consumer, const struct config *old) {
-    for (uint32_t i = 0; i < consumer->account_count; i++) {
-        const struct account *a = consumer->accounts[i]->account, *before = config_account(old, a->name);
+    for (uint32_t i = 0; i < consumer->accounts.count; i++) {
+        const struct account *a = consumer->accounts.list[i]->account, *before = config_account(old, a->name);
         if (before != NULL && before->provider != a->provider)
             log_msg(LOG_WARN, "provider_changed",
                     "account %s: %s is now %s; orders whose outcome is unknown are looked up there: better "
@@ -116,7 +116,7 @@ static void update_consumer(struct consumer *consumer, const struct queue_config
     config_unref(consumer->config_held);
     consumer->config_held = NULL;
     consumer->retiring = false;
-    consumer->look_now = true;
+    consumer->claims.look_now = true;
     warn_of_moves(consumer, old);
     if (!consumer_is_up(consumer) || !consumer->format.ours)
         return; /* the first beat that goes through tells them */
@@ -144,7 +144,7 @@ static void take_over(struct worker *w, struct config *new) {
         if (consumer != NULL && !has_left(consumer))
             update_consumer(consumer, &new->queues[i], old);
         else if (consumer != NULL)
-            w->queue_returned = true; /* its predecessor is still leaving */
+            w->reload.queue_returned = true; /* its predecessor is still leaving */
         else if (add_consumer(w, &new->queues[i], &err) < 0)
             log_msg(LOG_ERROR, "reload_failed", "%s", err.text);
     }
@@ -165,7 +165,7 @@ static void log_faults(enum log_level level, const char *event, struct config_fa
 static void on_read(uv_work_t *work, int status) {
     struct reload *r = work->data;
     struct worker *w = r->worker;
-    w->reload = NULL;
+    w->reload.under_way = NULL;
     log_faults(LOG_WARN, "config_warning", &r->warnings);
     if (r->config == NULL || status != 0) {
         log_faults(LOG_ERROR, "config_fault", &r->faults);
@@ -182,14 +182,14 @@ static void on_read(uv_work_t *work, int status) {
     if (w->mode == WORKER_STOPPED)
         worker_closed_one(w);
     else
-        w->open_handles--;
+        w->timers.open_handles--;
 }
 
 void worker_reload(struct worker *w, const char *why) {
     if (w->mode == WORKER_STOPPED || w->mode == WORKER_DRAINING)
         return;
-    if (w->reload != NULL) {
-        w->reload_again = true;
+    if (w->reload.under_way != NULL) {
+        w->reload.again = true;
         return;
     }
     struct reload *r = calloc(1, sizeof(*r));
@@ -201,9 +201,9 @@ void worker_reload(struct worker *w, const char *why) {
     config_faults_init(&r->faults);
     config_faults_init(&r->warnings);
     log_msg(LOG_INFO, "reloading", "%s", why);
-    w->reload = r;
-    w->reload_again = false;
-    w->open_handles++;
+    w->reload.under_way = r;
+    w->reload.again = false;
+    w->timers.open_handles++;
     uv_queue_work(w->loop, &r->work, read_config, on_read);
 }
 
@@ -223,12 +223,12 @@ void worker_check_retired(struct worker *w) {
             consumer_leave(consumer);
         if (consumer->retiring && consumer->left && w->mode != WORKER_DRAINING) {
             drop_consumer(w, i);
-            w->reload_again = w->reload_again || w->queue_returned;
-            w->queue_returned = false;
+            w->reload.again = w->reload.again || w->reload.queue_returned;
+            w->reload.queue_returned = false;
         } else {
             i++;
         }
     }
-    if (w->reload_again && w->reload == NULL)
+    if (w->reload.again && w->reload.under_way == NULL)
         worker_reload(w, "asked for meanwhile");
 }

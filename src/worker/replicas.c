@@ -30,9 +30,9 @@ static void log_missing(struct consumer *consumer, long long replicas) {
     struct worker *w = consumer->worker;
     uint64_t now = clock_boot_ns();
     struct log_line l;
-    if (w->replicas_logged_ns != 0 && now - w->replicas_logged_ns < LOG_EVERY_NS)
+    if (w->logs.replicas_ns != 0 && now - w->logs.replicas_ns < LOG_EVERY_NS)
         return;
-    w->replicas_logged_ns = now;
+    w->logs.replicas_ns = now;
     if (!log_begin(&l, LOG_WARN, "replicas_missing"))
         return;
     log_str(&l, "queue", consumer->config->name);
@@ -47,18 +47,18 @@ static void log_missing(struct consumer *consumer, long long replicas) {
 
 static void missing(struct consumer *consumer, long long replicas) {
     struct worker *w = consumer->worker;
-    consumer->replica_failures++;
-    consumer->claim_not_before_ns =
-        clock_boot_ns() + (100 + backoff_ms(100, 5000, consumer->replica_failures, &w->rng)) * MS_NS;
-    consumer->look_now = true;
+    consumer->trouble.replica_failures++;
+    consumer->claims.not_before_ns =
+        clock_boot_ns() + (100 + backoff_ms(100, 5000, consumer->trouble.replica_failures, &w->rng)) * MS_NS;
+    consumer->claims.look_now = true;
     log_missing(consumer, replicas);
 }
 
 static void enough(struct consumer *consumer) {
-    if (consumer->replica_failures > 0 && consumer->worker->replicas_logged_ns != 0)
+    if (consumer->trouble.replica_failures > 0 && consumer->worker->logs.replicas_ns != 0)
         log_msg(LOG_INFO, "replicas_back", "queue %s: enough replicas answer again", consumer->config->name);
-    consumer->replica_failures = 0;
-    consumer->worker->replicas_logged_ns = 0;
+    consumer->trouble.replica_failures = 0;
+    consumer->worker->logs.replicas_ns = 0;
 }
 
 void replicas_answered(struct consumer *consumer, struct batch *b, long long replicas) {

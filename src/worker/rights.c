@@ -78,7 +78,7 @@ static void end(struct probe *p) {
                 "\"The rights of each "
                 "role\", has the ACL of a worker",
                 p->missing);
-        w->exit_code = 1;
+        w->end.exit_code = 1;
         w->mode = WORKER_STOPPED;
         worker_close(w);
     }
@@ -112,7 +112,7 @@ static void on_discarded(void *arg, const redisReply *r, const char *error) {
 
 static void send_words(struct probe *p, const char *command, const char *words, redis_reply_fn done) {
     struct consumer *consumer = p->consumer;
-    struct buf *cmd = &p->worker->text_cmd;
+    struct buf *cmd = &p->worker->scratch.cmd;
     char copy[64] = "";
     const char *list[8];
     char *save = NULL;
@@ -136,7 +136,7 @@ static void send_words(struct probe *p, const char *command, const char *words, 
         else
             redis_resp_str(cmd, list[i]);
     }
-    redis_router_send(p->worker->redis, consumer->keys.slot, buf_span(cmd), 0, done, p);
+    redis_router_send(p->worker->redis.router, consumer->keys.slot, buf_span(cmd), 0, done, p);
 }
 
 /* MULTI is allowed: what follows is surely not carried out. */
@@ -144,21 +144,22 @@ static void on_may_discard(void *arg, const redisReply *r, const char *error) {
     struct probe *p = arg;
     struct worker *w = p->worker;
     (void)error;
-    bool sure = r != NULL && r->type == REDIS_REPLY_STATUS && w->mode != WORKER_STOPPED && w->redis != NULL &&
-                redis_router_is_single(w->redis) && consumer_is_up(p->consumer);
+    bool sure = r != NULL && r->type == REDIS_REPLY_STATUS && w->mode != WORKER_STOPPED &&
+                w->redis.router != NULL && redis_router_is_single(w->redis.router) &&
+                consumer_is_up(p->consumer);
     if (!sure) {
         end(p);
         return;
     }
-    redis_router_command(w->redis, p->consumer->keys.slot, NULL, NULL, "MULTI");
+    redis_router_command(w->redis.router, p->consumer->keys.slot, NULL, NULL, "MULTI");
     for (size_t i = 0; i < WANTED; i++)
         send_words(p, wanted[i].command, wanted[i].more, on_queued);
-    redis_router_command(w->redis, p->consumer->keys.slot, on_discarded, p, "DISCARD");
+    redis_router_command(w->redis.router, p->consumer->keys.slot, on_discarded, p, "DISCARD");
 }
 
 void consumer_check_rights(struct consumer *consumer) {
     struct worker *w = consumer->worker;
-    if (!redis_router_is_single(w->redis) || w->rights_unchecked)
+    if (!redis_router_is_single(w->redis.router) || w->redis.rights_unchecked)
         return;
     struct probe *p = calloc(1, sizeof(*p));
     if (p == NULL)
@@ -166,6 +167,6 @@ void consumer_check_rights(struct consumer *consumer) {
     p->worker = w;
     p->consumer = consumer;
     consumer->asides++;
-    redis_router_command(w->redis, consumer->keys.slot, NULL, NULL, "MULTI");
-    redis_router_command(w->redis, consumer->keys.slot, on_may_discard, p, "DISCARD");
+    redis_router_command(w->redis.router, consumer->keys.slot, NULL, NULL, "MULTI");
+    redis_router_command(w->redis.router, consumer->keys.slot, on_may_discard, p, "DISCARD");
 }

@@ -59,29 +59,29 @@ static void write_texts(struct order *o, const struct settle_context *c, struct 
                              .now_ms = clock_unix_ms()};
     bool dead = d->op == SETTLE_DEAD, parks = d->op == SETTLE_RETRY || d->op == SETTLE_WAIT;
     if (dead || (parks && !d->keep_header)) {
-        write_history(&w->text_history, o, c);
-        header.history = buf_span(&w->text_history);
+        write_history(&w->scratch.history, o, c);
+        header.history = buf_span(&w->scratch.history);
     }
-    buf_reset(&w->text_body);
+    buf_reset(&w->scratch.body);
     if (dead) {
         snprintf(dead_id, 64, "%llu-%s", (unsigned long long)job.now_ms, o->token);
         s->dead_id = dead_id;
-        render_dead(&w->text_body, &job, d, &known, c->faults, header.history, dead_id);
+        render_dead(&w->scratch.body, &job, d, &known, c->faults, header.history, dead_id);
     } else if (parks && !d->keep_header) {
-        record_header_write(&header, &w->text_body);
+        record_header_write(&header, &w->scratch.body);
     }
-    s->body = buf_span(&w->text_body);
-    buf_reset(&w->text_result);
+    s->body = buf_span(&w->scratch.body);
+    buf_reset(&w->scratch.result);
     if (d->result != RESULT_NONE && o->envelope.id.ptr != NULL) {
-        render_result(&w->text_result, &job, d, &known, c->faults, dead ? dead_id : NULL);
-        s->result = buf_span(&w->text_result);
+        render_result(&w->scratch.result, &job, d, &known, c->faults, dead ? dead_id : NULL);
+        s->result = buf_span(&w->scratch.result);
         if (o->envelope.reply_to.ptr != NULL)
             s->results_key = o->envelope.reply_to;
     }
     if (d->ledger != LEDGER_KEEP && o->ledger_key.len > 0) {
-        buf_reset(&w->text_ledger);
-        render_ledger(&w->text_ledger, d->ledger, o->hash, &known, job.now_ms, dead ? dead_id : "");
-        s->ledger = buf_span(&w->text_ledger);
+        buf_reset(&w->scratch.ledger);
+        render_ledger(&w->scratch.ledger, d->ledger, o->hash, &known, job.now_ms, dead ? dead_id : "");
+        s->ledger = buf_span(&w->scratch.ledger);
         s->ledger_key = buf_span(&o->ledger_key);
     }
 }
@@ -139,8 +139,8 @@ void settle(struct order *o, const struct settle_context *c) {
         stats_decided(o, d);
     struct batch *b = consumer_batch(consumer, BATCH_SETTLE);
     struct worker *w = consumer->worker;
-    bool ok = buf_ok(&w->text_body) && buf_ok(&w->text_result) && buf_ok(&w->text_history) &&
-              buf_ok(&w->text_ledger);
+    bool ok = buf_ok(&w->scratch.body) && buf_ok(&w->scratch.result) && buf_ok(&w->scratch.history) &&
+              buf_ok(&w->scratch.ledger);
     order_move(o, ORDER_SETTLING);
     if (w->trial != NULL)
         worker_drain(w);
@@ -157,7 +157,7 @@ void settle(struct order *o, const struct settle_context *c) {
  * since `begun` was read (a begin that ran late), Redis leaves it, and the next beat counts it again. */
 void settle_back(struct consumer *consumer, struct span token, struct span begun) {
     struct settlement s = {.op = SETTLE_BACK, .claim = CLAIM_UNSURE, .counter = "handed_back", .gate = '-'};
-    struct buf *key = &consumer->worker->text_path;
+    struct buf *key = &consumer->worker->scratch.path;
     char text[TOKEN_SIZE], account[NAME_MAX_LEN + 1];
     if (token.len >= sizeof(text))
         return;
@@ -218,7 +218,7 @@ void settled(struct consumer *consumer, struct batch *b, const redisReply *reply
                  "WRONGTYPE %.*s is no list; nothing was done; rename it, then results go on", (int)key.len,
                  key.ptr);
         log_redis_error(consumer, "settle", text);
-        consumer->resend_at_ns = clock_boot_ns() + 1000000000ull;
+        consumer->turns.resend_at_ns = clock_boot_ns() + 1000000000ull;
         consumer_unanswered(consumer, b);
     }
     worker_check_drained(consumer->worker);

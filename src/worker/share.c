@@ -21,11 +21,11 @@ static void unlist(struct account_runtime *runtime) {
     struct consumer *consumer = runtime->consumer;
     if (!runtime->listed)
         return;
-    *(runtime->older != NULL ? &runtime->older->newer : &consumer->idle_first) = runtime->newer;
-    *(runtime->newer != NULL ? &runtime->newer->older : &consumer->idle_last) = runtime->older;
+    *(runtime->older != NULL ? &runtime->older->newer : &consumer->accounts.idle_first) = runtime->newer;
+    *(runtime->newer != NULL ? &runtime->newer->older : &consumer->accounts.idle_last) = runtime->older;
     runtime->older = runtime->newer = NULL;
     runtime->listed = false;
-    consumer->idle_recent--;
+    consumer->accounts.idle_recent--;
 }
 
 /* It had work just now, and has nothing under way. */
@@ -33,11 +33,12 @@ static void list(struct account_runtime *runtime, uint64_t now_ns) {
     struct consumer *consumer = runtime->consumer;
     unlist(runtime);
     runtime->idle_ns = now_ns;
-    runtime->older = consumer->idle_last;
-    *(consumer->idle_last != NULL ? &consumer->idle_last->newer : &consumer->idle_first) = runtime;
-    consumer->idle_last = runtime;
+    runtime->older = consumer->accounts.idle_last;
+    *(consumer->accounts.idle_last != NULL ? &consumer->accounts.idle_last->newer
+                                           : &consumer->accounts.idle_first) = runtime;
+    consumer->accounts.idle_last = runtime;
     runtime->listed = true;
-    consumer->idle_recent++;
+    consumer->accounts.idle_recent++;
 }
 
 void share_forget(struct account_runtime *runtime) {
@@ -67,14 +68,15 @@ static bool hangs(const struct account_runtime *runtime, uint64_t now_ns, uint64
 }
 
 static uint32_t under_way(const struct consumer *consumer) {
-    return consumer->orders[ORDER_BEGINNING].count + consumer->orders[ORDER_SENDING].count;
+    return consumer->orders.in[ORDER_BEGINNING].count + consumer->orders.in[ORDER_SENDING].count;
 }
 
 static uint32_t kept_for_others(struct consumer *consumer, uint64_t now_ns) {
-    while (consumer->idle_first != NULL && now_ns - consumer->idle_first->idle_ns > RECENT_NS)
-        unlist(consumer->idle_first);
+    while (consumer->accounts.idle_first != NULL &&
+           now_ns - consumer->accounts.idle_first->idle_ns > RECENT_NS)
+        unlist(consumer->accounts.idle_first);
     uint32_t most = consumer->config->concurrency / RESERVE_SHARE;
-    return consumer->idle_recent < most ? consumer->idle_recent : most;
+    return consumer->accounts.idle_recent < most ? consumer->accounts.idle_recent : most;
 }
 
 uint64_t share_wait_ms(struct account_runtime *runtime) {
@@ -87,28 +89,28 @@ uint64_t share_wait_ms(struct account_runtime *runtime) {
             list(runtime, now); /* the next slot may be its */
         return NO_SLOT_MS;
     }
-    bool keeps = runtime->active > 0 && consumer->idle_recent > 0 && hangs(runtime, now, QUICK_NS) &&
+    bool keeps = runtime->active > 0 && consumer->accounts.idle_recent > 0 && hangs(runtime, now, QUICK_NS) &&
                  used + kept_for_others(consumer, now) >= all;
     return keeps ? KEPT_MS : 0;
 }
 
 static bool one_hangs(const struct consumer *consumer, uint64_t now_ns) {
-    for (uint32_t i = 0; i < consumer->account_count; i++)
-        if (hangs(consumer->accounts[i], now_ns, SLOW_NS))
+    for (uint32_t i = 0; i < consumer->accounts.count; i++)
+        if (hangs(consumer->accounts.list[i], now_ns, SLOW_NS))
             return true;
     return false;
 }
 
 uint32_t share_look_due(struct consumer *consumer, uint64_t now_ns) {
-    if (consumer->account_count < 2 || under_way(consumer) < consumer->config->concurrency) {
-        consumer->full_look_ns = 0;
+    if (consumer->accounts.count < 2 || under_way(consumer) < consumer->config->concurrency) {
+        consumer->accounts.full_look_ns = 0;
         return 0;
     }
-    if (consumer->full_look_ns == 0)
-        consumer->full_look_ns = now_ns + LOOK_NS;
-    if (now_ns < consumer->full_look_ns)
+    if (consumer->accounts.full_look_ns == 0)
+        consumer->accounts.full_look_ns = now_ns + LOOK_NS;
+    if (now_ns < consumer->accounts.full_look_ns)
         return 0;
     bool look = one_hangs(consumer, now_ns);
-    consumer->full_look_ns = now_ns + (look && consumer->more ? LOOK_MORE_NS : LOOK_NS);
+    consumer->accounts.full_look_ns = now_ns + (look && consumer->claims.more ? LOOK_MORE_NS : LOOK_NS);
     return look ? LOOK_MOST : 0;
 }

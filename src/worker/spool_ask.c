@@ -38,15 +38,15 @@ static void look(uv_work_t *work) {
 /* One lease from when this was seen first. */
 static bool waits(struct consumer *consumer, const char *dead) {
     uint64_t now = clock_boot_ns(), lease_ns = consumer->worker->boot->lease_ms * 1000000ull;
-    if (strcmp(consumer->spool_of, dead) != 0) {
-        snprintf(consumer->spool_of, sizeof(consumer->spool_of), "%s", dead);
-        consumer->spool_until_ns = now + lease_ns;
+    if (strcmp(consumer->lease.spool_of, dead) != 0) {
+        snprintf(consumer->lease.spool_of, sizeof(consumer->lease.spool_of), "%s", dead);
+        consumer->lease.spool_until_ns = now + lease_ns;
         log_msg(LOG_INFO, "spool_awaited",
                 "queue %s: worker %s left a file; its orders are recovered when that is settled, or after "
                 "%llu ms",
                 consumer->config->name, dead, (unsigned long long)consumer->worker->boot->lease_ms);
     }
-    return now < consumer->spool_until_ns;
+    return now < consumer->lease.spool_until_ns;
 }
 
 static void on_looked(uv_work_t *work, int status) {
@@ -80,7 +80,7 @@ bool spool_ask(struct consumer *consumer, const char *dead, spool_asked_fn done,
     a->consumer = consumer;
     a->done = done;
     a->arg = arg;
-    w->open_handles++;
+    w->timers.open_handles++;
     uv_queue_work(w->loop, &a->work, look, on_looked);
     return true;
 }

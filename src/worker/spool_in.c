@@ -26,7 +26,7 @@ void spool_one_less(struct worker *w) {
     if (w->mode == WORKER_STOPPED)
         worker_closed_one(w);
     else
-        w->open_handles--;
+        w->timers.open_handles--;
 }
 
 static void report_read(const struct spool_file *f) {
@@ -65,7 +65,7 @@ void spool_start(struct worker *w) {
     s->work.data = s;
     s->reading = true;
     w->spool = s;
-    w->open_handles++;
+    w->timers.open_handles++;
     uv_queue_work(w->loop, &s->work, read_dir, on_read);
 }
 
@@ -130,7 +130,7 @@ static void on_removed(uv_work_t *work, int status) {
     }
     spool_file_free(f);
     for (uint32_t i = 0; i < w->consumer_count; i++)
-        w->consumers[i]->look_now = true;
+        w->consumers[i]->claims.look_now = true;
     spool_one_less(w);
 }
 
@@ -145,7 +145,7 @@ static void end_file(struct spool_file *f) {
     struct worker *w = f->worker;
     f->ending = true;
     f->work.data = f;
-    w->open_handles++;
+    w->timers.open_handles++;
     uv_queue_work(w->loop, &f->work, remove_file, on_removed);
 }
 
@@ -198,11 +198,11 @@ void spool_turn(struct worker *w, uint64_t now_ns) {
     for (struct spool_file *f = w->spool->files; f != NULL; f = f->next) {
         for (struct spool_group *g = f->groups; g != NULL; g = g->next) {
             if (g->out || g->first == NULL || now_ns < g->not_before_ns ||
-                redis_router_state(w->redis, g->keys.slot) != REDIS_UP || !may_write(w, g->keys.queue))
+                redis_router_state(w->redis.router, g->keys.slot) != REDIS_UP || !may_write(w, g->keys.queue))
                 continue;
             g->out = true;
             const struct turn turn = {.settle = g->first, .number = turn_number(0, clock_unix_ms() * 1000)};
-            turn_send(&turn, &w->text_cmd, w->caller, &g->keys, NULL, on_settled, g);
+            turn_send(&turn, &w->scratch.cmd, w->caller, &g->keys, NULL, on_settled, g);
         }
         if (!f->ending && is_settled(f))
             end_file(f);

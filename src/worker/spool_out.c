@@ -82,11 +82,11 @@ static void collect(struct spool_out *s) {
     for (uint32_t i = 0; i < w->consumer_count; i++) {
         struct consumer *consumer = w->consumers[i];
         dispatch_hand_back_begun(consumer);
-        for (const struct batch *b = consumer->resend; b != NULL; b = b->next)
+        for (const struct batch *b = consumer->turns.resend; b != NULL; b = b->next)
             if (b->kind == BATCH_SETTLE)
                 add_batch(s, consumer, b);
-        if (consumer->settle != NULL)
-            add_batch(s, consumer, consumer->settle);
+        if (consumer->turns.settle != NULL)
+            add_batch(s, consumer, consumer->turns.settle);
     }
 }
 
@@ -154,7 +154,7 @@ static void on_written(uv_work_t *work, int status) {
     struct spool_out *s = work->data;
     struct worker *w = s->worker;
     if (status != 0 || s->failed != NULL || s->left_out > 0)
-        w->exit_code = 1;
+        w->end.exit_code = 1;
     if (s->failed != NULL)
         log_msg(LOG_ERROR, "spool_failed",
                 "%s: %s: %s; the outcomes of %llu orders are left to recovery, which looks the "
@@ -198,7 +198,7 @@ bool spool_write(struct worker *w) {
         out_free(s);
         return false;
     }
-    w->open_handles++;
+    w->timers.open_handles++;
     uv_queue_work(w->loop, &s->work, write_file, on_written);
     return true;
 }

@@ -32,18 +32,18 @@ static const char *info_field(const redisReply *r, const char *name, char out[st
 }
 
 static bool seen_before(struct worker *w, const char *run_id) {
-    for (unsigned i = 0; i < w->servers_seen; i++)
-        if (strcmp(w->server_ids[i], run_id) == 0)
+    for (unsigned i = 0; i < w->redis.servers_seen; i++)
+        if (strcmp(w->redis.server_ids[i], run_id) == 0)
             return true;
-    unsigned at = w->servers_seen < SERVERS_MAX ? w->servers_seen++ : SERVERS_MAX - 1;
-    snprintf(w->server_ids[at], sizeof(w->server_ids[at]), "%.40s", run_id);
+    unsigned at = w->redis.servers_seen < SERVERS_MAX ? w->redis.servers_seen++ : SERVERS_MAX - 1;
+    snprintf(w->redis.server_ids[at], sizeof(w->redis.server_ids[at]), "%.40s", run_id);
     return false;
 }
 
 static void refuse(struct worker *w, const char *version) {
     log_msg(LOG_ERROR, "redis_too_old", "Redis is %s; dray needs 6.2 or newer, or Valkey: upgrade the server",
             version);
-    w->exit_code = 1;
+    w->end.exit_code = 1;
     w->mode = WORKER_STOPPED;
     worker_close(w);
 }
@@ -80,7 +80,7 @@ static void on_info(void *arg, const redisReply *r, const char *error) {
         free(c);
         return;
     }
-    if (redis_router_is_unmapped(w->redis) && !seen_before(w, "CLUSTER SLOTS is not permitted"))
+    if (redis_router_is_unmapped(w->redis.router) && !seen_before(w, "CLUSTER SLOTS is not permitted"))
         log_msg(LOG_WARN, "redis_unchecked",
                 "CLUSTER SLOTS is not permitted: where each queue is, is found by being sent on (MOVED), and "
                 "a failover is "
@@ -95,7 +95,7 @@ static void on_info(void *arg, const redisReply *r, const char *error) {
         next = strcmp(info_field(r, "aof_enabled:", text), "0") == 0;
     }
     if (next)
-        redis_router_command(w->redis, c->slot, on_save, c, "CONFIG GET save");
+        redis_router_command(w->redis.router, c->slot, on_save, c, "CONFIG GET save");
     else
         free(c);
 }
@@ -107,5 +107,5 @@ void consumer_check_server(const struct consumer *consumer) {
     c->worker = consumer->worker;
     c->slot = consumer->keys.slot;
     snprintf(c->queue, sizeof(c->queue), "%s", consumer->keys.queue);
-    redis_router_command(consumer->worker->redis, c->slot, on_info, c, "INFO");
+    redis_router_command(consumer->worker->redis.router, c->slot, on_info, c, "INFO");
 }

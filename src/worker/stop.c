@@ -19,7 +19,7 @@ static void on_grace_over(uv_timer_t *handle) {
     log_msg(LOG_WARN, "drain_incomplete", "Redis did not take everything in time; %u orders are not settled",
             held);
     w->mode = WORKER_STOPPED;
-    w->spool_wanted = true;
+    w->end.spool_wanted = true;
     worker_close(w);
 }
 
@@ -27,7 +27,7 @@ static void on_drain_timeout(uv_timer_t *handle) {
     struct worker *w = handle->data;
     uint32_t cut = 0;
     for (uint32_t i = 0; i < w->consumer_count; i++) {
-        cut += w->consumers[i]->orders[ORDER_SENDING].count;
+        cut += w->consumers[i]->orders.in[ORDER_SENDING].count;
         dispatch_cancel_all(w->consumers[i]);
     }
     if (cut > 0)
@@ -39,11 +39,11 @@ static void on_drain_timeout(uv_timer_t *handle) {
 static void end_if_idle(struct worker *w) {
     uint32_t sending = 0;
     for (uint32_t i = 0; i < w->consumer_count; i++)
-        sending += w->consumers[i]->orders[ORDER_SENDING].count;
-    if (w->ending || sending > 0)
+        sending += w->consumers[i]->orders.in[ORDER_SENDING].count;
+    if (w->end.begun || sending > 0)
         return;
-    w->ending = true;
-    uv_timer_start(&w->drain, on_grace_over, LEAVE_GRACE_MS, 0);
+    w->end.begun = true;
+    uv_timer_start(&w->timers.drain, on_grace_over, LEAVE_GRACE_MS, 0);
 }
 
 void worker_drain(struct worker *w) {
@@ -55,7 +55,7 @@ void worker_drain(struct worker *w) {
         consumer_stop_pickup(w->consumers[i]);
     log_msg(LOG_INFO, "draining", "%u orders are under way", w->active);
     service_draining(w);
-    uv_timer_start(&w->drain, on_drain_timeout, started ? w->config->drain_timeout_ms : 0, 0);
+    uv_timer_start(&w->timers.drain, on_drain_timeout, started ? w->config->drain_timeout_ms : 0, 0);
 }
 
 void worker_quiet(struct worker *w) {
@@ -73,7 +73,7 @@ void worker_resume(struct worker *w) {
     w->mode = WORKER_RUNNING;
     log_msg(LOG_INFO, "resumed", "claiming again");
     for (uint32_t i = 0; i < w->consumer_count; i++)
-        w->consumers[i]->look_now = true;
+        w->consumers[i]->claims.look_now = true;
 }
 
 void worker_dump(const struct worker *w) {
@@ -84,10 +84,10 @@ void worker_dump(const struct worker *w) {
             return;
         log_str(&l, "queue", consumer->config->name);
         log_bool(&l, "redis_up", consumer_is_up(consumer));
-        log_bool(&l, "leased", consumer->leased);
-        log_u64(&l, "beginning", consumer->orders[ORDER_BEGINNING].count);
-        log_u64(&l, "sending", consumer->orders[ORDER_SENDING].count);
-        log_u64(&l, "settling", consumer->orders[ORDER_SETTLING].count);
+        log_bool(&l, "leased", consumer->lease.held);
+        log_u64(&l, "beginning", consumer->orders.in[ORDER_BEGINNING].count);
+        log_u64(&l, "sending", consumer->orders.in[ORDER_SENDING].count);
+        log_u64(&l, "settling", consumer->orders.in[ORDER_SETTLING].count);
         log_u64(&l, "claimed", consumer->stats.claimed);
         log_u64(&l, "settled", consumer->stats.settled);
         log_u64(&l, "fenced", consumer->stats.fenced);

@@ -62,11 +62,11 @@ static void on_pauses(void *arg, const redisReply *r, const char *error) {
 static void ask_gate(struct worker *w) {
     const struct consumer *consumer = only_consumer(w);
     struct span pauses = consumer->keys.key[KEY_PAUSES], accounts = consumer->keys.key[KEY_ACCOUNTS];
-    redis_router_command(w->redis, consumer->keys.slot, on_pauses, w, "HMGET %b %s %s", pauses.ptr,
+    redis_router_command(w->redis.router, consumer->keys.slot, on_pauses, w, "HMGET %b %s %s", pauses.ptr,
                          pauses.len, "", w->trial->account);
-    redis_router_command(w->redis, consumer->keys.slot, on_gate, w, "HGET %b %s", accounts.ptr, accounts.len,
-                         w->trial->account);
-    redis_router_flush(w->redis);
+    redis_router_command(w->redis.router, consumer->keys.slot, on_gate, w, "HGET %b %s", accounts.ptr,
+                         accounts.len, w->trial->account);
+    redis_router_flush(w->redis.router);
 }
 
 static void on_entry(void *arg, const redisReply *r, const char *error) {
@@ -84,12 +84,12 @@ static void on_entry(void *arg, const redisReply *r, const char *error) {
 void trial_not_picked(struct order *o) {
     struct worker *w = o->consumer->worker;
     struct span key = buf_span(&o->ledger_key);
-    redis_router_command(w->redis, o->consumer->keys.slot, on_entry, w, "GET %b", key.ptr, key.len);
-    redis_router_flush(w->redis);
+    redis_router_command(w->redis.router, o->consumer->keys.slot, on_entry, w, "GET %b", key.ptr, key.len);
+    redis_router_flush(w->redis.router);
 }
 
 void trial_unanswered(struct worker *w) {
-    only_consumer(w)->blocker_lost = true; /* does not sign off: its lease runs out */
+    only_consumer(w)->pickup.lost = true; /* does not sign off: its lease runs out */
     end(w, TRIAL_UNSURE);
 }
 
@@ -99,7 +99,7 @@ void trial_begin(struct worker *w) {
     w->trial_begun = true;
     if (!admit_picked(only_consumer(w), w->trial->job))
         end(w, TRIAL_NOTHING);
-    redis_router_flush(w->redis);
+    redis_router_flush(w->redis.router);
 }
 
 void trial_decide(struct order *o, const struct outcome *outcome, struct decision *d) {

@@ -71,22 +71,22 @@ static void on_looked(uv_work_t *work, int status) {
     struct check *c = work->data;
     struct worker *w = c->worker;
     bool same_config = c->config == w->config;
-    w->secrets_checking = false;
+    w->reload.secrets_checking = false;
     if (status == 0 && same_config && w->mode != WORKER_STOPPED) {
-        if (w->secrets_seen != 0 && w->secrets_seen != c->fingerprint)
+        if (w->reload.secrets_seen != 0 && w->reload.secrets_seen != c->fingerprint)
             worker_reload(w, "a secret file changed");
-        w->secrets_seen = c->fingerprint;
+        w->reload.secrets_seen = c->fingerprint;
     }
     config_unref(c->config);
     free(c);
     if (w->mode == WORKER_STOPPED)
         worker_closed_one(w);
     else
-        w->open_handles--;
+        w->timers.open_handles--;
 }
 
 void worker_check_secrets(struct worker *w) {
-    if (w->mode == WORKER_STOPPED || w->trial != NULL || w->secrets_checking || !has_files(w->config))
+    if (w->mode == WORKER_STOPPED || w->trial != NULL || w->reload.secrets_checking || !has_files(w->config))
         return;
     struct check *c = calloc(1, sizeof(*c));
     if (c == NULL)
@@ -94,8 +94,8 @@ void worker_check_secrets(struct worker *w) {
     c->worker = w;
     c->config = config_ref(w->config);
     c->work.data = c;
-    w->secrets_checking = true;
-    w->open_handles++;
+    w->reload.secrets_checking = true;
+    w->timers.open_handles++;
     uv_queue_work(w->loop, &c->work, look, on_looked);
 }
 
@@ -104,5 +104,5 @@ static void on_watch(uv_timer_t *handle) {
 }
 
 void worker_watch_secrets(struct worker *w) {
-    uv_timer_start(&w->watch, on_watch, 0, WATCH_MS);
+    uv_timer_start(&w->timers.watch, on_watch, 0, WATCH_MS);
 }

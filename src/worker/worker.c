@@ -23,7 +23,7 @@ static void on_turn(uv_prepare_t *handle) {
 }
 
 static void on_wake(uv_timer_t *handle) {
-    ((struct worker *)handle->data)->wake_at_ns = 0;
+    ((struct worker *)handle->data)->timers.wake_at_ns = 0;
 }
 
 static void earlier(uint64_t *at, uint64_t candidate) {
@@ -36,23 +36,23 @@ static void set_wake(struct worker *w, uint64_t now, bool soon) {
     uint64_t at = soon ? now : 0;
     for (uint32_t i = 0; i < w->consumer_count; i++) {
         const struct consumer *consumer = w->consumers[i];
-        earlier(&at, consumer->look_at_ns);
-        earlier(&at, consumer->poll_at_ns);
-        earlier(&at, consumer->full_look_ns > now ? consumer->full_look_ns : 0);
-        if (consumer->look_now && consumer->claim_not_before_ns > now)
-            earlier(&at, consumer->claim_not_before_ns);
-        if (consumer->resend != NULL)
-            earlier(&at, consumer->resend_at_ns > now ? consumer->resend_at_ns : 0);
+        earlier(&at, consumer->claims.look_at_ns);
+        earlier(&at, consumer->pickup.poll_at_ns);
+        earlier(&at, consumer->accounts.full_look_ns > now ? consumer->accounts.full_look_ns : 0);
+        if (consumer->claims.look_now && consumer->claims.not_before_ns > now)
+            earlier(&at, consumer->claims.not_before_ns);
+        if (consumer->turns.resend != NULL)
+            earlier(&at, consumer->turns.resend_at_ns > now ? consumer->turns.resend_at_ns : 0);
     }
     earlier(&at, spool_wake_ns(w, now));
     earlier(&at, grants_wake_ns(w));
-    if (at == w->wake_at_ns)
+    if (at == w->timers.wake_at_ns)
         return;
-    w->wake_at_ns = at;
+    w->timers.wake_at_ns = at;
     if (at == 0)
-        uv_timer_stop(&w->wake);
+        uv_timer_stop(&w->timers.wake);
     else
-        uv_timer_start(&w->wake, on_wake, at > now ? (at - now + MS_NS - 1) / MS_NS : 0, 0);
+        uv_timer_start(&w->timers.wake, on_wake, at > now ? (at - now + MS_NS - 1) / MS_NS : 0, 0);
 }
 
 void worker_turn(struct worker *w) {
@@ -68,18 +68,18 @@ void worker_turn(struct worker *w) {
         consumer_expire(consumer, now);
         consumer_wake(consumer, now);
         consumer_resend(consumer, now);
-        if (consumer->gathers)
+        if (consumer->turns.gathers)
             gathering = true;
         else
             consumer_flush(consumer);
-        consumer->gathers = false;
-        if (consumer->claim_lost && !consumer->orphans_out && consumer->claims_out == 0 && consumer->leased &&
-            consumer_is_up(consumer))
+        consumer->turns.gathers = false;
+        if (consumer->claims.lost && !consumer->claims.orphans_out && consumer->claims.out == 0 &&
+            consumer->lease.held && consumer_is_up(consumer))
             consumer_give_back_orphans(consumer);
         consumer_block_if_idle(consumer);
     }
     worker_check_retired(w);
-    redis_router_flush(w->redis);
+    redis_router_flush(w->redis.router);
     set_wake(w, now, gathering);
     worker_check_drained(w);
 }
@@ -88,9 +88,9 @@ void worker_turn(struct worker *w) {
  * before is fenced by order_may_send; here it is only told. */
 static void tell_stall(struct worker *w) {
     uint64_t now = clock_boot_ns(), every = w->boot->lease_ms / 3;
-    uint64_t gap = now > w->beat_due_ns ? (now - w->beat_due_ns) / MS_NS : 0;
+    uint64_t gap = now > w->timers.beat_due_ns ? (now - w->timers.beat_due_ns) / MS_NS : 0;
     struct log_line l;
-    w->beat_due_ns = now + every * MS_NS;
+    w->timers.beat_due_ns = now + every * MS_NS;
     if (gap + every < w->boot->lease_ms || !log_begin(&l, LOG_WARN, "loop_stalled"))
         return;
     log_u64(&l, "ms", gap + every);
@@ -112,18 +112,18 @@ static void on_beat_timer(uv_timer_t *handle) {
             consumer_stop_pickup(w->consumers[i]); /* the first time may have come too early */
     }
     pickups_beat(w);
-    redis_router_flush(w->redis);
+    redis_router_flush(w->redis.router);
 }
 
 void worker_became_ready(struct worker *w) {
     if (w->mode == WORKER_STARTING)
         w->mode = WORKER_RUNNING;
-    for (uint32_t i = 0; i < w->consumer_count && !w->ready_logged; i++)
-        if (!w->consumers[i]->leased)
+    for (uint32_t i = 0; i < w->consumer_count && !w->start.ready_logged; i++)
+        if (!w->consumers[i]->lease.held)
             return;
-    if (w->ready_logged)
+    if (w->start.ready_logged)
         return;
-    w->ready_logged = true;
+    w->start.ready_logged = true;
     if (w->trial != NULL) {
         trial_begin(w);
         return;
@@ -145,7 +145,7 @@ static void start_failed(struct worker *w, const char *place, const char *reason
                    strstr(reason, "NOPERM") != NULL || strstr(reason, "invalid password") != NULL;
     log_msg(LOG_ERROR, refused ? "redis_refused" : "redis_unreachable", "Redis at %s: %s%s", place, reason,
             refused ? "" : " ([redis] url says where it is)");
-    w->exit_code = refused ? 1 : 3;
+    w->end.exit_code = refused ? 1 : 3;
     w->mode = WORKER_STOPPED;
     worker_close(w);
 }
@@ -155,41 +155,42 @@ static void on_redis_state(void *arg, enum redis_state state, const char *place,
     if (w->mode == WORKER_STOPPED)
         return;
     if (state == REDIS_UP) {
-        if (w->redis_is_down)
+        if (w->redis.is_down)
             log_msg(LOG_INFO, "redis_up", "Redis at %s answers again", place);
-        w->redis_is_down = false;
-        w->redis_was_up = true; /* each consumer goes on in worker_turn, when its own node is there */
+        w->redis.is_down = false;
+        w->redis.was_up = true; /* each consumer goes on in worker_turn, when its own node is there */
     } else if (state == REDIS_DOWN) {
-        if (!w->redis_was_up && !w->wait_for_redis)
+        if (!w->redis.was_up && !w->start.wait_for_redis)
             start_failed(w, place, reason != NULL ? reason : "no reason given");
         else
             log_msg(LOG_WARN, "redis_down", "Redis at %s: %s", place, reason != NULL ? reason : "");
-        w->redis_is_down = true;
+        w->redis.is_down = true;
     }
 }
 
 static void init_handles(struct worker *w) {
-    uv_prepare_init(w->loop, &w->turn);
-    uv_timer_init(w->loop, &w->wake);
-    uv_timer_init(w->loop, &w->beat);
-    uv_timer_init(w->loop, &w->drain);
-    uv_timer_init(w->loop, &w->watch);
-    w->turn.data = w->wake.data = w->beat.data = w->drain.data = w->watch.data = w;
-    w->open_handles = 5;
+    uv_prepare_init(w->loop, &w->timers.turn);
+    uv_timer_init(w->loop, &w->timers.wake);
+    uv_timer_init(w->loop, &w->timers.beat);
+    uv_timer_init(w->loop, &w->timers.drain);
+    uv_timer_init(w->loop, &w->timers.watch);
+    w->timers.turn.data = w->timers.wake.data = w->timers.beat.data = w->timers.drain.data =
+        w->timers.watch.data = w;
+    w->timers.open_handles = 5;
     uint64_t every = w->boot->lease_ms / 3;
-    uv_prepare_start(&w->turn, on_turn);
-    uv_timer_start(&w->beat, on_beat_timer, every, every);
-    w->beat_due_ns = clock_boot_ns() + every * MS_NS;
+    uv_prepare_start(&w->timers.turn, on_turn);
+    uv_timer_start(&w->timers.beat, on_beat_timer, every, every);
+    w->timers.beat_due_ns = clock_boot_ns() + every * MS_NS;
 }
 
 static void init_scratch(struct worker *w) {
-    struct buf *texts[] = {&w->text_body,   &w->text_result, &w->text_history,
-                           &w->text_ledger, &w->text_cmd,    &w->text_path};
+    struct buf *texts[] = {&w->scratch.body,   &w->scratch.result, &w->scratch.history,
+                           &w->scratch.ledger, &w->scratch.cmd,    &w->scratch.path};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         buf_init(texts[i], TEXT_MAX);
-    json_init(&w->doc, NODES_MAX);
-    faults_init(&w->faults);
-    faults_init(&w->warnings);
+    json_init(&w->scratch.doc, NODES_MAX);
+    faults_init(&w->scratch.faults);
+    faults_init(&w->scratch.warnings);
 }
 
 static int worker_init(struct worker *w, struct err *err) {
@@ -198,13 +199,13 @@ static int worker_init(struct worker *w, struct err *err) {
     w->http = http_pool_new(w->loop, w->boot->max_inflight, err);
     if (w->http != NULL)
         http_pool_on_stray(w->http, answer_owner_stray, w);
-    w->redis = redis_router_new(w->loop, &w->redis_options, &w->rng, on_redis_state, w, err);
-    if (w->http == NULL || w->redis == NULL)
+    w->redis.router = redis_router_new(w->loop, &w->redis.options, &w->rng, on_redis_state, w, err);
+    if (w->http == NULL || w->redis.router == NULL)
         return -1;
     if (w->boot->trace_endpoint != NULL && w->trial == NULL &&
         (w->tracer = tracer_new(w->loop, w->boot, w->id, err)) == NULL)
         return -1;
-    w->caller = queue_caller_new(w->redis);
+    w->caller = queue_caller_new(w->redis.router);
     w->consumers = calloc(w->config->queue_count, sizeof(struct consumer *));
     if (w->caller == NULL || w->consumers == NULL)
         return err_set(err, "out of memory");
@@ -237,18 +238,18 @@ struct worker *worker_new_for(uv_loop_t *loop, struct config *config, struct tri
     w->loop = loop;
     w->config = config_ref(config);
     w->boot = config_ref(config);
-    w->redis_config = config_ref(config);
-    w->redis_options = config->redis;
+    w->redis.config = config_ref(config);
+    w->redis.options = config->redis;
     w->trial = trial;
-    w->wait_for_redis = wait_for_redis;
-    w->stopped = stopped;
-    w->stopped_arg = arg;
-    w->started_unix_ms = clock_unix_ms();
+    w->start.wait_for_redis = wait_for_redis;
+    w->end.stopped = stopped;
+    w->end.stopped_arg = arg;
+    w->start.unix_ms = clock_unix_ms();
     init_scratch(w);
     init_handles(w);
     if (worker_init(w, err) < 0) {
         w->mode = WORKER_STOPPED;
-        w->exit_code = 1;
+        w->end.exit_code = 1;
         worker_close(w);
         return w;
     }

@@ -270,8 +270,8 @@ static void do_stall(void *what) {
 static unsigned busy(const struct sim_worker *s) {
     unsigned n = 0;
     for (uint32_t i = 0; i < s->w->consumer_count; i++)
-        n += s->w->consumers[i]->orders[ORDER_SENDING].count +
-             s->w->consumers[i]->orders[ORDER_BEGINNING].count;
+        n += s->w->consumers[i]->orders.in[ORDER_SENDING].count +
+             s->w->consumers[i]->orders.in[ORDER_BEGINNING].count;
     return n > 0 ? 1 : 0;
 }
 

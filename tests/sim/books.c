@@ -7,17 +7,18 @@
  * may have to wait aside (share.c). */
 static void audit_slots(unsigned worker, const struct consumer *consumer) {
     uint32_t slots = consumer->config->concurrency,
-             under_way = consumer_active(consumer) - consumer->orders[ORDER_CLAIMED].count;
+             under_way = consumer_active(consumer) - consumer->orders.in[ORDER_CLAIMED].count;
     if (under_way > slots && !consumer->retiring)
         sim_fail("w%u has %u orders of %s under way; concurrency is %u", worker, under_way,
                  consumer->config->name, slots);
-    if ((consumer->claims_out == 0 && consumer->asked > 0) || consumer->claims_out > PARTS ||
-        consumer->turns_open > consumer->turns_out)
-        sim_fail("w%u waits for %u jobs of %u claims in %u of %u turns", worker, consumer->asked,
-                 consumer->claims_out, consumer->turns_open, consumer->turns_out);
-    if (consumer->asked > 1 && consumer->asked < LOOK && consumer_active(consumer) + consumer->asked > slots)
+    if ((consumer->claims.out == 0 && consumer->claims.asked > 0) || consumer->claims.out > PARTS ||
+        consumer->turns.open > consumer->turns.out)
+        sim_fail("w%u waits for %u jobs of %u claims in %u of %u turns", worker, consumer->claims.asked,
+                 consumer->claims.out, consumer->turns.open, consumer->turns.out);
+    if (consumer->claims.asked > 1 && consumer->claims.asked < LOOK &&
+        consumer_active(consumer) + consumer->claims.asked > slots)
         sim_fail("w%u has %u orders of %s and asked for %u more; concurrency is %u", worker,
-                 consumer_active(consumer), consumer->config->name, consumer->asked, slots);
+                 consumer_active(consumer), consumer->config->name, consumer->claims.asked, slots);
 }
 
 void audit_worker_books(void) {

@@ -26,15 +26,15 @@ struct sim_worker *worker_start(void) {
         sim_fail("worker_new: %s", err.text);
         return NULL;
     }
-    s->w->rights_unchecked = true;
+    s->w->redis.rights_unchecked = true;
     note("w%u starts as %s", s->number, s->w->id);
     return s;
 }
 
 static void close_routers(struct worker *w) {
     for (uint32_t i = 0; i < w->consumer_count; i++)
-        redis_router_close(w->consumers[i]->blocker, NULL, NULL);
-    redis_router_close(w->redis, NULL, NULL);
+        redis_router_close(w->consumers[i]->pickup.router, NULL, NULL);
+    redis_router_close(w->redis.router, NULL, NULL);
 }
 
 void worker_crash(struct sim_worker *s) {

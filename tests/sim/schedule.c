@@ -158,11 +158,12 @@ static void note_state(void) {
         for (uint32_t k = 0; s->w != NULL && k < s->w->consumer_count; k++) {
             const struct consumer *l = s->w->consumers[k];
             note("w%u %s: mode %d%s%s%s%s%s%s%s, %u held, %u batches out, look at %lld ms", i,
-                 l->config->name, (int)s->w->mode, s->paused ? " stopped" : "", l->leased ? " leased" : "",
-                 l->claims_out > 0 ? " claim_out" : "", l->claim_lost ? " claim_lost" : "",
-                 l->orphans_out ? " orphans_out" : "", l->resend != NULL ? " resend" : "",
-                 l->look_now ? " look_now" : "", consumer_held(l), l->turns_out,
-                 (long long)(l->look_at_ns - s->boot_offset_ns - world.now_ns) / (long long)MS);
+                 l->config->name, (int)s->w->mode, s->paused ? " stopped" : "",
+                 l->lease.held ? " leased" : "", l->claims.out > 0 ? " claim_out" : "",
+                 l->claims.lost ? " claim_lost" : "", l->claims.orphans_out ? " orphans_out" : "",
+                 l->turns.resend != NULL ? " resend" : "", l->claims.look_now ? " look_now" : "",
+                 consumer_held(l), l->turns.out,
+                 (long long)(l->claims.look_at_ns - s->boot_offset_ns - world.now_ns) / (long long)MS);
         }
     }
 }

@@ -1,0 +1,48 @@
+/* Turns: batches are filled, sent together with a claim, and sent again. */
+#ifndef DRAY_WORKER_BATCHES_H
+#define DRAY_WORKER_BATCHES_H
+
+#include "queue/turn.h"
+
+#define PARTS 3 /* a queue's slots go round in so many, and so many turns and claims may be under way */
+
+struct consumer;
+struct order;
+struct turn_call;
+
+struct consumer_turns {
+    /* batches.c */
+    struct batch *begin, *settle;       /* being filled; NULL: none */
+    struct batch *resend, *resend_last; /* unanswered or refused; sent again in order */
+    struct batch *spare;
+    struct turn_call *spare_calls;
+    uint32_t out;      /* calls of turn.lua under way */
+    uint32_t open;     /* of these, those whose own reply is still to come (WAIT's comes behind it) */
+    uint64_t number;   /* the last that was sent; pick-ups have one, too (fence.lua) */
+    uint64_t answered; /* the last that was answered */
+    /* batches.c, settle.c: boot clock, not before that */
+    uint64_t resend_at_ns;
+    /* batches.c, worker.c: the next turn waits for one more look at the sockets */
+    bool gathers;
+    /* dispatch.c: of the batch being read */
+    uint32_t lost_begins;
+};
+
+struct batch *consumer_batch(struct consumer *consumer, enum batch_kind kind);
+/* Of its slots: what goes round together. */
+uint32_t consumer_part(const struct consumer *consumer);
+/* Sends what came up and claims what is due, unless turns are unanswered and it is little: a reply does it then. */
+void consumer_flush(struct consumer *consumer);
+/* A reply was read: sends now, or after one more look at the sockets. */
+void consumer_go_on(struct consumer *consumer);
+/* now; 0 only gives back what a blocking pick-up took */
+void consumer_send_claim(struct consumer *consumer, uint32_t n);
+/* A turn that claims `text` and begins it. False: out of memory. */
+bool consumer_send_picked(struct consumer *consumer, struct order *order, const struct beginning *begin,
+                          struct span text);
+void consumer_free_calls(struct consumer *consumer);
+void consumer_resend(struct consumer *consumer, uint64_t now_ns);
+void consumer_unanswered(struct consumer *consumer, struct batch *b);
+void batch_done(struct consumer *consumer, struct batch *b);
+
+#endif
