@@ -8,13 +8,19 @@ void runtime_ref(struct account_runtime *runtime) {
     runtime->refs++;
 }
 
+static void free_controls(const struct account_controls *controls) {
+    for (unsigned i = 0; controls->of != NULL && i < CONTROL_CLASSES; i++)
+        free(controls->of[i]);
+    free(controls->of);
+}
+
 void runtime_unref(struct account_runtime *runtime) {
     if (runtime == NULL || --runtime->refs > 0)
         return;
     http_target_unref(runtime->create);
     grant_free(runtime->grant);
     buf_deinit(&runtime->limits);
-    controls_free(runtime);
+    free_controls(&runtime->controls);
     config_unref(runtime->config);
     free(runtime);
 }

@@ -206,7 +206,7 @@ bool admit_picked(struct consumer *consumer, struct span text) {
         return false;
     }
     struct beginning beginning = beginning_of(o, "");
-    if (!consumer_send_picked(consumer, o, &beginning, text)) {
+    if (!consumer->worker->up->send_picked(consumer, o, &beginning, text)) {
         order_discard(o);
         return false;
     }
@@ -214,4 +214,15 @@ bool admit_picked(struct consumer *consumer, struct span text) {
         trace_begins(o);
     order_move(o, ORDER_BEGINNING);
     return true;
+}
+
+void trial_begin(struct worker *w) {
+    if (w->trial_begun)
+        return;
+    w->trial_begun = true;
+    if (!admit_picked(w->consumers[0], w->trial->job)) {
+        w->trial->end = TRIAL_NOTHING;
+        w->up->drain(w);
+    }
+    redis_router_flush(w->redis.router);
 }

@@ -21,8 +21,7 @@
 /* How many jobs a claim takes off the list before it knows how long they are, while they have been short. */
 #define FIRST_POP 32
 #define SHORT_JOB (64u << 10)
-#define PART_MAX  512 /* orders */
-#define ENOUGH    64  /* a turn of so many costs as little an order as larger ones */
+#define ENOUGH    64 /* a turn of so many costs as little an order as larger ones */
 /* A turn of so many orders, or of this share of the slots, is large enough not to look at the sockets once more. */
 #define GATHER_ENOUGH 32
 #define GATHER_SHARE  8
@@ -55,22 +54,6 @@ void consumer_free_calls(struct consumer *consumer) {
         consumer->turns.spare_calls = c->next;
         free(c);
     }
-}
-
-static struct batch *take_spare(struct consumer *consumer, enum batch_kind kind) {
-    struct batch *b = consumer->turns.spare;
-    if (b == NULL)
-        return batch_new(kind);
-    consumer->turns.spare = b->next;
-    b->next = NULL;
-    b->kind = kind;
-    return b;
-}
-
-void batch_done(struct consumer *consumer, struct batch *b) {
-    batch_reset(b);
-    b->next = consumer->turns.spare;
-    consumer->turns.spare = b;
 }
 
 /* --- sending --- */
@@ -106,27 +89,10 @@ static void send_turn(struct consumer *consumer, const struct turn *turn) {
               on_turn, c);
 }
 
-static void send_batch(struct consumer *consumer, struct batch *b) {
+void consumer_send_batch(struct consumer *consumer, struct batch *b) {
     struct turn turn = {0};
     *(b->kind == BATCH_BEGIN ? &turn.begin : &turn.settle) = b;
     send_turn(consumer, &turn);
-}
-
-/* The batch being filled, or NULL when memory ran out. */
-struct batch *consumer_batch(struct consumer *consumer, enum batch_kind kind) {
-    struct batch **slot = kind == BATCH_BEGIN ? &consumer->turns.begin : &consumer->turns.settle;
-    if (*slot != NULL && batch_full(*slot)) {
-        struct batch *full = *slot;
-        *slot = NULL;
-        if (consumer->turns.resend != NULL || !consumer_is_up(consumer) ||
-            (kind == BATCH_BEGIN && !replicas_may_begin(consumer)))
-            consumer_unanswered(consumer, full);
-        else
-            send_batch(consumer, full);
-    }
-    if (*slot == NULL)
-        *slot = take_spare(consumer, kind);
-    return *slot;
 }
 
 /* Takes the open batch if there is something in it. */
@@ -151,7 +117,7 @@ void consumer_send_claim(struct consumer *consumer, uint32_t n) {
 /* `order` is begun with what Redis claims for it: the text that a blocking pick-up gave. */
 bool consumer_send_picked(struct consumer *consumer, struct order *order, const struct beginning *begin,
                           struct span text) {
-    struct turn turn = {.begin = take_spare(consumer, BATCH_BEGIN),
+    struct turn turn = {.begin = batch_spare(consumer, BATCH_BEGIN),
                         .picked = text,
                         .outside = consumer->worker->trial != NULL};
     if (turn.begin == NULL || !batch_add_begin(turn.begin, order, begin)) {
@@ -172,11 +138,6 @@ static uint32_t came_up(const struct consumer *consumer) {
     return filled(consumer->turns.settle) + filled(consumer->turns.begin);
 }
 
-uint32_t consumer_part(const struct consumer *consumer) {
-    uint32_t part = (consumer->config->concurrency + PARTS - 1) / PARTS;
-    return part < PART_MAX ? part : PART_MAX;
-}
-
 static void send_what_came_up(struct consumer *consumer) {
     if (consumer->turns.resend != NULL || !consumer->lease.held || !consumer_is_up(consumer) ||
         consumer->turns.open >= PARTS)
@@ -195,7 +156,7 @@ static void send_what_came_up(struct consumer *consumer) {
     if (turn.settle != NULL || turn.begin != NULL || turn.claims)
         send_turn(consumer, &turn);
     if (waits && replicas_may_begin(consumer))
-        send_batch(consumer, take_filled(&consumer->turns.begin));
+        consumer_send_batch(consumer, take_filled(&consumer->turns.begin));
 }
 
 void consumer_flush(struct consumer *consumer) {
@@ -205,17 +166,6 @@ void consumer_flush(struct consumer *consumer) {
 }
 
 /* --- answers --- */
-
-/* Keeps a batch for consumer_resend, behind those already there. */
-void consumer_unanswered(struct consumer *consumer, struct batch *b) {
-    b->stray = true; /* a reload may have changed the limits by then */
-    b->next = NULL;
-    if (consumer->turns.resend_last != NULL)
-        consumer->turns.resend_last->next = b;
-    else
-        consumer->turns.resend = b;
-    consumer->turns.resend_last = b;
-}
 
 static void refused(struct consumer *consumer, const char *what, const char *error) {
     log_redis_error(consumer, what, error);
@@ -321,6 +271,6 @@ void consumer_resend(struct consumer *consumer, uint64_t now_ns) {
         if (consumer->turns.resend == NULL)
             consumer->turns.resend_last = NULL;
         b->next = NULL;
-        send_batch(consumer, b);
+        consumer_send_batch(consumer, b);
     }
 }

@@ -11,7 +11,7 @@ struct order;
 struct turn_call;
 
 struct consumer_turns {
-    /* batches.c */
+    /* batches.c, batch_open.c */
     struct batch *begin, *settle;       /* being filled; NULL: none */
     struct batch *resend, *resend_last; /* unanswered or refused; sent again in order */
     struct batch *spare;
@@ -28,9 +28,19 @@ struct consumer_turns {
     uint32_t lost_begins;
 };
 
+/* batch_open.c */
+/* The batch being filled, or NULL when memory ran out. */
 struct batch *consumer_batch(struct consumer *consumer, enum batch_kind kind);
-/* Of its slots: what goes round together. */
+struct batch *batch_spare(struct consumer *consumer,
+                          enum batch_kind kind); /* an empty one; NULL: out of memory */
+void batch_done(struct consumer *consumer, struct batch *b);
+/* Keeps a batch for consumer_resend, behind those already there. */
+void consumer_unanswered(struct consumer *consumer, struct batch *b);
+/* Of its slots: what goes round together (batches.c says why). */
 uint32_t consumer_part(const struct consumer *consumer);
+
+/* batches.c */
+void consumer_send_batch(struct consumer *consumer, struct batch *b); /* alone */
 /* Sends what came up and claims what is due, unless turns are unanswered and it is little: a reply does it then. */
 void consumer_flush(struct consumer *consumer);
 /* A reply was read: sends now, or after one more look at the sockets. */
@@ -42,7 +52,5 @@ bool consumer_send_picked(struct consumer *consumer, struct order *order, const 
                           struct span text);
 void consumer_free_calls(struct consumer *consumer);
 void consumer_resend(struct consumer *consumer, uint64_t now_ns);
-void consumer_unanswered(struct consumer *consumer, struct batch *b);
-void batch_done(struct consumer *consumer, struct batch *b);
 
 #endif

@@ -25,27 +25,12 @@
 #define RECOVER_BATCH  200 /* jobs moved by one script call, so that Redis is not held up */
 #define EVICTION_BEATS 60  /* Redis is asked once in so many beats whether it may evict */
 #define MS_NS          1000000ull
-#define SEND_SLACK_MS  1000ull /* beyond connect_timeout: until a request that was begun leaves or does not */
 
 struct recovery {
     struct consumer *consumer;
     char dead[128];
     uint64_t given, unknown;
 };
-
-bool order_may_send(void *arg) {
-    const struct order *o = arg;
-    const struct consumer *consumer = o->consumer;
-    uint64_t now = clock_boot_ns();
-    return o->lease_epoch == consumer->lease.epoch && consumer->lease.held &&
-           now < consumer->lease.until_ns && now < o->send_by_ns;
-}
-
-void order_set_deadline(struct order *o, uint64_t begun_ns) {
-    const struct config *c = o->consumer->worker->boot;
-    uint64_t replicas_ms = c->min_replicas > 0 ? c->min_replicas_timeout_ms : 0;
-    o->send_by_ns = begun_ns + (o->account->connect_timeout_ms + replicas_ms + SEND_SLACK_MS) * MS_NS;
-}
 
 #define TOKENS_ROOM 400 /* bytes: who reads the info takes 511 of it */
 
@@ -308,7 +293,7 @@ static void on_beat(void *arg, const redisReply *r, const char *error) {
     if (expired > 0 && !consumer->lease.recovering && consumer->worker->mode != WORKER_DRAINING &&
         !spool_holds(consumer))
         recover(consumer, r->element[5]);
-    worker_became_ready(consumer->worker);
+    consumer->worker->up->ready(consumer->worker);
 }
 
 void consumer_beat(struct consumer *consumer) {

@@ -37,9 +37,5 @@ void consumer_expire(struct consumer *consumer, uint64_t now_ns);
  * where the tokens stand. Until it is answered, claims.orphans_out. */
 void consumer_recover_own(struct consumer *consumer, const redisReply *claims, const size_t picked[],
                           size_t begun);
-/* Asked right before an order's first byte leaves: is the lease alive, and the one it was begun in, and
- * is that not too long ago? */
-bool order_may_send(void *order);
-void order_set_deadline(struct order *o, uint64_t begun_ns);
 
 #endif

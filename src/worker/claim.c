@@ -17,15 +17,13 @@
 
 #include "policy/backoff.h"
 
-#define EARLY_NS       50000000ull /* a pick-up that ends so long before its time was ended by somebody */
-#define PICKUP_SHARE   2 /* a blocking pick-up ends within lease / this, before Redis could think us dead */
-#define CLOSED_LOOK_NS 1000000000ull
+#define EARLY_NS     50000000ull /* a pick-up that ends so long before its time was ended by somebody */
+#define PICKUP_SHARE 2 /* a blocking pick-up ends within lease / this, before Redis could think us dead */
 #define LONE_NS                                                                                              \
     2000000ull /* a pick-up that waited longer found a lone job, if Redis answers fast; pick.lua knows */
-#define CLAIM_HEAD      4    /* elements of a claim's answer before its records */
-#define SETTLING_FACTOR 4    /* claims pause while so many times the slots wait for Redis to settle */
-#define RECOVER_OWN_MAX 200  /* begun orphans of one look; there may be more */
-#define CLOCK_BACK_MS   1000 /* as beat.lua says: what is a step of Redis's clock */
+#define CLAIM_HEAD      4   /* elements of a claim's answer before its records */
+#define SETTLING_FACTOR 4   /* claims pause while so many times the slots wait for Redis to settle */
+#define RECOVER_OWN_MAX 200 /* begun orphans of one look; there may be more */
 #define MS_NS           1000000ull
 
 /* It has work, and could take it. */
@@ -64,38 +62,6 @@ static uint32_t free_slots(const struct consumer *consumer) {
     if (consumer->orders.in[ORDER_SETTLING].count > SETTLING_FACTOR * consumer->config->concurrency)
         n = 0;
     return n < most ? n : most;
-}
-
-/* A closed queue (paused, or its results are not consumed) opens without telling anyone: it is looked at
- * again soon, whatever else is known to come. */
-static void set_look(struct consumer *consumer, int64_t redis_now_ms, int64_t next_ms) {
-    uint64_t now = clock_boot_ns(), at = 0;
-    if (next_ms == 0)
-        consumer->claims.look_now = true;
-    else if (next_ms > 0)
-        at = now + (next_ms > redis_now_ms ? (uint64_t)(next_ms - redis_now_ms) : 1) * MS_NS;
-    uint64_t soon = consumer->claims.look_at_ns != 0 && consumer->claims.look_at_ns < now + CLOSED_LOOK_NS
-                        ? consumer->claims.look_at_ns
-                        : now + CLOSED_LOOK_NS;
-    if (consumer->claims.closed != CONSUMER_OPEN && (at == 0 || at > soon))
-        at = soon;
-    consumer->claims.look_at_ns = at;
-}
-
-static int64_t reply_int(const redisReply *r) {
-    return r->type == REDIS_REPLY_INTEGER ? r->integer : strtoll(r->str, NULL, 10);
-}
-
-void consumer_look(struct consumer *consumer, const redisReply *r, size_t at) {
-    uint64_t before = consumer->claims.look_at_ns;
-    int64_t now_ms = reply_int(r->element[at]), next_ms = reply_int(r->element[at + 1]);
-    if (now_ms + CLOCK_BACK_MS < consumer->lease.redis_ms)
-        consumer_beat(consumer); /* which puts right what is due by the old clock */
-    consumer->lease.redis_ms = now_ms;
-    set_look(consumer, now_ms, next_ms);
-    if (consumer->claims.closed != CONSUMER_OPEN && before != 0 &&
-        (consumer->claims.look_at_ns == 0 || before < consumer->claims.look_at_ns))
-        consumer->claims.look_at_ns = before; /* when the claim that was refused told to ask again */
 }
 
 static enum consumer_closed closed_of(const char *status) {
@@ -197,17 +163,6 @@ static bool may_claim(const struct consumer *consumer, uint64_t now_ns) {
            now_ns >= consumer->claims.not_before_ns && consumer_is_up(consumer) && !spool_holds(consumer);
 }
 
-void consumer_wake(struct consumer *consumer, uint64_t now_ns) {
-    if (consumer->pickup.poll_at_ns != 0 && now_ns >= consumer->pickup.poll_at_ns) {
-        consumer->pickup.poll_at_ns = 0;
-        consumer->claims.look_now = true;
-    }
-    if (consumer->claims.look_at_ns == 0 || now_ns < consumer->claims.look_at_ns)
-        return;
-    consumer->claims.look_at_ns = 0;
-    consumer->claims.look_now = true;
-}
-
 uint32_t consumer_claim_due(struct consumer *consumer, uint64_t now_ns) {
     uint32_t look = share_look_due(consumer, now_ns);
     if (!may_claim(consumer, now_ns))
@@ -219,7 +174,7 @@ uint32_t consumer_claim_due(struct consumer *consumer, uint64_t now_ns) {
 /* Gives back what a pick-up took that nobody will claim here any more. */
 void consumer_untake(struct consumer *consumer) {
     if (consumer->claims.out == 0 && consumer->lease.held && consumer_is_up(consumer))
-        consumer_send_claim(consumer, 0);
+        consumer->worker->up->send_claim(consumer, 0);
 }
 
 /* A job that came at once after the pick-up was armed is one of many: then a claim takes a batch. Where there are
@@ -235,7 +190,7 @@ static void take_picked(struct consumer *consumer, struct span text) {
     if (lone && admit_picked(consumer, text))
         consumer->claims.look_now = false;
     else
-        consumer_send_claim(consumer, n > 0 ? n : 1);
+        consumer->worker->up->send_claim(consumer, n > 0 ? n : 1);
     redis_router_flush(consumer->worker->redis.router);
 }
 

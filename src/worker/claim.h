@@ -36,11 +36,14 @@ struct consumer_claims {
     bool look_now;
 };
 
+/* look.c */
 /* What a script's reply says of the future, from element `at` on: now, and when to claim again. The last
  * reply is the truth. */
 void consumer_look(struct consumer *consumer, const redisReply *r, size_t at);
 /* Each turn: what was to be looked at by now is. */
 void consumer_wake(struct consumer *consumer, uint64_t now_ns);
+
+/* claim.c */
 /* How many jobs to claim now; 0: none. */
 uint32_t consumer_claim_due(struct consumer *consumer, uint64_t now_ns);
 /* A claim's part of a turn's reply: whether Redis refused; what it says of the consumer; its jobs. */

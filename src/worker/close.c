@@ -2,15 +2,13 @@
  * take is spooled, then the worker has stopped. */
 #include "worker/spool.h"
 
-#include <stdlib.h>
-
 void worker_closed_one(void *arg) {
     struct worker *w = arg;
     if (--w->timers.open_handles > 0)
         return;
     bool spool = w->end.spool_wanted;
     w->end.spool_wanted = false;
-    if (!spool || !spool_write(w))
+    if (!spool || !spool_write(w, worker_closed_one))
         w->end.stopped(w->end.stopped_arg, w->end.exit_code);
 }
 
@@ -51,28 +49,4 @@ void worker_close(struct worker *w) {
         w->timers.open_handles++;
         redis_router_close(w->redis.router, on_router_closed, w);
     }
-}
-
-void worker_free(struct worker *w) {
-    if (w == NULL)
-        return;
-    grants_end(w);
-    for (uint32_t i = 0; i < w->consumer_count; i++)
-        consumer_free(w->consumers[i]);
-    free(w->consumers);
-    tracer_free(w->tracer);
-    spool_free(w);
-    queue_caller_free(w->caller);
-    struct buf *texts[] = {&w->scratch.body,   &w->scratch.result, &w->scratch.history,
-                           &w->scratch.ledger, &w->scratch.cmd,    &w->scratch.path};
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-        buf_deinit(texts[i]);
-    free(w->told);
-    json_deinit(&w->scratch.doc);
-    faults_deinit(&w->scratch.faults);
-    faults_deinit(&w->scratch.warnings);
-    config_unref(w->config);
-    config_unref(w->boot);
-    config_unref(w->redis.config);
-    free(w);
 }

@@ -51,11 +51,6 @@ void consumer_free(struct consumer *consumer) {
     free(consumer);
 }
 
-bool consumer_is_up(const struct consumer *consumer) {
-    struct redis_router *r = consumer->worker->redis.router; /* NULL once it is closed */
-    return r != NULL && redis_router_state(r, consumer->keys.slot) == REDIS_UP;
-}
-
 /* Format, lease and then limits, each time the node has come (back). A slot that only moved brings both along. */
 void consumer_follow(struct consumer *consumer) {
     bool was = consumer->up;
@@ -71,11 +66,6 @@ void consumer_follow(struct consumer *consumer) {
     consumer->lease.info_stale = true;
     consumer_beat(consumer);
     pickups_open(consumer->worker);
-}
-
-void consumer_stop_pickup(struct consumer *consumer) {
-    if (consumer->pickup.blocking)
-        redis_router_unblock(consumer->pickup.router, consumer->worker->redis.router);
 }
 
 bool consumer_is_empty(const struct consumer *consumer) {

@@ -57,9 +57,7 @@ struct consumer {
 /* consumer.c: a queue comes and goes */
 struct consumer *consumer_new(struct worker *w, const struct queue_config *config, struct err *err);
 void consumer_free(struct consumer *consumer);
-bool consumer_is_up(const struct consumer *consumer); /* the node of its slot is there */
-void consumer_follow(struct consumer *consumer);      /* each turn: the node came or went */
-void consumer_stop_pickup(struct consumer *consumer); /* ends a blocking pick-up under way */
+void consumer_follow(struct consumer *consumer); /* each turn: the node came or went */
 bool consumer_is_empty(const struct consumer *consumer);
 void consumer_leave(struct consumer *consumer);
 

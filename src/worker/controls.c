@@ -75,12 +75,6 @@ static void set_control(struct account_runtime *runtime, unsigned class, struct 
     memcpy(c->key, key.ptr, key.len);
 }
 
-void controls_free(struct account_runtime *runtime) {
-    for (unsigned i = 0; runtime->controls.of != NULL && i < CONTROL_CLASSES; i++)
-        free(runtime->controls.of[i]);
-    free(runtime->controls.of);
-}
-
 void control_remember(struct order *o, uint64_t now_ms) {
     struct account_runtime *runtime = o->runtime;
     struct span key = o->envelope.provider_key;

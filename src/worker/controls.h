@@ -23,6 +23,5 @@ struct consumer_controls {
 };
 
 void controls_write(struct consumer *consumer); /* each beat: what Redis does not know yet */
-void controls_free(struct account_runtime *runtime);
 
 #endif

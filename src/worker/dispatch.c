@@ -16,12 +16,6 @@
 static void on_answer(void *arg, const struct http_exchange *x);
 static void conclude(struct order *o, const struct http_exchange *x, const struct outcome *outcome);
 
-void order_hand_back(struct order *o, bool begun) {
-    struct decision d;
-    life_hand_back(&o->header, begun, &d);
-    settle(o, &(struct settle_context){.decision = &d});
-}
-
 /* A target of its own where the path holds the key. */
 static struct http_call *send_parts(struct order *o, struct http_request *request) {
     struct worker *w = o->consumer->worker;
@@ -78,19 +72,6 @@ static void send_order(struct order *o) {
         send_now(o);
 }
 
-/* Refused credentials that were replaced meanwhile say nothing of the new ones; else the files are
- * looked at now, not at the next second. */
-void order_credentials_refused(const struct order *o, struct decision *d) {
-    if (d->gate != 'h')
-        return;
-    if (o->runtime->current) {
-        worker_check_secrets(o->consumer->worker);
-    } else {
-        d->gate = '-';
-        d->header.refused = o->header.refused;
-    }
-}
-
 /* A firewall refuses single orders, and where nothing else of the account is under way, nobody shows that it was this
  * one: but an order that was claimed later, and created. Of a 401 that says little: credentials end at a moment. */
 static void note_refusal(const struct order *o, const struct outcome *outcome, struct decision *d) {
@@ -103,15 +84,6 @@ static void note_refusal(const struct order *o, const struct outcome *outcome, s
 }
 
 /* ---- orders that wait for their account's token (grant.c) ---- */
-
-struct order *dispatch_waiting(const struct account_runtime *runtime) {
-    const struct worker *w = runtime->worker;
-    for (uint32_t i = 0; i < w->consumer_count; i++)
-        for (struct order *o = w->consumers[i]->orders.in[ORDER_SENDING].first; o != NULL; o = o->next)
-            if (o->waits_token && o->runtime == runtime)
-                return o;
-    return NULL;
-}
 
 void dispatch_again(struct order *o) {
     o->waits_token = false;
@@ -274,11 +246,6 @@ void dispatch_begun(struct consumer *consumer, struct batch *b, const redisReply
         consumer->lease.held = false;
         consumer_beat(consumer);
     }
-}
-
-void dispatch_hand_back_begun(struct consumer *consumer) {
-    while (consumer->orders.in[ORDER_BEGINNING].first != NULL)
-        order_hand_back(consumer->orders.in[ORDER_BEGINNING].first, true);
 }
 
 void dispatch_cancel_all(struct consumer *consumer) {

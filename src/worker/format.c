@@ -29,7 +29,7 @@ static void put_words(struct consumer *consumer, const redisReply *r) {
 
 static void end_worker(struct worker *w) {
     w->end.exit_code = 1;
-    worker_drain(w);
+    w->up->drain(w);
 }
 
 static void refuse(struct consumer *consumer, const redisReply *r) {
@@ -53,7 +53,7 @@ static void on_takeover(void *arg, const redisReply *r, const char *error) {
     if (queue_format_refused(r))
         refuse(consumer, r);
     else if (r != NULL && r->type == REDIS_REPLY_ARRAY)
-        consumer_beat(consumer);
+        consumer->worker->up->beat(consumer);
     else if (r != NULL)
         log_redis_error(consumer, "takeover", error);
 }

@@ -16,86 +16,6 @@
 
 #define EARLY_MS 5000 /* a token is not used in its last seconds (or tenth): clocks and networks differ */
 
-static void wipe(char **text) {
-    if (*text != NULL)
-        explicit_bzero(*text, strlen(*text));
-    free(*text);
-    *text = NULL;
-}
-
-static bool same(const char *a, const char *b) {
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
-bool grant_same_credentials(const struct account *a, const struct account *b) {
-    const struct http_json_options *x = &a->http_json, *y = &b->http_json;
-    return same(x->token_url, y->token_url) && same(x->client_id, y->client_id) &&
-           same(x->client_secret, y->client_secret) && same(x->scope, y->scope) &&
-           same(x->refresh_token, y->refresh_token) && same(x->token_params, y->token_params) &&
-           same(x->auth, y->auth);
-}
-
-bool grant_new(struct account_runtime *runtime, const struct account_runtime *before) {
-    struct grant *g = calloc(1, sizeof(*g));
-    const struct grant *old =
-        before != NULL && grant_same_credentials(before->account, runtime->account) ? before->grant : NULL;
-    if (g == NULL)
-        return false;
-    runtime->grant = g;
-    buf_init(&g->body, 64u << 10);
-    grant_share_init(runtime);
-    if (old == NULL)
-        return true;
-    memcpy(g->version, old->version, sizeof(g->version));
-    g->number = old->number;
-    g->renew_at_ns = old->renew_at_ns;
-    g->ends_at_ns = old->ends_at_ns;
-    if (old->token != NULL)
-        g->token = strdup(old->token);
-    if (old->refresh_token != NULL)
-        g->refresh_token = strdup(old->refresh_token);
-    return true;
-}
-
-void grant_free(struct grant *g) {
-    if (g == NULL)
-        return;
-    wipe(&g->token);
-    wipe(&g->refresh_token);
-    explicit_bzero(g->seal_key, sizeof(g->seal_key));
-    if (g->body.data != NULL)
-        explicit_bzero(g->body.data, g->body.cap);
-    buf_deinit(&g->body);
-    free(g);
-}
-
-const struct account *grant_account(const struct account_runtime *runtime, struct account *copy) {
-    if (runtime->grant == NULL)
-        return runtime->account;
-    *copy = *runtime->account;
-    copy->token = runtime->grant->token;
-    return copy;
-}
-
-/* The target that carries the token. Without one (no memory) the old stays, and orders wait for the next fetch. */
-bool grant_make_target(struct account_runtime *runtime) {
-    struct account with;
-    struct target_spec spec;
-    struct err err;
-    struct http_target *target = NULL;
-    if (runtime->grant->token == NULL)
-        return false;
-    const struct account *a = grant_account(runtime, &with);
-    if (target_spec_init(&spec, a, request_method(a), NULL, &err) == 0)
-        target = http_target_new(runtime->worker->http, &spec.options, &err);
-    target_spec_deinit(&spec);
-    if (target == NULL)
-        return false;
-    http_target_unref(runtime->create);
-    runtime->create = target;
-    return true;
-}
-
 static uint64_t early_ms(uint64_t life_ms) {
     return life_ms / 10 < EARLY_MS ? life_ms / 10 : EARLY_MS;
 }
@@ -103,7 +23,7 @@ static uint64_t early_ms(uint64_t life_ms) {
 void grant_take(struct account_runtime *runtime, const struct grant_token *t) {
     struct grant *g = runtime->grant;
     uint64_t now = clock_boot_ns();
-    wipe(&g->token);
+    grant_wipe(&g->token);
     g->token = strndup(t->token.ptr, t->token.len);
     g->ends_at_ns = g->renew_at_ns = UINT64_MAX;
     if (t->good_ms > 0) {
@@ -118,11 +38,11 @@ void grant_take(struct account_runtime *runtime, const struct grant_token *t) {
     g->refused = false;
     g->not_before_ns = 0;
     if (!grant_make_target(runtime))
-        wipe(&g->token);
+        grant_wipe(&g->token);
 }
 
 void grant_set_refresh_token(struct grant *g, struct span token) {
-    wipe(&g->refresh_token);
+    grant_wipe(&g->refresh_token);
     g->refresh_token = strndup(token.ptr, token.len);
 }
 
@@ -173,18 +93,19 @@ static void no_token(struct order *o) {
     const struct grant *g = o->runtime->grant;
     uint64_t now = clock_boot_ns(),
              pause_ms = g->not_before_ns > now ? (g->not_before_ns - now) / 1000000 : 0;
-    dispatch_no_token(o, g->refused ? 0 : pause_ms + 1, g->failed != NULL ? g->failed : "token_unavailable");
+    o->consumer->worker->up->no_token(o, g->refused ? 0 : pause_ms + 1,
+                                      g->failed != NULL ? g->failed : "token_unavailable");
 }
 
 void grant_wake(struct account_runtime *runtime) {
     struct grant *g = runtime->grant;
     bool runs = runtime->worker->mode == WORKER_RUNNING;
-    for (struct order *o; (o = dispatch_waiting(runtime)) != NULL;) {
+    for (struct order *o; (o = order_waiting(runtime)) != NULL;) {
         o->token_number = g->number;
         if (runs && (g->token == NULL || g->failed != NULL))
             no_token(o);
         else
-            dispatch_again(o); /* a worker that ends gives it back */
+            o->consumer->worker->up->token_there(o); /* a worker that ends gives it back */
     }
 }
 
@@ -247,10 +168,10 @@ bool grant_renew(struct order *o) {
         return false;
     o->token_renewed = true;
     if (o->token_number == g->number) { /* else somebody has renewed it meanwhile */
-        wipe(&g->token);
+        grant_wipe(&g->token);
         g->not_before_ns = g->failed == NULL ? 0 : g->not_before_ns;
     }
     if (grant_ready(o))
-        dispatch_again(o);
+        o->consumer->worker->up->token_there(o);
     return true;
 }

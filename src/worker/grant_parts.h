@@ -38,6 +38,10 @@ struct grant {
     unsigned char seal_key[SEAL_KEY_BYTES]; /* of them, too */
 };
 
+/* ---- grant_init.c ---- */
+
+void grant_wipe(char **text); /* of a secret; frees it */
+
 /* ---- grant.c ---- */
 
 /* Asks the token endpoint. False: it could not be asked. */
@@ -55,8 +59,6 @@ void grant_set_refresh_token(struct grant *g, struct span token);
 
 /* ---- grant_share.c ---- */
 
-/* The key's name and the seal, of the account's credentials. */
-void grant_share_init(struct account_runtime *runtime);
 /* Asks Redis; the grant is idle. */
 void grant_ask(struct account_runtime *runtime);
 /* Counted: runtime and consumer live on. */

@@ -24,37 +24,6 @@
 
 static const struct span token_use = {"token", 5}, refresh_use = {"refresh", 7};
 
-static void add(struct buf *b, const char *text) {
-    buf_add_str(b, text != NULL ? text : "");
-    buf_add_char(b, '\0');
-}
-
-void grant_share_init(struct account_runtime *runtime) {
-    struct grant *g = runtime->grant;
-    const struct http_json_options *o = &runtime->account->http_json;
-    unsigned char name[SEAL_KEY_BYTES];
-    char label[80] = "name ";
-    struct buf secret, open;
-    buf_init(&secret, 1u << 20);
-    buf_init(&open, 1u << 20);
-    add(&secret, o->client_secret);
-    add(&secret, o->refresh_token);
-    add(&open, o->token_url);
-    add(&open, o->client_id);
-    add(&open, o->scope);
-    add(&open, o->token_params);
-    sha256_hex(buf_span(&open), label + 5, 64);
-    if (buf_ok(&secret) && buf_ok(&open) && seal_key(buf_span(&secret), span_str(label), name) == 0 &&
-        seal_key(buf_span(&secret), SPAN_LIT("seal"), g->seal_key) == 0)
-        sha256_hex((struct span){(const char *)name, sizeof(name)}, g->name, sizeof(g->name) - 1);
-    snprintf(g->holder, sizeof(g->holder), "%s %08llx", runtime->worker->id,
-             (unsigned long long)(rng_u64(&runtime->worker->rng) & 0xffffffffu));
-    if (secret.data != NULL)
-        explicit_bzero(secret.data, secret.len);
-    buf_deinit(&secret);
-    buf_deinit(&open);
-}
-
 void grant_busy(struct account_runtime *runtime, enum grant_state state) {
     struct worker *w = runtime->worker;
     if (runtime->grant->state == GRANT_IDLE) {

@@ -70,6 +70,25 @@ struct worker_end {
     int exit_code;
 };
 
+/* Steps upward. A file calls by name what stands below it, and by this table of worker.c's what stands above: so no two files
+ * of the flow call each other, and each can be read without the next. */
+struct worker_up {
+    void (*ready)(struct worker *w);         /* beat.c says: a queue is leased */
+    void (*drain)(struct worker *w);         /* the worker cannot go on, or its one order is done */
+    void (*check_drained)(struct worker *w); /* settle.c says: Redis took something */
+    void (*check_secrets)(struct worker *w); /* settle.c says: credentials are refused */
+    void (*beat)(struct consumer *consumer); /* look.c, format.c: at once */
+    /* batches.c; batch_open.c, claim.c, admit.c and replicas.c have something to be sent */
+    void (*send_batch)(struct consumer *consumer, struct batch *b);
+    void (*send_claim)(struct consumer *consumer, uint32_t n);
+    bool (*send_picked)(struct consumer *consumer, struct order *order, const struct beginning *begin,
+                        struct span text);
+    void (*flush)(struct consumer *consumer);
+    /* dispatch.c; grant.c says what became of the token that an order waits for */
+    void (*token_there)(struct order *o);
+    void (*no_token)(struct order *o, uint64_t pause_ms, const char *code);
+};
+
 /* Reused by all: what is in there lasts no longer than a callback. */
 struct worker_scratch {
     struct json_doc doc;
@@ -81,6 +100,7 @@ struct worker {
     uv_loop_t *loop;
     struct config *config; /* queues and accounts; replaced by a reload */
     struct config *boot;   /* as started: [redis], name, lease, max_inflight */
+    const struct worker_up *up;
     struct rng rng;
     char id[128]; /* name and random: one incarnation */
     enum worker_mode mode;
@@ -109,6 +129,12 @@ struct worker {
     bool replicas_waiting;  /* replicas.c: a begin's WAIT is unanswered */
     uint64_t last_claim_ns; /* claim.c; boot clock: the last answered claim or pick-up, for liveness */
 };
+
+/* The node of its slot is there. */
+static inline bool consumer_is_up(const struct consumer *consumer) {
+    struct redis_router *r = consumer->worker->redis.router; /* NULL once it is closed */
+    return r != NULL && redis_router_state(r, consumer->keys.slot) == REDIS_UP;
+}
 
 /* service_notify.c: to the service manager, if there is one */
 void service_ready(const struct worker *w);

@@ -4,10 +4,6 @@
 
 #include "worker/flow.h"
 
-/* dispatch.c */
-void order_hand_back(struct order *o, bool begun);
-void order_credentials_refused(const struct order *o, struct decision *d);
-
 /* lookup.c: the order, or its control, is asked for. */
 void order_look_up(struct order *o);
 void order_look_up_now(struct order *o);                            /* the account's token is there */

@@ -10,6 +10,8 @@
 #define ORDER_POOL_MAX 256          /* orders kept for reuse per consumer */
 #define WARNINGS_MAX   (128u << 10) /* as the list of faults */
 #define KEEP_BYTES     (64u << 10)  /* a larger record's memory is not kept */
+#define MS_NS          1000000ull
+#define SEND_SLACK_MS  1000ull /* beyond connect_timeout: until a request that was begun leaves or does not */
 
 static void list_remove(struct order_list *list, struct order *o) {
     if (o->prev != NULL)
@@ -167,4 +169,27 @@ uint32_t consumer_active(const struct consumer *consumer) {
 
 uint32_t consumer_held(const struct consumer *consumer) {
     return consumer_active(consumer) + consumer->orders.in[ORDER_SETTLING].count;
+}
+
+struct order *order_waiting(const struct account_runtime *runtime) {
+    const struct worker *w = runtime->worker;
+    for (uint32_t i = 0; i < w->consumer_count; i++)
+        for (struct order *o = w->consumers[i]->orders.in[ORDER_SENDING].first; o != NULL; o = o->next)
+            if (o->waits_token && o->runtime == runtime)
+                return o;
+    return NULL;
+}
+
+bool order_may_send(void *arg) {
+    const struct order *o = arg;
+    const struct consumer *consumer = o->consumer;
+    uint64_t now = clock_boot_ns();
+    return o->lease_epoch == consumer->lease.epoch && consumer->lease.held &&
+           now < consumer->lease.until_ns && now < o->send_by_ns;
+}
+
+void order_set_deadline(struct order *o, uint64_t begun_ns) {
+    const struct config *c = o->consumer->worker->boot;
+    uint64_t replicas_ms = c->min_replicas > 0 ? c->min_replicas_timeout_ms : 0;
+    o->send_by_ns = begun_ns + (o->account->connect_timeout_ms + replicas_ms + SEND_SLACK_MS) * MS_NS;
 }

@@ -22,6 +22,12 @@ void order_discard(struct order *o); /* CLAIMED, and never mind: Redis knows no 
 void order_drop(struct order *o);
 uint32_t consumer_active(const struct consumer *consumer); /* CLAIMED, BEGINNING and SENDING */
 uint32_t consumer_held(const struct consumer *consumer);   /* everything */
+/* One that waits for the account's token; NULL: none does. */
+struct order *order_waiting(const struct account_runtime *runtime);
+/* Asked right before an order's first byte leaves: is the lease alive, and the one it was begun in, and
+ * is that not too long ago? */
+bool order_may_send(void *order);
+void order_set_deadline(struct order *o, uint64_t begun_ns);
 void consumer_free_pool(struct consumer *consumer);
 
 #endif

@@ -179,3 +179,8 @@ void pickup_poll(struct consumer *consumer, uint64_t now_ns) {
                                                                              : POLL_MOST_MS;
     consumer->pickup.poll_at_ns = now_ns + consumer->pickup.poll_ms * MS_NS;
 }
+
+void consumer_stop_pickup(struct consumer *consumer) {
+    if (consumer->pickup.blocking)
+        redis_router_unblock(consumer->pickup.router, consumer->worker->redis.router);
+}

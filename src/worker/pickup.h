@@ -29,9 +29,10 @@ struct worker_pickups {
     uint64_t logged_ns;      /* boot clock; 0: not yet */
 };
 
-bool pickup_blocks(const struct consumer *consumer); /* it has one, and may block on it */
-void pickup_close(struct consumer *consumer);        /* nothing is under way on it; none is fine */
-void pickups_open(struct worker *w);                 /* those that are missing, as far as may be */
+void consumer_stop_pickup(struct consumer *consumer); /* ends a blocking pick-up under way */
+bool pickup_blocks(const struct consumer *consumer);  /* it has one, and may block on it */
+void pickup_close(struct consumer *consumer);         /* nothing is under way on it; none is fine */
+void pickups_open(struct worker *w);                  /* those that are missing, as far as may be */
 /* at the start and after a reload: what was given up is tried again */
 void pickups_anew(struct worker *w);
 void pickups_beat(struct worker *w);

@@ -22,10 +22,6 @@ bool replicas_wanted(const struct consumer *consumer, const struct batch *b) {
     return false;
 }
 
-bool replicas_may_begin(const struct consumer *consumer) {
-    return !consumer->worker->replicas_waiting;
-}
-
 static void log_missing(struct consumer *consumer, long long replicas) {
     struct worker *w = consumer->worker;
     uint64_t now = clock_boot_ns();
@@ -76,7 +72,7 @@ void replicas_answered(struct consumer *consumer, struct batch *b, long long rep
         if (b->items[i] != NULL)
             dispatch_held(b->items[i], may_go);
     batch_done(consumer, b);
-    consumer_flush(consumer);
+    consumer->worker->up->flush(consumer);
 }
 
 struct redis_wait replicas_wait(struct consumer *consumer, struct batch *b) {

@@ -143,7 +143,7 @@ void settle(struct order *o, const struct settle_context *c) {
               buf_ok(&w->scratch.ledger);
     order_move(o, ORDER_SETTLING);
     if (w->trial != NULL)
-        worker_drain(w);
+        w->up->drain(w);
     if (b != NULL && ok && batch_add_settlement(b, o, &consumer->keys, o->token, &s))
         return;
     /* Out of memory: the claim stays in Redis as begun, and the order here, so that nobody takes the claim
@@ -221,5 +221,29 @@ void settled(struct consumer *consumer, struct batch *b, const redisReply *reply
         consumer->turns.resend_at_ns = clock_boot_ns() + 1000000000ull;
         consumer_unanswered(consumer, b);
     }
-    worker_check_drained(consumer->worker);
+    consumer->worker->up->check_drained(consumer->worker);
+}
+
+void order_hand_back(struct order *o, bool begun) {
+    struct decision d;
+    life_hand_back(&o->header, begun, &d);
+    settle(o, &(struct settle_context){.decision = &d});
+}
+
+/* Refused credentials that were replaced meanwhile say nothing of the new ones; else the files are
+ * looked at now, not at the next second. */
+void order_credentials_refused(const struct order *o, struct decision *d) {
+    if (d->gate != 'h')
+        return;
+    if (o->runtime->current) {
+        o->consumer->worker->up->check_secrets(o->consumer->worker);
+    } else {
+        d->gate = '-';
+        d->header.refused = o->header.refused;
+    }
+}
+
+void settle_back_begun(struct consumer *consumer) {
+    while (consumer->orders.in[ORDER_BEGINNING].first != NULL)
+        order_hand_back(consumer->orders.in[ORDER_BEGINNING].first, true);
 }

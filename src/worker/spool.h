@@ -49,8 +49,8 @@ void spool_read_dir(struct spool *s);
 void spool_file_free(struct spool_file *f);
 
 /* spool_out.c: at the very end, after every callback owed was called. True: writes in a thread and
- * calls worker_closed_one then; false: there is nothing to write. */
-bool spool_write(struct worker *w);
+ * calls `written` then; false: there is nothing to write. */
+bool spool_write(struct worker *w, void (*written)(void *worker));
 
 /* spool_in.c. Reads the directory in a thread. */
 void spool_start(struct worker *w);

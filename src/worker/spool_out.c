@@ -18,6 +18,7 @@
 struct spool_out {
     uv_work_t work;
     struct worker *worker;
+    void (*written)(void *worker); /* is told at the end */
     struct buf text;
     uint64_t lines, left_out;
     char *dir, *path, *temporary;
@@ -81,7 +82,7 @@ static void collect(struct spool_out *s) {
     struct worker *w = s->worker;
     for (uint32_t i = 0; i < w->consumer_count; i++) {
         struct consumer *consumer = w->consumers[i];
-        dispatch_hand_back_begun(consumer);
+        settle_back_begun(consumer);
         for (const struct batch *b = consumer->turns.resend; b != NULL; b = b->next)
             if (b->kind == BATCH_SETTLE)
                 add_batch(s, consumer, b);
@@ -169,8 +170,9 @@ static void on_written(uv_work_t *work, int status) {
     if (s->left_out > 0)
         log_msg(LOG_ERROR, "spool_full", "%llu settlements did not fit; their orders are left to recovery",
                 (unsigned long long)s->left_out);
+    void (*written)(void *) = s->written;
     out_free(s);
-    worker_closed_one(w);
+    written(w);
 }
 
 static char *join(const char *dir, const char *name, const char *suffix) {
@@ -182,11 +184,12 @@ static char *join(const char *dir, const char *name, const char *suffix) {
     return text;
 }
 
-bool spool_write(struct worker *w) {
+bool spool_write(struct worker *w, void (*written)(void *worker)) {
     struct spool_out *s = calloc(1, sizeof(*s));
     if (s == NULL)
         return false;
     s->worker = w;
+    s->written = written;
     s->work.data = s;
     buf_init(&s->text, SPOOL_MAX);
     s->dir = strdup(w->boot->spool_dir);

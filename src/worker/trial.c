@@ -18,7 +18,7 @@ static struct consumer *only_consumer(const struct worker *w) {
 
 static void end(struct worker *w, enum trial_end how) {
     w->trial->end = how;
-    worker_drain(w);
+    w->up->drain(w);
 }
 
 static const char *gate_words(const struct gate *g) {
@@ -93,15 +93,6 @@ void trial_unanswered(struct worker *w) {
     end(w, TRIAL_UNSURE);
 }
 
-void trial_begin(struct worker *w) {
-    if (w->trial_begun)
-        return;
-    w->trial_begun = true;
-    if (!admit_picked(only_consumer(w), w->trial->job))
-        end(w, TRIAL_NOTHING);
-    redis_router_flush(w->redis.router);
-}
-
 void trial_decide(struct order *o, const struct outcome *outcome, struct decision *d) {
     struct trial *t = o->consumer->worker->trial;
     if (d->gate != 'p') /* what the provider asks of all requests; the rest is this order's */
@@ -122,12 +113,4 @@ void trial_decide(struct order *o, const struct outcome *outcome, struct decisio
     t->end = d->op == SETTLE_DONE ? TRIAL_DONE : TRIAL_DEAD;
     if (d->op == SETTLE_DEAD)
         snprintf(t->reason, sizeof(t->reason), "%s", d->reason);
-}
-
-struct worker *worker_try(uv_loop_t *loop, struct config *config, struct trial *trial,
-                          void (*stopped)(void *arg, int exit_code), void *arg, struct err *err) {
-    trial->end = TRIAL_NOTHING;
-    trial->settled = false;
-    trial->entry[0] = trial->why[0] = trial->reason[0] = trial->dead_id[0] = '\0';
-    return worker_new_for(loop, config, trial, false, stopped, arg, err);
 }

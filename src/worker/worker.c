@@ -221,6 +221,20 @@ static int worker_init(struct worker *w, struct err *err) {
     return 0;
 }
 
+static const struct worker_up up = {
+    .ready = worker_became_ready,
+    .drain = worker_drain,
+    .check_drained = worker_check_drained,
+    .check_secrets = worker_check_secrets,
+    .beat = consumer_beat,
+    .send_batch = consumer_send_batch,
+    .send_claim = consumer_send_claim,
+    .send_picked = consumer_send_picked,
+    .flush = consumer_flush,
+    .token_there = dispatch_again,
+    .no_token = dispatch_no_token,
+};
+
 struct worker *worker_new(uv_loop_t *loop, struct config *config, bool wait_for_redis,
                           void (*stopped)(void *arg, int exit_code), void *arg, struct err *err) {
     return worker_new_for(loop, config, NULL, wait_for_redis, stopped, arg, err);
@@ -236,6 +250,7 @@ struct worker *worker_new_for(uv_loop_t *loop, struct config *config, struct tri
         return NULL;
     }
     w->loop = loop;
+    w->up = &up;
     w->config = config_ref(config);
     w->boot = config_ref(config);
     w->redis.config = config_ref(config);
@@ -258,4 +273,36 @@ struct worker *worker_new_for(uv_loop_t *loop, struct config *config, struct tri
     worker_watch_secrets(w);
     spool_start(w);
     return w;
+}
+
+void worker_free(struct worker *w) {
+    if (w == NULL)
+        return;
+    grants_end(w);
+    for (uint32_t i = 0; i < w->consumer_count; i++)
+        consumer_free(w->consumers[i]);
+    free(w->consumers);
+    tracer_free(w->tracer);
+    spool_free(w);
+    queue_caller_free(w->caller);
+    struct buf *texts[] = {&w->scratch.body,   &w->scratch.result, &w->scratch.history,
+                           &w->scratch.ledger, &w->scratch.cmd,    &w->scratch.path};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        buf_deinit(texts[i]);
+    free(w->told);
+    json_deinit(&w->scratch.doc);
+    faults_deinit(&w->scratch.faults);
+    faults_deinit(&w->scratch.warnings);
+    config_unref(w->config);
+    config_unref(w->boot);
+    config_unref(w->redis.config);
+    free(w);
+}
+
+struct worker *worker_try(uv_loop_t *loop, struct config *config, struct trial *trial,
+                          void (*stopped)(void *arg, int exit_code), void *arg, struct err *err) {
+    trial->end = TRIAL_NOTHING;
+    trial->settled = false;
+    trial->entry[0] = trial->why[0] = trial->reason[0] = trial->dead_id[0] = '\0';
+    return worker_new_for(loop, config, trial, false, stopped, arg, err);
 }
