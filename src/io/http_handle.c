@@ -93,7 +93,7 @@ static CURLcode apply_common(struct http_call *c) {
     curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, c);
     curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, http_socket_close);
     curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, c->pool);
-    /* None is asked for, as answers are short; one that comes all the same is decoded. */
+    /* None is asked for (http_target.c); one that comes all the same is decoded. */
     curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "identity");
     curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);

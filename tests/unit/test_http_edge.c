@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "http_client.h"
@@ -18,6 +19,7 @@ static void refuse_connect(struct peer_conn *c, void *arg) {
     struct peer_request r;
     while (peer_read_request(c, &r)) {
         assert_memory_equal(r.head, "CONNECT ", 8);
+        assert_non_null(strstr(r.head, "\r\nUser-Agent: dray/test\r\n"));
         peer_request_deinit(&r);
         peer_answer(c, arg, "", "<html>no</html>");
     }
@@ -32,7 +34,8 @@ static void check_proxy(const char *status, const char *url, long expected) {
     snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%d", peer_port(p));
     client_init(&c, 16);
     struct http_target *t =
-        client_target(&c, &(struct http_target_options){.method = HTTP_POST, .url = url, .proxy = proxy});
+        client_target(&c, &(struct http_target_options){
+                              .method = HTTP_POST, .url = url, .proxy = proxy, .user_agent = "dray/test"});
     for (int i = 0; i < 2; i++) {
         client_do(&c, t, "{\"order\":1}", &r);
         assert_int_equal(r.x.proxy_status, expected);
@@ -95,6 +98,45 @@ static void test_compressed_answer_is_read_though_not_asked_for(void **state) {
     assert_true(r.x.answered);
     assert_string_equal(r.body, "{\"ok\":true}");
     assert_non_null(strstr(b.request, "\r\nAccept-Encoding: identity\r\n"));
+}
+
+/* How often the head has a line that starts so. */
+static unsigned lines_with(const char *head, const char *start) {
+    unsigned n = 0;
+    for (const char *p = head; (p = strstr(p, "\r\n")) != NULL;) {
+        p += 2;
+        n += strncasecmp(p, start, strlen(start)) == 0;
+    }
+    return n;
+}
+
+static void check_lines(const char *const *headers, const char *agent, const char *coding) {
+    struct client c;
+    struct result r = {0};
+    struct body b = {.data = gzip_ok, .n = sizeof(gzip_ok)};
+    struct peer *p = peer_new(&(struct peer_options){.serve = answer_gzip, .arg = &b});
+    client_init(&c, 16);
+    struct http_target *t = client_target(
+        &c, &(struct http_target_options){
+                .method = HTTP_POST, .url = peer_url(p), .headers = headers, .user_agent = "dray/test"});
+    for (int i = 0; i < 2; i++) {
+        client_do(&c, t, "{}", &r);
+        assert_int_equal(lines_with(b.request, "User-Agent:"), 1);
+        assert_int_equal(lines_with(b.request, agent), 1);
+        assert_int_equal(lines_with(b.request, "Accept-Encoding:"), 1);
+        assert_int_equal(lines_with(b.request, coding), 1);
+        assert_int_equal(lines_with(b.request, "Content-Type: application/json"), 1);
+    }
+    http_target_unref(t);
+    client_deinit(&c);
+    peer_free(p);
+}
+
+static void test_each_line_is_sent_once_and_a_given_one_instead_of_ours(void **state) {
+    (void)state;
+    static const char *const given[] = {"user-agent: mine", "Accept-encoding: gzip", NULL};
+    check_lines(NULL, "User-Agent: dray/test\r\n", "Accept-Encoding: identity\r\n");
+    check_lines(given, "user-agent: mine\r\n", "Accept-encoding: gzip\r\n");
 }
 
 /* Some KiB that become 64 MiB. */
@@ -265,6 +307,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_proxy_that_refuses_is_told),
         cmocka_unit_test(test_compressed_answer_is_read_though_not_asked_for),
+        cmocka_unit_test(test_each_line_is_sent_once_and_a_given_one_instead_of_ours),
         cmocka_unit_test(test_compressed_answer_is_bounded_when_it_is_read),
         cmocka_unit_test(test_broken_compression_is_no_answer),
         cmocka_unit_test(test_path_is_sent_as_it_is),
