@@ -29,12 +29,14 @@ void buf_init(struct buf *b, size_t max); /* allocates nothing */
 void buf_deinit(struct buf *b);           /* frees; the buffer may be initialised again */
 /* Empties the buffer and clears `failed`. Keeps up to 8 MiB of its memory. */
 void buf_reset(struct buf *b);
-bool buf_ok(const struct buf *b);
+static inline bool buf_ok(const struct buf *b) {
+    return !b->failed;
+}
 
 /* Makes room for `n` more bytes. Returns false (and sets failed) when that is not possible. */
 bool buf_reserve(struct buf *b, size_t n);
 
-/* Appends `n` bytes. This and the next three are inline: a text is made of many small pieces, most of them
+/* Appends `n` bytes. What is inline here is small and called some hundred times an order; most pieces of a text are
  * literals. */
 static inline void buf_add(struct buf *b, const void *data, size_t n) {
     if (n == 0)
@@ -73,9 +75,24 @@ void buf_add_json_str(struct buf *b, struct span s);
 /* Returns the content as a C string; the NUL does not count in `len`. "" where the buffer failed or is empty. */
 const char *buf_cstr(struct buf *b);
 
-struct span buf_span(const struct buf *b);
-struct span span_str(const char *s); /* NULL gives an absent span */
-bool span_eq(struct span a, struct span b);
-bool span_is(struct span a, const char *s);
+/* What is in the buffer, until it changes; never absent. */
+static inline struct span buf_span(const struct buf *b) {
+    return (struct span){b->data != NULL ? b->data : "", b->len};
+}
+
+/* NULL gives an absent span. */
+static inline struct span span_str(const char *s) {
+    return (struct span){s, s != NULL ? strlen(s) : 0};
+}
+
+/* The same bytes; absent and empty are the same. */
+static inline bool span_eq(struct span a, struct span b) {
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+/* Given, and the same bytes. */
+static inline bool span_is(struct span a, const char *s) {
+    return a.ptr != NULL && span_eq(a, span_str(s));
+}
 
 #endif

@@ -62,10 +62,16 @@ static inline enum json_type json_type(const struct json_doc *doc, uint32_t node
 const char *json_type_name(enum json_type type); /* "null", "boolean", "number", … */
 
 /* The value's bytes as they stand in the text (a string with its quotes). */
-struct span json_raw(const struct json_doc *doc, uint32_t node);
+static inline struct span json_raw(const struct json_doc *doc, uint32_t node) {
+    const struct json_node *n = &doc->nodes[node];
+    return (struct span){doc->text + n->start, n->end - n->start};
+}
 
 /* A string's bytes between the quotes, escapes left as they are. */
-struct span json_inner(const struct json_doc *doc, uint32_t node);
+static inline struct span json_inner(const struct json_doc *doc, uint32_t node) {
+    struct span raw = json_raw(doc, node);
+    return (struct span){raw.ptr + 1, raw.len - 2};
+}
 
 /* The value of member `name` of object `node`, or JSON_NONE, also if `node` is JSON_NONE or no object. Names are
  * compared decoded. Of several members of that name the last one counts. */

@@ -31,10 +31,6 @@ void buf_reset(struct buf *b) {
     b->failed = false;
 }
 
-bool buf_ok(const struct buf *b) {
-    return !b->failed;
-}
-
 bool buf_reserve(struct buf *b, size_t n) {
     if (b->failed || n > b->max - b->len) {
         b->failed = true;
@@ -159,20 +155,4 @@ const char *buf_cstr(struct buf *b) {
     }
     b->data[b->len] = '\0';
     return b->data;
-}
-
-struct span buf_span(const struct buf *b) {
-    return (struct span){b->data != NULL ? b->data : "", b->len};
-}
-
-struct span span_str(const char *s) {
-    return (struct span){s, s != NULL ? strlen(s) : 0};
-}
-
-bool span_eq(struct span a, struct span b) {
-    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
-}
-
-bool span_is(struct span a, const char *s) {
-    return a.ptr != NULL && span_eq(a, span_str(s));
 }

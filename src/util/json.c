@@ -68,7 +68,7 @@ static inline struct json_node *add_node(const struct parser *ps, place at, enum
 }
 
 static inline place skip_space(place p, place end) {
-    while (p < end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+    while (p < end && *p <= ' ' && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
         p++;
     return p;
 }
