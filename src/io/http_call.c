@@ -95,7 +95,7 @@ static bool start_again(struct http_call *c) {
         return false;
     c->restarts++;
     curl_multi_remove_handle(c->multi->curl, c->easy);
-    return start(c, c->restarts > 1 || http_idle_none(c));
+    return start(c, c->restarts > 1 || http_idle_none(c, http_now_ms()));
 }
 
 struct http_call *http_send(struct http_pool *pool, struct http_target *target,
@@ -112,7 +112,7 @@ struct http_call *http_send(struct http_pool *pool, struct http_target *target,
     c->size_before = 0;
     c->restarts = 0;
     c->too_large = c->replay_refused = c->guard_refused = false;
-    if (set_request(c, request) != CURLE_OK || !start(c, http_idle_none(c))) {
+    if (set_request(c, request) != CURLE_OK || !start(c, http_idle_none(c, c->started_ns / 1000000))) {
         http_call_give_back(c);
         return NULL;
     }
@@ -127,7 +127,8 @@ struct http_call *http_send(struct http_pool *pool, struct http_target *target,
 void http_call_finish(struct http_call *c, CURLcode code, bool cancelled) {
     struct http_pool *pool = c->pool;
     struct http_exchange x;
-    http_conn_done(c, code);
+    uint64_t now_ns = uv_hrtime();
+    http_conn_done(c, code, now_ns / 1000000);
     if (!cancelled && start_again(c))
         return;
     c->running = false;
@@ -138,7 +139,7 @@ void http_call_finish(struct http_call *c, CURLcode code, bool cancelled) {
         uv_unref((uv_handle_t *)&pool->prepare);
     pool->stats.replays_refused += c->replay_refused;
     pool->stats.guards_refused += c->guard_refused;
-    http_outcome(c, code, cancelled, &x);
+    http_outcome(c, code, cancelled, now_ns, &x);
     c->done(c->arg, &x);
     http_call_give_back(c);
 }

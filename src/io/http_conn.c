@@ -69,10 +69,9 @@ void http_conn_spoil(struct http_conn *k) {
         shutdown(k->fd, SHUT_RDWR); /* libcurl finds it closed and gives it up */
 }
 
-static bool is_fit(struct http_call *c, struct http_conn *k) {
-    uint64_t now = http_now_ms();
-    c->idle_ms = now - k->idle_since_ms;
-    if (k->spoiled || (k->used && k->users == 0 && !http_idle_allows(k, c->bound, now)))
+static bool is_fit(struct http_call *c, struct http_conn *k, uint64_t now_ms) {
+    c->idle_ms = now_ms - k->idle_since_ms;
+    if (k->spoiled || (k->used && k->users == 0 && !http_idle_allows(k, c->bound, now_ms)))
         return false;
     switch (http_silence(k)) {
     case LOOK_TALKS:
@@ -96,13 +95,14 @@ bool http_conn_fit(struct http_call *c, const char *ip, int port, int local_port
     struct http_conn *k = find(c->pool, ip, port, local_port);
     if (k == NULL && (k = note(c, ip, port, local_port)) == NULL)
         return c->opened;
-    if (!is_fit(c, k)) {
+    uint64_t now_ms = http_now_ms();
+    if (!is_fit(c, k, now_ms)) {
         http_conn_spoil(k);
         return false;
     }
     unlist(k);
     c->conn = k;
-    c->left_ms = http_now_ms();
+    c->left_ms = now_ms;
     c->conn_serial = k->serial;
     c->reused = k->used;
     k->used = true;
@@ -122,22 +122,22 @@ static bool died(const struct http_call *c, CURLcode code) {
                          code == CURLE_SEND_ERROR);
 }
 
-static void time_answer(const struct http_call *c, struct http_conn *k) {
-    uint64_t took = http_now_ms() - c->left_ms + 1;
+static void time_answer(const struct http_call *c, struct http_conn *k, uint64_t now_ms) {
+    uint64_t took = now_ms - c->left_ms + 1;
     if (k->answer_ms == 0 || took < k->answer_ms)
         k->answer_ms = took;
 }
 
-void http_conn_done(struct http_call *c, CURLcode code) {
+void http_conn_done(struct http_call *c, CURLcode code, uint64_t now_ms) {
     struct http_conn *k = c->conn;
     if (k != NULL && died(c, code))
         http_idle_closed(c->bound->where, c->idle_ms);
     if (!http_conn_holds(c))
         return;
     strcpy(k->owner, c->bound->owner);
-    k->idle_since_ms = http_now_ms();
+    k->idle_since_ms = now_ms;
     if (code == CURLE_OK)
-        time_answer(c, k);
+        time_answer(c, k, now_ms);
     if (--k->users == 0 && !k->spoiled && !c->says_close && (code == CURLE_OK || k->multiplexed)) {
         TAILQ_INSERT_HEAD(&k->host->idle, k, idle_link);
         k->listed = true;

@@ -157,16 +157,15 @@ static void look_at_old(const struct http_call *c, uint64_t now_ms, bool spare) 
     }
 }
 
-bool http_idle_none(const struct http_call *c) {
-    uint64_t now = http_now_ms();
+bool http_idle_none(const struct http_call *c, uint64_t now_ms) {
     if (c->bound->idle_reuse_ms == 0)
         return true;
     /* Each look asks the kernel: a burst of requests learns no more than its first. */
-    if (c->bound->where->looked_ms != now)
-        look_at_old(c, now, false);
-    c->bound->where->looked_ms = now;
-    bool serves = one_serves(c, now);
+    if (c->bound->where->looked_ms != now_ms)
+        look_at_old(c, now_ms, false);
+    c->bound->where->looked_ms = now_ms;
+    bool serves = one_serves(c, now_ms);
     if (serves)
-        look_at_old(c, now, true);
+        look_at_old(c, now_ms, true);
     return !serves;
 }

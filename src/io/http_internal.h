@@ -180,7 +180,8 @@ int http_socket_event(CURL *easy, curl_socket_t fd, int what, void *multi, void 
 /* http_conn.c: connections, and who is on them */
 /* Whether this request may be written on the connection that libcurl chose; then the call is on it. */
 bool http_conn_fit(struct http_call *c, const char *ip, int port, int local_port);
-void http_conn_done(struct http_call *c, CURLcode code);  /* the call has left libcurl, or is about to */
+/* the call has left libcurl, or is about to */
+void http_conn_done(struct http_call *c, CURLcode code, uint64_t now_ms);
 void http_conn_stirred(struct http_conn *k, bool *watch); /* it can be read, and carries nothing */
 void http_conn_gone(struct http_conn *k);                 /* it is about to be closed */
 void http_conn_spoil(struct http_conn *k);                /* nothing is sent on it any more */
@@ -201,7 +202,8 @@ void http_refused_replay(struct http_call *c);      /* libcurl wants to send it 
 bool http_refused_above(const struct http_call *c); /* its stream is above what the peer's GOAWAY takes */
 
 /* http_idle.c: how long a connection may have been idle */
-uint64_t http_now_ms(void);
+uint64_t http_now_ms(void); /* uv_hrtime(), read once for each request that leaves, each connection that is
+                             * chosen and each answer */
 /* NULL: out of memory */
 struct http_host *http_idle_host(struct http_pool *pool, const struct http_target *t);
 void http_idle_free(struct http_pool *pool);
@@ -209,7 +211,7 @@ bool http_idle_allows(const struct http_conn *k, const struct http_target *t, ui
 /* the peer closed one that was idle so long */
 void http_idle_closed(struct http_host *h, uint64_t idle_ms);
 /* Whether the call must take a new connection; those that are too old for any are closed. */
-bool http_idle_none(const struct http_call *c);
+bool http_idle_none(const struct http_call *c, uint64_t now_ms);
 
 curl_socket_t http_socket_open(struct http_multi *m, const struct curl_sockaddr *address);
 int http_socket_close(void *pool, curl_socket_t fd);
@@ -233,6 +235,7 @@ long http_request_size(const struct http_call *c);
 void http_call_finish(struct http_call *c, CURLcode code, bool cancelled);
 
 /* http_outcome.c: what is known about a call that libcurl has let go of. */
-void http_outcome(const struct http_call *c, CURLcode code, bool cancelled, struct http_exchange *x);
+void http_outcome(const struct http_call *c, CURLcode code, bool cancelled, uint64_t now_ns,
+                  struct http_exchange *x);
 
 #endif

@@ -81,7 +81,8 @@ static long proxy_status(const struct http_call *c) {
     return status / 100 == 2 ? 0 : status;
 }
 
-void http_outcome(const struct http_call *c, CURLcode code, bool cancelled, struct http_exchange *x) {
+void http_outcome(const struct http_call *c, CURLcode code, bool cancelled, uint64_t now_ns,
+                  struct http_exchange *x) {
     bool sent = c->let_go && http_request_size(c) > c->size_before;
     *x = (struct http_exchange){
         .sent = sent,
@@ -94,7 +95,7 @@ void http_outcome(const struct http_call *c, CURLcode code, bool cancelled, stru
         .body = buf_span(&c->answer),
         .error = words(c, code, cancelled),
         .phase = phase(c, code, cancelled, sent),
-        .duration_us = (uv_hrtime() - c->started_ns) / 1000,
+        .duration_us = (now_ns - c->started_ns) / 1000,
     };
     if (!sent) { /* what libcurl holds now may be an earlier request's, or a proxy's */
         x->proxy_status = cancelled ? 0 : proxy_status(c);
