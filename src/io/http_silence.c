@@ -155,9 +155,10 @@ static void on_status(struct http_call *c, const char *line, size_t n) {
     c->early = c->early || (is_early(c) && (c->reused || code[1] == '2'));
 }
 
+/* `with` starts with a letter, which tells most lines apart. */
 static bool starts(const char *line, size_t n, const char *with) {
     size_t m = strlen(with);
-    return n >= m && strncasecmp(line, with, m) == 0;
+    return n >= m && (line[0] | 0x20) == (with[0] | 0x20) && strncasecmp(line, with, m) == 0;
 }
 
 static void on_keep_alive(struct http_call *c, const char *line, size_t n) {

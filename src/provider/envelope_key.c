@@ -5,12 +5,14 @@
 
 #include "provider/module.h"
 
-/* "/order/order_number" as a fault's path: "order.order.order_number". */
-static void pointer_path(const char *pointer, char out[static 256]) {
-    snprintf(out, 256, "order%s", pointer);
-    for (char *c = out; *c != '\0'; c++)
+/* The fault's path is the pointer's: "order.order.order_number" of "/order/order_number". */
+static void key_fault(const struct envelope_reader *r, const char *pointer, const char *rule) {
+    char path[256]; /* made here only: hardly an order has the fault */
+    snprintf(path, sizeof(path), "order%s", pointer);
+    for (char *c = path; *c != '\0'; c++)
         if (*c == '/')
             *c = '.';
+    faults_add(r->faults, path, "is the order key and must be %s", rule);
 }
 
 /* Reads the order's own key, if the provider has one and it is given. Where a field table counts, a key of a
@@ -28,14 +30,15 @@ static void read_provider_key(struct envelope_reader *r, const struct account *a
         key = envelope_decoded(r, node);
     else if (r->doc->nodes[node].integer)
         key = json_raw(r->doc, node);
-    char path[256];
-    pointer_path(pointer, path);
     if (key.ptr == NULL && (p->fields == NULL || account->validation == VALIDATION_OFF))
-        faults_add(r->faults, path, "is the order key and must be a string or an integer");
+        key_fault(r, pointer, "a string or an integer");
     if (key.len > 0)
         r->e->provider_key = key;
-    if (key.len > ORDER_KEY_MAX && r->node[PART_ORDER_KEY] == JSON_NONE)
-        faults_add(r->faults, path, "is the order key and must be at most %d bytes", ORDER_KEY_MAX);
+    if (key.len > ORDER_KEY_MAX && r->node[PART_ORDER_KEY] == JSON_NONE) {
+        char rule[64];
+        snprintf(rule, sizeof(rule), "at most %d bytes", ORDER_KEY_MAX);
+        key_fault(r, pointer, rule);
+    }
 }
 
 static void read_order_key(struct envelope_reader *r, struct span id) {

@@ -4,9 +4,12 @@
 
 bool kakaclo_succeeded(const struct json_doc *answer) {
     uint32_t code = json_get(answer, 0, "code");
+    int64_t number;
     double value;
     if (code == JSON_NONE)
         return false;
+    if (json_i64(answer, code, &number))
+        return number == 10000;
     if (json_type(answer, code) == JSON_STRING)
         return span_is(json_inner(answer, code), "10000");
     return json_double(answer, code, &value) && value >= 10000.0 && value <= 10000.0;
