@@ -111,15 +111,11 @@ static place scan_escape(const struct parser *ps, place p) {
     return fail(ps, p, "unpaired surrogate escape");
 }
 
-/* `p` is at the opening quote; makes the node. */
-static place scan_string(const struct parser *ps, place p) {
-    place end = ps->end;
-    struct json_node *node = add_node(ps, p, JSON_STRING);
-    if (node == NULL)
-        return NULL;
-    place first = ++p;
+/* The string with the quote at `p`: not all of its bytes stand for themselves. `escaped`: it has a backslash. */
+static place scan_coded(const struct parser *ps, place p, size_t *count, bool *escaped) {
+    place first = p + 1, end = ps->end;
     size_t extra = 0; /* bytes beyond one per code point */
-    for (;;) {
+    for (p = first;;) {
         p = plain_run(p, end);
         if (p == end)
             return fail(ps, p, "the text ends within a string");
@@ -127,7 +123,7 @@ static place scan_string(const struct parser *ps, place p) {
             break;
         place from = p;
         if (*p == '\\') {
-            node->escaped = true;
+            *escaped = true;
             p = scan_escape(ps, p);
             if (p == NULL)
                 return NULL;
@@ -141,9 +137,24 @@ static place scan_string(const struct parser *ps, place p) {
         }
         extra += (size_t)(p - from) - 1;
     }
-    node->count = (uint32_t)((size_t)(p - first) - extra);
-    node->end = (uint32_t)(p + 1 - ps->text);
-    return p + 1;
+    *count = (size_t)(p - first) - extra;
+    return p;
+}
+
+/* `p` is at the opening quote; makes the node. */
+static inline place scan_string(const struct parser *ps, place p) {
+    place last = plain_run(p + 1, ps->end);
+    size_t count = (size_t)(last - p) - 1;
+    bool escaped = false;
+    if ((last == ps->end || *last != '"') && (last = scan_coded(ps, p, &count, &escaped)) == NULL)
+        return NULL;
+    struct json_node *node = add_node(ps, p, JSON_STRING);
+    if (node == NULL)
+        return NULL;
+    node->end = (uint32_t)(last + 1 - ps->text);
+    node->count = (uint32_t)count;
+    node->escaped = escaped;
+    return last + 1;
 }
 
 static inline place skip_digits(place p, place end) {
