@@ -35,7 +35,6 @@ struct account_view {
 struct worker_view {
     char id[128];
     uint64_t lease_until_ms;
-    struct view *view;
     uint64_t inflight; /* jobs that it holds */
     char info[512];    /* JSON as it wrote it, or "" */
 };

@@ -119,23 +119,30 @@ static void on_pauses(void *arg, const redisReply *r, const char *error) {
     ended(view);
 }
 
-static void on_inflight(void *arg, const redisReply *r, const char *error) {
-    struct worker_view *w = arg;
+/* in_flight.lua's reply. */
+static void on_in_flight(void *arg, const redisReply *r, const char *error) {
+    struct view *view = arg;
     (void)error;
-    w->inflight = number(w->view, r);
-    ended(w->view);
+    if (usable(view, r, REDIS_REPLY_ARRAY) != NULL)
+        for (size_t i = 0; i < r->elements && i < view->worker_count; i++)
+            view->workers[i].inflight = r->element[i]->integer > 0 ? (uint64_t)r->element[i]->integer : 0;
+    ended(view);
 }
 
-static void ask_inflight(struct view *view) {
+static void ask_in_flight(struct view *view) {
     const struct consumer *consumer = view_consumer(view);
-    for (uint32_t i = 0; consumer != NULL && i < view->worker_count; i++) {
-        struct buf *key = &consumer->worker->scratch.path;
+    if (consumer == NULL || view->worker_count == 0)
+        return;
+    struct buf *cmd = &consumer->worker->scratch.cmd, *key = &consumer->worker->scratch.path;
+    buf_reset(cmd);
+    queue_cmd_begin(cmd, SCRIPT_IN_FLIGHT, view->worker_count, 0);
+    for (uint32_t i = 0; i < view->worker_count; i++) {
         buf_reset(key);
-        queue_keys_of_worker(&consumer->keys, KEY_INFLIGHT, span_str(view->workers[i].id), key);
-        view->replies_out++;
-        redis_router_command(consumer->worker->redis.router, consumer->keys.slot, on_inflight,
-                             &view->workers[i], "HLEN %b", key->data, key->len);
+        queue_keys_claims(&consumer->keys, span_str(view->workers[i].id), key);
+        redis_resp_arg(cmd, buf_span(key));
     }
+    view->replies_out++;
+    queue_call(consumer->worker->caller, consumer->keys.slot, SCRIPT_IN_FLIGHT, cmd, on_in_flight, view);
 }
 
 static void on_workers(void *arg, const redisReply *r, const char *error) {
@@ -147,11 +154,10 @@ static void on_workers(void *arg, const redisReply *r, const char *error) {
             struct worker_view *w = &view->workers[view->worker_count++];
             snprintf(w->id, sizeof(w->id), "%s", r->element[i]->str);
             w->lease_until_ms = text_u64(r->element[i + 1]);
-            w->view = view;
             w->inflight = 0;
             w->info[0] = '\0';
         }
-        ask_inflight(view);
+        ask_in_flight(view);
     }
     ended(view);
 }

@@ -1,7 +1,7 @@
 /* `dray audit`: proves from Redis itself that no job is lost or in two places (queue/lua/audit.lua says how).
  * One atomic script looks at a queue at one instant. Before it, a scan in bounded steps finds ledger entries
- * that say "sending" and in-flight sets that no worker owns. Each finding is looked at again at the end, since
- * a worker may have settled it meanwhile. */
+ * that say "sending", claims whose worker nobody knows, and batches' lists that no claim names. Each finding is
+ * looked at again at the end, since a worker may have settled it meanwhile. */
 #include "cli/session.h"
 
 #include <getopt.h>
@@ -22,6 +22,8 @@ struct audit {
     bool deep;
     struct buf workers; /* names, each with a NUL behind it */
     size_t worker_count;
+    struct buf
+        lists; /* of batches: what stands behind their keys' common beginning, each with a NUL behind it */
     struct buf sending; /* key NUL entry NUL */
     uint64_t ledger_entries;
     redisReply *reply;   /* of the script */
@@ -86,9 +88,16 @@ static int read_ledger(struct audit *a, const redisReply *keys) {
     return 0;
 }
 
+static void read_key(struct audit *a, struct span key) {
+    struct span rest;
+    if (after_prefix(key, a->s->keys.key[KEY_CLAIMS], &rest))
+        add_worker(a, rest);
+    else if (after_prefix(key, a->s->keys.batch_prefix, &rest))
+        buf_add(&a->lists, rest.ptr, rest.len + 1);
+}
+
 static int scan(struct audit *a) {
     struct session *s = a->s;
-    struct span own[2] = {s->keys.key[KEY_INFLIGHT], s->keys.key[KEY_CLAIMS]}, rest;
     char cursor[32] = "0";
     do {
         redisReply *r = session_command(s, "SCAN %s MATCH %s:{%s}:* COUNT %d", cursor,
@@ -98,9 +107,7 @@ static int scan(struct audit *a) {
         snprintf(cursor, sizeof(cursor), "%s", r->element[0]->str);
         const redisReply *keys = r->element[1];
         for (size_t i = 0; i < keys->elements; i++)
-            for (size_t k = 0; k < 2; k++)
-                if (after_prefix((struct span){keys->element[i]->str, keys->element[i]->len}, own[k], &rest))
-                    add_worker(a, rest);
+            read_key(a, (struct span){keys->element[i]->str, keys->element[i]->len});
         int rc = read_ledger(a, keys);
         freeReplyObject(r);
         if (rc < 0)
@@ -120,10 +127,10 @@ static int add_workers(struct audit *a) {
     return 0;
 }
 
-static void add_worker_key(struct session *s, enum queue_key key, const char *worker) {
+static void add_claims_key(struct session *s, struct span worker) {
     struct buf name;
     buf_init(&name, 4096);
-    queue_keys_of_worker(&s->keys, key, span_str(worker), &name);
+    queue_keys_claims(&s->keys, worker, &name);
     redis_resp_arg(&s->cmd, buf_span(&name));
     buf_deinit(&name);
 }
@@ -136,12 +143,10 @@ static int run_script(struct audit *a) {
     for (int i = 0; i < TRIES; i++) {
         if (add_workers(a) < 0)
             return -1;
-        session_begin(s, SCRIPT_AUDIT, 12 + 2 * a->worker_count, 1 + a->worker_count);
+        session_begin(s, SCRIPT_AUDIT, 12 + a->worker_count, 1 + a->worker_count);
         session_keys(s, fixed, 12);
-        for (size_t at = 0; at < a->workers.len; at += strlen(a->workers.data + at) + 1) {
-            add_worker_key(s, KEY_INFLIGHT, a->workers.data + at);
-            add_worker_key(s, KEY_CLAIMS, a->workers.data + at);
-        }
+        for (size_t at = 0; at < a->workers.len; at += strlen(a->workers.data + at) + 1)
+            add_claims_key(s, span_str(a->workers.data + at));
         redis_resp_u64(&s->cmd, a->deep ? UINT32_MAX : ONE_BY_ONE);
         for (size_t at = 0; at < a->workers.len; at += strlen(a->workers.data + at) + 1)
             redis_resp_str(&s->cmd, a->workers.data + at);
@@ -164,7 +169,7 @@ static int check_holder(struct audit *a, const char *key, const char *entry) {
     sscanf(entry, "S %*s %159s %63s", worker, token);
     session_begin(s, SCRIPT_AUDIT_HOLDER, 2, 2);
     redis_resp_str(&s->cmd, key);
-    add_worker_key(s, KEY_CLAIMS, worker);
+    add_claims_key(s, span_str(worker));
     redis_resp_str(&s->cmd, entry);
     redis_resp_str(&s->cmd, token);
     redisReply *r = session_call(s, SCRIPT_AUDIT_HOLDER);
@@ -186,6 +191,41 @@ static int check_sending(struct audit *a) {
             return -1;
         at += strlen(key) + strlen(entry) + 2;
     }
+    return 0;
+}
+
+/* -1 where there is no reply: a message was printed. */
+static int64_t take_number(redisReply *r) {
+    int64_t n = r != NULL ? (int64_t)reply_u64(r) : -1;
+    freeReplyObject(r);
+    return n;
+}
+
+/* "<worker>:<n>": does the worker's claims name the batch? Its number never comes again, so a list that stands after it is
+ * gone is nobody's. */
+static int check_list(struct audit *a, const char *name) {
+    struct session *s = a->s;
+    const char *colon = strrchr(name, ':');
+    size_t worker_len = colon != NULL ? (size_t)(colon - name) : strlen(name);
+    struct span claims = s->keys.key[KEY_CLAIMS], lists = s->keys.batch_prefix;
+    int64_t n = take_number(session_command(s, "HEXISTS %b%b %s", claims.ptr, claims.len, name, worker_len,
+                                            colon != NULL ? colon + 1 : ""));
+    if (n != 0)
+        return n < 0 ? -1 : 0;
+    n = take_number(session_command(s, "EXISTS %b%s", lists.ptr, lists.len, name));
+    if (n == 1) {
+        a->breach_count++;
+        buf_addf(&a->breaches,
+                 "batch:%s holds jobs, and claims:%.*s does not name it: nobody recovers them\n", name,
+                 (int)worker_len, name);
+    }
+    return n < 0 ? -1 : 0;
+}
+
+static int check_lists(struct audit *a) {
+    for (size_t at = 0; at < a->lists.len; at += strlen(a->lists.data + at) + 1)
+        if (check_list(a, a->lists.data + at) < 0)
+            return -1;
     return 0;
 }
 
@@ -260,9 +300,11 @@ static int audit_queue(struct session *s, const char *queue, bool deep, bool fir
     struct audit a = {.s = s, .deep = deep};
     int rc = -1;
     buf_init(&a.workers, LIST_MAX);
+    buf_init(&a.lists, LIST_MAX);
     buf_init(&a.sending, LIST_MAX);
     buf_init(&a.breaches, LIST_MAX);
-    if (session_queue(s, queue) == 0 && scan(&a) == 0 && run_script(&a) == 0 && check_sending(&a) == 0) {
+    if (session_queue(s, queue) == 0 && scan(&a) == 0 && run_script(&a) == 0 && check_lists(&a) == 0 &&
+        check_sending(&a) == 0) {
         buf_cstr(&a.breaches);
         rc = breaches(&a) == 0;
         if (all == NULL && first)
@@ -274,6 +316,7 @@ static int audit_queue(struct session *s, const char *queue, bool deep, bool fir
     }
     freeReplyObject(a.reply);
     buf_deinit(&a.workers);
+    buf_deinit(&a.lists);
     buf_deinit(&a.sending);
     buf_deinit(&a.breaches);
     return rc;

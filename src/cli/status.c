@@ -47,17 +47,13 @@ static int64_t oldest_age(struct json_doc *doc, const redisReply *r, int64_t now
     return first == 0 ? -1 : (int64_t)first < now_ms ? now_ms - (int64_t)first : 0;
 }
 
-static void add_worker_keys(struct session *s, const redisReply *workers) {
+static void add_claims_keys(struct session *s, const redisReply *workers) {
     struct buf name;
     buf_init(&name, 4096);
     for (size_t i = 0; i < workers->elements; i++) {
-        struct span worker = {workers->element[i]->str, workers->element[i]->len};
-        static const enum queue_key own[] = {KEY_INFLIGHT, KEY_CLAIMS};
-        for (size_t k = 0; k < 2; k++) {
-            buf_reset(&name);
-            queue_keys_of_worker(&s->keys, own[k], worker, &name);
-            redis_resp_arg(&s->cmd, buf_span(&name));
-        }
+        buf_reset(&name);
+        queue_keys_claims(&s->keys, (struct span){workers->element[i]->str, workers->element[i]->len}, &name);
+        redis_resp_arg(&s->cmd, buf_span(&name));
     }
     buf_deinit(&name);
 }
@@ -73,9 +69,9 @@ static redisReply *look(struct session *s, const char *queue) {
     redisReply *workers = session_command(s, "ZRANGE %b 0 -1", key.ptr, key.len);
     if (workers == NULL)
         return NULL;
-    session_begin(s, SCRIPT_STATUS, 14 + 2 * workers->elements, workers->elements);
+    session_begin(s, SCRIPT_STATUS, 14 + workers->elements, workers->elements);
     session_keys(s, fixed, 14);
-    add_worker_keys(s, workers);
+    add_claims_keys(s, workers);
     for (size_t i = 0; i < workers->elements; i++)
         redis_resp_arg(&s->cmd, (struct span){workers->element[i]->str, workers->element[i]->len});
     freeReplyObject(workers);

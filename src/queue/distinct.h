@@ -1,11 +1,11 @@
-/* Texts of which a batch needs each but once: the limits of its accounts, the ops of its settlements. Stand as
+/* Texts of which a turn's part needs each but once: limits of accounts, ops of settlements, batches. They stand as
  * RESP bulk strings, ready to be sent; an item names its text by its place, in one byte. */
 #ifndef DRAY_QUEUE_DISTINCT_H
 #define DRAY_QUEUE_DISTINCT_H
 
 #include "dray/buf.h"
 
-#define DISTINCT_MAX 120 /* two batches' fit into a byte, and 0 stays free */
+#define DISTINCT_MAX 120 /* two parts' fit into a byte, and 0 stays free */
 
 struct distinct {
     struct buf resp;

@@ -8,7 +8,7 @@
 
 #include "dray/buf.h"
 
-#define QUEUE_FORMAT        2
+#define QUEUE_FORMAT        3
 #define QUEUE_FORMAT_OLDEST 1 /* the oldest that is taken over, once none of its workers is left */
 
 /* Appends the two numbers as arguments, as format.lua, beat.lua and takeover.lua want them. */

@@ -1,5 +1,6 @@
 #include "queue/keys.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,7 +24,6 @@ static const char *const suffixes[KEY_COUNT] = {
     [KEY_TAKEN] = "taken",
     [KEY_CONTROLS] = "controls",
     [KEY_FORMAT] = "format",
-    [KEY_INFLIGHT] = "inflight:",
     [KEY_CLAIMS] = "claims:",
 };
 
@@ -53,7 +53,7 @@ int queue_keys_init(struct queue_keys *k, const char *prefix, const char *queue,
     char name[512];
     for (int i = 0; i < KEY_COUNT; i++) {
         int n = snprintf(name, sizeof(name), "%s:{%s}:%s%s", prefix, queue, suffixes[i],
-                         i >= KEY_INFLIGHT ? worker : "");
+                         i >= KEY_CLAIMS ? worker : "");
         if (n < 0 || (size_t)n >= sizeof(name))
             return -1;
         start[i] = k->text.len;
@@ -65,6 +65,8 @@ int queue_keys_init(struct queue_keys *k, const char *prefix, const char *queue,
     buf_addf(&k->text, "%s:{%s}:order:", prefix, queue);
     size_t grant = k->text.len;
     buf_addf(&k->text, "%s:{%s}:grant:", prefix, queue);
+    size_t batch = k->text.len;
+    buf_addf(&k->text, "%s:{%s}:batch:", prefix, queue);
     if (!buf_ok(&k->text))
         return -1;
     for (int i = 0; i < KEY_COUNT; i++) {
@@ -72,7 +74,8 @@ int queue_keys_init(struct queue_keys *k, const char *prefix, const char *queue,
         k->bulk[i] = (struct span){k->text.data + start[i], end[i] - start[i]};
     }
     k->order_prefix = (struct span){k->text.data + order, grant - order};
-    k->grant_prefix = (struct span){k->text.data + grant, k->text.len - grant};
+    k->grant_prefix = (struct span){k->text.data + grant, batch - grant};
+    k->batch_prefix = (struct span){k->text.data + batch, k->text.len - batch};
     return 0;
 }
 
@@ -85,19 +88,29 @@ static bool starts_with(struct span name, struct span start) {
 }
 
 bool queue_keys_owns(const struct queue_keys *k, struct span name) {
-    for (int i = 0; i < KEY_COUNT; i++) {
-        struct span key = k->key[i];
-        if (i >= KEY_INFLIGHT)
-            key.len -= strlen(k->worker); /* any worker's */
-        if (i != KEY_RESULTS && (i >= KEY_INFLIGHT ? starts_with(name, key) : span_eq(name, key)))
+    for (int i = 0; i < KEY_CLAIMS; i++)
+        if (i != KEY_RESULTS && span_eq(name, k->key[i]))
             return true;
-    }
-    return starts_with(name, k->order_prefix) || starts_with(name, k->grant_prefix);
+    struct span claims = k->key[KEY_CLAIMS];
+    claims.len -= strlen(k->worker); /* any worker's */
+    return starts_with(name, claims) || starts_with(name, k->batch_prefix) ||
+           starts_with(name, k->order_prefix) || starts_with(name, k->grant_prefix);
 }
 
-void queue_keys_of_worker(const struct queue_keys *k, enum queue_key key, struct span worker,
-                          struct buf *out) {
-    buf_add(out, k->key[key].ptr, k->key[key].len - strlen(k->worker));
+void queue_keys_claims(const struct queue_keys *k, struct span worker, struct buf *out) {
+    buf_add(out, k->key[KEY_CLAIMS].ptr, k->key[KEY_CLAIMS].len - strlen(k->worker));
+    buf_add_span(out, worker);
+}
+
+void queue_keys_batch(const struct queue_keys *k, struct span worker, uint64_t n, struct buf *out) {
+    buf_add_span(out, k->batch_prefix);
+    buf_add_span(out, worker);
+    buf_addf(out, ":%" PRIu64, n);
+}
+
+void queue_keys_inflight(const struct queue_keys *k, struct span worker, struct buf *out) {
+    buf_add(out, k->batch_prefix.ptr, k->batch_prefix.len - strlen("batch:"));
+    buf_add_str(out, "inflight:");
     buf_add_span(out, worker);
 }
 

@@ -23,8 +23,7 @@ enum queue_key {
     KEY_TAKEN,
     KEY_CONTROLS,
     KEY_FORMAT,
-    KEY_INFLIGHT, /* the last two are this worker's own */
-    KEY_CLAIMS,
+    KEY_CLAIMS, /* the last is this worker's own */
     KEY_COUNT,
 };
 
@@ -38,6 +37,7 @@ struct queue_keys {
     struct span bulk[KEY_COUNT]; /* the same as RESP bulk strings */
     struct span order_prefix;    /* "dray:{queue}:order:" */
     struct span grant_prefix;    /* "dray:{queue}:grant:" */
+    struct span batch_prefix;    /* "dray:{queue}:batch:" */
 };
 
 /* `worker` may be NULL where the worker's own keys are not used. 0, or -1 out of memory or names too
@@ -48,9 +48,10 @@ void queue_keys_deinit(struct queue_keys *k);
 /* True for a name that is one of the queue's own keys (but its results list): no place for results. */
 bool queue_keys_owns(const struct queue_keys *k, struct span name);
 
-/* Appends the name of another worker's key (KEY_INFLIGHT, KEY_CLAIMS). */
-void queue_keys_of_worker(const struct queue_keys *k, enum queue_key key, struct span worker,
-                          struct buf *out);
+/* Append names of any worker's keys: its claims; its batch n; where workers of formats 1 and 2 kept jobs in flight. */
+void queue_keys_claims(const struct queue_keys *k, struct span worker, struct buf *out);
+void queue_keys_batch(const struct queue_keys *k, struct span worker, uint64_t n, struct buf *out);
+void queue_keys_inflight(const struct queue_keys *k, struct span worker, struct buf *out);
 /* Appends the ledger's key for an account and order key. */
 void queue_keys_order(const struct queue_keys *k, struct span account, struct span order_key,
                       struct buf *out);

@@ -13,6 +13,7 @@ enum script_id {
     SCRIPT_REOPEN,
     SCRIPT_LIMITS,
     SCRIPT_HELD,
+    SCRIPT_IN_FLIGHT,
     SCRIPT_FIND,
     SCRIPT_RUN_NOW,
     SCRIPT_WAITS,

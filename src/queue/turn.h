@@ -2,29 +2,21 @@
 #ifndef DRAY_QUEUE_TURN_H
 #define DRAY_QUEUE_TURN_H
 
-#include "queue/batch.h"
+#include "queue/part.h"
 
 struct turn {
-    struct batch *settle, *begin; /* NULL: nothing; they stay the caller's */
+    struct part *settle, *begin; /* NULL: nothing; they stay the caller's */
     bool claims;
     uint32_t claim_n;    /* 0 only gives back what blocking pick-ups took */
     size_t claim_bytes;  /* of records, at most; one job always fits */
     uint64_t high_water; /* of the results list; 0: none */
-    /* how many jobs are taken off the list before anybody knows how long they are */
-    uint32_t first_pop;
-    uint64_t number;   /* this turn's: greater than any before it (turn_number) */
-    uint64_t answered; /* the greatest that was answered */
-    uint64_t highest;  /* the greatest number of a claim that the worker knows of */
-    /* The text that a blocking pick-up gave: it is claimed, and is the one job of `begin`, whose token is empty (pick.lua).
+    uint64_t batch; /* of a claim or a pick-up: the number of the batch that it makes; each has another one */
+    /* The text that a blocking pick-up gave: it is claimed, and is the one job of `begin`, and the one of its batch (pick.lua).
      * Absent: none. `outside`: it lies in no list, and comes into none. */
     struct span picked;
     bool outside;
     const char *limits_version; /* as the script `limits` said; NULL: not known */
 };
-
-/* Numbers of turns go on where those of an earlier process of this name ended, if the clock did not go back: from
- * `now_us` (Unix microseconds) on. */
-uint64_t turn_number(uint64_t last, uint64_t now_us);
 
 /* An account's limits as turn.lua takes them (LIMITS in gate.lua). Appends to `out`. */
 struct turn_limits {

@@ -48,10 +48,10 @@ static void read_envelope(struct order *o, struct span raw) {
     queue_keys_order(&consumer->keys, span_str(o->account->name), o->envelope.order_key, &o->ledger_key);
 }
 
-/* What begin.lua is told of it. `token`: "" where it is not known yet. */
-static struct beginning beginning_of(struct order *o, const char *token) {
+/* What begin.lua is told of it. */
+static struct beginning beginning_of(struct order *o) {
     o->looking_up = o->header.phase != PHASE_SEND;
-    return (struct beginning){.token = token,
+    return (struct beginning){.claim = o->claim,
                               .kind = o->looking_up ? 'L' : 'P',
                               .account = o->account->name,
                               .limits = buf_span(&o->runtime->limits),
@@ -61,12 +61,11 @@ static struct beginning beginning_of(struct order *o, const char *token) {
 }
 
 static void begin(struct order *o) {
-    struct beginning beginning = beginning_of(o, o->token);
+    struct beginning beginning = beginning_of(o);
     if (o->trace.on)
         trace_begins(o);
-    struct batch *b = consumer_batch(o->consumer, BATCH_BEGIN);
-    if (b != NULL && batch_add_begin(b, o, &beginning)) {
-        o->claim = CLAIM_UNSURE; /* until it is answered */
+    struct part *b = consumer_open_part(o->consumer, PART_BEGIN);
+    if (b != NULL && part_add_begin(b, o, &o->consumer->keys, &beginning)) {
         order_move(o, ORDER_BEGINNING);
         return;
     }
@@ -85,25 +84,15 @@ static void wait_for_slot(struct order *o, uint64_t ms) {
     settle(o, &(struct settle_context){.decision = &d});
 }
 
-static void set_token(struct order *o, struct span token) {
-    memcpy(o->token, token.ptr, token.len);
-    o->token[token.len] = '\0';
-    o->claim = CLAIM_HELD;
-    uint64_t number = strtoull(o->token, NULL, 10);
-    if (number > o->consumer->claims.highest_token)
-        o->consumer->claims.highest_token = number;
-}
-
 /* Reads the record into `o`; true: nothing stands against beginning it, else `d` says what to do. */
-static bool read_record(struct order *o, struct span token, struct span record, struct decision *d) {
+static bool read_record(struct order *o, bool fresh, struct span record, struct decision *d) {
     struct worker *w = o->consumer->worker;
     struct span raw = {NULL, 0};
-    set_token(o, token);
     buf_add_span(&o->record, record);
     faults_reset(&w->scratch.faults);
     faults_reset(&w->scratch.warnings);
     if (!buf_ok(&o->record) ||
-        record_header_parse(&o->header, token, buf_span(&o->record), &w->scratch.doc, &raw) < 0) {
+        record_header_parse(&o->header, fresh, buf_span(&o->record), &w->scratch.doc, &raw) < 0) {
         /* No record of ours, or no memory for it: the text stays as it is, for a person to look at. */
         raw = buf_span(&o->record);
         faults_add(&w->scratch.faults, "", "is no record of dray's");
@@ -126,15 +115,16 @@ static bool read_record(struct order *o, struct span token, struct span record, 
     return goes;
 }
 
-void admit(struct consumer *consumer, struct span token, struct span record) {
+void admit(struct consumer *consumer, const struct claim *claim, bool fresh, struct span record) {
     struct order *o = order_get(consumer);
     struct decision d;
     uint64_t wait_ms;
-    if (o == NULL || token.len >= sizeof(o->token)) {
-        settle_back(consumer, token, SPAN_LIT(""));
+    if (o == NULL) {
+        settle_back(consumer, claim, CLAIM_HELD, SPAN_LIT(""));
         return;
     }
-    if (!read_record(o, token, record, &d))
+    o->claim = *claim;
+    if (!read_record(o, fresh, record, &d))
         settle(o, &(struct settle_context){.decision = &d, .faults = &consumer->worker->scratch.faults});
     else if ((wait_ms = share_wait_ms(o->runtime)) > 0)
         wait_for_slot(o, wait_ms);
@@ -152,14 +142,14 @@ static void not_picked(struct order *o) {
 }
 
 /* The batch's only item is done with; a WAIT behind it may still be unanswered (replicas.c). */
-static void pick_done(struct consumer *consumer, struct batch *b) {
+static void pick_done(struct consumer *consumer, struct part *b) {
     b->items[0] = NULL;
     b->answered = b->waits;
     if (!b->waits)
-        batch_done(consumer, b);
+        part_done(consumer, b);
 }
 
-void pick_failed(struct consumer *consumer, struct batch *b, const redisReply *reply, const char *error) {
+void pick_failed(struct consumer *consumer, struct part *b, const redisReply *reply, const char *error) {
     struct order *o = b->items[0];
     struct worker *w = consumer->worker;
     if (reply != NULL) {
@@ -175,24 +165,22 @@ void pick_failed(struct consumer *consumer, struct batch *b, const redisReply *r
     pick_done(consumer, b);
 }
 
-void pick_answered(struct consumer *consumer, struct batch *b, const redisReply *reply) {
+void pick_answered(struct consumer *consumer, struct part *b, const redisReply *reply) {
     const redisReply *claimed = reply->element[TURN_CLAIMED], *begun = reply->element[TURN_BEGUN];
     struct order *o = b->items[0];
-    char token[TOKEN_SIZE + 32], letter = begun->element[0]->len > 0 ? begun->element[0]->str[0] : '\0';
-    bool picked = claimed->elements > 4 && letter != '\0';
-    bool may_go = letter == 'G' || letter == 'C';
-    if (picked)
-        snprintf(token, sizeof(token), "%llu.%s%s", strtoull(claimed->element[1]->str, NULL, 10) + 1,
-                 claimed->element[2]->str, claimed->element[3]->str);
-    if (!picked || strlen(token) >= TOKEN_SIZE || (consumer->worker->trial != NULL && !may_go)) {
+    char letter = begun->element[0]->len > 0 ? begun->element[0]->str[0] : '\0';
+    bool picked = claimed->elements > 2 && letter != '\0';
+    if (!picked || (consumer->worker->trial != NULL && letter != 'G')) {
         not_picked(o);
         pick_done(consumer, b);
         return;
     }
+    o->claim.number = strtoull(claimed->element[1]->str, NULL, 10) + 1;
+    if (o->claim.batch > consumer->claims.told)
+        consumer->claims.told = o->claim.batch;
     consumer->stats.claimed++;
     consumer->claims.more =
-        strtoull(claimed->element[4]->str, NULL, 10) > 0; /* it was not alone, however long it took */
-    set_token(o, span_str(token));
+        strtoull(claimed->element[2]->str, NULL, 10) > 0; /* it was not alone, however long it took */
     dispatch_begun(consumer, b, begun);
 }
 
@@ -201,11 +189,12 @@ bool admit_picked(struct consumer *consumer, struct span text) {
     struct decision d;
     if (o == NULL)
         return false;
-    if (!read_record(o, SPAN_LIT("f"), text, &d) || share_wait_ms(o->runtime) > 0) {
+    o->claim = (struct claim){.batch = ++consumer->claims.batches};
+    if (!read_record(o, true, text, &d) || share_wait_ms(o->runtime) > 0) {
         order_discard(o);
         return false;
     }
-    struct beginning beginning = beginning_of(o, "");
+    struct beginning beginning = beginning_of(o);
     if (!consumer->worker->up->send_picked(consumer, o, &beginning, text)) {
         order_discard(o);
         return false;

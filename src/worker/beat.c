@@ -11,8 +11,8 @@
  * Not caught: a process stopped between order_may_send and the kernel taking the bytes (some
  * microseconds) sends when it is resumed. Recovery therefore waits request_timeout before it looks such
  * an order up; a longer stop at that very place is docs/guarantees.md's "stop window".
- * Names of other workers in the reply: theirs ran out; one at a time is recovered: its begun claims are
- * read, then moved in one script call per RECOVER_BATCH jobs. */
+ * Names of other workers in the reply: theirs ran out; one at a time is recovered: what it holds is read, then
+ * moved in one script call per batch, the newest first, RECOVER_CALLS of them between two looks. */
 #include "worker/spool.h"
 
 #include "queue/format.h"
@@ -22,14 +22,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#define RECOVER_BATCH  200 /* jobs moved by one script call, so that Redis is not held up */
-#define EVICTION_BEATS 60  /* Redis is asked once in so many beats whether it may evict */
+#define RECOVER_CALLS  16 /* batches of a dead worker that are under way together */
+#define EVICTION_BEATS 60 /* Redis is asked once in so many beats whether it may evict */
 #define MS_NS          1000000ull
 
 struct recovery {
     struct consumer *consumer;
     char dead[128];
     uint64_t given, unknown;
+    /* of the calls since the last look */
+    uint64_t moved, left; /* jobs; batches, as Redis said last */
+    uint32_t out;
+    bool failed; /* or the worker is alive again */
 };
 
 #define TOKENS_ROOM 400 /* bytes: who reads the info takes 511 of it */
@@ -92,66 +96,65 @@ static uint64_t element_u64(const redisReply *r, size_t i) {
 
 static void on_recovered(void *arg, const redisReply *r, const char *error) {
     struct recovery *rec = arg;
-    if (r == NULL || r->type != REDIS_REPLY_ARRAY || r->elements < 4) {
-        if (r != NULL && r->type == REDIS_REPLY_ERROR)
-            log_redis_error(rec->consumer, "recover", error);
-        recovery_end(rec);
-        return;
+    bool moved = r != NULL && r->type == REDIS_REPLY_ARRAY && r->elements >= 4;
+    if (moved) {
+        uint64_t given = element_u64(r, 2), unknown = element_u64(r, 3);
+        rec->given += given;
+        rec->unknown += unknown;
+        rec->moved += given + unknown;
+        rec->left = element_u64(r, 1);
+    } else if (r != NULL && r->type == REDIS_REPLY_ERROR) {
+        log_redis_error(rec->consumer, "recover", error);
     }
-    rec->given += element_u64(r, 2);
-    rec->unknown += element_u64(r, 3);
-    if (element_u64(r, 1) > 0)
+    rec->failed |= !moved;
+    if (--rec->out > 0)
+        return;
+    if (!rec->failed && rec->left > 0 && rec->moved > 0)
         recover_read(rec);
     else
-        recovery_end(rec);
+        recovery_end(rec); /* the next beat names it again, if anything is left */
 }
 
-/* "P<account>:<order key>" to the ledger's key. */
-static void add_ledger_key(const struct consumer *consumer, const redisReply *begun, struct buf *cmd,
-                           struct buf *key) {
+static void add_order_key(const struct consumer *consumer, struct span account_key, struct buf *cmd,
+                          struct buf *key) {
     buf_reset(key);
     buf_add_span(key, consumer->keys.order_prefix);
-    buf_add(key, begun->str + 1, begun->len - 1);
+    buf_add_span(key, account_key);
     redis_resp_arg(cmd, buf_span(key));
 }
 
-static void add_dead_keys(const struct consumer *consumer, struct span dead, struct buf *cmd,
-                          struct buf *key) {
-    static const enum queue_key own[] = {KEY_INFLIGHT, KEY_CLAIMS};
-    for (size_t i = 0; i < 2; i++) {
-        buf_reset(key);
-        queue_keys_of_worker(&consumer->keys, own[i], dead, key);
-        redis_resp_arg(cmd, buf_span(key));
-    }
+static void add_claims_keys(const struct consumer *consumer, struct span worker, uint64_t batch,
+                            struct buf *cmd, struct buf *key) {
+    buf_reset(key);
+    queue_keys_claims(&consumer->keys, worker, key);
+    redis_resp_arg(cmd, buf_span(key));
+    buf_reset(key);
+    queue_keys_batch(&consumer->keys, worker, batch, key);
+    redis_resp_arg(cmd, buf_span(key));
 }
 
-/* The claims of the dead worker that had begun, at most RECOVER_BATCH. */
-static size_t pick_begun(const redisReply *r, size_t picked[static RECOVER_BATCH]) {
-    size_t n = 0;
-    for (size_t i = 0; i + 1 < r->elements && n < RECOVER_BATCH; i += 2)
-        if (r->element[i + 1]->len > 0)
-            picked[n++] = i;
-    return n;
-}
-
-/* `r`: token, begun or "", token, begun or "", … of the worker; `picked`: those that had begun. */
-static struct buf *recover_cmd(const struct consumer *consumer, const char *worker, uint32_t most,
-                               const redisReply *r, const size_t picked[], size_t begun) {
+/* Batch 0: the dead worker holds nothing, it is only to be struck off. */
+static struct buf *recover_cmd(const struct consumer *consumer, const char *worker, bool living,
+                               const struct own_claims *begun) {
     static const enum queue_key keys[] = {KEY_JOBS,   KEY_DELAYED, KEY_PARKED,       KEY_GATES, KEY_ACCOUNTS,
                                           KEY_LIMITS, KEY_WORKERS, KEY_WORKERS_INFO, KEY_STATS};
     size_t fixed = sizeof(keys) / sizeof(keys[0]);
     struct buf *cmd = &consumer->worker->scratch.cmd, *key = &consumer->worker->scratch.path;
     buf_reset(cmd);
-    queue_cmd_begin(cmd, SCRIPT_RECOVER, fixed + 2 + begun, 2 + begun);
+    queue_cmd_begin(cmd, SCRIPT_RECOVER, fixed + 2 + begun->count, 3 + begun->count);
     for (size_t i = 0; i < fixed; i++)
         queue_cmd_key(cmd, &consumer->keys, keys[i]);
-    add_dead_keys(consumer, span_str(worker), cmd, key);
-    for (size_t i = 0; i < begun; i++)
-        add_ledger_key(consumer, r->element[picked[i] + 1], cmd, key);
+    add_claims_keys(consumer, span_str(worker), begun->batch, cmd, key);
+    for (size_t i = 0; i < begun->count; i++)
+        add_order_key(consumer, begun->account_key[i], cmd, key);
     redis_resp_str(cmd, worker);
-    redis_resp_u64(cmd, most);
-    for (size_t i = 0; i < begun; i++)
-        redis_resp_arg(cmd, (struct span){r->element[picked[i]]->str, r->element[picked[i]]->len});
+    if (begun->batch > 0)
+        redis_resp_u64(cmd, begun->batch);
+    else
+        redis_resp_str(cmd, "");
+    redis_resp_str(cmd, living ? "1" : "");
+    for (size_t i = 0; i < begun->count; i++)
+        redis_resp_u64(cmd, begun->place[i]);
     return cmd;
 }
 
@@ -166,44 +169,72 @@ static void on_own_recovered(void *arg, const redisReply *r, const char *error) 
         log_redis_error(consumer, "recover", error);
 }
 
-void consumer_recover_own(struct consumer *consumer, const redisReply *claims, const size_t picked[],
-                          size_t begun) {
+void consumer_recover_own(struct consumer *consumer, const struct own_claims *own) {
     struct log_line l;
     if (log_begin(&l, LOG_WARN, "own_orders_unknown")) {
         log_str(&l, "queue", consumer->config->name);
-        log_u64(&l, "orders", begun);
+        log_u64(&l, "orders", own->count);
         log_str(&l, "message",
                 "Redis holds them as being sent, this worker does not: did Redis lose its last writes?");
         log_end(&l);
     }
     consumer->claims.orphans_out = true;
-    struct buf *cmd = recover_cmd(consumer, consumer->keys.worker, 0, claims, picked, begun);
+    struct buf *cmd = recover_cmd(consumer, consumer->keys.worker, true, own);
     queue_call(consumer->worker->caller, consumer->keys.slot, SCRIPT_RECOVER, cmd, on_own_recovered,
                consumer);
 }
 
-static void on_begun_read(void *arg, const redisReply *r, const char *error) {
-    struct recovery *rec = arg;
+/* The claims of a batch that have begun. Where it cannot be read, none: recover.lua then says so. */
+static void read_begun(const redisReply *n, const redisReply *packed, struct own_claims *begun) {
+    struct batch_state state;
+    uint16_t place;
+    struct span account_key;
+    begun->batch = strtoull(n->str, NULL, 10);
+    begun->count = 0;
+    if (batch_state_read((struct span){packed->str, packed->len}, &state) != 0)
+        return;
+    while (begun->count < BATCH_CLAIMS && batch_next_begun(&state, &place, &account_key)) {
+        if (state.letters.ptr[place] == CLAIM_ENDED)
+            continue;
+        begun->place[begun->count] = place;
+        begun->account_key[begun->count++] = account_key;
+    }
+}
+
+static void recover_batch(struct recovery *rec, const struct own_claims *begun) {
     struct consumer *consumer = rec->consumer;
+    struct buf *cmd = recover_cmd(consumer, rec->dead, false, begun);
+    rec->out++;
+    queue_call(consumer->worker->caller, consumer->keys.slot, SCRIPT_RECOVER, cmd, on_recovered, rec);
+}
+
+static void on_held(void *arg, const redisReply *r, const char *error) {
+    struct recovery *rec = arg;
+    struct own_claims begun = {.batch = 0};
     if (r == NULL || r->type != REDIS_REPLY_ARRAY) {
         if (r != NULL && r->type == REDIS_REPLY_ERROR)
-            log_redis_error(consumer, "recover", error);
+            log_redis_error(rec->consumer, "recover", error);
         recovery_end(rec);
         return;
     }
-    size_t picked[RECOVER_BATCH];
-    size_t begun = pick_begun(r, picked);
-    struct buf *cmd = recover_cmd(consumer, rec->dead, RECOVER_BATCH, r, picked, begun);
-    queue_call(consumer->worker->caller, consumer->keys.slot, SCRIPT_RECOVER, cmd, on_recovered, rec);
+    rec->moved = rec->left = 0;
+    for (size_t i = r->elements; i >= 2 && rec->out < RECOVER_CALLS; i -= 2) {
+        read_begun(r->element[i - 2], r->element[i - 1], &begun);
+        recover_batch(rec, &begun);
+    }
+    if (rec->out == 0)
+        recover_batch(rec, &begun);
 }
 
 static void recover_read(struct recovery *rec) {
     struct consumer *consumer = rec->consumer;
-    struct buf *cmd = &consumer->worker->scratch.cmd;
+    struct buf *cmd = &consumer->worker->scratch.cmd, *key = &consumer->worker->scratch.path;
     buf_reset(cmd);
-    queue_cmd_begin(cmd, SCRIPT_HELD, 2, 0);
-    add_dead_keys(consumer, span_str(rec->dead), cmd, &consumer->worker->scratch.path);
-    queue_call(consumer->worker->caller, consumer->keys.slot, SCRIPT_HELD, cmd, on_begun_read, rec);
+    buf_reset(key);
+    queue_cmd_begin(cmd, SCRIPT_HELD, 1, 0);
+    queue_keys_claims(&consumer->keys, span_str(rec->dead), key);
+    redis_resp_arg(cmd, buf_span(key));
+    queue_call(consumer->worker->caller, consumer->keys.slot, SCRIPT_HELD, cmd, on_held, rec);
 }
 
 static void on_spool_asked(void *arg, bool wait) {
@@ -297,9 +328,8 @@ static void on_beat(void *arg, const redisReply *r, const char *error) {
 }
 
 void consumer_beat(struct consumer *consumer) {
-    static const enum queue_key keys[] = {KEY_WORKERS, KEY_WORKERS_INFO, KEY_DELAYED,  KEY_GATES,
-                                          KEY_TAKEN,   KEY_INFLIGHT,     KEY_ACCOUNTS, KEY_STATS,
-                                          KEY_PAUSES,  KEY_FORMAT};
+    static const enum queue_key keys[] = {KEY_WORKERS, KEY_WORKERS_INFO, KEY_DELAYED, KEY_GATES,  KEY_TAKEN,
+                                          KEY_CLAIMS,  KEY_ACCOUNTS,     KEY_STATS,   KEY_PAUSES, KEY_FORMAT};
     struct worker *w = consumer->worker;
     if (consumer->lease.beat_out || consumer->left || !consumer_is_up(consumer))
         return;

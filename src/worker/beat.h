@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "queue/claim.h"
+
 struct consumer;
 struct order;
 
@@ -33,9 +35,14 @@ struct consumer_lease {
 void consumer_beat(struct consumer *consumer);
 /* Each turn: a lease that ran out here ends begins and claims until a beat is answered. */
 void consumer_expire(struct consumer *consumer, uint64_t now_ns);
-/* Makes begun claims of our own unknown that no order here knows of. `claims`: token, begun, …; `picked`:
- * where the tokens stand. Until it is answered, claims.orphans_out. */
-void consumer_recover_own(struct consumer *consumer, const redisReply *claims, const size_t picked[],
-                          size_t begun);
+/* Claims of a batch of ours that had begun, and of which no order here knows. */
+struct own_claims {
+    uint64_t batch;
+    size_t count;
+    uint16_t place[BATCH_CLAIMS];
+    struct span account_key[BATCH_CLAIMS]; /* "account:key", as in the ledger's keys */
+};
+/* Makes them unknown. Until it is answered, claims.orphans_out. */
+void consumer_recover_own(struct consumer *consumer, const struct own_claims *own);
 
 #endif

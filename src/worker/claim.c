@@ -2,10 +2,10 @@
  *
  * Happy path: idle, a BLMOVE waits on the consumer's own connection and moves the next job into
  * the queue's `taken` list; its reply makes us claim. Busy, a claim is sent whenever slots
- * are free, for a third of them (batches.c says why); together claims never ask for more than can be sent at once.
- * Failure modes: a claim's reply is lost: what it took lies in our in-flight set without an order
- * here; after the reconnect such orphans are given back. One that had begun and whose number we were
- * told once was sent (Redis lost its settlement): it becomes unknown. BLMOVE's reply is lost, or it is
+ * are free, for a third of them (turns.c says why); together claims never ask for more than can be sent at once.
+ * Failure modes: a claim's reply is lost: what it took lies in a batch of ours without orders
+ * here; after the reconnect such orphans are given back. One that had begun, of a batch that we were
+ * told of, was sent (Redis lost its settlement): it becomes unknown. BLMOVE's reply is lost, or it is
  * served after its worker died: the job lies in `taken`, which anyone's next claim empties. An error
  * reply: claims pause, with backoff. */
 #include "worker/share.h"
@@ -21,9 +21,8 @@
 #define PICKUP_SHARE 2 /* a blocking pick-up ends within lease / this, before Redis could think us dead */
 #define LONE_NS                                                                                              \
     2000000ull /* a pick-up that waited longer found a lone job, if Redis answers fast; pick.lua knows */
-#define CLAIM_HEAD      4   /* elements of a claim's answer before its records */
-#define SETTLING_FACTOR 4   /* claims pause while so many times the slots wait for Redis to settle */
-#define RECOVER_OWN_MAX 200 /* begun orphans of one look; there may be more */
+#define FIRST_CLAIM     32 /* jobs, before it is known how long they are */
+#define SETTLING_FACTOR 4  /* claims pause while so many times the slots wait for Redis to settle */
 #define MS_NS           1000000ull
 
 /* It has work, and could take it. */
@@ -55,13 +54,19 @@ static uint32_t worker_room(const struct consumer *consumer) {
 }
 
 static uint32_t free_slots(const struct consumer *consumer) {
-    uint32_t used = consumer_active(consumer) + consumer->claims.asked, most = consumer_part(consumer);
+    uint32_t used = consumer_active(consumer) + consumer->claims.asked, most = consumer_third(consumer);
     uint32_t consumer_free = used < consumer->config->concurrency ? consumer->config->concurrency - used : 0;
     uint32_t all = worker_room(consumer);
     uint32_t n = consumer_free < all ? consumer_free : all;
     if (consumer->orders.in[ORDER_SETTLING].count > SETTLING_FACTOR * consumer->config->concurrency)
         n = 0;
     return n < most ? n : most;
+}
+
+/* Of `n` jobs, as many as fit into one claim if they are as long as the last ones. */
+static uint32_t that_fit(const struct consumer *consumer, uint32_t n) {
+    size_t longest = consumer->claims.longest, most = longest > 0 ? CLAIM_BYTES / longest : FIRST_CLAIM;
+    return n <= most ? n : most > 0 ? (uint32_t)most : 1;
 }
 
 static enum consumer_closed closed_of(const char *status) {
@@ -84,29 +89,6 @@ static void claim_failed(struct consumer *consumer, const char *error) {
     consumer->claims.look_now = true;
 }
 
-/* Reads the claim's records; their tokens are composed as claim.lua says. Returns their bytes. */
-static size_t admit_all(struct consumer *consumer, const redisReply *r) {
-    uint64_t number = strtoull(r->element[1]->str, NULL, 10);
-    const redisReply *nonce = r->element[2], *marks = r->element[3];
-    struct buf *token = &consumer->worker->scratch.path;
-    size_t bytes = 0;
-    consumer->claims.longest = 0;
-    for (size_t i = 0; i + CLAIM_HEAD < r->elements; i++) {
-        const redisReply *record = r->element[CLAIM_HEAD + i];
-        buf_reset(token);
-        buf_add_u64(token, number + i + 1);
-        buf_add_char(token, '.');
-        buf_add(token, nonce->str, nonce->len);
-        if (i < marks->len && marks->str[i] != '-')
-            buf_add_char(token, marks->str[i]);
-        bytes += record->len;
-        if (record->len > consumer->claims.longest)
-            consumer->claims.longest = record->len;
-        admit(consumer, buf_span(token), (struct span){record->str, record->len});
-    }
-    return bytes;
-}
-
 bool claim_refused(const redisReply *r) {
     return strcmp(r->element[0]->str, "REFUSED") == 0;
 }
@@ -121,29 +103,42 @@ void claim_status(struct consumer *consumer, const redisReply *r) {
     consumer->claims.look_at_ns = 0;
 }
 
-static void count_claimed(struct consumer *consumer, uint32_t asked, size_t jobs, size_t bytes) {
-    consumer->stats.claimed += jobs;
-    if (jobs > 0) {
-        consumer->stats.claimed_ns = consumer->worker->last_claim_ns;
-        consumer->pickup.poll_ms = 0;
-    }
-    consumer->claims.more = jobs > 0 && (jobs >= asked || bytes >= CLAIM_BYTES);
+static uint64_t element_u64(const redisReply *r, size_t i) {
+    return i < r->elements ? strtoull(r->element[i]->str, NULL, 10) : 0;
 }
 
-void claim_answered(struct consumer *consumer, uint32_t asked, const redisReply *r) {
+void claim_answered(struct consumer *consumer, uint32_t asked, const redisReply *r, struct claimed *claimed) {
     if (claim_refused(r)) {
         claim_failed(consumer, r->elements > 1 ? r->element[1]->str : NULL);
         return;
     }
     if (strcmp(r->element[0]->str, "LOST") == 0) {
         consumer->lease.held = false;
-        consumer_beat(consumer);
+        consumer->worker->up->beat(consumer);
         return;
     }
-    size_t jobs = r->elements > CLAIM_HEAD ? r->elements - CLAIM_HEAD : 0, bytes = 0;
-    if (jobs > 0)
-        bytes = admit_all(consumer, r);
-    count_claimed(consumer, asked, jobs, bytes);
+    uint64_t count = element_u64(r, 2), left = element_u64(r, 5);
+    claimed->number = element_u64(r, 1);
+    claimed->count = count <= BATCH_CLAIMS ? (uint32_t)count : 0;
+    claimed->records = (uint32_t)(element_u64(r, 3) + element_u64(r, 4));
+    consumer->claims.more = count > 0 && (count >= asked || left > 0);
+}
+
+void claim_texts(struct consumer *consumer, uint64_t batch, const struct claimed *claimed,
+                 const redisReply *texts) {
+    consumer->stats.claimed += claimed->count;
+    consumer->stats.claimed_ns = consumer->worker->last_claim_ns;
+    consumer->pickup.poll_ms = 0;
+    if (batch > consumer->claims.told)
+        consumer->claims.told = batch;
+    consumer->claims.longest = 0;
+    for (size_t i = 0; i < texts->elements; i++) {
+        const redisReply *text = texts->element[i];
+        struct claim claim = {.batch = batch, .place = (uint16_t)i, .number = claimed->number + i + 1};
+        if (text->len > consumer->claims.longest)
+            consumer->claims.longest = text->len;
+        admit(consumer, &claim, i >= claimed->records, (struct span){text->str, text->len});
+    }
 }
 
 void claim_unanswered(struct consumer *consumer, bool refused, const char *error) {
@@ -168,7 +163,7 @@ uint32_t consumer_claim_due(struct consumer *consumer, uint64_t now_ns) {
     if (!may_claim(consumer, now_ns))
         return 0;
     uint32_t n = consumer->claims.look_now || consumer->claims.more ? free_slots(consumer) : 0;
-    return n > 0 ? n : look;
+    return that_fit(consumer, n > 0 ? n : look);
 }
 
 /* Gives back what a pick-up took that nobody will claim here any more. */
@@ -182,7 +177,7 @@ void consumer_untake(struct consumer *consumer) {
 static void take_picked(struct consumer *consumer, struct span text) {
     uint64_t now = clock_boot_ns();
     consumer->claims.look_now = true;
-    uint32_t n = free_slots(consumer);
+    uint32_t n = that_fit(consumer, free_slots(consumer));
     if (!may_claim(consumer, now) || (n == 0 && consumer->claims.out > 0))
         return; /* a claim that is under way takes it, too */
     bool lone = n > 0 && now - consumer->pickup.armed_ns > LONE_NS &&
@@ -258,16 +253,44 @@ void consumer_block_if_idle(struct consumer *consumer) {
     redis_router_flush(consumer->pickup.router);
 }
 
-static bool is_ours(const struct consumer *consumer, struct span token) {
+static bool is_ours(const struct consumer *consumer, uint64_t batch, uint16_t place) {
     for (int s = ORDER_CLAIMED; s < ORDER_STATES; s++)
         for (const struct order *o = consumer->orders.in[s].first; o != NULL; o = o->next)
-            if (span_is(token, o->token))
+            if (o->claim.batch == batch && o->claim.place == place)
                 return true;
     return false;
 }
 
+/* What no order here knows of in this batch. Claims that never began, or of which this worker was never told, go back. The others were
+ * sent, and Redis lost their settlement: they become unknown. Returns how many these are. */
+static size_t give_back_batch(struct consumer *consumer, uint64_t batch, struct batch_state *b) {
+    struct own_claims lost = {.batch = batch, .count = 0};
+    struct span key[BATCH_CLAIMS] = {0};
+    uint16_t place;
+    struct span account_key;
+    while (batch_next_begun(b, &place, &account_key))
+        if (place < BATCH_CLAIMS)
+            key[place] = account_key;
+    for (place = 0; place < b->count && place < BATCH_CLAIMS; place++) {
+        char letter = b->letters.ptr[place];
+        if (letter == CLAIM_ENDED || is_ours(consumer, batch, place))
+            continue;
+        struct claim claim = {.batch = batch, .place = place};
+        if (letter == CLAIM_HELD || batch > consumer->claims.told) {
+            settle_back(consumer, &claim, letter, key[place]);
+        } else {
+            lost.place[lost.count] = place;
+            lost.account_key[lost.count++] = key[place];
+        }
+    }
+    if (lost.count > 0)
+        consumer_recover_own(consumer, &lost);
+    return lost.count;
+}
+
 static void on_orphans(void *arg, const redisReply *r, const char *error) {
     struct consumer *consumer = arg;
+    struct batch_state state;
     consumer->claims.orphans_out = false;
     if (r == NULL || r->type != REDIS_REPLY_ARRAY) {
         consumer->claims.lost = true;
@@ -275,31 +298,25 @@ static void on_orphans(void *arg, const redisReply *r, const char *error) {
             claim_failed(consumer, error != NULL && error[0] != '\0' ? error : r->str);
         return;
     }
-    size_t begun[RECOVER_OWN_MAX], begun_count = 0;
-    for (size_t i = 0; i + 1 < r->elements; i += 2) {
-        struct span token = {r->element[i]->str, r->element[i]->len};
-        if (is_ours(consumer, token))
-            continue;
-        struct span how = {r->element[i + 1]->str, r->element[i + 1]->len};
-        if (how.len == 0 || strtoull(token.ptr, NULL, 10) > consumer->claims.highest_token)
-            settle_back(consumer, token, how);
-        else if (begun_count < RECOVER_OWN_MAX)
-            begun[begun_count++] = i;
-    }
     consumer->claims.look_now = true;
-    if (begun_count > 0)
-        consumer_recover_own(consumer, r, begun, begun_count);
-    consumer->claims.lost |= begun_count == RECOVER_OWN_MAX;
+    for (size_t i = 0; i + 1 < r->elements; i += 2) {
+        struct span packed = {r->element[i + 1]->str, r->element[i + 1]->len};
+        if (batch_state_read(packed, &state) != 0 ||
+            give_back_batch(consumer, strtoull(r->element[i]->str, NULL, 10), &state) == 0)
+            continue;
+        consumer->claims.lost =
+            true; /* there may be more of them: looked for again, once these are recovered */
+        return;
+    }
 }
 
-/* Looks for claims in our in-flight set that no order here knows of. */
+/* Looks for claims of ours that no order here knows of. */
 void consumer_give_back_orphans(struct consumer *consumer) {
     struct buf *cmd = &consumer->worker->scratch.cmd;
     consumer->claims.lost = false;
     consumer->claims.orphans_out = true;
     buf_reset(cmd);
-    queue_cmd_begin(cmd, SCRIPT_HELD, 2, 0);
-    queue_cmd_key(cmd, &consumer->keys, KEY_INFLIGHT);
+    queue_cmd_begin(cmd, SCRIPT_HELD, 1, 0);
     queue_cmd_key(cmd, &consumer->keys, KEY_CLAIMS);
     queue_call(consumer->worker->caller, consumer->keys.slot, SCRIPT_HELD, cmd, on_orphans, consumer);
 }

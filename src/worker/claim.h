@@ -14,9 +14,11 @@
 struct consumer;
 
 struct consumer_claims {
-    /* batches.c */
-    uint32_t out;   /* claims and pick-ups that are unanswered */
+    /* batch_read.c; turns.c for a pick-up */
+    uint32_t out;   /* claims whose texts are not here, and pick-ups that are unanswered */
     uint32_t asked; /* jobs that these claims may still bring; a pick-up's is an order already */
+    /* turns.c, admit.c: the number of our last batch */
+    uint64_t batches;
     /* claim.c; admit.c for a pick-up's answer */
     bool more; /* the last claim got all it asked for: there is more work */
     /* claim.c */
@@ -28,11 +30,11 @@ struct consumer_claims {
     bool lost;
     /* claim.c, beat.c: they are being looked for */
     bool orphans_out;
-    /* admit.c: of the claims that this worker was told of */
-    uint64_t highest_token;
+    /* claim.c, admit.c: our last batch of which an answer came; what Redis has of later ones was never begun */
+    uint64_t told;
     /* claim.c, replicas.c: after an error */
     uint64_t not_before_ns;
-    /* whoever learns that there may be work; batches.c takes it back when it asks */
+    /* whoever learns that there may be work; turns.c takes it back when it asks */
     bool look_now;
 };
 
@@ -46,10 +48,21 @@ void consumer_wake(struct consumer *consumer, uint64_t now_ns);
 /* claim.c */
 /* How many jobs to claim now; 0: none. */
 uint32_t consumer_claim_due(struct consumer *consumer, uint64_t now_ns);
-/* A claim's part of a turn's reply: whether Redis refused; what it says of the consumer; its jobs. */
+/* What a claim's answer says of the batch (claim.lua). */
+struct claimed {
+    uint64_t number;  /* the first job's, less one */
+    uint32_t count;   /* 0: nothing was claimed */
+    uint32_t records; /* the first ones are records; the others are texts of fresh jobs */
+};
+
+/* A claim's part of a turn's reply: whether Redis refused; what it says of the consumer; of the batch. */
 bool claim_refused(const redisReply *claimed);
 void claim_status(struct consumer *consumer, const redisReply *claimed);
-void claim_answered(struct consumer *consumer, uint32_t asked, const redisReply *claimed);
+void claim_answered(struct consumer *consumer, uint32_t asked, const redisReply *reply,
+                    struct claimed *claimed);
+/* The batch's texts, in their order: as many as it has claims. */
+void claim_texts(struct consumer *consumer, uint64_t batch, const struct claimed *claimed,
+                 const redisReply *texts);
 /* refused: with an error reply */
 void claim_unanswered(struct consumer *consumer, bool refused, const char *error);
 void consumer_block_if_idle(struct consumer *consumer);

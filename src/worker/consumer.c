@@ -25,10 +25,10 @@ struct consumer *consumer_new(struct worker *w, const struct queue_config *confi
     return NULL;
 }
 
-static void free_batches(struct batch *b) {
+static void free_batches(struct part *b) {
     while (b != NULL) {
-        struct batch *next = b->next;
-        batch_free(b);
+        struct part *next = b->next;
+        part_free(b);
         b = next;
     }
 }
@@ -83,8 +83,7 @@ static void on_left(void *arg, const redisReply *r, const char *error) {
 }
 
 void consumer_leave(struct consumer *consumer) {
-    static const enum queue_key keys[] = {KEY_WORKERS, KEY_WORKERS_INFO, KEY_INFLIGHT,
-                                          KEY_TAKEN,   KEY_JOBS,         KEY_STATS};
+    static const enum queue_key keys[] = {KEY_WORKERS, KEY_WORKERS_INFO, KEY_CLAIMS, KEY_TAKEN, KEY_JOBS};
     const size_t count = sizeof(keys) / sizeof(keys[0]);
     struct worker *w = consumer->worker;
     if (!consumer->left && consumer->asides > 0 && consumer_held(consumer) == 0)

@@ -5,7 +5,7 @@
 
 #include "dray/config.h"
 #include "worker/account_runtime.h"
-#include "worker/batches.h"
+#include "worker/turns.h"
 #include "worker/beat.h"
 #include "worker/claim.h"
 #include "worker/controls.h"
@@ -20,7 +20,7 @@ enum eviction { EVICTION_UNKNOWN, EVICTION_NONE, EVICTION_POSSIBLE };
 
 /* Why nothing goes on although Redis answers. */
 struct consumer_trouble {
-    uint32_t failures;         /* batches.c, claim.c: consecutive error replies */
+    uint32_t failures;         /* turns.c, claim.c: consecutive error replies */
     bool redis_full;           /* log.c, claim.c: the last of them was for want of memory */
     uint32_t replica_failures; /* replicas.c: consecutive begins that too few replicas knew of */
     uint64_t barred_since_ns;  /* barred.c: nothing can be claimed although Redis answers; 0: all is well */

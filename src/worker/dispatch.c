@@ -1,6 +1,6 @@
 /* Begun orders leave as HTTP requests; their answers are classified and settled.
  *
- * Happy path: G → http_send → answer → outcome → decision → settlement in this turn's batch.
+ * Happy path: G → http_send → answer → outcome → decision → settlement in this turn's part.
  * Failure modes: begin refuses (waits elsewhere: the order is gone from here; lost: another worker has
  * it; duplicate, conflict, unknown, busy: settled without sending). The lease runs out between begin
  * and the body's first byte: order_may_send says no, the order is handed back. */
@@ -78,7 +78,7 @@ static void note_refusal(const struct order *o, const struct outcome *outcome, s
     if (d->header.refused == 0 || d->gate != 'h')
         return;
     if (o->header.refused == 0)
-        d->header.refused_at = strtoull(o->token, NULL, 10);
+        d->header.refused_at = o->claim.number;
     if (outcome->http_status == 403 && o->runtime->created_number > d->header.refused_at)
         d->header.refused_at = 0;
 }
@@ -181,18 +181,12 @@ void dispatch_held(struct order *o, bool may_go) {
         send_order(o);
 }
 
-static enum claim_state claim_of(char letter) {
-    return letter == 'G' ? CLAIM_BEGUN : letter == 'C' ? CLAIM_COUNTED : CLAIM_HELD;
-}
-
 static void dispatch_one(struct order *o, const struct answer *a) {
     struct consumer *consumer = o->consumer;
-    o->claim = claim_of(a->letter);
     if (o->trace.on)
         trace_admitted(o);
     switch (a->letter) {
     case 'G':
-    case 'C':
         o->lease_epoch = consumer->lease.epoch;
         dispatch_held(o, true);
         return;
@@ -221,7 +215,7 @@ static struct span text_of(const redisReply *reply, char letter, size_t *next) {
     return (struct span){text->str, text->len};
 }
 
-void dispatch_begun(struct consumer *consumer, struct batch *b, const redisReply *reply) {
+void dispatch_begun(struct consumer *consumer, struct part *b, const redisReply *reply) {
     b->answered = b->waits;
     size_t texts = 1;
     for (uint32_t i = 0; i < b->count; i++) {
@@ -230,15 +224,13 @@ void dispatch_begun(struct consumer *consumer, struct batch *b, const redisReply
         order_set_deadline(o, b->sent_ns);
         struct answer a = {.letter = reply->element[0]->str[i]};
         a.text = text_of(reply, a.letter, &texts);
-        if (b->waits && !o->looking_up && claim_of(a.letter) != CLAIM_HELD) {
-            o->claim = claim_of(a.letter);
+        if (b->waits && !o->looking_up && a.letter == 'G')
             continue; /* held until replicas know of it */
-        }
         b->items[i] = NULL;
         dispatch_one(o, &a);
     }
     if (!b->waits)
-        batch_done(consumer, b);
+        part_done(consumer, b);
     if (consumer->turns.lost_begins > 0) {
         log_lost(consumer, "begin", consumer->turns.lost_begins);
         consumer->turns.lost_begins = 0;

@@ -23,17 +23,15 @@ void find_write(struct buf *cmd, const struct queue_keys *keys, const redisReply
                 const struct find_query *q) {
     static const enum queue_key fixed[] = {KEY_JOBS,   KEY_TAKEN, KEY_DELAYED,      KEY_WAITING,
                                            KEY_PARKED, KEY_DEAD,  KEY_DEAD_ENTRIES, KEY_RESULTS};
-    static const enum queue_key own[] = {KEY_INFLIGHT, KEY_CLAIMS};
     struct buf name;
     buf_init(&name, 4096);
     buf_reset(cmd);
-    queue_cmd_begin(cmd, SCRIPT_FIND, 8 + 2 * workers->elements, 6 + workers->elements);
+    queue_cmd_begin(cmd, SCRIPT_FIND, 8 + workers->elements, 6 + workers->elements);
     for (size_t i = 0; i < 8; i++)
         queue_cmd_key(cmd, keys, fixed[i]);
-    for (size_t i = 0; i < 2 * workers->elements; i++) {
-        const redisReply *worker = workers->element[i / 2];
+    for (size_t i = 0; i < workers->elements; i++) {
         buf_reset(&name);
-        queue_keys_of_worker(keys, own[i % 2], (struct span){worker->str, worker->len}, &name);
+        queue_keys_claims(keys, (struct span){workers->element[i]->str, workers->element[i]->len}, &name);
         redis_resp_arg(cmd, buf_span(&name));
     }
     redis_resp_arg(cmd, q->needle);
@@ -186,8 +184,7 @@ static bool add_record(struct find_reader *r, cJSON *o, struct span record, cons
     struct record_header header;
     struct span raw;
     char *history = NULL;
-    if (record_header_parse(&header, SPAN_LIT(""), record, &r->doc, &raw) <
-        0) /* its spans point into the record */
+    if (record_header_parse(&header, false, record, &r->doc, &raw) < 0) /* its spans point into the record */
         return wanted == NULL;
     if (!add_job(r, o, raw, wanted))
         return false;

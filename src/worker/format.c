@@ -61,7 +61,6 @@ static void on_takeover(void *arg, const redisReply *r, const char *error) {
 /* All of `others` ran out: do they hold anything? */
 static void ask_takeover(struct consumer *consumer, const redisReply *others) {
     static const enum queue_key fixed[] = {KEY_FORMAT, KEY_WORKERS, KEY_WORKERS_INFO, KEY_STATS};
-    static const enum queue_key own[] = {KEY_INFLIGHT, KEY_CLAIMS};
     struct buf *cmd = &consumer->worker->scratch.cmd, *key = &consumer->worker->scratch.path;
     size_t count = others->elements / 3;
     if (consumer->format.asked)
@@ -71,9 +70,9 @@ static void ask_takeover(struct consumer *consumer, const redisReply *others) {
     for (size_t i = 0; i < 4; i++)
         queue_cmd_key(cmd, &consumer->keys, fixed[i]);
     for (size_t i = 0; i < 2 * count; i++) {
-        const redisReply *name = others->element[3 * (i / 2)];
+        struct span name = {others->element[3 * (i / 2)]->str, others->element[3 * (i / 2)]->len};
         buf_reset(key);
-        queue_keys_of_worker(&consumer->keys, own[i % 2], (struct span){name->str, name->len}, key);
+        (i % 2 == 0 ? queue_keys_inflight : queue_keys_claims)(&consumer->keys, name, key);
         redis_resp_arg(cmd, buf_span(key));
     }
     queue_format_args(cmd);

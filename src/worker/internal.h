@@ -78,12 +78,13 @@ struct worker_up {
     void (*check_drained)(struct worker *w); /* settle.c says: Redis took something */
     void (*check_secrets)(struct worker *w); /* settle.c says: credentials are refused */
     void (*beat)(struct consumer *consumer); /* look.c, format.c: at once */
-    /* batches.c; batch_open.c, claim.c, admit.c and replicas.c have something to be sent */
-    void (*send_batch)(struct consumer *consumer, struct batch *b);
+    /* turns.c; part_open.c, claim.c, admit.c and replicas.c have something to be sent */
+    void (*send_part)(struct consumer *consumer, struct part *b);
     void (*send_claim)(struct consumer *consumer, uint32_t n);
     bool (*send_picked)(struct consumer *consumer, struct order *order, const struct beginning *begin,
                         struct span text);
     void (*flush)(struct consumer *consumer);
+    void (*go_on)(struct consumer *consumer); /* batch_read.c: texts have come */
     /* dispatch.c; grant.c says what became of the token that an order waits for */
     void (*token_there)(struct order *o);
     void (*no_token)(struct order *o, uint64_t pause_ms, const char *code);

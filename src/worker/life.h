@@ -27,7 +27,7 @@ enum result_status { RESULT_NONE, RESULT_CREATED, RESULT_DUPLICATE, RESULT_FAILE
 struct decision {
     enum settle_op op;
     const char *counter;
-    char gate; /* as in learn.lua */
+    char gate; /* as in gate_learn.lua */
     uint64_t gate_ms;
     uint64_t due_ms;
     enum ledger_change ledger;

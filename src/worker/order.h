@@ -11,7 +11,7 @@
 
 #include "dray/http.h"
 #include "dray/provider.h"
-#include "queue/batch.h"
+#include "queue/part.h"
 #include "worker/trace.h"
 
 enum order_state { ORDER_FREE, ORDER_CLAIMED, ORDER_BEGINNING, ORDER_SENDING, ORDER_SETTLING, ORDER_STATES };
@@ -72,7 +72,7 @@ struct order {
     struct order *prev, *next; /* in its state's list */
     enum order_state state;
     struct consumer *consumer;
-    char token[TOKEN_SIZE];
+    struct claim claim;
     struct buf record;   /* header and text as claimed */
     struct buf decoded;  /* decoded parts of the envelope */
     struct buf warnings; /* what lenient validation let pass, as faults.list */
@@ -96,13 +96,11 @@ struct order {
     uint64_t token_number; /* the grant's, when it left */
     bool may_wait;         /* dead as rejected, unless Redis says that it waits for its account */
     struct trace_marks trace;
-    enum claim_state claim; /* what Redis knows of it, as far as we were told */
 };
 
-/* Splits a claim's record into header and text; the record of a fresh claim (its token ends with f) is the
- * text. 0, or -1 where it is no record of dray's. `doc` is scratch. */
-int record_header_parse(struct record_header *header, struct span token, struct span record,
-                        struct json_doc *doc, struct span *raw);
+/* Splits a claim's record into header and text; the record of a fresh job is the text. 0, or -1 where it is no record of dray's. `doc` is scratch. */
+int record_header_parse(struct record_header *header, bool fresh, struct span record, struct json_doc *doc,
+                        struct span *raw);
 /* Writes the header's part after the position: state, space, JSON. */
 void record_header_write(const struct record_header *header, struct buf *out);
 

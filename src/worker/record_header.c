@@ -59,11 +59,10 @@ static int read_json(struct record_header *header, struct span text, struct json
     return 0;
 }
 
-int record_header_parse(struct record_header *header, struct span token, struct span record,
-                        struct json_doc *doc, struct span *raw) {
+int record_header_parse(struct record_header *header, bool fresh, struct span record, struct json_doc *doc,
+                        struct span *raw) {
     *header = (struct record_header){.phase = PHASE_SEND, .history = SPAN_LIT("")};
-    char mark = token.len > 0 ? token.ptr[token.len - 1] : '\0';
-    if (mark == 'f') {
+    if (fresh) {
         *raw = record;
         return 0;
     }

@@ -2,7 +2,7 @@
  * a failover to one of them cannot make us send it twice.
  *
  * Happy path: WAIT follows the begin script on its connection; begin's reply comes first, and
- * orders that may go are held (BEGINNING) in their batch; enough replicas answer WAIT: they leave.
+ * orders that may go are held (BEGINNING) in their part; enough replicas answer WAIT: they leave.
  * Failure modes: too few within min_replicas_timeout, or no answer: nothing was sent; the orders
  * are handed back as they came, their ledger entries dropped, and claiming pauses, with backoff.
  * WAIT holds up all commands of its connection, beats too, hence one at a time per worker. */
@@ -13,8 +13,8 @@
 #define MS_NS        1000000ull
 #define LOG_EVERY_NS 5000000000ull
 
-bool replicas_wanted(const struct consumer *consumer, const struct batch *b) {
-    if (consumer->worker->boot->min_replicas == 0 || b->kind != BATCH_BEGIN)
+bool replicas_wanted(const struct consumer *consumer, const struct part *b) {
+    if (consumer->worker->boot->min_replicas == 0 || b->kind != PART_BEGIN)
         return false;
     for (uint32_t i = 0; i < b->count; i++)
         if (!((const struct order *)b->items[i])->looking_up)
@@ -57,7 +57,7 @@ static void enough(struct consumer *consumer) {
     consumer->worker->logs.replicas_ns = 0;
 }
 
-void replicas_answered(struct consumer *consumer, struct batch *b, long long replicas) {
+void replicas_answered(struct consumer *consumer, struct part *b, long long replicas) {
     bool answered = b->answered;
     consumer->worker->replicas_waiting = false;
     b->waits = b->answered = false;
@@ -71,11 +71,11 @@ void replicas_answered(struct consumer *consumer, struct batch *b, long long rep
     for (uint32_t i = 0; i < b->count; i++)
         if (b->items[i] != NULL)
             dispatch_held(b->items[i], may_go);
-    batch_done(consumer, b);
+    part_done(consumer, b);
     consumer->worker->up->flush(consumer);
 }
 
-struct redis_wait replicas_wait(struct consumer *consumer, struct batch *b) {
+struct redis_wait replicas_wait(struct consumer *consumer, struct part *b) {
     struct worker *w = consumer->worker;
     b->waits = true;
     w->replicas_waiting = true;

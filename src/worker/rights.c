@@ -14,51 +14,54 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* With a key of the queue and what else Redis wants before it looks at rights. */
+/* With what Redis wants before it looks at rights; K: a key of the queue. */
 static const struct {
-    const char *command, *more;
+    const char *command, *args;
 } wanted[] = {
-    {"BLMOVE", "K LEFT LEFT 1"},
-    {"DEL", ""},
+    {"BLMOVE", "K K LEFT LEFT 1"},
+    {"DEL", "K"},
     {"EVAL", NULL},
     {"EVALSHA", NULL},
-    {"EXISTS", ""},
-    {"GET", ""},
-    {"HDEL", "f"},
-    {"HEXISTS", "f"},
-    {"HGET", "f"},
-    {"HGETALL", ""},
-    {"HINCRBY", "f 0"},
-    {"HKEYS", ""},
-    {"HLEN", ""},
-    {"HMGET", "f"},
-    {"HSET", "f v"},
-    {"HSETNX", "f v"},
-    {"LINDEX", "0"},
-    {"LLEN", ""},
-    {"LMOVE", "K LEFT LEFT"},
-    {"LPOS", "v"},
-    {"LPUSH", "v"},
-    {"LRANGE", "0 0"},
-    {"LREM", "0 v"},
-    {"LTRIM", "0 -1"},
-    {"MGET", ""},
-    {"MSET", "v"},
-    {"PEXPIRE", "1000"},
-    {"PSETEX", "1000 v"},
-    {"RPUSH", "v"},
-    {"SET", "v"},
-    {"TYPE", ""},
-    {"ZADD", "0 v"},
-    {"ZCARD", ""},
-    {"ZCOUNT", "0 0"},
-    {"ZLEXCOUNT", "[a [a"},
-    {"ZMSCORE", "v"},
-    {"ZRANGE", "0 0"},
-    {"ZRANGEBYLEX", "[a [a"},
-    {"ZRANGEBYSCORE", "0 0"},
-    {"ZREM", "v"},
-    {"ZSCORE", "v"},
+    {"EXISTS", "K"},
+    {"GET", "K"},
+    {"HDEL", "K f"},
+    {"HEXISTS", "K f"},
+    {"HGET", "K f"},
+    {"HGETALL", "K"},
+    {"HINCRBY", "K f 0"},
+    {"HKEYS", "K"},
+    {"HLEN", "K"},
+    {"HMGET", "K f"},
+    {"HSET", "K f v"},
+    {"HSETNX", "K f v"},
+    {"LINDEX", "K 0"},
+    {"LLEN", "K"},
+    {"LMOVE", "K K LEFT LEFT"},
+    {"LPOS", "K v"},
+    {"LPUSH", "K v"},
+    {"LRANGE", "K 0 0"},
+    {"LREM", "K 0 v"},
+    {"LTRIM", "K 0 -1"},
+    {"MEMORY", "USAGE K"},
+    {"MGET", "K"},
+    {"MSET", "K v"},
+    {"PEXPIRE", "K 1000"},
+    {"PSETEX", "K 1000 v"},
+    {"RPUSH", "K v"},
+    {"SET", "K v"},
+    {"SORT", "K BY nosort STORE K"},
+    {"TYPE", "K"},
+    {"UNLINK", "K"},
+    {"ZADD", "K 0 v"},
+    {"ZCARD", "K"},
+    {"ZCOUNT", "K 0 0"},
+    {"ZLEXCOUNT", "K [a [a"},
+    {"ZMSCORE", "K v"},
+    {"ZRANGE", "K 0 0"},
+    {"ZRANGEBYLEX", "K [a [a"},
+    {"ZRANGEBYSCORE", "K 0 0"},
+    {"ZREM", "K v"},
+    {"ZSCORE", "K v"},
 };
 #define WANTED (sizeof(wanted) / sizeof(wanted[0]))
 
@@ -121,11 +124,9 @@ static void send_words(struct probe *p, const char *command, const char *words, 
     for (char *word = strtok_r(copy, " ", &save); word != NULL && n < 8; word = strtok_r(NULL, " ", &save))
         list[n++] = word;
     buf_reset(cmd);
-    redis_resp_begin(cmd, words != NULL ? 2 + n : 4);
+    redis_resp_begin(cmd, words != NULL ? 1 + n : 4);
     redis_resp_str(cmd, command);
-    if (words != NULL)
-        redis_resp_arg(cmd, consumer->keys.key[KEY_JOBS]);
-    else { /* EVAL, EVALSHA: a script, and one key */
+    if (words == NULL) { /* EVAL, EVALSHA: a script, and one key */
         redis_resp_str(cmd, "return 0");
         redis_resp_str(cmd, "1");
         redis_resp_arg(cmd, consumer->keys.key[KEY_JOBS]);
@@ -153,7 +154,7 @@ static void on_may_discard(void *arg, const redisReply *r, const char *error) {
     }
     redis_router_command(w->redis.router, p->consumer->keys.slot, NULL, NULL, "MULTI");
     for (size_t i = 0; i < WANTED; i++)
-        send_words(p, wanted[i].command, wanted[i].more, on_queued);
+        send_words(p, wanted[i].command, wanted[i].args, on_queued);
     redis_router_command(w->redis.router, p->consumer->keys.slot, on_discarded, p, "DISCARD");
 }
 

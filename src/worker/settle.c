@@ -64,7 +64,8 @@ static void write_texts(struct order *o, const struct settle_context *c, struct 
     }
     buf_reset(&w->scratch.body);
     if (dead) {
-        snprintf(dead_id, 64, "%llu-%s", (unsigned long long)job.now_ms, o->token);
+        snprintf(dead_id, 64, "%llu-%llu", (unsigned long long)job.now_ms,
+                 (unsigned long long)o->claim.number);
         s->dead_id = dead_id;
         render_dead(&w->scratch.body, &job, d, &known, c->faults, header.history, dead_id);
     } else if (parks && !d->keep_header) {
@@ -102,7 +103,7 @@ static bool may_wait_instead(const struct decision *d) {
 }
 
 static void note_created(const struct order *o, const struct decision *d) {
-    uint64_t number = d->result == RESULT_CREATED ? strtoull(o->token, NULL, 10) : 0;
+    uint64_t number = d->result == RESULT_CREATED ? o->claim.number : 0;
     if (o->runtime != NULL && number > o->runtime->created_number)
         o->runtime->created_number = number;
 }
@@ -137,14 +138,14 @@ void settle(struct order *o, const struct settle_context *c) {
     o->may_wait = may_wait_instead(d);
     if (!o->may_wait)
         stats_decided(o, d);
-    struct batch *b = consumer_batch(consumer, BATCH_SETTLE);
+    struct part *b = consumer_open_part(consumer, PART_SETTLE);
     struct worker *w = consumer->worker;
     bool ok = buf_ok(&w->scratch.body) && buf_ok(&w->scratch.result) && buf_ok(&w->scratch.history) &&
               buf_ok(&w->scratch.ledger);
     order_move(o, ORDER_SETTLING);
     if (w->trial != NULL)
         w->up->drain(w);
-    if (b != NULL && ok && batch_add_settlement(b, o, &consumer->keys, o->token, &s))
+    if (b != NULL && ok && part_add_settlement(b, o, &consumer->keys, &s))
         return;
     /* Out of memory: the claim stays in Redis as begun, and the order here, so that nobody takes the claim
      * for one that was never sent. When this worker ends, recovery makes it unknown, never lost. */
@@ -152,36 +153,32 @@ void settle(struct order *o, const struct settle_context *c) {
             "no memory for a settlement; the order is left to recovery. Lower max_inflight or max_job_bytes");
 }
 
-/* Gives back a claim that this worker was never told of. `begun` ("P<account>:<key>", or empty): the reply
- * that would have let it go was lost, so nothing was sent; its ledger entry goes too. Where it began
- * since `begun` was read (a begin that ran late), Redis leaves it, and the next beat counts it again. */
-void settle_back(struct consumer *consumer, struct span token, struct span begun) {
-    struct settlement s = {.op = SETTLE_BACK, .claim = CLAIM_UNSURE, .counter = "handed_back", .gate = '-'};
+/* Gives back a claim that this worker was never told of, or never begun. Where it has begun (by its letter, lua/claims.lua), the reply that
+ * would have let it go was lost, so nothing was sent; its ledger entry goes too. Where it began since it was looked at (a
+ * begin that ran late), Redis leaves it, and the next beat counts it again. */
+void settle_back(struct consumer *consumer, const struct claim *claim, char letter, struct span account_key) {
+    struct settlement s = {.op = SETTLE_BACK, .claim = *claim, .counter = "handed_back", .gate = '-'};
     struct buf *key = &consumer->worker->scratch.path;
-    char text[TOKEN_SIZE], account[NAME_MAX_LEN + 1];
-    if (token.len >= sizeof(text))
-        return;
-    memcpy(text, token.ptr, token.len);
-    text[token.len] = '\0';
-    const char *colon = begun.len > 0 ? memchr(begun.ptr, ':', begun.len) : NULL;
-    if (colon != NULL && (size_t)(colon - begun.ptr) <= sizeof(account)) {
-        size_t n = (size_t)(colon - begun.ptr) - 1;
-        memcpy(account, begun.ptr + 1, n);
+    char account[NAME_MAX_LEN + 1];
+    const char *colon = account_key.len > 0 ? memchr(account_key.ptr, ':', account_key.len) : NULL;
+    size_t n = colon != NULL ? (size_t)(colon - account_key.ptr) : 0;
+    if (letter != CLAIM_HELD && n > 0 && n < sizeof(account)) {
+        memcpy(account, account_key.ptr, n);
         account[n] = '\0';
         s.account = account;
         buf_reset(key);
         buf_add_span(key, consumer->keys.order_prefix);
-        buf_add(key, begun.ptr + 1, begun.len - 1);
+        buf_add_span(key, account_key);
         s.ledger_key = buf_span(key);
-        if (begun.ptr[0] == 'P' || begun.ptr[0] == 'p')
+        if (letter == 'P' || letter == 'p')
             s.ledger = SPAN_LIT("D");
     }
-    struct batch *b = consumer_batch(consumer, BATCH_SETTLE);
+    struct part *b = consumer_open_part(consumer, PART_SETTLE);
     if (b != NULL)
-        batch_add_settlement(b, NULL, &consumer->keys, text, &s);
+        part_add_settlement(b, NULL, &consumer->keys, &s);
 }
 
-void settled(struct consumer *consumer, struct batch *b, const redisReply *reply) {
+void settled(struct consumer *consumer, struct part *b, const redisReply *reply) {
     uint32_t lost = 0, wrong = 0;
     for (uint32_t i = 0; i < b->count; i++) {
         struct order *o = b->items[i];
@@ -210,7 +207,7 @@ void settled(struct consumer *consumer, struct batch *b, const redisReply *reply
         log_lost(consumer, "settle", lost);
     }
     if (wrong == 0) {
-        batch_done(consumer, b);
+        part_done(consumer, b);
     } else {
         struct span key = consumer->keys.key[KEY_RESULTS];
         char text[256];

@@ -17,7 +17,7 @@ struct spool_group {
     struct spool_group *next;
     struct spool_file *file;
     struct queue_keys keys; /* of the worker that wrote them */
-    struct batch *first, *last;
+    struct part *first, *last;
     bool out; /* `first` is unanswered */
     uint32_t failures;
     uint64_t not_before_ns;

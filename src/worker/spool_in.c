@@ -159,7 +159,7 @@ static void again_later(struct spool_group *g, const char *error) {
 
 static void on_settled(void *arg, const redisReply *r, const char *error) {
     struct spool_group *g = arg;
-    struct batch *b = g->first;
+    struct part *b = g->first;
     uint64_t lost = 0, wrong = 0;
     g->out = false;
     if (!turn_reply_ok(&(struct turn){.settle = b}, r)) {
@@ -181,7 +181,7 @@ static void on_settled(void *arg, const redisReply *r, const char *error) {
     g->first = b->next;
     if (g->first == NULL)
         g->last = NULL;
-    batch_free(b);
+    part_free(b);
 }
 
 /* Nothing is written where a consumer's beat has not said yet that the data are of our format. */
@@ -201,7 +201,7 @@ void spool_turn(struct worker *w, uint64_t now_ns) {
                 redis_router_state(w->redis.router, g->keys.slot) != REDIS_UP || !may_write(w, g->keys.queue))
                 continue;
             g->out = true;
-            const struct turn turn = {.settle = g->first, .number = turn_number(0, clock_unix_ms() * 1000)};
+            const struct turn turn = {.settle = g->first};
             turn_send(&turn, &w->scratch.cmd, w->caller, &g->keys, NULL, on_settled, g);
         }
         if (!f->ending && is_settled(f))

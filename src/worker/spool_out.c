@@ -38,9 +38,10 @@ static void add_number(struct buf *out, const char *name, uint64_t value) {
         buf_addf(out, ",\"%s\":%llu", name, (unsigned long long)value);
 }
 
-static void add_line(struct buf *out, const struct consumer *consumer, const char *token,
-                     const struct settlement *s) {
-    buf_add_str(out, "{\"v\":1");
+static void add_line(struct buf *out, const struct consumer *consumer, const struct settlement *s) {
+    char token[TOKEN_SIZE];
+    claim_token(&s->claim, token);
+    buf_add_str(out, "{\"v\":2");
     add_field(out, "prefix", span_str(consumer->worker->boot->redis_prefix));
     add_field(out, "queue", span_str(consumer->keys.queue));
     add_field(out, "worker", span_str(consumer->keys.worker));
@@ -61,13 +62,13 @@ static void add_line(struct buf *out, const struct consumer *consumer, const cha
     buf_add_str(out, "}\n");
 }
 
-static void add_batch(struct spool_out *s, const struct consumer *consumer, const struct batch *b) {
-    struct batch_reader r;
+static void add_batch(struct spool_out *s, const struct consumer *consumer, const struct part *b) {
+    struct part_reader r;
     struct settlement settlement;
-    batch_reader_init(&r, b);
-    while (batch_read(&r, &consumer->keys, &settlement)) {
+    part_reader_init(&r, b);
+    while (part_read(&r, &consumer->keys, &settlement)) {
         size_t before = s->text.len;
-        add_line(&s->text, consumer, r.token, &settlement);
+        add_line(&s->text, consumer, &settlement);
         if (buf_ok(&s->text)) {
             s->lines++;
             continue;
@@ -83,8 +84,8 @@ static void collect(struct spool_out *s) {
     for (uint32_t i = 0; i < w->consumer_count; i++) {
         struct consumer *consumer = w->consumers[i];
         settle_back_begun(consumer);
-        for (const struct batch *b = consumer->turns.resend; b != NULL; b = b->next)
-            if (b->kind == BATCH_SETTLE)
+        for (const struct part *b = consumer->turns.resend; b != NULL; b = b->next)
+            if (b->kind == PART_SETTLE)
                 add_batch(s, consumer, b);
         if (consumer->turns.settle != NULL)
             add_batch(s, consumer, consumer->turns.settle);

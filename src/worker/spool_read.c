@@ -51,9 +51,9 @@ static struct spool_group *group_of(struct spool_file *f, struct span prefix, st
     return g;
 }
 
-static int group_add(struct spool_group *g, const char *token, const struct settlement *s) {
-    if (g->last == NULL || batch_full(g->last)) {
-        struct batch *b = batch_new(BATCH_SETTLE);
+static int group_add(struct spool_group *g, const struct settlement *s) {
+    if (g->last == NULL || part_full(g->last)) {
+        struct part *b = part_new(PART_SETTLE);
         if (b == NULL)
             return -1;
         b->sent = true; /* perhaps it was: then what is gone is no news */
@@ -63,7 +63,7 @@ static int group_add(struct spool_group *g, const char *token, const struct sett
             g->first = b;
         g->last = b;
     }
-    return batch_add_settlement(g->last, NULL, &g->keys, token, s) ? 0 : -1;
+    return part_add_settlement(g->last, NULL, &g->keys, s) ? 0 : -1;
 }
 
 static int read_settlement(const struct json_doc *doc, struct buf *store, struct settlement *s) {
@@ -86,21 +86,29 @@ static int read_settlement(const struct json_doc *doc, struct buf *store, struct
     return s->op == SETTLE_DEAD && s->dead_id == NULL ? -1 : 0;
 }
 
+/* The claim of a line. Those of version 1 were named otherwise, and their worker holds nothing under these names: what its
+ * orders made is learned, and their settlement is lost. */
+static int read_claim(const struct json_doc *doc, struct span token, struct claim *claim) {
+    if (number_at(doc, "v") == 2)
+        return claim_parse(token, claim);
+    *claim = (struct claim){0};
+    return number_at(doc, "v") == 1 && token.len > 0 ? 0 : -1;
+}
+
 static int read_line(struct spool_file *f, struct span line, struct json_doc *doc, struct buf *store) {
     struct settlement s;
-    if (json_parse(doc, line.ptr, line.len, NULL) < 0 || json_type(doc, 0) != JSON_OBJECT ||
-        number_at(doc, "v") != 1)
+    if (json_parse(doc, line.ptr, line.len, NULL) < 0 || json_type(doc, 0) != JSON_OBJECT)
         return -1;
     buf_reset(store);
     if (!buf_reserve(store, line.len + 64))
         return -1;
     struct span prefix = text_at(doc, "prefix", store), queue = text_at(doc, "queue", store);
     struct span worker = text_at(doc, "worker", store), token = text_at(doc, "token", store);
-    if (prefix.len == 0 || queue.len == 0 || worker.len == 0 || token.len == 0 || token.len >= TOKEN_SIZE ||
-        read_settlement(doc, store, &s) < 0 || !buf_ok(store))
+    if (prefix.len == 0 || queue.len == 0 || worker.len == 0 || read_settlement(doc, store, &s) < 0 ||
+        read_claim(doc, token, &s.claim) < 0 || !buf_ok(store))
         return -1;
     struct spool_group *g = group_of(f, prefix, queue, worker);
-    return g != NULL ? group_add(g, token.ptr, &s) : -1;
+    return g != NULL ? group_add(g, &s) : -1;
 }
 
 /* --- reading, in a thread --- */
@@ -168,9 +176,9 @@ void spool_file_free(struct spool_file *f) {
         struct spool_group *g = f->groups;
         f->groups = g->next;
         while (g->first != NULL) {
-            struct batch *b = g->first;
+            struct part *b = g->first;
             g->first = b->next;
-            batch_free(b);
+            part_free(b);
         }
         queue_keys_deinit(&g->keys);
         free(g);

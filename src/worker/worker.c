@@ -227,10 +227,11 @@ static const struct worker_up up = {
     .check_drained = worker_check_drained,
     .check_secrets = worker_check_secrets,
     .beat = consumer_beat,
-    .send_batch = consumer_send_batch,
+    .send_part = consumer_send_part,
     .send_claim = consumer_send_claim,
     .send_picked = consumer_send_picked,
     .flush = consumer_flush,
+    .go_on = consumer_go_on,
     .token_there = dispatch_again,
     .no_token = dispatch_no_token,
 };

@@ -50,7 +50,7 @@ class Books:
         pushed, taken, ended = counted(c, queue)
         if not taken == ended == pushed:
             self.fault(f"G7: {queue}: pushed {pushed}, taken {taken}, settled and dead {ended}")
-        self.stats.update({k.decode(): int(v) for k, v in c.hgetall(key("stats")).items() if not k.startswith(b"turn:")})
+        self.stats.update({k.decode(): int(v) for k, v in c.hgetall(key("stats")).items()})
 
     # -- the three comparisons ------------------------------------------------------------------------
 
@@ -118,7 +118,7 @@ class Books:
 
 def counted(client, queue):
     """How many jobs were pushed, taken, and settled or dead, by the counters in Redis."""
-    stats = {k.decode(): int(v) for k, v in client.hgetall(f"dray:{{{queue}}}:stats").items() if not k.startswith(b"turn:")}
+    stats = {k.decode(): int(v) for k, v in client.hgetall(f"dray:{{{queue}}}:stats").items()}
     pushed = sum(int(v) for v in client.hvals(f"chaos:{{{queue}}}:pushed"))
     return pushed, stats.get("taken", 0), stats.get("settled", 0) + stats.get("died", 0)
 
@@ -130,7 +130,7 @@ def left_over(client, queue):
                        ("waiting", client.zcard)):
         if n := size(f"dray:{{{queue}}}:{kind}"):
             left.append(f"{kind} ({n})")
-    for kind in ("inflight", "claims", "taken"):
+    for kind in ("claims", "batch", "taken"):
         for name in client.scan_iter(f"dray:{{{queue}}}:{kind}:*", count=1000):
             left.append(name.decode())
     names = list(client.scan_iter(f"dray:{{{queue}}}:order:*", count=10000))

@@ -110,7 +110,7 @@ static void park(struct life *l) {
     buf_addf(&l->record, "%u", l->d.header.recoveries);
     buf_add_span(&l->record, buf_span(&l->body));
     buf_add_str(&l->record, "\n{}");
-    assert_int_equal(record_header_parse(&l->header, SPAN_LIT("7"), buf_span(&l->record), &l->doc, &raw), 0);
+    assert_int_equal(record_header_parse(&l->header, false, buf_span(&l->record), &l->doc, &raw), 0);
     l->now_ms += l->d.op == SETTLE_WAIT && l->d.gate == 'h' ? HELD_MS : l->d.due_ms + l->d.gate_ms + 1;
 }
 

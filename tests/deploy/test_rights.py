@@ -122,7 +122,7 @@ def test_a_worker(server, peer):
                ["SHUTDOWN"])
 
 
-@pytest.mark.parametrize("missing", ["zadd", "hset", "ltrim", "blmove", "evalsha"])
+@pytest.mark.parametrize("missing", ["zadd", "hset", "ltrim", "blmove", "evalsha", "sort", "memory", "unlink"])
 def test_a_worker_that_may_not_do_all_says_what_and_begins_nothing(server, peer, missing):
     with role(server, "worker", without=[f"-{missing}"]) as user:
         world = World(server, peer, config_redis=user, start=False)

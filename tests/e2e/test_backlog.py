@@ -165,5 +165,5 @@ def test_who_ends_leaves_nothing(server, peer):
         push_all(world)
         in_gulps(world, lambda: world.db.llen(world.key("results")) > 60)
         world.daemon.stop()
-        assert not world.db.keys(world.key("claims:*")) and not world.db.keys(world.key("inflight:*"))
+        assert not world.db.keys(world.key("claims:*")) and not world.db.keys(world.key("batch:*"))
         assert world.db.llen(world.key("jobs")) + world.db.llen(world.key("results")) == JOBS

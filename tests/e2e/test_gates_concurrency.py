@@ -5,6 +5,7 @@ import time
 
 from lib.fleet import Fleet
 from lib.peer import Answer, Peer
+from lib.scripts import read_batch
 from lib.wait import SLOW, wait_until
 
 
@@ -56,7 +57,7 @@ def test_a_worker_that_dies_gives_back_what_it_held(empty_redis):
 
             def claims():
                 for name in fleet.db.scan_iter(fleet.key("claims:*")):
-                    held[name] = sum(1 for v in fleet.db.hvals(name) if v)
+                    held[name] = sum(letter not in "-." for v in fleet.db.hvals(name) for letter in read_batch(v).letters)
                 return max(held.values(), default=0) >= 2
             wait_until(claims, 10, fleet.state)
             victim = max(held, key=held.get).decode().rpartition(":")[2]

@@ -49,7 +49,7 @@ def test_a_queue_that_is_gone_is_left_clean(empty_redis, peer):
         fleet.configure({"keep": {}}, reload=True)
         wait_until(lambda: fleet.db.zcard(fleet.key("workers", "second")) == 0, 10, fleet.state)
         assert fleet.db.llen(fleet.key("results", "second")) == 3
-        assert not list(fleet.db.scan_iter(fleet.key("inflight:*", "second")))
+        assert not list(fleet.db.scan_iter(fleet.key("claims:*", "second")))
         fleet.push(fleet.job("keep", 1))
         fleet.wait_done(1)
         fleet.configure({"keep": {}, "side": in_queue("side", "second")}, reload=True)

@@ -155,7 +155,7 @@ def test_who_may_not_share_fetches_for_itself(empty_redis, peer, tokens):
     db = empty_redis.client
     db.execute_command("ACL", "SETUSER", "narrow", "reset", "on", ">word", "+@all", *[f"~dray:{{{QUEUE}}}:{k}*" for k in (
         "jobs", "results", "dead", "delayed", "parked", "waiting", "gates", "accounts", "limits", "pauses", "workers", "stats", "taken",
-        "controls", "inflight", "claims", "order", "format")])
+        "controls", "claims", "batch", "order", "format")])
     try:
         with ExitStack() as stack:
             fleet = Fleet(stack, 0, empty_redis, peer, tokens)

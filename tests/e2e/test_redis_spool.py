@@ -156,7 +156,7 @@ def test_a_line_that_cannot_be_read_is_kept_aside(redis_server, peer, spool, dam
         [name] = files(spool)
         first, second = (spool / name).read_text().splitlines()
         lost = json.loads(json.loads(second)["result"])["id"]
-        bad = {"garbage": "\x00\xff{]", "truncated": second[:-30], "other version": second.replace('"v":1', '"v":9')}[damage]
+        bad = {"garbage": "\x00\xff{]", "truncated": second[:-30], "other version": second.replace('"v":2', '"v":9')}[damage]
         (spool / name).write_text(first + "\n" + bad + ("" if damage == "truncated" else "\n"))
         redis_server.start()
         world.start()

@@ -222,7 +222,7 @@ def test_many_orders_all_come_back(empty_redis, peer):
         assert peer.connections <= 64
 
 
-@pytest.mark.parametrize("key", ["jobs", "dead", "stats", "inflight:x", "order:shop:K", "grant:x", "delayed"])
+@pytest.mark.parametrize("key", ["jobs", "dead", "stats", "claims:x", "batch:x:1", "order:shop:K", "grant:x", "delayed"])
 def test_a_reply_to_that_is_one_of_drays_own_keys_is_refused(empty_redis, peer, key):
     with World(empty_redis, peer) as world:
         world.send("one", reply_to="dray:{orders}:" + key)

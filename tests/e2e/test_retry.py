@@ -25,9 +25,7 @@ def test_a_job_that_waits_for_its_next_attempt_outlives_its_worker(empty_redis, 
         peer.default = lambda request: created(world.provider, request)
         world.send("one")
         peer.wait_posts(1)
-        wait_until(lambda: not any(world.db.llen(k) for k in world.db.scan_iter("dray:{orders}:inflight*", _type="list"))
-                   and not any(world.db.hlen(k) for k in world.db.scan_iter("dray:{orders}:inflight*", _type="hash")),
-                   5, world.state)
+        wait_until(lambda: not list(world.db.scan_iter("dray:{orders}:claims:*")), 5, world.state)
         world.daemon.kill()
         world.start()
         result = world.result()

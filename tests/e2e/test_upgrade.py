@@ -362,7 +362,7 @@ def test_one_of_two_queues_is_of_another_format(upgrade):
         world.push(f"K-{n}")
     message = world.refused()
     assert message.startswith("queue second: its data in Redis are of format 99"), message
-    assert not world.db.exists(KEY + "workers") and not world.db.keys("*inflight*")
+    assert not world.db.exists(KEY + "workers") and not world.db.keys("*claims*") and not world.db.keys("*batch*")
     assert world.db.llen(KEY + "jobs") + world.db.llen(KEY + "results") == 5 and set(world.created.values()) <= {1}
     assert world.db.hlen("dray:{second}:stats") == 1 and not world.db.exists("dray:{second}:limits")
 

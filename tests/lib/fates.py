@@ -33,11 +33,11 @@ def _left_over(db, queue):
     for name in ("delayed", "waiting"):
         left[name] = db.zcard(_key(queue, name))
     left["parked"] = db.hlen(_key(queue, "parked"))
-    for kind in ("inflight", "claims"):
+    for raw in db.scan_iter(match=f"dray:{{{queue}}}:claims:*"):
+        left[raw.decode()] = db.hlen(raw)
+    for kind in ("batch", "taken"):
         for raw in db.scan_iter(match=f"dray:{{{queue}}}:{kind}:*"):
-            left[raw.decode()] = db.hlen(raw)
-    for raw in db.scan_iter(match=f"dray:{{{queue}}}:taken:*"):
-        left[raw.decode()] = db.llen(raw)
+            left[raw.decode()] = db.llen(raw)
     return {k: v for k, v in left.items() if v}
 
 
@@ -65,7 +65,7 @@ def wait_for_all(db, queue, ids, deadline=60.0, what=lambda: ""):
 
 def books_balance(db, queue):
     """taken = settled + died, where nothing waits, is delayed or in flight."""
-    stats = {k.decode(): int(v) for k, v in db.hgetall(_key(queue, "stats")).items() if not k.startswith(b"turn:")}
+    stats = {k.decode(): int(v) for k, v in db.hgetall(_key(queue, "stats")).items()}
     assert stats["taken"] == stats.get("settled", 0) + stats.get("died", 0), stats
 
 

@@ -37,9 +37,9 @@ SCRIPT_SHA = {f[:-4]: hashlib.sha1(_embed.assemble(os.path.join(LUA, f)).encode(
 
 
 # What stands in a call on the wire: a turn that begins orders, one that settles created ones, one that claims what a pick-up
-# gave (whose ledger entry ends where its token is missing), any call of a script.
+# gave (NUMBERS: nothing to settle, one job to begin), any call of a script.
 CALLS = {**{name: sha.encode() for name, sha in SCRIPT_SHA.items()}, "claim": SCRIPT_SHA["turn"].encode(),
-         "begin": b"\r\nS ", "settle": b"\r\nOsb", "pick": b" \r\n"}
+         "begin": b"\r\nS ", "settle": b"\r\nOs", "pick": b"$50\r\n\0\0\0\0\1\0\1\0"}
 
 
 def as_text(value):
@@ -48,11 +48,15 @@ def as_text(value):
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
 
 
+def head_of(name):
+    """A script's opening comment, in one line."""
+    with open(os.path.join(LUA, name + ".lua"), encoding="utf-8") as f:
+        return re.match(r"(?:--[^\n]*\n)*", f.read()).group(0).replace("\n--", " ")
+
+
 def fixed_keys(name):
     """The names in a script's KEYS comment, in order; those of further keys (per job) are left out."""
-    with open(os.path.join(LUA, name + ".lua"), encoding="utf-8") as f:
-        head = re.match(r"(?:--[^\n]*\n)*", f.read()).group(0).replace("\n--", " ")
-    part = re.search(r"\bKEYS\b(.*?)(?:; then|; from|ARGV)", head).group(1)
+    part = re.search(r"\bKEYS\b(.*?)(?:; then|; from|ARGV)", head_of(name)).group(1)
     return [k for k in re.findall(r"\d+\s+([\w:<>]+)", part) if not k.startswith("order:")]
 
 
@@ -71,7 +75,7 @@ def op_of(job, lists):
     """A settlement's op, as settle.lua takes it; its results list goes to `lists`."""
     verb, _, counter = job["op"].partition(":")
     effect = job.get("effect", "s")
-    op = OPS[verb] + effect[0] + (job["claim"] or "b") + counter
+    op = OPS[verb] + effect[0] + counter
     if "results" in job:
         lists.append(job["results"])
     if "results" in job or effect[1:]:
@@ -79,9 +83,10 @@ def op_of(job, lists):
     return op
 
 
-def turn_call(prefix, worker, begin, settle, claim, limits_of, bits, number, answered, highest, first_pop, version, jitter, picked):
+def turn_call(prefix, worker, begin, settle, claim, limits_of, bits, batch, version, jitter, picked):
     """A call of turn.lua as a worker makes it: its keys behind the fixed ones, its arguments. `begin`: [token, order key, account,
-    kind, hash] each; `settle`: dicts of token, op, account, claim, and what else it needs; `limits_of`: an account's, or None."""
+    kind, hash] each; `settle`: dicts of token, op, account, and what else it needs; `limits_of`: an account's, or None; `batch`:
+    the number of the one that is claimed, 0 for none."""
     lists, limits, extras = [], [], []
     ops = [op_of(job, lists) for job in settle]
     distinct = list(dict.fromkeys(ops))
@@ -99,21 +104,46 @@ def turn_call(prefix, worker, begin, settle, claim, limits_of, bits, number, ans
     begin_runs = runs([(account, kind) for _, _, account, kind, _ in begin])
     packed = b"".join(bytes([n, limits_index(account), distinct.index(op) + 1]) for (account, op), n in settle_runs)
     packed += b"".join(bytes([n, limits_index(account), ord(kind)]) for (account, kind), n in begin_runs)
-    lowest = min([number_of(job[0]) for job in begin if not picked] + [number_of(job["token"]) for job in settle], default=2.0 ** 53)
-    bits += 4 * bool(claim) + 8 * any(op.startswith("D") for op in ops)
-    numbers = struct.pack("<9H7d", len(settle), len(settle_runs), len(begin), len(begin_runs), len(limits), len(distinct), first_pop,
-                          len(prefix) + len("order:"), bits, number, answered, highest, lowest, *(claim or (0, 0, 0)))
-    args = [worker, numbers, packed, version, jitter, picked, *limits, *distinct]
+    claims = [token.split(".") for token in [job["token"] for job in settle] + [job[0] for job in begin]]
+    batches = list(dict.fromkeys(n for n, _ in claims))
+    places = b"".join(struct.pack("<BH", batches.index(n) + 1, int(place)) for n, place in claims)
+    bits += 2 * bool(claim) + 4 * any(op.startswith("D") for op in ops)
+    numbers = struct.pack("<9H4d", len(settle), len(settle_runs), len(begin), len(begin_runs), len(limits), len(distinct), len(batches),
+                          len(prefix) + len("order:"), bits, batch, *(claim or (0, 0, 0)))
+    args = [worker, numbers, packed, version, jitter, picked, places, *limits, *distinct, *batches]
     args += [account for (account, _), _ in settle_runs + begin_runs]
-    args += [job[0] for job in begin] + [f"S {digest} {worker} {token}" for token, *_, digest in begin]
-    args += [job["token"] for job in settle] + [job.get("result", "") for job in settle]
-    args += [job.get("ledger", "") for job in settle] + extras
+    args += [f"S {digest} {worker} {token}" for token, *_, digest in begin]
+    args += [job.get("result", "") for job in settle] + [job.get("ledger", "") for job in settle] + extras
     keys = [f"{prefix}order:{job['account']}:{job['key']}" if "key" in job else prefix + "jobs" for job in settle]
-    return keys + [f"{prefix}order:{account}:{key}" for _, key, account, _, _ in begin] + lists, args
+    keys += [f"{prefix}order:{account}:{key}" for _, key, account, _, _ in begin]
+    return keys + [f"{prefix}batch:{worker}:{n}" for n in batches] + lists, args
 
 
-def number_of(token):
-    return int(re.match(r"\d*", str(token)).group() or 0)
+@dataclass
+class Batch:
+    """What claims:<worker> has of a batch (claims.lua)."""
+    first: int
+    count: int
+    due: int
+    passed: int
+    left: int
+    letters: str
+    begun: dict  # place -> account:key
+
+
+def read_batch(stored):
+    head = struct.unpack_from("<d4H", stored)
+    letters, at, begun = stored[16:16 + head[1]].decode(), 16 + head[1], {}
+    while at < len(stored):
+        place, length = struct.unpack_from("<HH", stored, at)
+        begun[place] = stored[at + 4:at + 4 + length].decode()
+        at += 4 + length
+    return Batch(int(head[0]), *head[1:], letters, begun)
+
+
+def write_batch(b):
+    begun = b"".join(struct.pack("<HH", place, len(key)) + key.encode() for place, key in b.begun.items())
+    return struct.pack("<d4H", b.first, b.count, b.due, b.passed, b.left) + b.letters.encode() + begun
 
 
 @dataclass
@@ -158,9 +188,9 @@ class Scripts:
         self.db.flushall()
         self.prefix = "dray:{%s}:" % queue
         self.texts = {f[:-4]: _embed.assemble(os.path.join(LUA, f)) for f in os.listdir(LUA) if f.endswith(".lua")}
-        self.claims = {}  # worker, token -> what it knows of its claim: n not begun, b begun, c begun and counted
-        self.turn_sent, self.turn_answered, self.highest = {}, {}, {}
-        self.first_pop = 1
+        self.batches = {}  # worker -> the number of its last batch
+        self.numbers = {}  # worker, token -> the claim's number
+        self.rules = []    # further ones of the Redis user who runs the scripts
         self.limited = redis_py.Redis(unix_socket_path=server.socket, username="script", password="x")
 
     def key(self, name):
@@ -173,10 +203,14 @@ class Scripts:
         seconds, micros = self.db.time()
         return seconds * 1000 + micros / 1000
 
-    def call(self, script, args, worker="w", more=(), names=None):
-        keys = [self.key(k.replace("<worker>", worker).replace("<dead>", worker)) for k in fixed_keys(script)]
-        keys += list(more)
+    def keys_of(self, script, worker, batch):
+        names = {"<worker>": worker, "<dead>": worker, "<n>": str(batch)}
+        return [self.key(re.sub("<.*?>", lambda name: names.get(name[0], name[0]), k)) for k in fixed_keys(script)]
+
+    def call(self, script, args, worker="w", more=(), batch=0):
+        keys = self.keys_of(script, worker, batch) + list(more)
         rules = ["reset", "on", ">x", "+@all"] + [f"~{k}" for k in dict.fromkeys(keys)]
+        rules += [f"~{self.key(f'batch:{worker}:*')}"] * ("reads batch:<worker>:*" in head_of(script)) + self.rules
         self.db.execute_command("ACL", "SETUSER", "script", *rules)
         return as_text(self.limited.eval(self.texts[script], len(keys), *keys, *args))
 
@@ -185,15 +219,13 @@ class Scripts:
     def beat(self, worker="w", lease=60000, info="", ours=FORMAT, oldest=FORMAT_OLDEST):
         return self.call("beat", [worker, lease, info, ours, oldest], worker)
 
-    def turn(self, worker="w", begin=(), settle=(), claim=(), again=False, doubt=False, jitter=0, number=None, version=None, told=None,
-             picked="", outside=False):
+    def turn(self, worker="w", begin=(), settle=(), claim=(), again=False, jitter=0, batch=None, version=None, told=None, picked="",
+             outside=False):
         """One call of turn.lua: its reply. `begin`: (token, order key[, account[, kind[, hash]]]) each; `settle`: dicts,
-        as settle() takes them; `claim`: (how many, bytes, high water). What is to be known of claims (whether they began)
-        is known from earlier calls; what is not known is in doubt. `picked`: a text that is claimed and begun (pick.lua)."""
+        as settle() takes them; `claim`: (how many, bytes, high water); `batch`: as whose number it is claimed, where it is not the
+        next. `picked`: a text that is claimed and begun (pick.lua)."""
         begin = [(list(job) + ["shop", "P", HASH][len(job) - 2:])[:5] for job in begin]
-        settle = [{"account": "shop", "claim": self.claims.get((worker, job["token"])), **job} for job in settle]
-        doubt = doubt or any(job["claim"] is None for job in settle)
-        doubt = doubt or any(not picked and self.claims.get((worker, job[0])) != "n" for job in begin)
+        settle = [{"account": "shop", **job} for job in settle]
 
         def stored(name, field):
             """None, too, where the key is no hash: a test wants to see what the script says."""
@@ -202,57 +234,49 @@ class Scripts:
             except redis_py.ResponseError:
                 return None
 
-        number = number or self.turn_sent.get(worker, 0) + 1
-        self.turn_sent[worker] = max(number, self.turn_sent.get(worker, 0))
+        if batch is None:
+            batch = self.next_batch(worker) if claim or picked else 0
         stray = {job["account"] for job in settle} | {job[2] for job in begin}
-        bits = again + 2 * doubt + 16 * any(a and stored("limits", a) is None for a in stray) + 32 * outside
+        bits = again + 8 * any(a and stored("limits", a) is None for a in stray) + 16 * outside
         keys, args = turn_call(self.prefix, worker, begin, settle, claim, lambda account: told or stored("limits", account), bits=bits,
-                               number=number, answered=self.turn_answered.get(worker, 0), highest=self.highest.get(worker, 0),
-                               first_pop=self.first_pop, version=version or stored("stats", "limits") or b"", jitter=jitter, picked=picked)
-        reply = self.call("turn", args, worker, keys)
-        if picked:
-            self.turn_answered[worker] = max(number, self.turn_answered.get(worker, 0))
-        else:
-            self.answered(worker, number, reply, begin)
+                               batch=batch, version=version or stored("stats", "limits") or b"", jitter=jitter, picked=picked)
+        reply = self.call("turn", args, worker, keys, batch)
         self.next = float(reply[1])
         return reply
 
-    def answered(self, worker, number, reply, begin):
-        """What the worker knows of its claims from now on."""
-        self.turn_answered[worker] = max(number, self.turn_answered.get(worker, 0))
-        _, _, _, begun, claimed = reply
-        for (token, *_), letter in zip(begin, begun[0] if begun else ""):
-            self.claims[worker, token] = {"G": "b", "C": "c"}.get(letter, "n")
-        for token, _ in self.claimed_of(claimed):
-            self.claims[worker, token] = "n"
-            self.highest[worker] = max(self.highest.get(worker, 0), number_of(token))
+    def next_batch(self, worker="w"):
+        self.batches[worker] = self.batches.get(worker, 0) + 1
+        return self.batches[worker]
 
-    @staticmethod
-    def claimed_of(claimed):
-        """The tokens and records of a claim's answer."""
-        if not claimed or len(claimed) < 4:
+    def claimed(self, claimed, worker="w", batch=None):
+        """The tokens and texts of a claim's answer, which a worker reads from the batch: the texts of the last one, or of `batch`."""
+        if len(claimed) < 2 or claimed[0] != "OK" or int(claimed[2]) == 0:
             return []
-        _, number, nonce, marks, *records = claimed
-        assert len(marks) == len(records)
-        return [(f"{int(number) + i}.{nonce}{mark.strip('-')}", record)
-                for i, (mark, record) in enumerate(zip(marks, records), 1)]
+        n = batch or self.batches[worker]
+        records = self.list(f"batch:{worker}:{n}")
+        number, count, due, passed, self.left = map(int, claimed[1:])
+        assert len(records) == count
+        for i, record in enumerate(records[:due + passed]):
+            assert re.match(r"\d[A-Z]\d* .*\n", record), (i, record)
+        for i in range(count):
+            self.numbers[worker, f"{n}.{i}"] = number + 1 + i
+        return [(f"{n}.{i}", record) for i, record in enumerate(records)]
 
     def claim(self, n=10, worker="w", room=1 << 22, high=0):
         *_, claimed = self.turn(worker, claim=[n, room, high])
         self.status = claimed[0]
         if self.status == "REFUSED":
             raise redis_py.ResponseError(claimed[1])
-        return self.claimed_of(claimed)
+        return self.claimed(claimed, worker)
 
     def begin(self, *jobs, worker="w", **how):
-        """Each job: (token, order key[, account[, kind[, hash]]]). Per job the letter and its text in one; C, which is G of
-        an account whose requests are counted, counts as G."""
+        """Each job: (token, order key[, account[, kind[, hash]]]). Per job the letter and its text in one."""
         letters, *texts = self.turn(worker, begin=jobs, **how)[3]
         if jobs and not letters:
             raise redis_py.ResponseError(texts[0])
         assert len(letters) == len(jobs) and len(texts) == sum(letter in "DUW" for letter in letters)
         texts = iter(texts)
-        return [letter.replace("C", "G") + (next(texts) if letter in "DUW" else "") for letter in letters]
+        return [letter + (next(texts) if letter in "DUW" else "") for letter in letters]
 
     def settle(self, *jobs, worker="w", **how):
         """Each job a dict: token, op, and what it needs of account, effect, result, ledger, key, due,
@@ -264,22 +288,31 @@ class Scripts:
     def pick(self, text, key="k", worker="w", account="shop", digest=HASH, kind="P", **how):
         """As an idle worker whose blocking pick-up moved `text`: (token, answer), or None where it is not claimed; `self.left`:
         how many more jobs there are. `outside`: as `dray try`, with a job that lies in no list."""
-        *_, (letters, *texts), claimed = self.turn(worker, [("", key, account, kind, digest)], picked=text, **how)
+        token = f"{self.next_batch(worker)}.0"
+        *_, (letters, *texts), claimed = self.turn(worker, [(token, key, account, kind, digest)], picked=text,
+                                                   batch=self.batches[worker], **how)
         if claimed[0] != "OK":
-            assert claimed == ["NONE"]
+            assert claimed == ["NONE"] and letters in ("L", "")  # "": Redis is full
             return None
-        _, number, nonce, mark, self.left = claimed
-        token = f"{int(number) + 1}.{nonce}{mark}"
-        self.claims[worker, token] = {"G": "b", "C": "c"}.get(letters, "n")
-        self.highest[worker] = max(self.highest.get(worker, 0), number_of(token))
-        return [token, letters.replace("C", "G") + "".join(texts)]
+        self.numbers[worker, token], self.left = int(claimed[1]) + 1, claimed[2]
+        return [token, letters + "".join(texts)]
 
-    def recover(self, dead="w", most=200):
-        """One call as a worker makes it: it reads the begun claims first."""
+    def recover(self, dead="w", most=1000, living=False):
+        """Calls as a worker makes them, until nothing is left or `most` batches were looked at: it reads what is held, then takes
+        it batch by batch, the newest first. The last answer, with the sums of what was given back and made unknown. `living`: the
+        worker itself, of begun claims that it does not know."""
         held = self.call("held", [], dead)
-        begun = [(token, claim) for token, claim in zip(held[::2], held[1::2]) if claim][:most]
-        return self.call("recover", [dead, most, *[t for t, _ in begun]], dead,
-                         [f"{self.prefix}order:{c[1:]}" for _, c in begun])
+        batches = list(zip(held[::2], held[1::2]))[::-1][:most] or [("", b"")]
+        given = unknown = 0
+        for n, stored in batches:
+            b = read_batch(stored.encode("utf-8", "surrogateescape")) if stored else None
+            places = [i for i, letter in enumerate(b.letters) if letter not in "-."] if b else []
+            status, *reply = self.call("recover", [dead, n, "1" if living else "", *places], dead,
+                                       [f"{self.prefix}order:{b.begun[i]}" for i in places], n)
+            if status != "OK":
+                return [status]
+            given, unknown = given + int(reply[1]), unknown + int(reply[2])
+        return ["OK", reply[0], str(given), str(unknown)]
 
     def leave(self, worker="w"):
         return self.call("leave", [worker], worker)
@@ -347,13 +380,31 @@ class Scripts:
         assert self.begin((token, key), **how) == ["G"]
         return token
 
+    def batches_of(self, worker="w"):
+        """number -> what claims:<worker> has of it, the oldest first."""
+        stored = {int(n): read_batch(b) for n, b in self.db.hgetall(self.key(f"claims:{worker}")).items()}
+        return dict(sorted(stored.items()))
+
+    def inflight(self, worker="w"):
+        """token -> record of every claim that has not ended, the oldest first."""
+        held = {}
+        for n, b in self.batches_of(worker).items():
+            records = self.list(f"batch:{worker}:{n}")
+            held.update({f"{n}.{i}": records[i] for i, letter in enumerate(b.letters) if letter != "."})
+        return held
+
+    def begun(self, worker="w"):
+        """token -> letter and "account:key" of every claim that has begun and not ended."""
+        return {f"{n}.{i}": letter + b.begun[i] for n, b in self.batches_of(worker).items()
+                for i, letter in enumerate(b.letters) if letter not in "-."}
+
+    def number(self, token, worker="w"):
+        """The number of a claim, which it had when it was claimed."""
+        return self.numbers[worker, token]
+
     def dump(self, *but):
-        """Every key as it is stored, but for the numbers of the turns that ran, and the keys that end so."""
-        def value(key):
-            if key == self.key("stats").encode() and self.db.type(key) == b"hash":
-                return {k: v for k, v in self.db.hgetall(key).items() if not k.startswith(b"turn:")}
-            return self.db.dump(key)
-        return {k: value(k) for k in self.db.scan_iter() if not k.decode().endswith(but or "\0")}
+        """Every key as it is stored, but for those that end so."""
+        return {k: self.db.dump(k) for k in self.db.scan_iter() if not k.decode().endswith(but or "\0")}
 
     def books(self):
         """Where every job is; the books must balance after whatever a test has done."""
@@ -361,19 +412,21 @@ class Scripts:
         waiting = [m.rpartition(" ")[2].lstrip("0") for m in self.zset("waiting")]
         delayed = list(self.zset("delayed"))
         assert sorted(parked) == sorted(waiting + delayed), (parked, waiting, delayed)
-        inflight, begun = 0, {}
-        for name in self.db.scan_iter(self.key("inflight:*")):
-            inflight += self.db.hlen(name)
+        inflight, counted, lists = 0, {}, set()
         for name in self.db.scan_iter(self.key("claims:*")):
             worker = name.decode().rpartition(":")[2]
-            claims = self.hash(f"claims:{worker}")
-            assert set(claims) <= set(self.hash(f"inflight:{worker}"))
-            for claim in claims.values():
+            inflight += len(self.inflight(worker))
+            for claim in self.begun(worker).values():
                 if claim[0].isupper():
                     account = claim[1:].partition(":")[0]
-                    begun[account] = begun.get(account, 0) + 1
+                    counted[account] = counted.get(account, 0) + 1
+            for n, b in self.batches_of(worker).items():
+                lists.add(self.key(f"batch:{worker}:{n}").encode())
+                assert b.left == sum(letter != "." for letter in b.letters) > 0
+                assert self.db.llen(self.key(f"batch:{worker}:{n}")) == b.count == len(b.letters)
+        assert lists == set(self.db.scan_iter(self.key("batch:*")))
         for account in self.hash("accounts"):
             g = self.gate(account)
-            assert g.conc == begun.get(account, 0), account
+            assert g.conc == counted.get(account, 0), account
         assert self.stat("taken") == self.stat("settled") + self.stat("died") + len(parked) + inflight
         assert self.db.zcard(self.key("dead")) == self.db.hlen(self.key("dead:entries"))

@@ -370,7 +370,7 @@ static void ghost_actions(struct command *g) {
     bool late = world.settling || world.now_ns > g->deadline_ns;
     if (g->block_until_ns == 0 || g->unblocked || world.jobs_waiting[g->queue])
         may(do_ghost, g, 3);
-    may(do_ghost_dies, g, late ? 20 : !mutation_wants_late_calls());
+    may(do_ghost_dies, g, late ? 20 : 1);
 }
 
 /* False: nothing can happen without time going on. */

@@ -151,9 +151,10 @@ static int args_at(char **argv) {
     return 3 + atoi(argv[2]);
 }
 
-/* A turn's jobs to begin and to settle; their arguments are columns (turn.lua), the first of which holds tokens. */
+/* A turn's jobs to begin and to settle; their arguments are columns (turn.lua), their claims stand in `places`. */
 struct columns {
-    int begins, begin_tokens, settles, settle_tokens;
+    int begins, settles, batches, ledgers; /* batches: the first one's argument; ledgers: the settlements' */
+    const unsigned char *places;
     bool claims, picks; /* picks: the job that begins is claimed by the same turn */
     char worker[96];
 };
@@ -161,15 +162,25 @@ struct columns {
 static struct columns columns_of(char **argv, const size_t *len) {
     int a = args_at(argv);
     const unsigned char *numbers = (const unsigned char *)argv[a + 1]; /* NUMBERS of turn_call.lua */
-    int n[6];
-    for (int i = 0; i < 6; i++)
+    int n[7];
+    for (int i = 0; i < 7; i++)
         n[i] = numbers[2 * i] | numbers[2 * i + 1] << 8;
     struct columns c = {
-        .settles = n[0], .begins = n[2], .claims = (numbers[16] & 4) != 0, .picks = len[a + 5] > 0};
-    c.begin_tokens = a + 6 + n[4] + n[5] + n[1] + n[3];
-    c.settle_tokens = c.begin_tokens + 2 * c.begins;
+        .settles = n[0], .begins = n[2], .claims = (numbers[16] & 2) != 0, .picks = len[a + 5] > 0};
+    c.places = (const unsigned char *)argv[a + 6];
+    c.batches = a + 7 + n[4] + n[5];
+    c.ledgers = c.batches + n[6] + n[1] + n[3] + c.begins + c.settles;
     snprintf(c.worker, sizeof(c.worker), "%s", text_of(argv, len, a));
     return c;
+}
+
+/* Of job i, those to be settled first: is its claim the worker's? */
+static bool holds_of(const struct columns *c, char **argv, const size_t *len, int i) {
+    const unsigned char *place = c->places + 3 * i;
+    char token[32];
+    snprintf(token, sizeof(token), "%.24s.%d", text_of(argv, len, c->batches + place[0] - 1),
+             place[1] | place[2] << 8);
+    return holds(c->worker, token);
 }
 
 static unsigned begun_of(const char *worker) {
@@ -186,9 +197,9 @@ void audit_before(struct sim_worker *from, int script, char **argv, const size_t
         struct columns c = columns_of(argv, len);
         before.lease_alive = lease_alive(text_of(argv, len, 3), c.worker);
         for (int i = 0; i < c.begins; i++)
-            before.held[i] = c.picks || holds(c.worker, text_of(argv, len, c.begin_tokens + i));
+            before.held[i] = c.picks || holds_of(&c, argv, len, c.settles + i);
         for (int i = 0; i < c.settles; i++)
-            before.settles[i] = holds(c.worker, text_of(argv, len, c.settle_tokens + i));
+            before.settles[i] = holds_of(&c, argv, len, i);
     } else if (script == SCRIPT_RECOVER) {
         const char *dead = text_of(argv, len, a);
         before.lease_alive = lease_alive(text_of(argv, len, 3), dead);
@@ -217,7 +228,7 @@ static void after_settle(struct sim_worker *from, char **argv, const size_t *len
             sim_fail("G3: w%u settled a job whose claim it does not hold", from->number);
         unsigned account, key;
         const char *ledger_key = strstr(text_of(argv, len, 3 + 16 + i), ":order:");
-        if (!lost || argv[c->settle_tokens + 2 * c->settles + i][0] != 'C' || ledger_key == NULL ||
+        if (!lost || argv[c->ledgers + i][0] != 'C' || ledger_key == NULL ||
             sscanf(ledger_key, ":order:a%u:key-%u", &account, &key) != 2)
             continue;
         note("w%u lost the claim, but knows that a%u key-%u was created", from->number, account, key);
@@ -228,7 +239,9 @@ static void after_settle(struct sim_worker *from, char **argv, const size_t *len
 }
 
 bool claimed_any(const redisReply *claimed) {
-    return claimed->elements > 4;
+    if (claimed->elements < 3 || strcmp(claimed->element[0]->str, "OK") != 0)
+        return false;
+    return claimed->elements == 3 || strcmp(claimed->element[2]->str, "0") != 0; /* pick.lua, claim.lua */
 }
 
 static void after_turn(struct sim_worker *from, char **argv, const size_t *len, const redisReply *reply) {
@@ -245,7 +258,7 @@ static void after_turn(struct sim_worker *from, char **argv, const size_t *len, 
 static void after_recover(char **argv, const size_t *len, const redisReply *reply) {
     const char *dead = text_of(argv, len, args_at(argv));
     bool alive = strcmp(reply->element[0]->str, "ALIVE") == 0;
-    if (argv[args_at(argv) + 1][0] == '0')
+    if (text_of(argv, len, args_at(argv) + 2)[0] == '1')
         return; /* its own, which it does not know: Redis has forgotten their settlement */
     if (before.lease_alive && (!alive || begun_of(dead) != before.claims))
         sim_fail("G3: a worker whose lease is alive was recovered");
@@ -267,15 +280,15 @@ void audit_after(struct sim_worker *from, int script, char **argv, const size_t 
 void audit_sending(const struct http_call *c) {
     const struct order *o = c->arg;
     const struct queue_keys *k = &o->consumer->keys;
-    char key[64];
+    char key[64], token[TOKEN_SIZE];
     job_queue_key(k->queue, "workers", key, sizeof(key));
+    claim_token(&o->claim, token);
     if (world.forgot)
         return; /* it may have begun under a lease and a claim that Redis does not know any more */
     if (!lease_alive(key, k->worker))
         sim_fail("G3: w%u sends an order without a lease (h%u)", c->owner->number, c->number);
-    else if (!holds(k->worker, o->token))
-        sim_fail("G3: w%u sends an order whose claim %s it lost (h%u)", c->owner->number, o->token,
-                 c->number);
+    else if (!holds(k->worker, token))
+        sim_fail("G3: w%u sends an order whose claim %s it lost (h%u)", c->owner->number, token, c->number);
 }
 
 bool all_jobs_ended(void) {

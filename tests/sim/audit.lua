@@ -22,27 +22,17 @@ local queues = {}
 local entries = {} -- order key -> entry
 for _, key in ipairs(keys) do
   local q, kind, rest = string.match(key, '^dray:{(%w+)}:(%a+):?(.*)$')
-  queues[q] = queues[q] or { conc = {}, claims = {}, inflight = {}, parked = {}, held = 0, taken = {} }
+  queues[q] = queues[q] or { conc = {}, claims = {}, inflight = {}, lists = {}, batches = {}, parked = {}, held = 0 }
   local s = queues[q]
   if kind == 'jobs' then
     for _, t in ipairs(redis.call('LRANGE', key, 0, -1)) do note(t, 'j') end
   elseif kind == 'taken' then
     for _, t in ipairs(redis.call('LRANGE', key, 0, -1)) do note(t, 't') end
-  elseif kind == 'inflight' then
-    local all = redis.call('HGETALL', key)
-    for i = 1, #all, 2 do
-      note(all[i + 1], 'i')
-      s.held = s.held + 1
-      s.inflight[rest .. ' ' .. all[i]] = true
-    end
+  elseif kind == 'batch' then
+    s.lists[rest] = redis.call('LRANGE', key, 0, -1)
   elseif kind == 'claims' then
     local all = redis.call('HGETALL', key)
-    for i = 1, #all, 2 do
-      local begun = all[i + 1]
-      s.claims[rest .. ' ' .. all[i]] = begun
-      local counted, account = string.match(begun, '^(%a)([^:]+):')
-      if counted == 'P' or counted == 'L' then s.conc[account] = (s.conc[account] or 0) + 1 end
-    end
+    for i = 1, #all, 2 do s.batches[rest .. ':' .. all[i]] = all[i + 1] end
   elseif kind == 'parked' then
     local all = redis.call('HGETALL', key)
     for i = 1, #all, 2 do
@@ -67,9 +57,41 @@ for _, key in ipairs(keys) do
   end
 end
 
+-- A batch, as claims.lua says: notes the texts of the claims that have not ended, and what these do.
+local function look_at_batch(s, name, stored)
+  local first, count, due, passed, left = struct.unpack('<dHHHH', stored)
+  local worker, n = string.match(name, '^(.*):(%d+)$')
+  local list, letters, keys_of, at = s.lists[name] or {}, string.sub(stored, 17, 16 + count), {}, 17 + count
+  if #list ~= count or #letters ~= count then fault('batch', name, 'of', count, 'has', #list, 'jobs,', #letters, 'letters') end
+  if due + passed > count then fault('batch', name, 'has more records than claims') end
+  while at < #stored do
+    local place, length = struct.unpack('<HH', stored, at)
+    keys_of[place + 1], at = string.sub(stored, at + 4, at + 3 + length), at + 4 + length
+  end
+  for i = 1, count do
+    local letter, id = string.sub(letters, i, i), worker .. ' ' .. n .. '.' .. (i - 1)
+    if letter ~= '.' then
+      note(list[i] or '', 'i')
+      s.held, left, s.inflight[id] = s.held + 1, left - 1, true
+      if i <= due + passed and not string.find(list[i] or '', '^%d%a%d* ') then fault('no record', id) end
+      if s.parked[string.format('%d', first + i - 1)] then fault('in flight and parked', id) end
+    end
+    if letter ~= '.' and letter ~= '-' then
+      if not keys_of[i] then fault('begun without a key', id) end
+      s.claims[id] = letter .. (keys_of[i] or '')
+      local account = string.match(keys_of[i] or '', '^[^:]+')
+      if letter == 'P' or letter == 'L' then s.conc[account] = (s.conc[account] or 0) + 1 end
+    end
+  end
+  if left ~= 0 then fault('batch', name, 'miscounts what is left by', left) end
+  if letters == string.rep('.', count) then fault('batch', name, 'has ended, and stays') end
+  s.lists[name] = nil
+end
+
 for q, s in pairs(queues) do
   local base = 'dray:{' .. q .. '}:'
-  for id in pairs(s.claims) do if not s.inflight[id] then fault('claim without a record', id) end end
+  for name, stored in pairs(s.batches) do look_at_batch(s, name, stored) end
+  for name in pairs(s.lists) do fault('a list of no batch', name) end
   for id in pairs(s.inflight) do claimed[#claimed + 1] = id .. (s.claims[id] and ' B' or ' -') end
   -- concurrency counters are the begun claims that count
   if redis.call('ZCARD', base .. 'workers') > 0 and not tonumber(redis.call('GET', base .. 'format')) then

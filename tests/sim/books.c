@@ -1,7 +1,7 @@
 /* What a worker's own books must say after every step, whatever Redis does. */
 #include "sim.h"
 
-#define LOOK 64 /* jobs; more than any queue here has slots */
+#define LOOK 32 /* jobs that a look asks for at least (claim.c); more than any queue here has slots */
 
 /* What a blocking pick-up took is claimed though no slot is free, and a look through a full queue asks for jobs that
  * may have to wait aside (share.c). */

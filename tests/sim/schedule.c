@@ -79,15 +79,6 @@ static void draw_refusals(unsigned i) {
     }
 }
 
-/* Guards against calls that run late, on a connection that had died, are missed once in ten thousand worlds in which everything
- * happens. Without them, worlds are such that little else does. */
-static void draw_late_calls(void) {
-    for (unsigned i = 0; i < FAULT_KINDS; i++)
-        world.fault[i] = i == FAULT_DROP || i == FAULT_GHOSTS;
-    for (unsigned i = 0; i < ACCOUNTS; i++)
-        world.trouble[i] = 0;
-}
-
 static void draw_world(void) {
     struct config *c = world.config;
     c->lease_ms = ONE_OF(1000, 3000, 6000, 15000);
@@ -106,8 +97,6 @@ static void draw_world(void) {
         world.config->accounts[i]->reject_limit = 0;
     for (unsigned i = 0; i < ACCOUNTS && world.seed % 4 == 3; i++)
         draw_refusals(i);
-    if (mutation_wants_late_calls())
-        draw_late_calls();
     world.jobs_to_push = 4 + (unsigned)draw(7);
     world.fault_rate = (unsigned)ONE_OF(5, 15, 40);
     world.push_weight = (unsigned)ONE_OF(1, 3, 10);

@@ -246,8 +246,6 @@ void trace_print(void);
 
 /* mutations.c: what must be fatal; ends with a NULL name */
 extern const struct mutation mutations[];
-/* The guard that is out is against calls that run late: worlds are made for them. */
-bool mutation_wants_late_calls(void);
 
 /* schedule.c: one schedule from start to rest */
 void schedule_run(uint64_t seed);

@@ -11,6 +11,7 @@ def q(shared_redis):
     scripts = Scripts(shared_redis)
     scripts.limits(conc=1000)
     scripts.beat()
+    scripts.db.hset(scripts.key("stats"), mapping={"seq": 0, "taken": 0})
     yield scripts
     scripts.db.config_set("maxmemory", 0)
     if not getattr(scripts, "unbalanced", False):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib.scripts import Scripts
+from lib.scripts import HASH, Scripts
 
 
 @pytest.fixture
@@ -24,9 +24,10 @@ def q(shared_redis):
 
 
 def find(q, needle="", places="jtidwxr", cursor="", most=100, budget=1000, room=1 << 20, workers=("w",)):
-    more = [q.key(f"{kind}:{w}") for w in workers for kind in ("inflight", "claims")]
+    more = [q.key(f"claims:{w}") for w in workers]
     before = {k: q.db.dump(k) for k in q.db.scan_iter()}
-    cursor, looked, *rest = q.call("find", [needle, places, cursor, most, budget, room, *workers], more=more)
+    cursor, looked, *rest = q.call("find", [needle, places, cursor, most, budget, room, *workers], more=more,
+                                   worker=workers[0] if len(workers) == 1 else "*")
     assert {k: q.db.dump(k) for k in q.db.scan_iter()} == before
     return cursor, looked, [tuple(rest[i:i + 4]) for i in range(0, len(rest), 4)]
 
@@ -39,7 +40,7 @@ def test_every_place(q):
         ("w", '1L71 {"n":1}\nwaits'), ("x", "dead"), ("r", "result")]
     by = {p: (n, d) for p, n, d, _ in found}
     assert by["d"] == ("70", "1795448588803") and by["w"] == ("71", "shop") and by["x"] == ("1-1", "1795448588803")
-    assert by["i"][0].startswith("2.") and by["i"][1] == "- w"
+    assert by["i"] == ("1.1", "- w")
 
 
 def test_only_what_holds_the_text(q):
@@ -71,10 +72,39 @@ def test_more_than_a_chunk(q):
     assert find(q, places="j", most=1000)[1] == 163
 
 
-def test_begun_claims_say_what_they_do(q):
-    q.one("begun", "k1")
-    details = [d for _, _, d, _ in find(q, places="i")[2]]
-    assert sorted(details) == ["- w", "- w", "P w"]
+def test_claims_say_what_they_do(q):
+    """In the order of their batches; what has ended is none any more."""
+    q.limits("free")
+    q.push(*[f"more {n}" for n in range(9)])
+    for _ in range(9):
+        q.claim(1)
+    tokens = [t for t, _ in q.claim(3)]
+    q.db.set(q.order_key("shop", "k1"), f"L {HASH} 1")
+    assert q.begin((tokens[0], "k0"), (tokens[1], "k1", "shop", "L"), ("2.0", "k2", "free")) == ["G"] * 3
+    q.settle({"token": "1.1", "op": "done"}, {"token": "3.0", "op": "done"})
+    assert [(name, what) for _, name, what, _ in find(q, places="i")[2]] == [
+        ("1.0", "- w"), ("2.0", "p w"), *[(f"{n}.0", "- w") for n in range(4, 11)], ("11.0", "P w"), ("11.1", "L w"), ("11.2", "- w")]
+
+
+def test_a_record_is_whole_wherever_the_claim_came_from(q):
+    q.db.zadd(q.key("delayed"), {"70": 5})
+    q.db.zadd(q.key("gates"), {"shop": 5})
+    q.claim(4)
+    assert [(name, text) for _, name, _, text in find(q, places="i")[2]][2:] == [
+        ("2.0", "0N {}\ndelayed"), ("2.1", '1L71 {"n":1}\nwaits'), ("2.2", "0N \npicked up"), ("2.3", "0N \njob 2")]
+
+
+def test_several_workers(q):
+    q.beat("v")
+    q.db.delete(q.key("delayed"))
+    q.claim(1, worker="v")
+    assert [(d, t) for _, _, d, t in find(q, places="i", workers=("v",))[2]] == [("- v", "0N \npicked up")]
+    assert [(n, d) for _, n, d, _ in find(q, places="i", workers=("w", "v"))[2]] == [("1.0", "- w"), ("1.1", "- w"), ("1.0", "- v")]
+
+
+def test_a_text_that_somebody_took_away(q):
+    q.db.delete(q.key("batch:w:1"))
+    assert find(q, places="i") == ("", 0, [])
 
 
 def test_what_waits_longest(q):

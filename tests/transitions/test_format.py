@@ -29,11 +29,13 @@ def fresh(q):
     q.db.flushall()  # some is planted here that balances no books
 
 
-def old(q, name="old", lease=60000):
-    """A worker of a version that knows no format."""
-    q.db.hset(q.key("stats"), "seq", 1)
+def old(q, name="old", lease=60000, number=None):
+    """A worker of a version before: of one that knows no format, or of the format `number`."""
+    q.db.hset(q.key("stats"), mapping={"seq": 1, f"turn:{name}": 5})
     q.db.zadd(q.key("workers"), {name: q.now() + lease})
-    q.db.hset(q.key("workers:info"), name, info(None))
+    q.db.hset(q.key("workers:info"), name, info(number))
+    if number:
+        q.db.set(q.key("format"), number)
 
 
 def test_a_fresh_queue(fresh):
@@ -76,17 +78,28 @@ def test_who_asks_is_no_stranger_to_itself(fresh):
     assert q.beat(info=info())[2] == "K" and q.db.get(q.key("format")) == OURS.encode()
 
 
+@pytest.mark.parametrize("number", [None, 2])
 @pytest.mark.parametrize("holds", ["inflight", "claims"])
-def test_a_dead_worker_of_before(fresh, holds):
-    q = fresh
-    old(q, lease=-1)
-    q.db.hset(q.key(holds + ":old"), "1.1f", "x")
-    assert q.beat() == ["FORMAT", "1", ["old", "1", "0"]]
+def test_a_dead_worker_of_before(fresh, holds, number):
+    """Both formats kept jobs in flight, and what had begun of them, by tokens of their own."""
+    q, its = fresh, str(number or 1)
+    old(q, lease=-1, number=number)
+    q.db.hset(q.key(holds + ":old"), "1.1f", "Pshop:key-of-some-length")
+    assert q.beat() == ["FORMAT", its, ["old", its, "0"]]
     before = q.dump()
-    assert takeover(q, "old") == ["FORMAT", "1", ["old", "1", "-1"]] and q.dump() == before
+    assert takeover(q, "old") == ["FORMAT", its, ["old", its, "-1"]] and q.dump() == before
     q.db.delete(q.key(holds + ":old"))
-    assert takeover(q, "old") == ["OK", "1"] and q.zset("workers") == {} and q.hash("workers:info") == {}
+    assert takeover(q, "old") == ["OK", its] and q.zset("workers") == {} and q.hash("workers:info") == {}
+    assert q.hash("stats") == {"seq": "1"} and q.db.get(q.key("format")) == OURS.encode()
     assert q.beat()[2] == "N"
+
+
+def test_claims_of_before_are_none_of_ours(fresh):
+    """Whoever looks while a worker of another format still works finds nothing that it takes for batches."""
+    q = fresh
+    q.db.hset(q.key("claims:old"), mapping={"1.1f": "Pshop:key-of-some-length", "12345.7c": ""})
+    assert q.call("held", [], "old") == []
+    assert q.call("in_flight", [], more=[q.key("claims:old"), q.key("claims:none")]) == [0, 0]
 
 
 def test_one_of_two_dead_holds(fresh):

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from lib.scripts import HASH, Scripts, as_text, fixed_keys
+from lib.scripts import HASH, Scripts, as_text
 
 SECOND, MINUTE, HOUR = 1000, 60_000, 3_600_000
 START = 1_700_000_000_000
@@ -33,11 +33,10 @@ class Clock(Scripts):
     def beat(self, worker="w", lease=10 * 24 * HOUR, info=""):
         return super().beat(worker, lease, info)
 
-    def call(self, script, args, worker="w", more=(), names=None):
+    def call(self, script, args, worker="w", more=(), batch=0):
         micros = int(self.at * 1000)
         self.db.hset("clock", mapping={"s": micros // 1_000_000, "u": micros % 1_000_000})
-        keys = [self.key(k.replace("<worker>", worker).replace("<dead>", worker)) for k in fixed_keys(script)]
-        keys += list(more)
+        keys = self.keys_of(script, worker, batch) + list(more)
         reply = self.db.evalsha(self.shas[script], len(keys), *keys, *args)
         return as_text(reply)
 

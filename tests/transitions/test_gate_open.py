@@ -11,7 +11,7 @@ def settle(q, token, key="k", effect="s", **more):
 def test_nothing_is_stored_of_an_open_gate(q):
     q.limits()
     token = q.one()
-    assert q.hash("claims:w") == {token: "pshop:k"}
+    assert q.begun() == {token: "pshop:k"}
     assert q.db.exists(q.key("accounts")) == 0
     assert settle(q, token) == ["OK"]
     assert q.db.exists(q.key("accounts")) == 0
@@ -91,7 +91,7 @@ def test_limits_of_the_same_version_are_the_workers(q):
     q.push("a")
     [(token, _)] = q.claim()
     assert q.begin((token, "k"), told=packed_limits(rate=0.001, conc=5, ttl=1000), version=version) == ["G"]
-    assert q.gate().conc == 1 and q.hash("claims:w") == {token: "Pshop:k"}
+    assert q.gate().conc == 1 and q.begun() == {token: "Pshop:k"}
 
 
 def test_many_gates_are_kept_as_a_table(q):

@@ -1,8 +1,8 @@
-"""learn.lua and settle.lua, where an account is refused: pauses of a 429 that names no time, probes that go round,
+"""gate_learn.lua and settle.lua, where an account is refused: pauses of a 429 that names no time, probes that go round,
 runs of one refusal (reject_limit)."""
 
 from lib.gates import begin_all, fail, go, settle, waiting
-from lib.scripts import HASH, number_of
+from lib.scripts import HASH
 
 SECOND = 1000
 
@@ -19,7 +19,7 @@ def refuse(q, token, key, code, **more):
 
 def held_once(q, token, key, refused, first=None, code="http_403"):
     """As a worker settles an order that was answered 403 for the `refused`-th time, the first time in claim `first`."""
-    first = number_of(token) if first is None else first
+    first = q.number(token) if first is None else first
     return q.settle({"token": token, "op": "wait:held", "effect": "h" + code, "key": key, "ledger": "D",
                      "body": f'N {{"n":0,"l":0,"f":0,"s":0,"r":{refused},"c":{first},"h":[{{"r":2,"x":1}}]}}'})
 
@@ -85,7 +85,7 @@ def test_a_refused_order_goes_to_the_end_and_its_refusals_are_counted(q):
 
     token, record, key = probe(q)
     assert key == "shop-0" and '"r":1,' in record
-    first = number_of(tokens[0])
+    first = q.number(tokens[0])
     held_once(q, token, key, 2, first)  # nobody went through
     assert waiting(q) == ["shopshop-1", "shopshop-2", "shopshop-0"]
     token, record, key = probe(q)
@@ -111,11 +111,11 @@ def test_a_later_order_that_was_created_is_a_sign_where_a_firewall_may_have_refu
         held_once(q, bad, f"shop-{10 * n + 1}", 1, code=code)
         settle(q, before)
         token, _, key = probe(q)
-        held_once(q, token, key, 2, number_of(bad), code)
+        held_once(q, token, key, 2, q.number(bad), code)
         settle(q, after)
         token, record, key = probe(q)
         assert '"r":1,' in record
-        held_once(q, token, key, 2, number_of(bad), code)
+        held_once(q, token, key, 2, q.number(bad), code)
         token, record, key = probe(q)
         assert f'"r":{counts},' in record
         settle(q, token)
@@ -129,7 +129,7 @@ def test_an_older_success_is_no_sign_either(q):
     [(bad, _)] = go(q, 1, start=1)
     held_once(q, bad, "shop-1", 1)
     token, _, _ = probe(q)
-    held_once(q, token, "shop-1", 2, number_of(bad))
+    held_once(q, token, "shop-1", 2, q.number(bad))
     assert '"r":1,' in probe(q)[1]
 
 
@@ -152,7 +152,7 @@ def test_so_many_refusals_in_a_row_hold_the_account_and_the_rest_waits(q):
     assert (g.mode, g.refused, g.code, g.probe) == ("h", 6, "20017", "-")
     assert waiting(q) == [f"shopshop-{n}" for n in (3, 4, 5)]
     assert len(q.list("results")) == 3 == q.stat("rejected") == q.stat("died") and q.stat("held") == 3
-    assert q.hash("claims:w") == {} == q.hash("inflight:w") and q.ledger("shop-4") is None
+    assert q.begun() == {} == q.inflight() and q.ledger("shop-4") is None
 
 
 def test_one_turn_of_all_of_them(q):

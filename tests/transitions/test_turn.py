@@ -24,15 +24,15 @@ def test_all_three_in_one_call(q):
     old, new = q.one("a", "ka"), claimed(q, 1)[0]
     q.push("next")
     now, due, settled, begun, got = q.turn(begin=[(new, "kb")], settle=[done(old, "ka")], claim=CLAIM)
-    assert settled == ["O"] and begun == ["C"] and due == "-1" and abs(int(now) - q.now()) < 1000
-    assert got[0] == "OK" and got[3:] == ["f", "next"]
+    assert settled == ["O"] and begun == ["G"] and due == "-1" and abs(int(now) - q.now()) < 1000
+    assert got == ["OK", "2", "1", "0", "0", "0"] and list(q.inflight().values()) == ["job-0", "next"]
     assert q.list("results") == ["r"] and q.ledger("ka") == CREATED
     assert q.ledger("kb") == f"S {HASH} w {new}"
-    assert q.hash("claims:w") == {new: "Pshop:kb"} and list(q.hash("inflight:w")) == [new, f"{int(got[1]) + 1}.{got[2]}f"]
+    assert q.begun() == {new: "Pshop:kb"} and list(q.inflight()) == [new, "3.0"]
     assert q.gate().conc == 1
 
 
-def test_where_there_is_nothing_to_do_only_the_fence_moves(q):
+def test_where_there_is_nothing_to_do_nothing_moves(q):
     before = q.dump()
     assert q.turn()[1:] == ["-1", None, None, None]
     assert q.dump() == before
@@ -49,7 +49,7 @@ def test_other_bytes_under_a_key_of_the_same_turn(q):
     """Two jobs with one key begin in one turn: one goes."""
     one, two, three = claimed(q, 3)
     *_, begun, _ = q.turn(begin=[(one, "k"), (two, "k"), (three, "k", "shop", "P", OTHER)])
-    assert begun == ["CBK"]
+    assert begun == ["GBK"]
     assert q.gate().conc == 1
 
 
@@ -60,7 +60,7 @@ def test_a_slot_that_a_settlement_frees_is_claimed_in_the_same_turn(q):
     assert q.begin((second, "kb")) == ["Wc"]
     *_, settled, _, got = q.turn(settle=[done(first, "ka")], claim=CLAIM)
     assert settled == ["O"]
-    assert got[3] == "g" and got[4].endswith("job-0")
+    assert got[2:] == ["1", "0", "1", "0"] and [r.endswith("\njob-0") for r in q.inflight().values()] == [True]
 
 
 def test_a_slot_that_a_settlement_frees_is_begun_in_the_same_turn(q):
@@ -68,14 +68,14 @@ def test_a_slot_that_a_settlement_frees_is_begun_in_the_same_turn(q):
     first = q.one("a", "ka")
     [second] = claimed(q, 1)
     *_, settled, begun, _ = q.turn(begin=[(second, "kb")], settle=[done(first, "ka")])
-    assert (settled, begun) == (["O"], ["C"])
+    assert (settled, begun) == (["O"], ["G"])
     assert q.gate().conc == 1
 
 
 def test_a_job_that_is_handed_back_is_claimed_in_the_same_turn(q):
     [token] = claimed(q, 1)
     *_, settled, _, got = q.turn(settle=[{"token": token, "account": "", "op": "back", "effect": "-"}], claim=CLAIM)
-    assert settled == ["O"] and got[3:] == ["f", "job-0"]
+    assert settled == ["O"] and got[2:] == ["1", "0", "0", "0"] and list(q.inflight().values()) == ["job-0"]
     assert q.stat("taken") == 1
 
 
@@ -84,8 +84,8 @@ def test_many_claims_after_all_others_have_ended(q):
     tokens = [q.one(f"j{n}", f"k{n}") for n in range(20)]
     q.push(*[f"new-{n}" for n in range(20)])
     *_, settled, _, got = q.turn(settle=[done(t, f"k{n}") for n, t in enumerate(tokens)], claim=[20, 1 << 22, 0])
-    assert settled == ["O" * 20] and got[4:] == [f"new-{n}" for n in range(20)]
-    assert q.hash("claims:w") == {} and len(q.hash("inflight:w")) == 20
+    assert settled == ["O" * 20] and got[2:] == ["20", "0", "0", "0"]
+    assert q.begun() == {} and list(q.inflight().values()) == [f"new-{n}" for n in range(20)]
 
 
 def test_out_of_memory_a_turn_settles_and_takes_nothing_on(q):
@@ -96,7 +96,7 @@ def test_out_of_memory_a_turn_settles_and_takes_nothing_on(q):
     q.db.config_set("maxmemory", 0)
     assert settled == ["O"] and begun[0] == "" and "maxmemory" in begun[1]
     assert got[0] == "REFUSED" and "maxmemory" in got[1]
-    assert q.hash("claims:w") == {} and list(q.hash("inflight:w")) == [new] and q.ledger("kb") is None and q.jobs() == ["next"]
+    assert q.begun() == {} and list(q.inflight()) == [new] and q.ledger("kb") is None and q.jobs() == ["next"]
 
 
 def test_without_a_lease_a_turn_only_settles(q):
@@ -119,4 +119,4 @@ def test_where_nothing_may_be_written_the_whole_turn_says_so(q):
                 q.turn(**turn)
     finally:
         q.db.config_set("min-replicas-to-write", 0)
-    assert list(q.hash("inflight:w")) == [token] and q.jobs() == ["next"]
+    assert list(q.inflight()) == [token] and q.jobs() == ["next"]

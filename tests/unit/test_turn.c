@@ -10,7 +10,7 @@
 
 #include "queue/turn.h"
 
-static struct batch two = {.count = 2};
+static struct part two = {.count = 2};
 
 /* The reply that a server's bytes make. */
 static redisReply *reply_of(const char *resp) {
@@ -67,7 +67,6 @@ static void test_what_is_no_answer(void **state) {
         HEAD "$2\r\nGG\r\n"
              "$2\r\nGG\r\n"
              "+OK\r\n",
-        HEAD NONE NONE "*3\r\n$2\r\nOK\r\n$1\r\n7\r\n$1\r\n8\r\n",
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_false(is_ok(&settles, bad[i]));
@@ -126,103 +125,116 @@ static double double_at(const char *p) {
     return v;
 }
 
-static void add_begin(struct batch *b, const char *token, const char *account, const char *limits) {
-    struct beginning begin = {.token = token,
+static struct claim claim_of(const char *token) {
+    struct claim claim;
+    assert_int_equal(claim_parse(span_str(token), &claim), 0);
+    return claim;
+}
+
+static void add_begin(struct part *b, const struct queue_keys *keys, const char *token, const char *account,
+                      const char *limits) {
+    struct beginning begin = {.claim = claim_of(token),
                               .kind = 'P',
                               .account = account,
                               .limits = span_str(limits),
                               .hash = "0123456789abcdef0123456789abcdef",
                               .worker = "w",
                               .ledger_key = span_str(account)};
-    assert_true(batch_add_begin(b, NULL, &begin));
+    assert_true(part_add_begin(b, NULL, keys, &begin));
 }
 
-static void add_done(struct batch *b, const struct queue_keys *keys, const char *token, const char *account,
+static void add_done(struct part *b, const struct queue_keys *keys, const char *token, const char *account,
                      const char *limits) {
-    struct settlement s = {
-        .op = SETTLE_DONE, .claim = CLAIM_BEGUN, .gate = 's', .account = account, .limits = span_str(limits)};
-    assert_true(batch_add_settlement(b, NULL, keys, token, &s));
+    struct settlement s = {.op = SETTLE_DONE,
+                           .claim = claim_of(token),
+                           .gate = 's',
+                           .account = account,
+                           .limits = span_str(limits)};
+    assert_true(part_add_settlement(b, NULL, keys, &s));
 }
 
 struct made {
     struct queue_keys keys;
     struct buf cmd;
     struct span args[ARGS_MAX];
-    struct batch *settle, *begin;
+    struct part *settle, *begin;
 };
 
 static void make(struct made *m) {
-    *m = (struct made){.settle = batch_new(BATCH_SETTLE), .begin = batch_new(BATCH_BEGIN)};
+    *m = (struct made){.settle = part_new(PART_SETTLE), .begin = part_new(PART_BEGIN)};
     assert_int_equal(queue_keys_init(&m->keys, "dray", "orders", "w"), 0);
     buf_init(&m->cmd, 1u << 16);
 }
 
 static void unmake(struct made *m) {
-    batch_free(m->settle);
-    batch_free(m->begin);
+    part_free(m->settle);
+    part_free(m->begin);
     buf_deinit(&m->cmd);
     queue_keys_deinit(&m->keys);
 }
 
-/* Both batches name limits by their own places; the turn has one list. */
-static void test_limits_of_both_batches_are_told_once(void **state) {
+/* Both parts name limits and batches by their own places; the turn has one list of each. */
+static void test_what_both_parts_name_is_told_once(void **state) {
     (void)state;
     struct made m;
     make(&m);
-    add_done(m.settle, &m.keys, "21.1f", "one", "A");
-    add_done(m.settle, &m.keys, "22.1f", "two", "B");
-    add_begin(m.begin, "33.1f", "three", "C");
-    add_begin(m.begin, "34.1f", "four", "B");
-    add_begin(m.begin, "35.1f", "five", "D");
+    add_done(m.settle, &m.keys, "3.0", "one", "A");
+    add_done(m.settle, &m.keys, "2.7", "two", "B");
+    add_begin(m.begin, &m.keys, "4.0", "three", "C");
+    add_begin(m.begin, &m.keys, "2.8", "four", "B");
+    add_begin(m.begin, &m.keys, "5.1", "five", "D");
     struct turn turn = {.settle = m.settle,
                         .begin = m.begin,
                         .claims = true,
                         .claim_n = 7,
                         .claim_bytes = 1000,
-                        .first_pop = 3,
-                        .number = 99,
-                        .answered = 98,
-                        .highest = 35,
+                        .batch = 6,
                         .limits_version = "v"};
     turn_write(&turn, &m.cmd, &m.keys);
     size_t n = args_of(&m.cmd, m.args);
-    assert_int_equal(n, 6 + 4 + 1 + 5 + 2 * 3 + 3 * 2); /* head, limits, op, accounts, columns */
+    assert_int_equal(n, 7 + 4 + 1 + 4 + 5 + 3 + 2 * 2); /* head, limits, op, batches, accounts, columns */
     assert_true(span_is(m.args[3], "v") && span_is(m.args[5], ""));
-    const char *expected[] = {"A", "B", "C", "D", "Osb", "one", "two", "three", "four", "five", "33.1f"};
+    const char *expected[] = {"A", "B", "C",   "D",   "Os",    "3",    "2",
+                              "4", "5", "one", "two", "three", "four", "five"};
     for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
-        assert_true(span_is(m.args[6 + i], expected[i]));
+        assert_true(span_is(m.args[7 + i], expected[i]));
     const char runs[] = {1, 1, 1, 1, 2, 1, 1, 3, 'P', 1, 2, 'P', 1, 4, 'P'};
     assert_true(span_eq(m.args[2], (struct span){runs, sizeof(runs)}));
+    const char places[] = {1, 0, 0, 2, 7, 0, 3, 0, 0, 2, 8, 0, 4, 1, 0};
+    assert_true(span_eq(m.args[6], (struct span){places, sizeof(places)}));
+    static const char lists[] = "$23\r\ndray:{orders}:batch:w:3\r\n$23\r\ndray:{orders}:batch:w:2\r\n"
+                                "$23\r\ndray:{orders}:batch:w:4\r\n$23\r\ndray:{orders}:batch:w:5\r\n";
+    assert_non_null(strstr(buf_cstr(&m.cmd), lists));
     const char *numbers = m.args[1].ptr;
-    const unsigned counts[] = {2, 2, 3, 3, 4, 1, 3, (unsigned)m.keys.order_prefix.len};
+    const unsigned counts[] = {2, 2, 3, 3, 4, 1, 4, (unsigned)m.keys.order_prefix.len};
     for (size_t i = 0; i < 8; i++)
         assert_int_equal(u16_at(numbers + 2 * i), counts[i]);
-    assert_int_equal(u16_at(numbers + BITS), 4);
-    const double values[] = {99, 98, 35, 21, 7, 1000, 0};
-    for (size_t i = 0; i < 7; i++)
+    assert_int_equal(u16_at(numbers + BITS), 2);
+    const double values[] = {6, 7, 1000, 0};
+    for (size_t i = 0; i < 4; i++)
         assert_true(double_at(numbers + DOUBLES + 8 * i) == values[i]);
-    assert_int_equal(m.args[1].len, DOUBLES + 56);
+    assert_int_equal(m.args[1].len, DOUBLES + 32);
     unmake(&m);
 }
 
-/* The job that a pick-up gave: its token is not known yet, and is no claim that could be in doubt. */
+/* The job that a pick-up gave: it is the one of the batch that the turn makes. */
 static void test_a_picked_up_text_goes_along(void **state) {
     (void)state;
     struct made m;
     make(&m);
-    add_begin(m.begin, "", "one", "A");
-    struct turn turn = {.begin = m.begin, .picked = SPAN_LIT("the text"), .outside = true};
+    add_begin(m.begin, &m.keys, "8.0", "one", "A");
+    struct turn turn = {.begin = m.begin, .batch = 8, .picked = SPAN_LIT("the text"), .outside = true};
     turn_write(&turn, &m.cmd, &m.keys);
-    assert_int_equal(args_of(&m.cmd, m.args), 6 + 1 + 1 + 2);
+    assert_int_equal(args_of(&m.cmd, m.args), 7 + 1 + 1 + 1 + 1);
     assert_true(span_is(m.args[5], "the text"));
-    assert_true(span_is(m.args[8], ""));
-    assert_true(span_is(m.args[9], "S 0123456789abcdef0123456789abcdef w "));
-    assert_int_equal(u16_at(m.args[1].ptr + BITS), 32);
-    assert_true(double_at(m.args[1].ptr + DOUBLES + 24) > 1e18); /* the lowest */
+    assert_true(span_is(m.args[8], "8"));
+    assert_true(span_is(m.args[10], "S 0123456789abcdef0123456789abcdef w 8.0"));
+    assert_int_equal(u16_at(m.args[1].ptr + BITS), 16);
+    assert_true(double_at(m.args[1].ptr + DOUBLES) == 8);
     unmake(&m);
 }
 
-static int bits_of(struct batch *settle, struct batch *begin) {
+static int bits_of(struct part *settle, struct part *begin) {
     struct queue_keys keys;
     struct buf cmd;
     struct span args[ARGS_MAX];
@@ -236,25 +248,16 @@ static int bits_of(struct batch *settle, struct batch *begin) {
     return bits;
 }
 
-static void test_what_is_not_to_be_trusted_is_said(void **state) {
+static void test_what_the_script_must_know_is_said(void **state) {
     (void)state;
-    struct batch plain = {.lowest = UINT64_MAX}, repeated = plain, doubtful = plain, dies = plain,
-                 stray = plain;
-    repeated.repeated = doubtful.doubtful = dies.dies = stray.stray = true;
+    struct part plain = {0}, repeated = plain, dies = plain, stray = plain;
+    repeated.repeated = dies.dies = stray.stray = true;
     assert_int_equal(bits_of(&plain, &plain), 0);
     assert_int_equal(bits_of(&repeated, &plain), 1);
-    assert_int_equal(bits_of(&plain, &repeated), 2);
-    assert_int_equal(bits_of(&doubtful, &plain), 2);
-    assert_int_equal(bits_of(&plain, &doubtful), 2);
-    assert_int_equal(bits_of(&dies, NULL), 8);
-    assert_int_equal(bits_of(&stray, NULL), 16);
-    assert_int_equal(bits_of(NULL, &stray), 16);
-}
-
-static void test_numbers_go_on(void **state) {
-    (void)state;
-    assert_int_equal(turn_number(0, 5000), 5000);
-    assert_int_equal(turn_number(5000, 4000), 5001);
+    assert_int_equal(bits_of(&plain, &repeated), 0);
+    assert_int_equal(bits_of(&dies, NULL), 4);
+    assert_int_equal(bits_of(&stray, NULL), 8);
+    assert_int_equal(bits_of(NULL, &stray), 8);
 }
 
 static void test_limits_are_packed_as_the_scripts_read_them(void **state) {
@@ -275,10 +278,9 @@ int main(void) {
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_what_is_no_answer),
         cmocka_unit_test(test_a_refusal_to_begin),
-        cmocka_unit_test(test_limits_of_both_batches_are_told_once),
-        cmocka_unit_test(test_what_is_not_to_be_trusted_is_said),
+        cmocka_unit_test(test_what_both_parts_name_is_told_once),
+        cmocka_unit_test(test_what_the_script_must_know_is_said),
         cmocka_unit_test(test_a_picked_up_text_goes_along),
-        cmocka_unit_test(test_numbers_go_on),
         cmocka_unit_test(test_limits_are_packed_as_the_scripts_read_them),
     };
     return cmocka_run_group_tests_name("turn", tests, NULL, NULL);

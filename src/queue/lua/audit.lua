@@ -1,7 +1,8 @@
 -- The books of a queue at one instant. Changes nothing.
--- uses: kinds clock gate
+-- uses: types clock gate claims
 -- KEYS  1 stats  2 jobs  3 taken  4 delayed  5 parked  6 waiting  7 gates  8 accounts  9 workers  10 dead
---       11 dead:entries  12 results; from 13 on, per worker: inflight:<worker>, claims:<worker>
+--       11 dead:entries  12 results; from 13 on, per worker: claims:<worker>. It reads
+--       batch:<worker>:* of these workers too, whose names nobody knows ahead
 -- ARGV  1 how many parked jobs may be looked at one by one  2 … the workers, also those that only their
 --       keys tell of
 -- Returns  { "AGAIN" } where a worker is not among them, else { "OK", { name, number, … }, { breach, … },
@@ -11,7 +12,7 @@
 -- claimed fresh, less those given back as they were pushed; so at every instant
 --   taken + dead_retried = settled + died + delayed + waiting + in flight
 --   died + dead_imported = dead letters + dead_retried + dead_resolved + dead_dropped
--- where in flight are the claims of all inflight:<worker>, and delayed and waiting share `parked`. Jobs in
+-- where in flight are the claims of all claims:<worker> that have not ended, and delayed and waiting share `parked`. Jobs in
 -- `jobs` and in the list `taken` (picked up, not yet claimed) are not counted yet.
 local BREACHES_MAX = 100
 local most = tonumber(ARGV[1])
@@ -35,31 +36,46 @@ for _, name in ipairs(redis.call('ZRANGE', KEYS[9], 0, -1)) do
   living[name] = true
 end
 
--- In flight: claims have their records, and of those that are counted their accounts know.
+-- In flight: a batch has its list and knows of each of its claims; of those that are counted their accounts know.
 local inflight, begun, begun_by, seen = 0, 0, {}, {}
+
+local function look_at_claim(worker, token, number, letter)
+  if letter == ENDED then return 0 end
+  if call('HEXISTS', KEYS[5], number) == 1 then breach('job %s is in flight at %s and parked', number, worker) end
+  if letter ~= HELD then begun = begun + 1 end
+  return 1
+end
+
+local function look_at_batch(key, worker, n, b)
+  local length, left, known_begun = try('LLEN', list_of(key, worker, n)), 0, {}
+  if length ~= b.count then
+    breach('batch %s of %s has %d claims and %s', n, worker, b.count, type(length) == 'number' and ms(length) .. ' jobs' or 'no list')
+  end
+  each_begun(b, function(i, account_key)
+    local account = string.match(account_key, '^[^:]+')
+    known_begun[i] = true
+    if is_counted(b.letters[i]) then begun_by[account] = (begun_by[account] or 0) + 1 end
+  end)
+  for i = 1, b.count do
+    local number, letter, token = ms(b.first + i - 1), b.letters[i], n .. '.' .. ms(i - 1)
+    if seen[number] then breach('claim %s is held by %s and by %s', number, seen[number], worker) end
+    seen[number] = worker
+    if letter ~= ENDED and letter ~= HELD and not known_begun[i] then
+      breach('claim %s of %s has begun, and its order is not known', token, worker)
+    end
+    left = left + look_at_claim(worker, token, number, letter)
+  end
+  if left ~= b.left then breach('batch %s of %s says that %d claims are left, there are %d', n, worker, b.left, left) end
+  return left
+end
+
 for i = 2, #ARGV do
-  local worker, tokens = ARGV[i], redis.call('HKEYS', KEYS[2 * i + 9])
-  local claims, here = redis.call('HGETALL', KEYS[2 * i + 10]), {}
-  inflight = inflight + #tokens
-  if not living[worker] and #tokens + #claims > 0 then
-    breach('inflight:%s holds %d jobs, but nobody recovers it: it is not among the workers', worker, #tokens)
+  local worker, key, holds = ARGV[i], KEYS[11 + i], 0
+  for _, batch in ipairs(batches_of(key)) do holds = holds + look_at_batch(key, worker, batch[1], batch_of(batch[2])) end
+  if not living[worker] and holds > 0 then
+    breach('claims:%s holds %d jobs, but nobody recovers it: it is not among the workers', worker, holds)
   end
-  for _, token in ipairs(tokens) do
-    here[token] = true
-    if seen[token] then breach('claim %s is held by %s and by %s', token, seen[token], worker) end
-    seen[token] = worker
-    if redis.call('HEXISTS', KEYS[5], string.match(token, '^%d*')) == 1 then
-      breach('job %s is in flight at %s and parked', token, worker)
-    end
-  end
-  for k = 1, #claims, 2 do
-    if not here[claims[k]] then breach('claim %s of %s has no job', claims[k], worker) end
-    local kind, account = string.match(claims[k + 1], '^(%a)([^:]+):')
-    begun = begun + 1
-    if kind == 'P' or kind == 'L' then
-      begun_by[account] = (begun_by[account] or 0) + 1
-    end
-  end
+  inflight = inflight + holds
 end
 local accounts = redis.call('HGETALL', KEYS[8])
 for i = 1, #accounts, 2 do

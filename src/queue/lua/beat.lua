@@ -1,7 +1,7 @@
 -- Renews the worker's lease on the queue, by Redis's own clock, and says whose ran out. Where that clock went back since any
 -- worker's last beat, what is due by the old one is put right first (clock_back.lua).
--- uses: kinds clock look format_of
--- KEYS  1 workers  2 workers:info  3 delayed  4 gates  5 taken  6 inflight:<worker>  7 accounts  8 stats  9 pauses
+-- uses: types clock next_look format_of claims
+-- KEYS  1 workers  2 workers:info  3 delayed  4 gates  5 taken  6 claims:<worker>  7 accounts  8 stats  9 pauses
 --       10 format
 -- ARGV  1 worker  2 lease ms  3 what the worker says of itself (JSON; "" leaves what is there)
 --       4 the number of our format  5 the oldest that can be taken over (format_of.lua)
@@ -10,7 +10,7 @@
 --          strangers } }; or, and nothing was done, what format_of.lua refuses with
 --   lease  K it was alive; E it had run out, nobody recovered the worker; N the worker is new here, or
 --          was recovered, if only in part (score 0)
-local wrong = wrong_kind({ 'ZCARD', 'HLEN', 'ZCARD', 'ZCARD', 'LLEN', 'HLEN', 'HLEN', 'HLEN', 'HLEN' })
+local wrong = wrong_type({ 'ZCARD', 'HLEN', 'ZCARD', 'ZCARD', 'LLEN', 'HLEN', 'HLEN', 'HLEN', 'HLEN' })
 if wrong then return wrong end
 pass_without_memory(KEYS[2])
 local was = redis.call('ZSCORE', KEYS[1], ARGV[1])
@@ -39,7 +39,7 @@ local others = (ARGV[3] ~= '' or #expired > 0) and strangers(KEYS[1], KEYS[2], A
 local strange = {}
 for i = 1, #others, 3 do strange[others[i]] = true end
 local reply = { ms(now), next, (not was or tonumber(was) == 0) and 'N' or 'K',
-  ms(size[6]), back > STEP and ms(back) or '0' }
+  ms(claims_left(KEYS[6])), back > STEP and ms(back) or '0' }
 for _, name in ipairs(expired) do
   if name == ARGV[1] then reply[3] = reply[3] == 'K' and 'E' or 'N'
   elseif not strange[name] then reply[#reply + 1] = name end -- theirs are not ours to recover

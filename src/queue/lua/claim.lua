@@ -1,20 +1,18 @@
--- Takes up to claim_n jobs into this worker's in-flight set. In this order: what blocking pick-ups took,
--- jobs whose delay is due, jobs whose account's gate has opened, fresh jobs. Of what a claim takes a
+-- Takes up to claim_n jobs as a batch of this worker. In this order: jobs whose delay is due, jobs whose account's gate has
+-- opened, fresh jobs; what blocking pick-ups took goes back to the head of these first. Of what a claim takes a
 -- quarter is kept for fresh jobs while there are any, so that accounts that always have jobs waiting
 -- do not keep the others out. A part of turn.lua ("-- uses: claim"), which has seen that the lease is alive.
 -- KEYS, ARGV  turn.lua's
--- Returns  in `claimed`: { status, number, nonce, marks, record, … }
+-- Returns  in `claimed`: { status, number, count, due, passed (claims.lua), left }; the jobs themselves the worker reads from
+--   the batch
 --   status  OK; LOST: the lease ran out, beat first; PAUSED: by an operator; FULL: results not consumed; REFUSED:
 --           Redis is full, or results is no list: what follows says so, and nothing was done
---   marks   one letter per record. The token of the i-th is number + i, a dot, the nonce (the microsecond
---           of the claim: a failover may set the numbers back, and two claims must not share a token) and
---           its letter, if that is one of: g, it has passed its account's gate; f, the job is fresh: its
---           record is its text; "-" is none
+--   number  the one before the first claim's    left  fresh jobs that there are still
 
 -- Where nothing may be claimed: why.
 local function claim_closed()
   if claim_n == 0 then return { 'OK' } end
-  if size[11] > 0 then
+  if pauses_n > 0 then
     -- uses: pauses
     if paused_till(pauses_key, '') then return { 'PAUSED' } end
   end
@@ -25,65 +23,47 @@ local function claim_closed()
   return high_water > 0 and call('LLEN', results_key) >= high_water and { 'FULL' } or nil
 end
 
-local RECORDS = 4 -- before the records
-local FRESH_TOKEN = '%d.' .. time[2] .. 'f'
-local count, fresh, bytes = 0, 0, 0
-local fields, marks, trims = {}, {}, {} -- of the in-flight set; by record, "f" where nothing is; list -> the last that stays
-local put = 0 -- how many of them are in the in-flight set, where all must be before they are taken from elsewhere
+local due, passed, fresh = 0, 0, 0
+local head, leave_places -- claim_parked.lua's, where jobs are parked
 
--- Jobs as they were pushed; a list's right end is its head. Nobody knows how long they are, so some are
--- read first, then as many as fit if all were that long.
-local function take_fresh(list)
-  local longest, some, off, got, want = 1, pop_n, 0, 0, 0
-  while got == want and claim_n > count and bytes < room_bytes do
-    want = math.min(some, claim_n - count)
-    local raws = call('LRANGE', list, -off - want, -off - 1)
-    got = #raws
-    for i = got, 1, -1 do
-      if bytes >= room_bytes then break end
-      local raw = raws[i]
-      local n = #raw
-      if n > longest then longest = n end
-      count, bytes, off = count + 1, bytes + n, off + 1
-      claimed[RECORDS + count] = raw
-      fields[2 * count - 1], fields[2 * count] = format(FRESH_TOKEN, seq + count), raw
-    end
-    some = math.max(1, math.floor((room_bytes - bytes) / longest))
+-- Fresh jobs become the batch without passing through the script. A list's right end is its head. Nobody knows how long they
+-- are: where they are too long in all, half of them are, and so on.
+local function copy_fresh(want)
+  call('SORT', jobs_key, 'BY', 'nosort', 'DESC', 'LIMIT', '0', ms(want), 'STORE', batch_key)
+  while want > 1 and call('MEMORY', 'USAGE', batch_key, 'SAMPLES', '0') > room_bytes do
+    want = math.floor(want / 2)
+    call('LTRIM', batch_key, 0, want - 1)
   end
-  fresh = fresh + off
-  if off > 0 then trims[list] = -1 - off end
+  return want
 end
 
-claimed = claim_closed()
-if claimed then
-  -- What blocking pick-ups took goes back.
-  if claimed[1] ~= 'REFUSED' then
-    repeat until not call('LMOVE', taken_key, jobs_key, 'LEFT', 'RIGHT')
-  end
+if stands then -- this very claim was made already, and its answer lost
+  claimed = { 'OK', ms(stands.first - 1), ms(stands.count), ms(stands.due), ms(stands.passed), ms(jobs_n) }
 else
-  claimed = { 'OK', ms(seq), time[2], '' }
+  claimed = claim_closed()
+end
+if not claimed or claimed[1] ~= 'REFUSED' then
+  while taken_n > 0 and call('LMOVE', taken_key, jobs_key, 'LEFT', 'RIGHT') do jobs_n = jobs_n + 1 end
+end
+if not claimed then
   if moved then -- jobs came back in this very turn
-    size[1], size[5], size[8] = call('LLEN', jobs_key), call('ZCARD', delayed_key), call('ZCARD', gates_key)
+    jobs_n, delayed_n, waits_n = call('LLEN', jobs_key), call('ZCARD', delayed_key), call('ZCARD', gates_key)
   end
-  if size[14] > 0 then take_fresh(taken_key) end
-  if size[5] + size[8] == 0 then
-    if size[1] > 0 then take_fresh(jobs_key) end
-  else
+  if delayed_n + waits_n > 0 then
     -- uses: claim_parked
-    -- A claim of less than four keeps the whole quarter or nothing: by the microsecond, which is as good as by chance.
-    local most = claim_n
-    if size[1] > 0 then
-      most = claim_n >= 4 and claim_n - math.floor(claim_n / 4) or time[2] % 4 == 0 and claim_n - 1 or claim_n
-    end
-    take_parked(most)
-    local more = most < claim_n and count >= most -- of those that have waited there are more
-    if size[1] > 0 then take_fresh(jobs_key) end
-    if more then take_parked(claim_n) end
-    gates_given()
+    due, passed = take_parked()
+    head, leave_places = put_head, leave
   end
-  if count > put then call('HSET', inflight_key, unpack(fields, 2 * put + 1, 2 * count)) end
-  for list, last in pairs(trims) do call('LTRIM', list, 0, last) end
-  for i = 1, count do marks[i] = marks[i] or 'f' end
-  claimed[4] = concat(marks)
-  seq, taken = seq + count, taken + fresh
+  local want = math.min(jobs_n, claim_n - due - passed)
+  if want > 0 and room_bytes > 0 then fresh = copy_fresh(want) end
+  if head then head(fresh) end
+  local n = due + passed + fresh
+  claimed = { 'OK', ms(seq), ms(n), ms(due), ms(passed), ms(jobs_n - fresh) }
+  if n > 0 then
+    local b = { first = seq + 1, count = n, due = due, passed = passed, left = n }
+    call('HSET', claims_key, ms(batch_n), batch_header(b) .. string.rep('-', n))
+    if fresh > 0 then call('LTRIM', jobs_key, 0, -1 - fresh) end
+    seq, taken = seq + n, taken + fresh
+  end
+  if leave_places then leave_places() end
 end

@@ -1,90 +1,97 @@
 -- Claims of jobs that are delayed or wait for their account's gate. A part of claim.lua ("-- uses: claim_parked").
 -- KEYS, ARGV  turn.lua's
--- Returns  nothing: what is taken goes into `claimed` and `fields`
+-- Returns  how many were due and how many had waited; `put_head` puts them into the batch, `leave` takes them
+--   from where they were
 
--- uses: gate_load passage pauses
--- `account`: its gate lets the job through.
-local function take_record(id, account)
-  local record = call('HGET', parked_key, id)
-  if not record then return end
-  count, bytes = count + 1, bytes + #record
-  local token = format('%d.', seq + count) .. time[2] .. (account and 'g' or '')
-  if account then
-    gate_take_token(gates[account], token)
-  end
-  marks[count] = account and 'g' or '-'
-  claimed[RECORDS + count] = record
-  fields[2 * count - 1], fields[2 * count] = token, record
+-- uses: gate_load gate_pass pauses
+local records, members = {}, { [delayed_key] = {}, [waiting_key] = {} } -- members of the places that they leave
+local ids, schedule = {}, {} -- of the jobs that are taken; account -> whether it has more
+
+-- A claim of less than four keeps the whole quarter or nothing: by the microsecond, which is as good as by chance.
+local function parked_most()
+  if jobs_n == 0 then return claim_n end
+  local quarter = claim_n >= 4 and math.floor(claim_n / 4) or time[2] % 4 == 0 and 1 or 0
+  return claim_n - math.min(jobs_n, quarter)
 end
 
--- What was taken leaves the place where it was.
-local function leave_place(place, members, ids)
-  if #ids == 0 then return end
-  if count > put then call('HSET', inflight_key, unpack(fields, 2 * put + 1, 2 * count)) end
-  put = count
-  call('ZREM', place, unpack(members, 1, #ids))
-  call('HDEL', parked_key, unpack(ids))
+local function take_record(place, member, id)
+  local record = call('HGET', parked_key, id)
+  local list = members[place]
+  list[#list + 1], ids[#ids + 1] = member, id
+  if not record then return false end
+  records[#records + 1], room_bytes = record, room_bytes - #record
+  return true
 end
 
 local function take_delayed(most)
-  local want = most - count
-  if want <= 0 or size[5] == 0 then return end
-  local due, ids = call('ZRANGEBYSCORE', delayed_key, '-inf', ms(now), 'LIMIT', 0, want), {}
-  for i, id in ipairs(due) do
-    if bytes >= room_bytes then break end
-    ids[i] = id
-    take_record(id)
+  local n = 0
+  for _, id in ipairs(delayed_n > 0 and call('ZRANGEBYSCORE', delayed_key, '-inf', ms(now), 'LIMIT', 0, most) or {}) do
+    if room_bytes <= 0 then break end
+    if take_record(delayed_key, id, id) then n = n + 1 end
   end
-  leave_place(delayed_key, due, ids)
+  return n
 end
 
-local given, schedule = {}, {} -- account -> jobs it gave; accounts that have more
-
--- Up to `share` jobs of an account whose gate is due.
-local function take_of(account, share, most)
-  local room = math.min(share, most - count, gate_room(gates[account], given[account] or 0))
+-- Up to `share` jobs of an account whose gate is due: how many it gave.
+local function take_of(account, share)
+  local g, n = gates[account], 0
+  local room = math.min(share, gate_room(g))
   local from, to = '[' .. account .. ' ', '(' .. account .. '!'
-  local members = room > 0 and call('ZRANGEBYLEX', waiting_key, from, to, 'LIMIT', 0, room) or {}
-  given[account] = (given[account] or 0) + #members
-  local ids = {}
-  for i, member in ipairs(members) do
-    ids[i] = string.match(member, ' 0*(%d+)$')
-    take_record(ids[i], account)
+  local waiting = call('ZRANGEBYLEX', waiting_key, from, to, 'LIMIT', 0, room + 1)
+  for i = 1, math.min(#waiting, room) do
+    if room_bytes <= 0 then break end
+    if take_record(waiting_key, waiting[i], string.match(waiting[i], ' 0*(%d+)$')) then
+      n = n + 1
+      gate_take_token(g, seq + #records)
+    end
   end
-  leave_place(waiting_key, members, ids)
-  if #members < room or (room > 0 and #call('ZRANGEBYLEX', waiting_key, from, to, 'LIMIT', 0, 1) == 0) then
-    call('ZREM', gates_key, account)
-  else
-    schedule[account] = true
-  end
+  schedule[account] = #waiting > n
+  return n
 end
 
 -- Accounts whose gate is due, the longest due first; each gives what its gate lets through and goes
 -- to the back of the line.
 local function take_waiting(most)
-  local want = most - count
-  if want <= 0 or size[8] == 0 then return end
-  local due = call('ZRANGEBYSCORE', gates_key, '-inf', ms(now), 'LIMIT', 0, want)
-  if #due == 0 then return end
-  local share = math.max(1, math.floor(want / #due))
-  gates_fetch(accounts_key, limits_key, due)
-  local pauses = call('HMGET', pauses_key, unpack(due))
-  for i, account in ipairs(due) do
-    if most <= count or bytes >= room_bytes then return end
+  local accounts = most > 0 and waits_n > 0 and call('ZRANGEBYSCORE', gates_key, '-inf', ms(now), 'LIMIT', 0, most) or {}
+  if #accounts == 0 then return 0 end
+  local n, share = 0, math.max(1, math.floor(most / #accounts))
+  gates_fetch(accounts_key, limits_key, accounts)
+  local pauses = call('HMGET', pauses_key, unpack(accounts))
+  for i, account in ipairs(accounts) do
+    if n >= most or room_bytes <= 0 then break end
     local paused = pause_end(pauses[i])
     if paused then
       call('ZADD', gates_key, paused_look(paused), account)
     else
-      take_of(account, share, most)
+      n = n + take_of(account, math.min(share, most - n))
     end
   end
+  return n
 end
 
-local function take_parked(most)
-  take_delayed(most)
-  take_waiting(most)
+local function take_parked()
+  local most = parked_most()
+  local n = take_delayed(most)
+  local waited = take_waiting(most - n)
+  return n, waited
 end
 
-local function gates_given()
-  for account in pairs(schedule) do gate_schedule(gates_key, account, gates[account]) end
+-- The records come before the fresh jobs of the batch, which stand there already. What an earlier call may have left goes.
+local function put_head(fresh)
+  if #records == 0 then return end
+  if fresh == 0 then call('UNLINK', batch_key) end
+  local turned, n = {}, #records
+  for i = 1, n do turned[i] = records[n + 1 - i] end
+  call('LPUSH', batch_key, unpack(turned))
+end
+
+-- What was taken is in the batch, and leaves the place where it was; accounts that have more are looked at again.
+local function leave()
+  for place, list in pairs(members) do
+    if #list > 0 then call('ZREM', place, unpack(list)) end
+  end
+  if #ids > 0 then call('HDEL', parked_key, unpack(ids)) end
+  for account, more in pairs(schedule) do
+    if more then gate_schedule(gates_key, account, gates[account]) else call('ZREM', gates_key, account) end
+  end
 end

@@ -1,4 +1,4 @@
--- Redis's clock and numbers as text, shared by the scripts that say "-- uses: clock" (after kinds). Workers'
+-- Redis's clock and numbers as text, shared by the scripts that say "-- uses: clock" (after types). Workers'
 -- clocks differ; this one is asked for everything that is compared between them.
 -- KEYS, ARGV, what it returns: those of the script that uses it.
 

@@ -1,11 +1,11 @@
 -- Forgets dead letters. Where the ledger points at one (its outcome is unknown), the order key stays
 -- closed for as long as a created one would.
--- uses: kinds clock gate
+-- uses: types clock gate
 -- KEYS  1 dead  2 dead:entries  3 stats  4 limits; from 5 on, per letter: order:<account>:<key> (or dead where
 --       it has none)
 -- ARGV  per letter: dead id, account
 -- Returns  per letter: OK, or GONE
-local wrong = wrong_kind({ 'ZCARD', 'HLEN', 'HLEN', 'HLEN' })
+local wrong = wrong_type({ 'ZCARD', 'HLEN', 'HLEN', 'HLEN' })
 if wrong then return wrong end
 local dropped, replies = 0, {}
 for i = 1, #KEYS - 4 do

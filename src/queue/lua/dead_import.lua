@@ -1,10 +1,10 @@
 -- Takes dead letters in that were exported, each at most once.
--- uses: kinds
+-- uses: types
 -- KEYS  1 dead  2 dead:entries  3 stats; from 4 on, per letter: order:<account>:<key> (or dead where it has none)
 -- ARGV  per letter: dead id, died at (ms), the letter, its ledger entry ("U …" where its outcome is unknown,
 --       else "")
 -- Returns  per letter: OK, or THERE: one of that id is there already
-local wrong = wrong_kind({ 'ZCARD', 'HLEN', 'HLEN' })
+local wrong = wrong_type({ 'ZCARD', 'HLEN', 'HLEN' })
 if wrong then return wrong end
 local added, replies = 0, {}
 for i = 1, #KEYS - 3 do

@@ -1,10 +1,10 @@
 -- An operator has found the order of a dead letter: it ends as created.
--- uses: kinds clock gate
+-- uses: types clock gate
 -- KEYS  1 dead  2 dead:entries  3 stats  4 limits  5 results  6 the job's results list  7 order:<account>:<key>
 --       (or dead where it has none)
 -- ARGV  1 dead id  2 account  3 the ledger's new entry  4 result ("" for none)
 -- Returns  OK; GONE; BUSY: the key is under way (nothing was done); WRONGTYPE: results is no list
-local wrong = wrong_kind({ 'ZCARD', 'HLEN', 'HLEN', 'HLEN', 'LLEN' })
+local wrong = wrong_type({ 'ZCARD', 'HLEN', 'HLEN', 'HLEN', 'LLEN' })
 if wrong then return wrong end
 if redis.call('HEXISTS', KEYS[2], ARGV[1]) == 0 then return 'GONE' end
 local kind, results = redis.call('TYPE', KEYS[6]).ok, KEYS[6]

@@ -1,12 +1,12 @@
 -- Takes dead letters back into the queue, each at most once: a letter that is gone was retried already.
--- uses: kinds clock record
+-- uses: types clock record
 -- KEYS  1 dead  2 dead:entries  3 delayed  4 parked  5 stats; from 6 on, per letter: order:<account>:<key>
 --       (or dead where it has none)
 -- ARGV  1 retry, or resend: its outcome was unknown, and an operator says that it may be sent again
 --       2 ms until the first is due  3 ms between them; then per letter: dead id, record
 -- Returns  per letter: OK; GONE; and nothing was done: UNKNOWN (retry: the ledger says that nobody knows
 --   whether the order exists), CREATED (resend: it exists), BUSY (resend: its key is under way)
-local wrong = wrong_kind({ 'ZCARD', 'HLEN', 'ZCARD', 'HLEN', 'HLEN' })
+local wrong = wrong_type({ 'ZCARD', 'HLEN', 'ZCARD', 'HLEN', 'HLEN' })
 if wrong then return wrong end
 local resend, n, moved = ARGV[1] == 'resend', #KEYS - 5, 0
 local due, step, replies = now + tonumber(ARGV[2]), tonumber(ARGV[3]), {}

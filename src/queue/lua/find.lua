@@ -1,9 +1,9 @@
 -- Looks through a queue's jobs where they are: for a text that they hold, or for a page of one place. A long search is many
 -- calls, so that Redis is never held up for long; what moves on between two of them is found where it goes, as places are looked
 -- through in the order in which jobs pass them. Changes nothing.
--- uses: kinds clock record
+-- uses: types clock claims record
 -- KEYS  1 jobs  2 taken  3 delayed  4 waiting  5 parked  6 dead  7 dead:entries  8 results; then, per worker:
---       inflight:<worker>, claims:<worker>
+--       claims:<worker>. It reads batch:<worker>:* of these workers too, whose names nobody knows ahead
 -- ARGV  1 what the text must hold ("": anything)  2 the places, a letter each: j t i d w x r, as KEYS has them  3 cursor, "" at first
 --       4 how many to find at most  5 how many to look at at most  6 bytes to return at most (one always fits); then the workers
 -- Returns  { cursor, or "" at the end, how many were looked at, place, name, detail, text, … }; of place
@@ -12,7 +12,7 @@
 --   w  its id, its account, the record
 
 local needle, places, most, budget, room = ARGV[1], ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local FIXED_KEYS, FIXED_ARGS, CHUNK = 8, 6, 50
+local FIXED_ARGS, WORKER_KEYS, CHUNK = 6, 2, 50 -- WORKER_KEYS: worker in ARGV i has its key in KEYS i + WORKER_KEYS
 local reply, looked, found = { '', 0 }, 0, 0
 
 -- Takes it if it holds the text. False: the page is full.
@@ -61,27 +61,29 @@ local function score(_, when) return string.format('%.0f', tonumber(when)) end
 local function position(member) return (string.gsub(string.match(member, ' (%d+)$'), '^0+', '')) end
 local function account(member) return string.match(member, '^(.*) %d+$') end
 
--- The claims of a worker, in their order: { token, what is stored of it, … }.
-local function claims_of(inflight)
-  local all, list = call('HGETALL', inflight), {}
-  for i = 1, #all, 2 do list[#list + 1] = { tonumber(string.match(all[i], '^%d+')) or 0, all[i], all[i + 1] } end
-  table.sort(list, function(a, b) return a[1] < b[1] end)
-  return list
+-- The claims of batch n of a worker, from the one behind `at` of `seen` on: how many are seen, how far it came, and whether the
+-- page is full.
+local function batch_through(seen, at, key, worker, n, b)
+  for i = 1, b.count do
+    if b.letters[i] ~= ENDED then
+      seen = seen + 1
+      if seen > at then
+        local record = claim_record(b, i, list_of(key, worker, n))
+        local token, detail = n .. '.' .. ms(i - 1), string.char(b.letters[i]) .. ' ' .. worker
+        if record and not offer('i', token, detail, record) then return seen, at, true end
+        at = at + 1
+      end
+    end
+  end
+  return seen, at
 end
 
 local function in_flight(at)
-  local seen = 0
+  local seen, full = 0, false
   for i = FIXED_ARGS + 1, #ARGV do
-    local worker, keys_at = ARGV[i], FIXED_KEYS + 2 * (i - FIXED_ARGS)
-    local begun, list, claims = {}, claims_of(KEYS[keys_at - 1]), call('HGETALL', KEYS[keys_at])
-    for k = 1, #claims, 2 do begun[claims[k]] = string.sub(claims[k + 1], 1, 1) end
-    for _, claim in ipairs(list) do
-      seen = seen + 1
-      if seen > at then
-        local text = record_of(claim[2], claim[3])
-        if not offer('i', claim[2], (begun[claim[2]] or '-') .. ' ' .. worker, text) then return at end
-        at = at + 1
-      end
+    for _, batch in ipairs(batches_of(KEYS[i + WORKER_KEYS])) do
+      seen, at, full = batch_through(seen, at, KEYS[i + WORKER_KEYS], ARGV[i], batch[1], batch_of(batch[2]))
+      if full then return at end
     end
   end
   return at, true

@@ -1,5 +1,5 @@
 -- Whether a command of this version may write into a queue, or understands what it reads there.
--- uses: kinds clock format_of
+-- uses: types clock format_of
 -- KEYS  1 format  2 workers  3 workers:info  4 stats  5 pauses  6 dead  7 delayed  8 gates
 -- ARGV  1 the number of our format  2 the oldest that can be taken over  3 "write": a fresh queue gets our number; "look"
 -- Returns  { "OK", the number that stands, or "" where there is none }, or what format_of.lua refuses with; nothing but a worker

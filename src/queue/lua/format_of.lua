@@ -1,4 +1,4 @@
--- The format of a queue's data, shared by the scripts that say "-- uses: format_of" (after kinds and clock).
+-- The format of a queue's data, shared by the scripts that say "-- uses: format_of" (after types and clock).
 -- KEYS, ARGV, what it returns: those of the script that uses it.
 -- format  STRING: the number, decimal. Where dray's own data stand without it, they are of format 1.
 

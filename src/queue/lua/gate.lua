@@ -1,6 +1,6 @@
--- Account gates and limits as they are stored, shared by the scripts that say "-- uses: gate" (after kinds and clock). An
+-- Account gates and limits as they are stored, shared by the scripts that say "-- uses: gate" (after types and clock). An
 -- account's gate decides whether one more request may leave, whatever worker sends it: rate, concurrency, pause, hold,
--- breaker. Who may leave: passage.lua; what an answer teaches: learn.lua.
+-- breaker. Who may leave: gate_pass.lua; what an answer teaches: gate_learn.lua.
 --
 -- KEYS, ARGV, what it returns: those of the script that uses it.
 --
@@ -16,7 +16,7 @@
 --   cool    ms; h and b: the present cool-down; n and p: the last pause of a 429 that named no time, 0 once an answer
 --           was sensible
 --   refused orders in a row that the provider refused with one code; mode h: 0 where the account itself is refused
---   probe   token of the claim that probes, or "-"
+--   probe   number of the claim that probes (claims.lua), or "-"
 --   code    the code of these refusals, or the one with which the account itself is refused; or "-"
 -- limits    HASH  account -> what its configuration allows (LIMITS), then the ledger's time to live, ms, in digits
 -- gates     ZSET  account -> ms when its waiting jobs should be looked at again; +inf: when one settles
@@ -33,7 +33,7 @@ local TTL_DIGITS = 13                       -- at most: Redis refuses what would
 local NORMAL = { __index = { conc = 0, fails = 0, mode = 'n', till = 0, cool = 0, refused = 0, probe = '-', code = '-' } }
 
 local gates = {}     -- account -> gate: those that this script has read
-local spaced = {}    -- accounts whose next look is set already (passage.lua)
+local spaced = {}    -- accounts whose next look is set already (gate_pass.lua)
 local limits_by = {} -- text -> limits: many accounts have the same
 
 -- What can't be read counts as no limit.

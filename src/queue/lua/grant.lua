@@ -1,5 +1,5 @@
 -- The access token that the fleet shares (OAuth2): who asks gets it, or the right to fetch one, or hears that another fetches.
--- uses: kinds clock
+-- uses: types clock
 -- KEYS  1 grant:<credentials>
 -- ARGV  1 worker and account  2 for how many ms they may fetch  3 version of the token they would replace; "" they have none;
 --         "*" whatever there is
@@ -7,7 +7,7 @@
 --          { "F", sealed refresh token or "" }                            they fetch
 --          { "W", ms }                                                    another does, until then at most
 --          { "P", ms }                                                    it failed: nobody asks the endpoint until then
-local wrong = wrong_kind({ 'HLEN' })
+local wrong = wrong_type({ 'HLEN' })
 if wrong then return wrong end
 local has = redis.call('HMGET', KEYS[1], 'version', 'token', 'ends', 'life', 'refresh', 'holder', 'until', 'keep')
 local version, token, ends, holder = has[1], has[2], tonumber(has[3]), has[6]

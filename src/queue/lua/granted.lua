@@ -1,11 +1,11 @@
 -- What came of fetching an access token (grant.lua).
--- uses: kinds clock
+-- uses: types clock
 -- KEYS  1 grant:<credentials>
 -- ARGV  1 worker and account  2 version, another for each token; "" none was got  3 sealed token  4 for how many ms it is good,
 --         0 not told; without a token, for how many nobody shall ask the endpoint  5 ms of its life  6 sealed refresh token, "" no
 --         newer one  7 for how many ms at least a refresh token is kept, and a token of which nothing is told
 -- Returns  "OK"; "LOST" where somebody else has been let fetch, or has fetched, meanwhile: nothing was stored
-local wrong = wrong_kind({ 'HLEN' })
+local wrong = wrong_type({ 'HLEN' })
 if wrong then return wrong end
 local has = redis.call('HMGET', KEYS[1], 'holder', 'token', 'ends', 'refresh', 'keep')
 local holder, ends, good_ms = has[1], tonumber(has[3]), tonumber(ARGV[4])

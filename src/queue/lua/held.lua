@@ -1,14 +1,10 @@
 -- What a worker holds. Changes nothing.
--- KEYS  1 inflight:<worker>  2 claims:<worker>
+-- uses: types claims
+-- KEYS  1 claims:<worker>
 -- ARGV  none
--- Returns  { token, claim, … }: of each job in flight, what claims:<worker> has of it, "" if it never began; and claims
---   without a job
-local reply, begun = redis.call('HGETALL', KEYS[2]), {}
-for i = 1, #reply, 2 do begun[reply[i]] = true end
-for _, token in ipairs(redis.call('HKEYS', KEYS[1])) do
-  if not begun[token] then
-    reply[#reply + 1] = token
-    reply[#reply + 1] = ''
-  end
+-- Returns  { n, what is stored of it (claims.lua), … }: its batches, the oldest first
+local reply = {}
+for _, batch in ipairs(batches_of(KEYS[1])) do
+  reply[#reply + 1], reply[#reply + 2] = batch[1], batch[2]
 end
 return reply

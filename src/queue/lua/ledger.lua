@@ -3,13 +3,13 @@
 -- KEYS, ARGV  turn.lua's
 -- Returns  nothing
 
--- What the ledger says against sending, or nil.
+-- What the entry that stands says against sending, or nil. kind: a byte, P or L.
 local function ledger_refuses(kind, entry, mine)
-  if not entry or entry == mine then return nil end -- its own is of a turn that failed half-way: nothing was sent
+  if entry == mine then return nil end -- its own is of a turn that failed half-way: nothing was sent
   if sub(entry, 3, 34) ~= sub(mine, 3, 34) then return 'K' end
   local state = sub(entry, 1, 1)
   if state == 'C' then return 'D' end
-  if state == 'U' or (state == 'L' and kind == 'L') then return state == 'U' and 'U' or nil end
+  if state == 'U' or (state == 'L' and kind == 76) then return state == 'U' and 'U' or nil end
   return 'B'
 end
 
@@ -19,10 +19,9 @@ local function is_created(key)
   return type(entry) == 'string' and byte(entry) == 67
 end
 
-local function ledger_write(key, g, value)
-  if byte(value) == 67 then -- C
-    call('PSETEX', key, (g and g.limits or limits_of(nil)).ledger_ttl, value)
-  elseif is_created(key) then
+-- Any other entry than C, which settle.lua's ledger_created writes.
+local function ledger_write(key, value)
+  if is_created(key) then
     count('ledger_kept', 1)
   elseif value == 'D' then
     call('DEL', key)
@@ -35,7 +34,7 @@ end
 local function learn_of_lost(key, g, ledger)
   if not again then count('fenced', 1) end
   if byte(ledger) == 67 and not is_created(key) then
-    ledger_write(key, g, ledger)
+    ledger_created(key, g, ledger)
     count('fenced_learned', 1)
   end
   return 'L'

@@ -1,10 +1,10 @@
 -- An operator pauses a queue or one of its accounts, or lifts that; waiting jobs come back at once. Of an account that is
 -- held, or whose breaker is open, one probe may go at once then: the operator says that it is well again.
--- uses: kinds clock gate gate_load passage pauses
+-- uses: types clock gate gate_load gate_pass pauses
 -- KEYS  1 pauses  2 gates  3 accounts  4 limits
 -- ARGV  1 account ("" is the queue)  2 pause or resume  3 pause: for how many ms (0: until resumed)  4 reason
 -- Returns  { was: the entry that stood or "", is: the entry that stands or "" }
-local wrong = wrong_kind({ 'HLEN', 'ZCARD', 'HLEN', 'HLEN' })
+local wrong = wrong_type({ 'HLEN', 'ZCARD', 'HLEN', 'HLEN' })
 if wrong then return wrong end
 local account, length = ARGV[1], tonumber(ARGV[3])
 local was, is = redis.call('HGET', KEYS[1], account) or '', ''

@@ -4,8 +4,8 @@
 --
 -- A record is a job inside dray: one header line, then the exact text that was pushed.
 --   header  recoveries (one digit), state (one letter), position (digits or nothing), space, JSON or
---           nothing, line feed. A fresh job's header is "0N \n"; while it is in flight (its token ends
---           with f) it has none, so that its text is not copied on its way.
+--           nothing, line feed. A fresh job's header is "0N \n"; while it is in flight it has none, so that
+--           its text is not copied on its way.
 --   state   N to be sent; U recovered after its request had begun (its outcome is unknown);
 --           L R D to be looked up (docs/protocol.md)
 --   position  its place in its account's waiting list, kept while it moves to and fro
@@ -16,9 +16,11 @@
 
 local FRESH = '0N \n'
 
--- The record of a claim, as it is kept outside the in-flight set.
-local function record_of(token, stored)
-  return string.sub(token, -1) == 'f' and FRESH .. stored or stored
+-- The record of claim i of a batch (claims.lua), as it is kept outside of it; false where somebody took its text away.
+local function claim_record(b, i, list)
+  local stored = try('LINDEX', list, i - 1)
+  if type(stored) ~= 'string' then return false end
+  return i > b.due + b.passed and FRESH .. stored or stored
 end
 
 local function record_split(record)

@@ -1,5 +1,5 @@
 -- Accounts whose credentials changed: where they were held, one probe may go at once.
--- uses: kinds clock gate gate_load passage
+-- uses: types clock gate gate_load gate_pass
 -- KEYS  1 accounts  2 limits  3 gates
 -- ARGV  accounts
 -- Returns  how many were held

@@ -1,9 +1,9 @@
 -- Lets delayed jobs go at once. What holds them for another reason (their account's gate, their not_before) still does.
--- uses: kinds clock
+-- uses: types clock
 -- KEYS  1 delayed
 -- ARGV  the jobs' ids
 -- Returns  per job: OK, or GONE: it is not delayed (any more)
-local wrong = wrong_kind({ 'ZCARD' })
+local wrong = wrong_type({ 'ZCARD' })
 if wrong then return wrong end
 local replies = {}
 for i = 1, #ARGV do

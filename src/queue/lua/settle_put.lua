@@ -1,4 +1,4 @@
--- Where a job goes that is neither done nor dead. A part of settle.lua ("-- uses: settle_put").
+-- Where a job goes that is not done. A part of settle.lua ("-- uses: settle_put").
 -- KEYS, ARGV  turn.lua's
 -- Returns  nothing: what changed is in `moved`, `seq` and `taken`
 
@@ -24,8 +24,8 @@ local function gone_round(account, record)
   return ms(seq), recoveries .. state .. ms(seq) .. ' ' .. rest
 end
 
-local function put_back(verb, token, account, due, body, refused)
-  local id, record = string.match(token, '^%d+'), record_of(token, call('HGET', inflight_key, token))
+local function put_back(verb, b, i, account, due, body, refused)
+  local id, record = ms(b.first + i - 1), claim_record(b, i, b.list) or FRESH
   moved = true
   if verb == 'R' then
     park_delayed(parked_key, delayed_key, id, new_record(record, body), ms(math.floor(now + tonumber(due))))
@@ -39,5 +39,17 @@ local function put_back(verb, token, account, due, body, refused)
     end
   elseif give_back(jobs_key, parked_key, delayed_key, id, record) == 1 then
     taken = taken - 1
+  end
+end
+
+-- Where a job goes that is not done: a dead letter, or back; to the end of its account's line, if all are refused alike.
+local function goes_on(op, account, b, i, due, body, alike)
+  if alike then
+    put_back('W', b, i, account, '0', '', true)
+  elseif op.verb == 'D' then
+    call('HSET', entries_key, due, body)
+    call('ZADD', dead_key, ms(now), due)
+  else
+    put_back(op.verb, b, i, account, due, body, op.effect == 'h')
   end
 end

@@ -1,8 +1,8 @@
 -- A queue at a glance: sizes, accounts, workers; looks at no job, and at requests under way only if they are not many.
 -- Changes nothing.
--- uses: kinds clock gate gate_load passage pauses oldest
+-- uses: types clock gate gate_load gate_pass claims pauses oldest
 -- KEYS  1 jobs  2 taken  3 delayed  4 waiting  5 parked  6 dead  7 results  8 stats  9 workers  10 workers:info
---       11 accounts  12 limits  13 pauses  14 gates; from 15 on, per worker: inflight:<worker>, claims:<worker>
+--       11 accounts  12 limits  13 pauses  14 gates; from 15 on, per worker: claims:<worker>
 -- ARGV  the workers, as they were a moment ago
 -- Returns  { now ms, { name, number, … } sizes and counters, { account, "tokens now requests-under-way fails mode until cool probe refused code" (gate.lua), limits, pause
 --   or "", waiting, … }, { worker, lease ends at (ms), what it said of itself, in flight, … }, the job to be
@@ -18,22 +18,27 @@ local sizes = { 'jobs', ms(redis.call('LLEN', KEYS[1])), 'picked_up', ms(redis.c
   'dead', ms(redis.call('ZCARD', KEYS[6])), 'results', ms(redis.call('LLEN', KEYS[7])) }
 local stats = redis.call('HGETALL', KEYS[8])
 for i = 1, #stats, 2 do
-  if stats[i] ~= 'limits' and stats[i] ~= 'clock' and not string.find(stats[i], '^turn:') and not string.find(stats[i], '^passed:') then -- no counters
+  if stats[i] ~= 'limits' and stats[i] ~= 'clock' and not string.find(stats[i], '^passed:') then -- no counters
     sizes[#sizes + 1] = stats[i]
     sizes[#sizes + 1] = stats[i + 1]
   end
 end
 
--- Requests under way: those that count are counted in the gate; of accounts without a limit, the claims are, as long as
--- they are not too many to look at.
+-- In flight: claims that have not ended. Requests under way: those that count are counted in the gate; of accounts without a
+-- limit, the claims are, as long as they are not too many to look at.
 local CLAIMS_MAX = 10000
-local under_way, claims = {}, 0
-for k = 16, #KEYS, 2 do claims = claims + redis.call('HLEN', KEYS[k]) end
-for k = 16, claims <= CLAIMS_MAX and #KEYS or 0, 2 do
-  local begun = redis.call('HGETALL', KEYS[k])
-  for i = 2, #begun, 2 do
-    local name = string.match(begun[i], '^%a([^:]+):')
-    if name then under_way[name] = (under_way[name] or 0) + 1 end
+local in_flight, claims, under_way = {}, 0, {}
+for i = 1, #ARGV do
+  in_flight[ARGV[i]] = claims_left(KEYS[14 + i])
+  claims = claims + in_flight[ARGV[i]]
+end
+for k = 15, claims <= CLAIMS_MAX and #KEYS or 0 do
+  for _, batch in ipairs(batches_of(KEYS[k])) do
+    local b = batch_of(batch[2])
+    each_begun(b, function(i, account_key)
+      local name = string.match(account_key, '^[^:]+')
+      if b.letters[i] ~= ENDED then under_way[name] = (under_way[name] or 0) + 1 end
+    end)
   end
 end
 
@@ -55,15 +60,12 @@ for name in pairs(names) do
 end
 local queue_paused = paused_till(KEYS[13], '') and redis.call('HGET', KEYS[13], '') or ''
 
-local workers, at = {}, {}
-for i = 1, #ARGV do at[ARGV[i]] = i end
-local ends = redis.call('ZRANGE', KEYS[9], 0, -1, 'WITHSCORES')
+local workers, ends = {}, call('ZRANGE', KEYS[9], 0, -1, 'WITHSCORES')
 for i = 1, #ends, 2 do
-  local place = at[ends[i]]
   workers[#workers + 1] = ends[i]
   workers[#workers + 1] = ms(tonumber(ends[i + 1]))
-  workers[#workers + 1] = redis.call('HGET', KEYS[10], ends[i]) or ''
-  workers[#workers + 1] = ms(place and redis.call('HLEN', KEYS[13 + 2 * place]) or 0)
+  workers[#workers + 1] = call('HGET', KEYS[10], ends[i]) or ''
+  workers[#workers + 1] = ms(in_flight[ends[i]] or 0)
 end
 local due, overdue_count = overdue(KEYS[3])
 return { ms(now), sizes, accounts, workers, redis.call('LINDEX', KEYS[1], -1) or '', first_score(KEYS[3]),

@@ -1,11 +1,12 @@
 -- Workers of another format died. Those that hold nothing are struck off; when none is left, data of an older format are ours.
 -- What such a one still holds is for its own version to recover: only that knows in which form it stands.
--- uses: kinds clock format_of
--- KEYS  1 format  2 workers  3 workers:info  4 stats; from 5 on, per worker: inflight:<worker>, claims:<worker>
+-- uses: types clock format_of
+-- KEYS  1 format  2 workers  3 workers:info  4 stats; from 5 on, per worker, where those of formats 1 and 2 kept what they held:
+--       inflight:<worker>, claims:<worker>
 -- ARGV  1 the number of our format  2 the oldest that can be taken over; then the workers
 -- Returns  { "OK", the format that was taken over, or "" }, or what format_of.lua refuses with; there, -<n>: it ran out, and n
 --   jobs are held
-local wrong = wrong_kind({ false, 'ZCARD', 'HLEN', 'HLEN' })
+local wrong = wrong_type({ false, 'ZCARD', 'HLEN', 'HLEN' })
 if wrong then return wrong end
 local held = {}
 for i = 3, #ARGV do

@@ -1,5 +1,5 @@
 -- What waits longest beside the queue itself. Changes nothing.
--- uses: kinds clock oldest
+-- uses: types clock oldest
 -- KEYS  1 waiting  2 gates  3 parked  4 delayed
 -- ARGV  none
 -- Returns  { the record of the job that has waited longest for its account or "", when the delayed job was due whose time passed

@@ -1,15 +1,15 @@
--- What a script asks before it changes anything, shared by the scripts that say "-- uses: kinds".
+-- What a script asks before it changes anything, shared by the scripts that say "-- uses: types".
 -- Redis does not undo what a failing script has done: a job that was popped before the error would be
 -- gone. So types are looked at first, by asking for lengths: that is cheaper than TYPE (whose reply
 -- becomes a table), and what is empty need not be read again.
 -- KEYS  the script's own, in the order of `lengths` (false: this one is not asked for)    ARGV  none
 -- Returns  nil, or the error to return, which names the key
 
-local call, try = redis.call, redis.pcall
-local size = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 } -- of each key, as wrong_kind found it
+-- uses: calls
+local size = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 } -- of each key, as wrong_type found it
 
 -- lengths: how each key's length is asked for: LLEN, ZCARD, HLEN.
-local function wrong_kind(lengths)
+local function wrong_type(lengths)
   for i = 1, #lengths do
     local n = lengths[i] and try(lengths[i], KEYS[i])
     if type(n) == 'table' then

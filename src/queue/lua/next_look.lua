@@ -1,4 +1,4 @@
--- When to claim again, shared by the scripts that say "-- uses: look" (after gate).
+-- When to claim again, shared by the scripts that say "-- uses: next_look" (after gate).
 -- KEYS, ARGV, what it returns: those of the script that uses it.
 
 -- When to claim again, by the first of `delayed` and of `gates`: ms, "0" for at once, "-1" where

@@ -1,10 +1,10 @@
 /* Reads settlements back out of a batch, which holds them as columns of RESP: what batch.c's
- * batch_add_settlement wrote, item by item. */
+ * part_add_settlement wrote, item by item. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "queue/batch.h"
+#include "queue/part.h"
 
 const char *const settle_op_names[SETTLE_OPS] = {
     [SETTLE_DONE] = "done", [SETTLE_DEAD] = "dead", [SETTLE_RETRY] = "retry",
@@ -42,16 +42,16 @@ static bool next_text(struct span *rest, char *out, size_t size) {
 
 static const char op_letters[] = "ODRWB"; /* in the order of enum settle_op */
 
-/* "Osbcreated", "Opc:2:5000", which is cut into pieces. */
-static bool read_op(struct batch_reader *r, uint8_t place, struct settlement *s) {
-    struct span text = distinct_text(&r->batch->ops, place);
+/* "Oscreated", "Op:2:5000", which is cut into pieces. */
+static bool read_op(struct part_reader *r, uint8_t place, struct settlement *s) {
+    struct span text = distinct_text(&r->part->ops, place);
     char *op = r->op;
-    if (text.len < 3 || text.len >= sizeof(r->op))
+    if (text.len < 2 || text.len >= sizeof(r->op))
         return false;
     memcpy(op, text.ptr, text.len);
     op[text.len] = '\0';
     const char *letter = strchr(op_letters, op[0]);
-    char *list = strchr(op + 3, ':'), *ms = list != NULL ? strchr(list + 1, ':') : NULL;
+    char *list = strchr(op + 2, ':'), *ms = list != NULL ? strchr(list + 1, ':') : NULL;
     if (letter == NULL || (list != NULL && ms == NULL))
         return false;
     s->op = (enum settle_op)(letter - op_letters);
@@ -62,13 +62,13 @@ static bool read_op(struct batch_reader *r, uint8_t place, struct settlement *s)
         return false;
     if (list != NULL)
         *list = '\0';
-    s->counter = op[3] != '\0' ? op + 3 : NULL;
+    s->counter = op[2] != '\0' ? op + 2 : NULL;
     return true;
 }
 
 /* What the next item shares with its run: account and op. */
-static bool read_run(struct batch_reader *r, struct settlement *s) {
-    const struct batch *b = r->batch;
+static bool read_run(struct part_reader *r, struct settlement *s) {
+    const struct part *b = r->part;
     if (r->run_left == 0) {
         if (r->run >= b->run_count || !next_text(&r->accounts, r->account, sizeof(r->account)))
             return false;
@@ -79,8 +79,18 @@ static bool read_run(struct batch_reader *r, struct settlement *s) {
     return read_op(r, b->runs[r->run - 1].what, s);
 }
 
+static bool read_claim(struct part_reader *r, struct claim *claim) {
+    const struct part *b = r->part;
+    if (r->at >= b->count)
+        return false;
+    const unsigned char *p = (const unsigned char *)b->places.data + 3 * (size_t)r->at++;
+    struct span number = distinct_text(&b->batches, p[0]);
+    *claim = (struct claim){.batch = strtoull(number.ptr, NULL, 10), .place = (uint16_t)(p[1] | p[2] << 8)};
+    return true;
+}
+
 /* Due or dead_id, and body. */
-static bool read_extras(struct batch_reader *r, struct settlement *s) {
+static bool read_extras(struct part_reader *r, struct settlement *s) {
     if (s->op == SETTLE_DONE || s->op == SETTLE_BACK)
         return true;
     if (!next_text(&r->extras, r->dead_id, sizeof(r->dead_id)) || !next_bulk(&r->extras, &s->body))
@@ -90,26 +100,24 @@ static bool read_extras(struct batch_reader *r, struct settlement *s) {
     return true;
 }
 
-void batch_reader_init(struct batch_reader *r, const struct batch *b) {
-    *r = (struct batch_reader){.batch = b,
-                               .keys = buf_span(&b->keys),
-                               .lists = buf_span(&b->more_keys),
-                               .accounts = buf_span(&b->accounts),
-                               .tokens = buf_span(&b->tokens),
-                               .results = buf_span(&b->firsts),
-                               .ledgers = buf_span(&b->ledgers),
-                               .extras = buf_span(&b->extras)};
+void part_reader_init(struct part_reader *r, const struct part *b) {
+    *r = (struct part_reader){.part = b,
+                              .keys = buf_span(&b->keys),
+                              .lists = buf_span(&b->more_keys),
+                              .accounts = buf_span(&b->accounts),
+                              .results = buf_span(&b->firsts),
+                              .ledgers = buf_span(&b->ledgers),
+                              .extras = buf_span(&b->extras)};
 }
 
 static struct span present(struct span s) {
     return s.len > 0 ? s : (struct span){NULL, 0};
 }
 
-bool batch_read(struct batch_reader *r, const struct queue_keys *k, struct settlement *s) {
-    *s = (struct settlement){.op = SETTLE_DONE, .claim = CLAIM_UNSURE};
-    if (!next_bulk(&r->keys, &s->ledger_key) || !next_text(&r->tokens, r->token, sizeof(r->token)) ||
-        !read_run(r, s) || !next_bulk(&r->results, &s->result) || !next_bulk(&r->ledgers, &s->ledger) ||
-        !read_extras(r, s))
+bool part_read(struct part_reader *r, const struct queue_keys *k, struct settlement *s) {
+    *s = (struct settlement){.op = SETTLE_DONE};
+    if (!next_bulk(&r->keys, &s->ledger_key) || !read_claim(r, &s->claim) || !read_run(r, s) ||
+        !next_bulk(&r->results, &s->result) || !next_bulk(&r->ledgers, &s->ledger) || !read_extras(r, s))
         return false;
     s->result = present(s->result);
     s->ledger = present(s->ledger);

@@ -1,4 +1,4 @@
--- What the end of a request says of its account, shared by the scripts that say "-- uses: learn" (after gate).
+-- What the end of a request says of its account, shared by the scripts that say "-- uses: gate_learn" (after gate).
 -- KEYS, ARGV, what it returns: those of the script that uses it.
 
 local MAX_COOL = 16      -- a cool-down doubles up to so many times the configured one
@@ -81,8 +81,8 @@ end
 --   h   the account is refused, code `arg`   -   nothing was learned (never sent)
 -- Returns true where an order of an account that was refused went through: a probe, or, where the refusal may be a
 -- firewall's, which are of single orders, one that was created.
-local function gate_learn(g, l, effect, arg, token, jitter)
-  local probing, refusing = g.probe == token, held_for_refusals(g)
+local function gate_learn(g, l, effect, arg, number, jitter)
+  local probing, refusing = g.probe ~= '-' and g.probe == ms(number), held_for_refusals(g)
   if probing then g.probe = '-' end
   if effect == 'r' or effect == 'l' or effect == 's' then
     local passed = g.mode == 'h' and not refusing and (probing or (effect == 's' and g.code == 'http_403'))

@@ -1,4 +1,4 @@
--- Accounts whose jobs wait whatever their gates say. A part of begin.lua ("-- uses: busy").
+-- Accounts whose jobs wait whatever their gates say. A part of begin.lua ("-- uses: begin_busy").
 -- KEYS, ARGV  turn.lua's
 -- Returns  why the jobs of some accounts wait: q, others of them wait already; m, an operator paused it; and when to
 --   look again at one that an operator paused

@@ -1,27 +1,25 @@
-/* A consumer's turns: what came up to be settled and begun collects in its two open batches; together with a
+/* A consumer's turns: what came up to be settled and begun collects in its two open parts; together with a
  * claim, where one is due, they go out in one call. Turns cost as much as some orders, so while one is under way the
- * next waits for a reply, or for a third of the slots; a batch that is full waits for nothing.
+ * next waits for a reply, or for a third of the slots; a part that is full waits for nothing.
  *
  * Why thirds: an order's slot goes by a claim, a begin and a request. Where all slots were claimed by one turn, they
  * would be begun by one, sent at once and answered at once, and Redis, the provider and we would wait for
  * each other by turns. In three parts, each is at another of these.
  *
  * Happy path: consumer_flush() → turn → settled(), dispatch_begun(), claim_answered() → consumer_flush().
- * Failure modes: unanswered or refused by Redis as a whole (connection lost, READONLY, …), batches are kept
+ * Failure modes: unanswered or refused by Redis as a whole (connection lost, READONLY, …), parts are kept
  * and sent again, each in a turn of its own, in order, when the lease is renewed; until then nothing is
- * claimed. What the turn may have claimed lies in our in-flight set (claim.c). Redis is full: it settles, and
- * refuses the rest; the begin batch is sent again, with backoff. */
+ * claimed. What the turn may have claimed lies in a batch of ours (claim.c). Redis is full: it settles, and
+ * refuses the rest; what was to begin is sent again, with backoff. */
+#include "worker/batch_read.h"
 #include "worker/flow.h"
 
 #include <stdlib.h>
 
 #include "policy/backoff.h"
 
-#define MS_NS 1000000ull
-/* How many jobs a claim takes off the list before it knows how long they are, while they have been short. */
-#define FIRST_POP 32
-#define SHORT_JOB (64u << 10)
-#define ENOUGH    64 /* a turn of so many costs as little an order as larger ones */
+#define MS_NS  1000000ull
+#define ENOUGH 64 /* a turn of so many costs as little an order as larger ones */
 /* A turn of so many orders, or of this share of the slots, is large enough not to look at the sockets once more. */
 #define GATHER_ENOUGH 32
 #define GATHER_SHARE  8
@@ -31,6 +29,7 @@ struct turn_call {
     struct turn_call *next; /* in the consumer's pool */
     struct consumer *consumer;
     struct turn turn;
+    struct batch_read *read; /* of what it claims; NULL: nothing */
 };
 
 static struct turn_call *call_get(struct consumer *consumer) {
@@ -40,6 +39,7 @@ static struct turn_call *call_get(struct consumer *consumer) {
     else if (c == consumer->turns.spare_calls)
         consumer->turns.spare_calls = c->next;
     c->consumer = consumer;
+    c->read = NULL;
     return c;
 }
 
@@ -67,15 +67,14 @@ static void send_turn(struct consumer *consumer, const struct turn *turn) {
     c->turn = *turn;
     c->turn.claim_bytes = CLAIM_BYTES;
     c->turn.high_water = consumer->config->results_high_water;
-    c->turn.first_pop = consumer->claims.longest > 0 && consumer->claims.longest <= SHORT_JOB ? FIRST_POP : 1;
-    c->turn.number = consumer->turns.number = turn_number(consumer->turns.number, clock_unix_ms() * 1000);
-    c->turn.answered = consumer->turns.answered;
-    c->turn.highest = consumer->claims.highest_token;
     c->turn.limits_version = consumer->accounts.limits_version;
     consumer->turns.out++;
     consumer->turns.open++;
-    consumer->claims.out += turn->claims || turn->picked.ptr != NULL;
-    consumer->claims.asked += turn->claims ? turn->claim_n : 0;
+    if (turn->claims && turn->claim_n > 0) {
+        c->turn.batch = ++consumer->claims.batches;
+        c->read = batch_read_new(consumer, c->turn.batch, turn->claim_n);
+    }
+    consumer->claims.out += turn->picked.ptr != NULL;
     if (turn->settle != NULL)
         turn->settle->jitter = (double)rng_below(&w->rng, 1000) / 1000.0;
     if (turn->begin != NULL && !turn->begin->sent)
@@ -87,17 +86,19 @@ static void send_turn(struct consumer *consumer, const struct turn *turn) {
     }
     turn_send(&c->turn, &w->scratch.cmd, w->caller, &consumer->keys, wait.waited != NULL ? &wait : NULL,
               on_turn, c);
+    if (c->read != NULL)
+        batch_read_ask(c->read);
 }
 
-void consumer_send_batch(struct consumer *consumer, struct batch *b) {
+void consumer_send_part(struct consumer *consumer, struct part *b) {
     struct turn turn = {0};
-    *(b->kind == BATCH_BEGIN ? &turn.begin : &turn.settle) = b;
+    *(b->kind == PART_BEGIN ? &turn.begin : &turn.settle) = b;
     send_turn(consumer, &turn);
 }
 
 /* Takes the open batch if there is something in it. */
-static struct batch *take_filled(struct batch **slot) {
-    struct batch *b = *slot;
+static struct part *take_filled(struct part **slot) {
+    struct part *b = *slot;
     if (b == NULL || b->count == 0)
         return NULL;
     *slot = NULL;
@@ -117,19 +118,20 @@ void consumer_send_claim(struct consumer *consumer, uint32_t n) {
 /* `order` is begun with what Redis claims for it: the text that a blocking pick-up gave. */
 bool consumer_send_picked(struct consumer *consumer, struct order *order, const struct beginning *begin,
                           struct span text) {
-    struct turn turn = {.begin = batch_spare(consumer, BATCH_BEGIN),
+    struct turn turn = {.begin = part_spare(consumer, PART_BEGIN),
+                        .batch = order->claim.batch,
                         .picked = text,
                         .outside = consumer->worker->trial != NULL};
-    if (turn.begin == NULL || !batch_add_begin(turn.begin, order, begin)) {
+    if (turn.begin == NULL || !part_add_begin(turn.begin, order, &consumer->keys, begin)) {
         if (turn.begin != NULL)
-            batch_done(consumer, turn.begin);
+            part_done(consumer, turn.begin);
         return false;
     }
     send_turn(consumer, &turn);
     return true;
 }
 
-static uint32_t filled(const struct batch *b) {
+static uint32_t filled(const struct part *b) {
     return b != NULL ? b->count : 0;
 }
 
@@ -156,11 +158,11 @@ static void send_what_came_up(struct consumer *consumer) {
     if (turn.settle != NULL || turn.begin != NULL || turn.claims)
         send_turn(consumer, &turn);
     if (waits && replicas_may_begin(consumer))
-        consumer_send_batch(consumer, take_filled(&consumer->turns.begin));
+        consumer_send_part(consumer, take_filled(&consumer->turns.begin));
 }
 
 void consumer_flush(struct consumer *consumer) {
-    uint32_t enough = consumer_part(consumer) < ENOUGH ? consumer_part(consumer) : ENOUGH;
+    uint32_t enough = consumer_third(consumer) < ENOUGH ? consumer_third(consumer) : ENOUGH;
     if (consumer->turns.open == 0 || came_up(consumer) >= enough)
         send_what_came_up(consumer);
 }
@@ -206,12 +208,11 @@ void consumer_go_on(struct consumer *consumer) {
         send_what_came_up(consumer);
 }
 
-static void done(struct consumer *consumer, const struct turn *turn, const redisReply *reply) {
+static void done(struct consumer *consumer, const struct turn *turn, struct batch_read *read,
+                 const redisReply *reply) {
     const char *why = turn->begin != NULL ? turn_begin_refused(reply) : NULL;
     if (why == NULL && !(turn->claims && claim_refused(reply->element[TURN_CLAIMED])))
         consumer_refuses_no_more(consumer);
-    if (turn->number > consumer->turns.answered)
-        consumer->turns.answered = turn->number;
     if (turn->claims)
         claim_status(consumer, reply->element[TURN_CLAIMED]);
     consumer_look(consumer, reply, TURN_NOW);
@@ -225,34 +226,41 @@ static void done(struct consumer *consumer, const struct turn *turn, const redis
     } else if (turn->begin != NULL) {
         dispatch_begun(consumer, turn->begin, reply->element[TURN_BEGUN]);
     }
+    struct claimed claimed = {0};
     if (turn->claims)
-        claim_answered(consumer, turn->claim_n, reply->element[TURN_CLAIMED]);
+        claim_answered(consumer, turn->claim_n, reply->element[TURN_CLAIMED], &claimed);
     if (turn->settle != NULL)
         settled(consumer, turn->settle, reply->element[TURN_SETTLED]);
-    consumer_go_on(consumer);
+    if (read != NULL)
+        batch_read_told(read, &claimed);
+    if (claimed.count == 0) /* else once its texts are here, which is mostly now */
+        consumer_go_on(consumer);
 }
 
 static void on_turn(void *arg, const redisReply *reply, const char *error) {
     struct turn_call *c = arg;
     struct consumer *consumer = c->consumer;
     struct turn turn = c->turn;
+    struct batch_read *read = c->read;
     consumer->turns.open--;
     if (turn.begin == NULL || !turn.begin->waits) { /* else on_waited comes, too */
         consumer->turns.out--;
         call_put(c);
     }
-    consumer->claims.out -= turn.claims || turn.picked.ptr != NULL;
-    consumer->claims.asked -= turn.claims ? turn.claim_n : 0;
-    if (turn_reply_ok(&turn, reply))
-        done(consumer, &turn, reply);
-    else
-        not_done(consumer, &turn, reply, error);
+    consumer->claims.out -= turn.picked.ptr != NULL;
+    if (turn_reply_ok(&turn, reply)) {
+        done(consumer, &turn, read, reply);
+        return;
+    }
+    if (read != NULL)
+        batch_read_told(read, NULL);
+    not_done(consumer, &turn, reply, error);
 }
 
 static void on_waited(void *arg, long long replicas) {
     struct turn_call *c = arg;
     struct consumer *consumer = c->consumer;
-    struct batch *b = c->turn.begin;
+    struct part *b = c->turn.begin;
     consumer->turns.out--;
     call_put(c);
     replicas_answered(consumer, b, replicas);
@@ -264,13 +272,13 @@ void consumer_resend(struct consumer *consumer, uint64_t now_ns) {
         consumer->turns.out > 0 || !consumer_is_up(consumer))
         return;
     while (consumer->turns.resend != NULL) {
-        struct batch *b = consumer->turns.resend;
+        struct part *b = consumer->turns.resend;
         if (replicas_wanted(consumer, b) && !replicas_may_begin(consumer))
             return;
         consumer->turns.resend = b->next;
         if (consumer->turns.resend == NULL)
             consumer->turns.resend_last = NULL;
         b->next = NULL;
-        consumer_send_batch(consumer, b);
+        consumer_send_part(consumer, b);
     }
 }

@@ -1,5 +1,5 @@
 -- Whether one more request of an account may leave, and when to look again if not; shared by the scripts
--- that say "-- uses: passage" (after gate).
+-- that say "-- uses: gate_pass" (after gate).
 -- KEYS, ARGV, what it returns: those of the script that uses it.
 
 local LOOK_MS = 10 -- between two looks at an account that has more tokens a second than looks are worth
@@ -20,29 +20,28 @@ end
 
 -- The same for a claim that has passed the gate already, when it was claimed: the account may have been
 -- stopped since, or its slots been taken.
-local function gate_closed_behind(g, token)
+local function gate_closed_behind(g, number)
   if g.mode == 'p' and now >= g.till then g.mode, g.till, g.dirty = 'n', 0, true end
-  if g.mode ~= 'n' and g.probe ~= token then return g.mode end
+  if g.mode ~= 'n' and g.probe ~= ms(number) then return g.mode end
   if g.limits.conc > 0 and g.conc >= g.limits.conc then return 'c' end
   return nil
 end
 
--- One request of claim `token` leaves: a token goes, and where the gate is held it is the one probe.
-local function gate_take_token(g, token)
+-- One request of the claim with this number leaves: a token goes, and where the gate is held it is the one probe.
+local function gate_take_token(g, number)
   if g.limits.rate > 0 then g.tokens, g.dirty = g.tokens - 1, true end
   if g.mode == 'h' or g.mode == 'b' then
-    g.probe, g.till, g.dirty = token, now + g.limits.probe_ms, true
+    g.probe, g.till, g.dirty = ms(number), now + g.limits.probe_ms, true
   end
 end
 
--- How many more may leave now: for claiming waiting jobs. `given`: those of this script, which have taken
--- their tokens and are not begun yet.
-local function gate_room(g, given)
+-- How many more may leave now: for claiming waiting jobs.
+local function gate_room(g)
   local l = g.limits
   if gate_closed(g) then return 0 end
   if g.mode ~= 'n' then return 1 end
   local n = math.huge
-  if l.conc > 0 then n = math.min(n, math.max(0, l.conc - g.conc - given)) end
+  if l.conc > 0 then n = math.min(n, math.max(0, l.conc - g.conc)) end
   if l.rate > 0 then n = math.min(n, math.floor(g.tokens)) end
   return n
 end
