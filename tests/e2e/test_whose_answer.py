@@ -192,9 +192,10 @@ def test_stand_in_that_has_one_id_for_all_is_told_apart(empty_redis):
 def test_answer_before_the_order_was_read(empty_redis, status):
     """On a kept connection it may be another order's; and the connection is not used again."""
     early = Answer(status, {"code": 10000, "message": "success", "data": 66}, early=True)
-    good = [Answer(200, {"code": 10000, "message": "success", "data": n}) for n in (1, 2)]
+    kept = {"Keep-Alive": "timeout=60"}  # however long the next order takes to come
+    good = [Answer(200, {"code": 10000, "message": "success", "data": n}, kept) for n in (1, 2)]
     with Peer([good[0], early, good[1]]) as peer:
-        with World(empty_redis, peer, queue={"max_job_bytes": "4M"}) as world:
+        with World(empty_redis, peer, queue={"max_job_bytes": "4M"}, account={"idle_reuse": "30s"}) as world:
             world.send("a", "A")
             assert world.result()["order_id"] == "1"
             order = world.provider.order("LARGE")
