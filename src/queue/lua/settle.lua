@@ -21,24 +21,10 @@
 
 local RESULTS, LEDGERS = SETTLE_AT, SETTLE_AT + settle_n
 local extra = SETTLE_AT + 2 * settle_n -- before the due and body of the next that has them
-local ops, letters, pushes, was = {}, {}, {}, {} -- was: account -> its mode before
+local letters, was = {}, {} -- was: account -> its mode before
 local put, teach, turns_of, write, lost -- settle_put.lua's, settle_gate.lua's and ledger.lua's, once they are needed
 
-for i = 1, ops_n do
-  local op, further = { ended = 0 }, nil
-  op.verb, op.effect, op.counter, further, op.arg = string.match(argv[OPS + i], '^(.)(.)([^:]*):?(%d*):?(.*)$')
-  local key, length = results_key, unread
-  if further ~= '' then
-    local theirs = keys[LIST_KEYS + further]
-    local theirs_length = try('LLEN', theirs)
-    if type(theirs_length) == 'number' then key, length = theirs, theirs_length end
-  end
-  if type(length) == 'number' then -- else there is none to push to
-    pushes[key] = pushes[key] or { n = 0 }
-    op.list = pushes[key]
-  end
-  ops[i] = op
-end
+-- uses: settle_ops
 local function ledger_created(key, g, entry)
   call('PSETEX', key, (g and g.limits or limits_of(nil)).ledger_ttl, entry)
 end
