@@ -80,7 +80,7 @@ def test_a_worker_that_no_longer_claims_is_unhealthy(redis_server, peer):
             settles, _, begins = struct.unpack("<3H", numbers[:6])
             if settles == begins == 0:
                 return [b"EVAL", b"return {'%d', '-1', {}, {}, {'OK'}}" % (time.time() * 1000), b"0"]
-            quiet = numbers[:16] + bytes([numbers[16] & ~4]) + numbers[17:]  # what it has to settle goes through
+            quiet = numbers[:16] + bytes([numbers[16] & ~2]) + numbers[17:]  # what it has to settle goes through
             args = [quiet if a is numbers else a for a in args]
         if args[0] == b"BLMOVE":
             return [args[0], args[1] + b"-not", *args[2:]]
