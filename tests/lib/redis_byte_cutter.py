@@ -3,22 +3,14 @@
 import socket
 import threading
 
+from .redis_cutter import RedisCutter
 
-class RedisByteCutter:
+
+class RedisByteCutter(RedisCutter):
     """Forwards to `port`. `cut(word, at, to)`: on the connection over which the next command with `word` comes, `at` bytes more go through,
     counted from that command on, to the client or to the server; then it is closed. `was_cut` says whether it was."""
 
-    def __init__(self, port):
-        self.port = port
-        self.was_cut = threading.Event()
-        self._armed = None
-        self._lock = threading.Lock()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    @property
-    def url(self):
-        return f"redis://127.0.0.1:{self._listener.getsockname()[1]}"
+    _armed = None
 
     def cut(self, word, at, to):
         self.was_cut.clear()
@@ -68,12 +60,3 @@ class RedisByteCutter:
                 s.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
-
-    def close(self):
-        self._listener.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
