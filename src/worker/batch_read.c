@@ -81,12 +81,13 @@ static void on_texts(void *arg, const redisReply *reply, const char *error) {
         return;
     }
     release(r);
-    if (is_all(r, reply))
+    if (is_all(r, reply)) {
         claim_texts(consumer, r->batch, &r->claimed, reply);
-    else
+        consumer->worker->up->go_on(consumer);
+    } else {
         claim_unanswered(consumer, false, NULL);
+    }
     free(r);
-    consumer->worker->up->go_on(consumer);
 }
 
 void batch_read_told(struct batch_read *r, const struct claimed *claimed) {
