@@ -1,6 +1,7 @@
 """What is between a turn that claims and the texts of its batch: they are read apart, and either may be lost."""
 
 import itertools
+import os
 
 import pytest
 
@@ -57,9 +58,11 @@ def test_texts_that_are_not_there_yet_are_asked_for_again(redis_server, peer, ti
             assert (handed_back > 0) == (times > 1)
 
 
+LONG = bool(os.environ.get("TESTS_LONG"))
 # A few cuts a worker, as one whose connection is lost again and again waits ever longer before it connects. Coprime to what stands
-# there, so that the bytes within a line differ.
-PIECES = [("client", 17, 20, n) for n in range(20)] + [("server", 127, 8, n) for n in range(8)]
+# there, so that the bytes within a line differ. TESTS_LONG: at each byte that Redis says.
+PIECES = [("client", 1 if LONG else 17, 340 if LONG else 20, n) for n in range(340 if LONG else 20)]
+PIECES += [("server", 127, 8, n) for n in range(8)]
 
 
 @pytest.mark.parametrize("to, step, pieces, piece", PIECES)
