@@ -179,7 +179,7 @@ static bool run_mutations(uint64_t from, uint64_t count) {
         struct totals t = {0};
         sim_mutation = m;
         server_connect(server.socket);
-        bool survived = run_range(from, count, false, &t);
+        bool survived = run_range(mutation_first(m->name, from), count, false, &t);
         all = all && !survived;
         printf("%-16s %s", m->name, survived ? "SURVIVES\n" : "killed by ");
         if (!survived)

@@ -47,3 +47,15 @@ const struct mutation mutations[] = {
     {"control", NULL, NULL, NULL, "not found is no proof where an order that exists is not found, either"},
     {NULL, NULL, NULL, NULL, NULL},
 };
+
+uint64_t mutation_first(const char *name, uint64_t from) {
+    static const struct {
+        const char *name;
+        uint64_t first;
+    } rare[] = {
+        {"pick-lease", 1700}, {"settle-token", 1400}, {"round-refused", 3300}, {"settle-created", 5200}};
+    for (size_t i = 0; i < sizeof(rare) / sizeof(rare[0]); i++)
+        if (strcmp(rare[i].name, name) == 0 && rare[i].first > from)
+            return rare[i].first;
+    return from;
+}
