@@ -85,9 +85,10 @@ def refused():
 @pytest.mark.parametrize("form", FORMS)
 def test_a_second_answer_on_a_kept_connection_is_nobody_elses(empty_redis, edge_peer, form):
     with Shops(empty_redis, edge_peer, {"one": form}) as world:
-        shop = edge_peer.shops["one"]
-        shop.posts = [twice(0.05), refused()]
+        shop, told = edge_peer.shops["one"], threading.Event()
+        shop.posts = [twice(told), refused()]
         assert world.order("one", "A")["status"] == "created"
+        told.set()
         wait_until(lambda: edge_peer.repeats == 1, 10, "the second answer")
         result = world.order("one", "B")
         assert (result["status"], result["error"]["reason"]) == ("failed", "rejected"), result

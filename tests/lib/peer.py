@@ -50,7 +50,7 @@ class Answer:
 
     `cut`: only so many bytes of the body are sent (the head promises all), then the connection ends.
     `close`: "Connection: close", and done. `chunked`: in two chunks. `dribble`: seconds between bytes.
-    `again`: it is sent once more, so many seconds later. `early`: it is sent when the request's head has been read,
+    `again`: it is sent once more, so many seconds later, or once the event is set. `early`: it is sent when the request's head has been read,
     and once more when the body has (of the script only).
     """
     status: int = 200
@@ -62,7 +62,7 @@ class Answer:
     chunked: bool = False
     dribble: float = 0
     reset: bool = False    # with `cut`: RST instead of FIN
-    again: float | None = None
+    again: float | threading.Event | None = None
     tail: bytes = b""      # follows the answer at once, though nobody asked for it
     early: bool = False
 
@@ -379,7 +379,10 @@ class Peer:
         else:
             connection.sendall(data)
         if answer.again is not None:
-            time.sleep(answer.again)
+            if isinstance(answer.again, threading.Event):
+                answer.again.wait(30)
+            else:
+                time.sleep(answer.again)
             try:
                 connection.sendall(data)
             finally:
