@@ -174,3 +174,10 @@ void queue_call(struct queue_caller *c, uint16_t slot, enum script_id script, co
                 queue_reply_fn done, void *arg) {
     queue_call_wait(c, slot, script, cmd, NULL, done, arg);
 }
+
+uint64_t queue_reply_u64(const redisReply *reply, size_t i) {
+    const redisReply *e = i < reply->elements ? reply->element[i] : NULL;
+    if (e == NULL || e->str == NULL)
+        return e != NULL && e->integer > 0 ? (uint64_t)e->integer : 0;
+    return strtoull(e->str, NULL, 10);
+}

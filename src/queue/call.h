@@ -33,4 +33,7 @@ void queue_call(struct queue_caller *c, uint16_t slot, enum script_id script, co
 void queue_call_wait(struct queue_caller *c, uint16_t slot, enum script_id script, const struct buf *cmd,
                      const struct redis_wait *wait, queue_reply_fn done, void *arg);
 
+/* Element `i` of an array reply as a number, however the script gave it; 0 where there is none. */
+uint64_t queue_reply_u64(const redisReply *reply, size_t i);
+
 #endif

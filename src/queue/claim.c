@@ -1,7 +1,8 @@
 #include "queue/claim.h"
 
 #include <stdio.h>
-#include <string.h>
+
+#include "queue/packed.h"
 
 #define HEADER 16 /* a double, four numbers of 16 bits */
 
@@ -32,26 +33,15 @@ int claim_parse(struct span token, struct claim *claim) {
     return 0;
 }
 
-static uint16_t u16_at(const char *p) {
-    return (uint16_t)((unsigned char)p[0] | (unsigned char)p[1] << 8);
-}
-
-static double double_at(const char *p) {
-    uint64_t bits = 0;
-    double v;
-    for (size_t i = 0; i < 8; i++)
-        bits |= (uint64_t)(unsigned char)p[i] << 8 * i;
-    memcpy(&v, &bits, sizeof(v));
-    return v;
-}
-
 int batch_state_read(struct span packed, struct batch_state *out) {
     if (packed.len < HEADER)
         return -1;
     const char *p = packed.ptr;
-    double first = double_at(p);
-    *out = (struct batch_state){
-        .count = u16_at(p + 8), .due = u16_at(p + 10), .passed = u16_at(p + 12), .left = u16_at(p + 14)};
+    double first = packed_double(p);
+    *out = (struct batch_state){.count = (uint16_t)packed_uint(p + 8, 2),
+                                .due = (uint16_t)packed_uint(p + 10, 2),
+                                .passed = (uint16_t)packed_uint(p + 12, 2),
+                                .left = (uint16_t)packed_uint(p + 14, 2)};
     if (!(first >= 0 && first < 9007199254740992.0) || packed.len < HEADER + (size_t)out->count)
         return -1;
     out->first = (uint64_t)first;
@@ -64,8 +54,8 @@ bool batch_next_begun(struct batch_state *b, uint16_t *place, struct span *accou
     if (b->begun.len < 4)
         return false;
     const char *p = b->begun.ptr;
-    size_t len = u16_at(p + 2);
-    *place = u16_at(p);
+    size_t len = packed_uint(p + 2, 2);
+    *place = (uint16_t)packed_uint(p, 2);
     if (len > b->begun.len - 4 || *place >= b->count)
         return false;
     *account_key = (struct span){p + 4, len};

@@ -3,31 +3,19 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "queue/packed.h"
+
 /* As gate.lua has them, little-endian: a byte 1, two doubles, two 32-bit numbers (HEAD); a letter, two doubles, a 32-bit
  * number (TAIL). */
 #define HEAD_SIZE 25
 #define TAIL_SIZE 21
 
-static uint64_t little_endian(const char *bytes, size_t n) {
-    uint64_t v = 0;
-    while (n-- > 0)
-        v = v << 8 | (unsigned char)bytes[n];
-    return v;
-}
-
-static double double_at(const char *bytes) {
-    uint64_t bits = little_endian(bytes, 8);
-    double v;
-    memcpy(&v, &bits, sizeof(v));
-    return v;
-}
-
 /* Behind the head: mode, until, cool, refused, "<probe> <code>". */
 static void read_tail(struct span tail, struct gate *gate) {
     const char *p = tail.ptr, *end = p + tail.len, *space = memchr(p + TAIL_SIZE, ' ', tail.len - TAIL_SIZE);
     gate->mode = p[0];
-    gate->until_ms = (uint64_t)double_at(p + 1);
-    gate->refused = little_endian(p + 17, 4);
+    gate->until_ms = (uint64_t)packed_double(p + 1);
+    gate->refused = packed_uint(p + 17, 4);
     size_t n = space != NULL ? (size_t)(end - space - 1) : 0;
     if (n == 0 || n >= sizeof(gate->code) || (n == 1 && space[1] == '-'))
         return;
@@ -39,10 +27,10 @@ bool gate_read(struct span stored, struct gate *gate) {
     *gate = (struct gate){.mode = 'n'};
     if (stored.ptr == NULL || stored.len < HEAD_SIZE || stored.ptr[0] != 1)
         return false;
-    gate->tokens = double_at(stored.ptr + 1);
-    gate->at_ms = (uint64_t)double_at(stored.ptr + 9);
-    gate->concurrency = little_endian(stored.ptr + 17, 4);
-    gate->failures = little_endian(stored.ptr + 21, 4);
+    gate->tokens = packed_double(stored.ptr + 1);
+    gate->at_ms = (uint64_t)packed_double(stored.ptr + 9);
+    gate->concurrency = packed_uint(stored.ptr + 17, 4);
+    gate->failures = packed_uint(stored.ptr + 21, 4);
     if (stored.len > HEAD_SIZE + TAIL_SIZE)
         read_tail((struct span){stored.ptr + HEAD_SIZE, stored.len - HEAD_SIZE}, gate);
     return true;

@@ -1,4 +1,4 @@
-/* A claimed record becomes an order: read, checked, and put into the next begin batch, or settled at
+/* A claimed record becomes an order: read, checked, and put into the next turn's begins, or settled at
  * once (invalid, expired, too early, …). */
 #include "worker/share.h"
 
@@ -141,7 +141,7 @@ static void not_picked(struct order *o) {
     order_move(o, ORDER_FREE);
 }
 
-/* The batch's only item is done with; a WAIT behind it may still be unanswered (replicas.c). */
+/* The part's only item is done with; a WAIT behind it may still be unanswered (replicas.c). */
 static void pick_done(struct consumer *consumer, struct part *b) {
     b->items[0] = NULL;
     b->answered = b->waits;

@@ -89,20 +89,15 @@ static void recovery_end(struct recovery *rec) {
     free(rec);
 }
 
-static uint64_t element_u64(const redisReply *r, size_t i) {
-    const redisReply *e = r->element[i];
-    return e->type == REDIS_REPLY_INTEGER ? (uint64_t)e->integer : strtoull(e->str, NULL, 10);
-}
-
 static void on_recovered(void *arg, const redisReply *r, const char *error) {
     struct recovery *rec = arg;
     bool moved = r != NULL && r->type == REDIS_REPLY_ARRAY && r->elements >= 4;
     if (moved) {
-        uint64_t given = element_u64(r, 2), unknown = element_u64(r, 3);
+        uint64_t given = queue_reply_u64(r, 2), unknown = queue_reply_u64(r, 3);
         rec->given += given;
         rec->unknown += unknown;
         rec->moved += given + unknown;
-        rec->left = element_u64(r, 1);
+        rec->left = queue_reply_u64(r, 1);
     } else if (r != NULL && r->type == REDIS_REPLY_ERROR) {
         log_redis_error(rec->consumer, "recover", error);
     }
@@ -316,11 +311,11 @@ static void on_beat(void *arg, const redisReply *r, const char *error) {
     if (!consumer->lease.held || consumer->lease.beats % EVICTION_BEATS == 0)
         consumer_check_eviction(consumer);
     leased(consumer, r->element[2]->str[0]);
-    notice_clock(consumer, element_u64(r, 4));
+    notice_clock(consumer, queue_reply_u64(r, 4));
     consumer->lease.redis_ms = 0; /* it has seen to it, if it went back */
     controls_write(consumer);
     consumer_look(consumer, r, 0);
-    notice_strangers(consumer, element_u64(r, 3));
+    notice_strangers(consumer, queue_reply_u64(r, 3));
     if (expired > 0 && !consumer->lease.recovering && consumer->worker->mode != WORKER_DRAINING &&
         !spool_holds(consumer))
         recover(consumer, r->element[5]);

@@ -103,10 +103,6 @@ void claim_status(struct consumer *consumer, const redisReply *r) {
     consumer->claims.look_at_ns = 0;
 }
 
-static uint64_t element_u64(const redisReply *r, size_t i) {
-    return i < r->elements ? strtoull(r->element[i]->str, NULL, 10) : 0;
-}
-
 void claim_answered(struct consumer *consumer, uint32_t asked, const redisReply *r, struct claimed *claimed) {
     if (claim_refused(r)) {
         claim_failed(consumer, r->elements > 1 ? r->element[1]->str : NULL);
@@ -117,10 +113,10 @@ void claim_answered(struct consumer *consumer, uint32_t asked, const redisReply 
         consumer->worker->up->beat(consumer);
         return;
     }
-    uint64_t count = element_u64(r, 2), left = element_u64(r, 5);
-    claimed->number = element_u64(r, 1);
+    uint64_t count = queue_reply_u64(r, 2), left = queue_reply_u64(r, 5);
+    claimed->number = queue_reply_u64(r, 1);
     claimed->count = count <= BATCH_CLAIMS ? (uint32_t)count : 0;
-    claimed->records = (uint32_t)(element_u64(r, 3) + element_u64(r, 4));
+    claimed->records = (uint32_t)(queue_reply_u64(r, 3) + queue_reply_u64(r, 4));
     consumer->claims.more = count > 0 && (count >= asked || left > 0);
 }
 

@@ -1,5 +1,5 @@
 /* The way of an order through a consumer, in this order: it is claimed (claim.h), admitted and begun, dispatched to its
- * provider, and settled; batches.h: what came up of all that is sent in one turn. For src/worker alone. */
+ * provider, and settled; turns.h: what came up of all that is sent in one turn. For src/worker alone. */
 #ifndef DRAY_WORKER_FLOW_H
 #define DRAY_WORKER_FLOW_H
 
@@ -12,7 +12,7 @@ void admit(struct consumer *consumer, const struct claim *claim, bool fresh, str
 bool admit_picked(struct consumer *consumer, struct span text);
 /* The one order of a trial: the consumer is leased. From the second time on nothing. */
 void trial_begin(struct worker *w);
-/* The answer to that turn; none, or an error. The batch has the one order. */
+/* The answer to that turn; none, or an error. The part has the one order. */
 void pick_answered(struct consumer *consumer, struct part *b, const redisReply *reply);
 void pick_failed(struct consumer *consumer, struct part *b, const redisReply *reply, const char *error);
 
@@ -43,13 +43,13 @@ void order_credentials_refused(const struct order *o, struct decision *d);
 void settled(struct consumer *consumer, struct part *b, const redisReply *reply); /* turn.lua's part */
 
 /* replicas.c: nothing leaves before enough replicas know */
-/* The batch has orders to send. */
+/* The part has orders to send. */
 bool replicas_wanted(const struct consumer *consumer, const struct part *b);
-/* No other batch waits. */
+/* No other part waits. */
 static inline bool replicas_may_begin(const struct consumer *consumer) {
     return !consumer->worker->replicas_waiting;
 }
-/* The batch waits from now on; the caller sets `waited`, which calls replicas_answered. */
+/* The part waits from now on; the caller sets `waited`, which calls replicas_answered. */
 struct redis_wait replicas_wait(struct consumer *consumer, struct part *b);
 void replicas_answered(struct consumer *consumer, struct part *b, long long replicas);
 

@@ -1,4 +1,4 @@
-/* Decisions become settlements: texts are written straight into the consumer's open batch. */
+/* Decisions become settlements: texts are written straight into the consumer's open part. */
 #include "worker/flow.h"
 
 #include <stdio.h>

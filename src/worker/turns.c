@@ -96,7 +96,7 @@ void consumer_send_part(struct consumer *consumer, struct part *b) {
     send_turn(consumer, &turn);
 }
 
-/* Takes the open batch if there is something in it. */
+/* Takes the open part if there is something in it. */
 static struct part *take_filled(struct part **slot) {
     struct part *b = *slot;
     if (b == NULL || b->count == 0)
